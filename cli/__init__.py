@@ -1,0 +1,1 @@
+"""The command `avzsl`: parse, call one function of pipeline, show."""

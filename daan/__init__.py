@@ -1,0 +1,1 @@
+"""DAAN: the network, its losses, one training step. Knows torch only."""

@@ -1,0 +1,1 @@
+"""The stages and everything on disk: dataset, features, embeddings, training, evaluation, prediction, caching."""
