@@ -1,0 +1,65 @@
+"""The command `avzsl`."""
+
+import os
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from cli import demo, evaluate, extract, predict, run, status, train
+from cli.console import fail
+
+app = typer.Typer(
+    name="avzsl",
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Audio-visual zero-shot learning: point it at videos and class names, and it recognises classes it never saw.",
+    epilog="Start with: avzsl demo",
+)
+app.command("extract")(extract.command)
+app.command("train")(train.command)
+app.command("evaluate")(evaluate.command)
+app.command("predict")(predict.command)
+app.command("run")(run.command)
+app.command("status")(status.command)
+app.command("demo")(demo.command)
+
+_INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run a command; an expected error is one line on standard error, 2 for wrong usage, 1 for failed work."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run a command line and return its exit code."""
+    from pipeline.errors import PipelineError
+
+    try:
+        code = app(args=_with_empty_classes(arguments or ["--help"]), prog_name="avzsl", standalone_mode=False)
+    except TyperException as error:
+        fail(f"{error.format_message().rstrip('.')}. See avzsl --help")
+        return error.exit_code
+    except PipelineError as error:
+        fail(str(error))
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        fail("interrupted; what is finished is kept. The same command goes on from there")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output stopped; say nothing more, also not when Python flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _with_empty_classes(arguments: list[str]) -> list[str]:
+    """`--classes` with nothing behind it means: all classes of the model."""
+    filled = []
+    for place, argument in enumerate(arguments):
+        filled.append(argument)
+        following = arguments[place + 1 : place + 2]
+        if argument == "--classes" and (not following or following[0].startswith("-")):
+            filled.append("")
+    return filled

@@ -1,0 +1,94 @@
+"""`avzsl predict`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cli import options
+from cli.console import Terminal, fail
+
+if TYPE_CHECKING:
+    from pipeline.prediction import PredictionReport, VideoPrediction
+
+_BAR_CELLS = 24
+
+
+def command(
+    clips: Annotated[list[Path], typer.Argument(help="Videos, or folders of videos.", show_default=False)],
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            "--classes",
+            help='Names to choose among, "dog barking, yoga", or a file with a name a line. Left out: all the model knows.',
+            metavar="NAMES|FILE",
+        ),
+    ] = None,
+    top_k: Annotated[int | None, typer.Option("--top-k", "-k", min=1, help="Show only so many classes.")] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="A model folder; the workspace's newest by default.", metavar="DIR")
+    ] = None,
+    workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
+    device: options.DeviceOption = "auto",
+    json_output: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+) -> int:
+    """Say what clips show, among any class names, also ones no training ever saw.
+
+    Example: avzsl predict clip.mp4 --classes "dog barking, playing drums, yoga"
+    """
+    from pipeline.devices import resolve_device
+    from pipeline.prediction import find_clips, parse_classes, predict
+
+    terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
+    found = find_clips(clips)
+    names = parse_classes(classes)
+    folder = model or options.open_workspace(workspace).current_model()
+    report = predict(folder, found, names, device=resolve_device(device), reporter=terminal)
+    if json_output:
+        terminal.document(report.to_json(top_k))
+    else:
+        show_report(report, terminal, top_k)
+    for video, reason in report.failures:
+        fail(f"{video}: {reason}")
+    return 1 if report.failures else 0
+
+
+def show_report(report: "PredictionReport", terminal: Terminal, top_k: int | None = None) -> None:
+    """A table a clip: classes, most likely first, with probability and distance."""
+    for prediction in report.predictions:
+        terminal.show(_table(prediction, top_k))
+        for warning in prediction.warnings:
+            terminal.warn(f"{prediction.video}: {warning}")
+
+
+def _table(prediction: "VideoPrediction", top_k: int | None) -> Table:
+    title = f"{escape(prediction.video)} · {prediction.seconds} s · {_modalities(prediction)}"
+    table = Table(title=title, title_justify="left", box=None, show_header=True, padding=(0, 1))
+    table.add_column("class", overflow="fold")
+    table.add_column("")
+    table.add_column("probability", justify="right")
+    table.add_column("distance", justify="right")
+    table.add_column("")
+    for entry in prediction.classes[:top_k]:
+        bar = "█" * round(_BAR_CELLS * entry.probability)
+        table.add_row(
+            escape(entry.name),
+            bar,
+            f"{100 * entry.probability:.1f} %",
+            f"{entry.distance:.3f}",
+            "" if entry.seen else "never trained on",
+        )
+    if prediction.decided_by:
+        table.caption = f"decided mostly by {prediction.decided_by}"
+        table.caption_justify = "left"
+    return table
+
+
+def _modalities(prediction: "VideoPrediction") -> str:
+    if prediction.has_audio and prediction.has_visual:
+        return "sound and picture"
+    return "sound only" if prediction.has_audio else "picture only"

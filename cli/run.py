@@ -1,0 +1,61 @@
+"""`avzsl run`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import options
+from cli.console import Terminal
+from cli.stage_tables import stage_tables
+
+
+def command(
+    source: Annotated[Path, typer.Argument(help="Folder <class>/<video>, or a manifest.csv.", show_default=False)],
+    workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
+    weights: options.WeightsOption = None,
+    width: options.WidthOption = None,
+    unseen: options.UnseenOption = None,
+    unseen_fraction: options.UnseenFractionOption = None,
+    seed: options.SeedOption = None,
+    preset: options.PresetOption = None,
+    config: options.ConfigOption = None,
+    assignments: options.SetOption = None,
+    allow_failures: options.AllowFailuresOption = False,
+    device: options.DeviceOption = "auto",
+    json_output: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+) -> int:
+    """All stages: extract, train, evaluate. What is done already is skipped.
+
+    Example: avzsl run videos/
+    """
+    from pipeline.chain import run_all
+    from pipeline.config import load_settings
+    from pipeline.devices import resolve_device
+
+    terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
+    given = {
+        "extraction.extractor.weights": weights,
+        "extraction.extractor.width": width,
+        "holdout.unseen_fraction": unseen_fraction,
+        "holdout.seed": seed,
+        "training.seed": seed,
+    }
+    settings = load_settings(preset=preset, config_file=config, assignments=assignments or (), options=given)
+    report = run_all(
+        options.open_workspace(workspace),
+        source,
+        settings,
+        device=resolve_device(device),
+        reporter=terminal,
+        listeners=stage_tables(terminal),
+        unseen=options.split_names(unseen),
+        hold_out_anew=unseen_fraction is not None,
+    )
+    if json_output:
+        terminal.document(report.evaluation.to_json())
+    else:
+        terminal.say('Next: avzsl predict CLIP --classes "..."')
+    return 1 if report.extraction.failed and not allow_failures else 0

@@ -1,0 +1,22 @@
+"""What the chained commands show at the end of every stage."""
+
+from typing import TYPE_CHECKING
+
+from cli import evaluate, extract, train
+from cli.console import Terminal
+from cli.epoch_lines import epoch_lines
+
+if TYPE_CHECKING:
+    from pipeline.chain import Listeners
+
+
+def stage_tables(terminal: Terminal) -> "Listeners":
+    """Shows each stage's report as it ends, so that a user sees how far the chain is."""
+    from pipeline.chain import Listeners
+
+    return Listeners(
+        on_extracted=lambda report: extract.show_report(report, terminal),
+        on_epoch=epoch_lines(terminal),
+        on_trained=lambda report: train.show_report(report, terminal),
+        on_evaluated=lambda report: evaluate.show_report(report, terminal),
+    )

@@ -1,0 +1,262 @@
+"""A dataset: videos, their classes, and the phrases that name them. Read from a folder or a manifest."""
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from extractors.text import phrase_of
+from pipeline.errors import MissingStageError, UsageError
+from pipeline.files import storage_errors, write_text
+from pipeline.suggestions import did_you_mean, does_not_exist
+
+_PICTURE_ENDINGS = {
+    ".3gp",
+    ".avi",
+    ".flv",
+    ".m2ts",
+    ".m4v",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".mts",
+    ".ogv",
+    ".ts",
+}
+_PICTURE_ENDINGS |= {".vob", ".webm", ".wmv"}
+_SOUND_ENDINGS = {".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"}
+MEDIA_ENDINGS = frozenset(_PICTURE_ENDINGS | _SOUND_ENDINGS)
+_MANIFEST_COLUMNS = ("video", "path", "class", "start_seconds", "end_seconds")
+
+
+@dataclass(frozen=True)
+class Video:
+    """One labelled video, or a segment of one.
+
+    `key` names it everywhere: for a folder, its path relative to that folder, so equal file names in different
+    folders are different videos.
+    """
+
+    key: str
+    path: Path
+    class_name: str
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Videos in a fixed order and a phrase for each class, classes sorted by name."""
+
+    source: Path
+    videos: tuple[Video, ...]
+    phrases: Mapping[str, str]
+    ignored: int = 0  # media files that lie in no class folder
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in order; a class's place here is its index everywhere."""
+        return tuple(self.phrases)
+
+
+def read_source(source: Path) -> Dataset:
+    """The dataset that a user pointed at: `folder/<class>/<file>`, or a manifest.csv.
+
+    A `classes.csv` (class, phrase) beside the class folders or the manifest gives classes their phrases.
+
+    Raises:
+        UsageError: no such path, no videos, or a manifest or class list that contradicts itself.
+    """
+    if not source.exists():
+        raise UsageError(does_not_exist(source))
+    root = source if source.is_dir() else source.parent
+    classes_file = root / "classes.csv"
+    phrases = read_phrases(classes_file) if classes_file.is_file() else {}
+    if source.is_dir():
+        videos, ignored = _scan_folder(source)
+    else:
+        videos, ignored = tuple(_read_manifest(source, known_classes=phrases)), 0
+    names = sorted({video.class_name for video in videos})
+    every_phrase = {name: phrases.get(name) or phrase_of(name) for name in names}
+    _refuse_equal_phrases(every_phrase)
+    return Dataset(source=source.resolve(), videos=videos, phrases=every_phrase, ignored=ignored)
+
+
+def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int]:
+    """Videos of `folder/<class>/**/<file>` in the order of their keys, and how many files have no class folder."""
+    videos, without_class = [], 0
+    for path in media_files(folder):
+        relative = path.relative_to(folder)
+        if len(relative.parts) == 1:
+            without_class += 1
+        else:
+            videos.append(Video(key=_text(relative), path=path, class_name=_text(Path(relative.parts[0]))))
+    if not videos and without_class:
+        raise UsageError(
+            f"{folder}: its {without_class} videos lie in no class folder. "
+            f"Sort them as {folder.name}/<class>/<file>, or list them in a manifest.csv"
+        )
+    if not videos:
+        raise UsageError(
+            f"{folder} holds no videos: expected {folder.name}/<class>/<file>.mp4 (or .mkv, .webm, .avi, .mov, ...)"
+        )
+    return tuple(sorted(videos, key=lambda video: video.key)), without_class
+
+
+def media_files(folder: Path) -> Iterator[Path]:
+    """Every media file below a folder, links followed, a loop of links entered once."""
+    visited: set[str] = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in MEDIA_ENDINGS:
+                yield Path(parent) / name
+
+
+def _text(path: Path) -> str:
+    """A path as text that any file can hold: bytes of the name that are not UTF-8 are written as escapes."""
+    return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _rows(path: Path, *, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows of a CSV file with their line numbers, cells stripped; `required` columns must be there."""
+    try:
+        with storage_errors(path):
+            text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        columns = reader.fieldnames or []
+        missing = [name for name in required if name not in columns]
+        if missing:
+            raise UsageError(
+                f"{path}: no column {', '.join(missing)} in its first line; it has {', '.join(columns) or 'none'}"
+            )
+        for row in reader:
+            yield reader.line_num, {name: (row[name] or "").strip() for name in columns}
+    except csv.Error as error:
+        raise UsageError(f"{path} is not a CSV file: {error}") from error
+
+
+def _read_manifest(path: Path, *, known_classes: Mapping[str, str]) -> Iterator[Video]:
+    """Videos of a manifest in its order; paths are relative to the manifest's folder."""
+    seen: dict[str, int] = {}
+    for line, row in _rows(path, required=("path", "class")):
+        where = f"{path}, line {line}"
+        if not row["path"]:
+            raise UsageError(f"{where}: the path is empty")
+        if not row["class"]:
+            raise UsageError(f"{where}: the class is empty")
+        if known_classes and row["class"] not in known_classes:
+            raise UsageError(
+                f"{where}: unknown class {row['class']!r}: it is not in {path.parent / 'classes.csv'}."
+                f"{did_you_mean(row['class'], known_classes)} Correct the name or add it there"
+            )
+        start, end = _seconds(row, "start_seconds", where), _seconds(row, "end_seconds", where)
+        if end is not None and end <= (start or 0.0):
+            raise UsageError(f"{where}: end_seconds ({end:g}) must be greater than start_seconds ({start or 0:g})")
+        key = row.get("video") or _segment_key(row["path"], start, end)
+        if key in seen:
+            raise UsageError(
+                f"{where}: video {key!r} is already on line {seen[key]}; give each row its own name in the column video"
+            )
+        seen[key] = line
+        yield Video(
+            key=key, path=path.parent / row["path"], class_name=row["class"], start_seconds=start, end_seconds=end
+        )
+    if not seen:
+        raise UsageError(f"{path} lists no videos")
+
+
+def _segment_key(path: str, start: float | None, end: float | None) -> str:
+    """The name of a row without one: its path, and the segment where there is one."""
+    if start is None and end is None:
+        return path
+    return f"{path}#{start or 0:g}-{'' if end is None else f'{end:g}'}"
+
+
+def _seconds(row: Mapping[str, str], column: str, where: str) -> float | None:
+    """A time of a manifest row; None where the cell is empty or the column absent."""
+    cell = row.get(column, "")
+    if not cell:
+        return None
+    try:
+        value = float(cell)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise UsageError(f"{where}: {column} is {cell!r}, not a number of seconds from 0")
+    return value
+
+
+def read_phrases(path: Path) -> dict[str, str]:
+    """The phrases of a classes.csv (columns class, phrase; an empty phrase means: made from the name).
+
+    Raises:
+        UsageError: a column is missing, a name is empty or there twice.
+    """
+    phrases: dict[str, str] = {}
+    for line, row in _rows(path, required=("class",)):
+        name = row["class"]
+        if not name:
+            raise UsageError(f"{path}, line {line}: the class is empty")
+        if name in phrases:
+            raise UsageError(f"{path}, line {line}: class {name!r} is there twice")
+        phrases[name] = row.get("phrase", "")
+    return phrases
+
+
+def _refuse_equal_phrases(phrases: Mapping[str, str]) -> None:
+    """Two classes with one phrase would have one embedding and could never be told apart."""
+    for name, phrase in phrases.items():
+        if not phrase.strip():
+            raise UsageError(
+                f"class {name!r} has no letters to make a phrase of: rename it, or give its phrase in classes.csv"
+            )
+    counts = Counter(phrases.values())
+    for phrase, count in counts.items():
+        if count > 1:
+            names = ", ".join(repr(name) for name in phrases if phrases[name] == phrase)
+            raise UsageError(
+                f"duplicate class names: {names} all read {phrase!r}. Rename one, or give them phrases in classes.csv"
+            )
+
+
+def save_dataset(dataset: Dataset, folder: Path) -> None:
+    """Write manifest.csv and classes.csv of a workspace."""
+    rows = [
+        (video.key, str(video.path.absolute()), video.class_name, _cell(video.start_seconds), _cell(video.end_seconds))
+        for video in dataset.videos
+    ]
+    write_text(folder / "manifest.csv", _csv((_MANIFEST_COLUMNS, *rows)))
+    write_text(folder / "classes.csv", _csv((("class", "phrase"), *dataset.phrases.items())))
+
+
+def load_dataset(folder: Path) -> Dataset:
+    """The dataset that a workspace holds.
+
+    Raises:
+        MissingStageError: nothing was extracted here yet.
+    """
+    manifest = folder / "manifest.csv"
+    if not manifest.exists():
+        raise MissingStageError(f"{folder.parent} holds no dataset yet: run avzsl extract VIDEOS first")
+    return read_source(manifest)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else repr(value)
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> str:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()

@@ -1,0 +1,178 @@
+"""The part files of one extractor: what is finished already, and writing more.
+
+A part is immutable and appears whole or not at all, so that a killed extraction loses at most the part it was
+collecting. Where a video was extracted twice, the newest part counts.
+"""
+
+import dataclasses
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.dataset import Video
+from pipeline.errors import StorageError
+from pipeline.feature_store import (
+    Attributes,
+    FeatureRows,
+    SourceFile,
+    StoredFailure,
+    StoredVideo,
+    merge_parts,
+    open_store,
+    write_part,
+)
+from pipeline.files import sha256_of_file, storage_errors
+from pipeline.progress import Reporter
+
+MAX_VIDEOS_A_PART = 512
+MAX_SECONDS_A_PART = 5000
+MAX_AGE_SECONDS = 30.0  # a kill loses about this much work at most, however slow the machine
+
+_Key = tuple[str, float | None, float | None]
+
+
+def key_of(video: Video) -> _Key:
+    """What is asked for: the video and its segment."""
+    return video.key, video.start_seconds, video.end_seconds
+
+
+def source_of(path: Path) -> SourceFile:
+    """Hash and stamp of a video's file; zeros where it is no readable regular file (decoding says why)."""
+    try:
+        if not path.is_file():
+            return SourceFile("", 0, 0)
+        stat = path.stat()
+        return SourceFile(sha256_of_file(path), stat.st_size, stat.st_mtime_ns)
+    except (OSError, StorageError):
+        return SourceFile("", 0, 0)
+
+
+def unchanged(path: Path, source: SourceFile) -> bool:
+    """Whether a file is still the one features were made from. The content decides; size and time only save reading it.
+
+    A file that is gone counts as unchanged: its features stay valid. One that was unreadable counts as unchanged
+    while it is still unreadable.
+    """
+    try:
+        stat = path.stat()
+    except OSError:
+        return True
+    if (stat.st_size, stat.st_mtime_ns) == (source.size_bytes, source.modified_ns):
+        return True
+    return source_of(path).content_hash == source.content_hash
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """Where an entry stands: the part's place in the list of parts, and its first row there."""
+
+    entry: StoredVideo | StoredFailure
+    part: int
+    row: int
+
+
+class FeatureParts:
+    """What the part files in a folder hold."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the index of every part; nothing on disk changes.
+
+        A part that cannot be read is left out, so its videos count as not extracted.
+        """
+        self.folder = folder
+        self.parts: list[Path] = []
+        self.damaged: list[Path] = []
+        self._places: dict[_Key, _Place] = {}
+        for path in sorted(folder.glob("part-*.h5")):
+            try:
+                self._add(path)
+            except StorageError:
+                self.damaged.append(path)
+
+    def sweep(self, reporter: Reporter) -> None:
+        """Remove what a killed process left half-written, set damaged parts aside. Only under the workspace's lock."""
+        with storage_errors(self.folder):
+            for stray in self.folder.glob(".*.tmp"):
+                stray.unlink(missing_ok=True)
+            for path in self.damaged:
+                reporter.warn(f"{path} is damaged: set aside, its videos are extracted again")
+                path.replace(path.with_suffix(".damaged"))
+
+    def _add(self, path: Path) -> None:
+        with open_store(path) as store:
+            videos, offsets, failures = store.videos(), store.offsets(), store.failures()
+        self.parts.append(path)
+        place = len(self.parts) - 1
+        for video, row in zip(videos, offsets, strict=True):
+            self._places[video.key] = _Place(video, place, int(row))
+        for failure in failures:
+            self._places[failure.key] = _Place(failure, place, 0)
+
+    def entry(self, video: Video) -> StoredVideo | StoredFailure | None:
+        """The newest entry of a video."""
+        place = self._places.get(key_of(video))
+        return place.entry if place else None
+
+    def valid_entry(self, video: Video) -> StoredVideo | StoredFailure | None:
+        """The newest entry of a video, if its file did not change since."""
+        entry = self.entry(video)
+        return entry if entry and unchanged(video.path, entry.source) else None
+
+    def write(
+        self,
+        videos: Sequence[tuple[StoredVideo, FeatureRows]],
+        failures: Sequence[StoredFailure],
+        *,
+        width: int,
+        dtype: str,
+        attributes: Attributes,
+    ) -> None:
+        """Add a part; its number follows the newest, its process's id keeps several writers apart."""
+        number = 1 + max((int(part.name.split("-")[1]) for part in self.parts), default=0)
+        path = self.folder / f"part-{number:06d}-{os.getpid()}.h5"
+        write_part(path, videos, failures, width=width, dtype=dtype, attributes=attributes)
+        self._add(path)
+
+    def merge(self, path: Path, videos: Sequence[Video], attributes: Attributes) -> list[StoredVideo]:
+        """Copy the features of `videos`, in their order, into one file; returns the rows of its index."""
+        rows, sources = [], []
+        for video in videos:
+            place = self._places[key_of(video)]
+            if isinstance(place.entry, StoredFailure):
+                continue
+            rows.append(dataclasses.replace(place.entry, class_name=video.class_name))
+            sources.append((place.part, place.row))
+        merge_parts(path, self.parts, rows, sources, attributes)
+        return rows
+
+
+class PartWriter:
+    """Collects finished videos and failures, and writes a part whenever enough have come together."""
+
+    def __init__(self, parts: FeatureParts, *, width: int, dtype: str, attributes: Attributes) -> None:
+        self._parts, self._width, self._dtype, self._attributes = parts, width, dtype, attributes
+        self._videos: list[tuple[StoredVideo, FeatureRows]] = []
+        self._failures: list[StoredFailure] = []
+        self._started = time.monotonic()
+
+    def add(self, entry: StoredVideo | StoredFailure, rows: FeatureRows | None = None) -> None:
+        """Take one finished video, or one failure (without rows)."""
+        if isinstance(entry, StoredFailure):
+            self._failures.append(entry)
+        else:
+            self._videos.append((entry, rows or FeatureRows(None, None)))
+        seconds = sum(video.seconds for video, _ in self._videos)
+        count = len(self._videos) + len(self._failures)
+        old = time.monotonic() - self._started > MAX_AGE_SECONDS
+        if count >= MAX_VIDEOS_A_PART or seconds >= MAX_SECONDS_A_PART or old:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        if self._videos or self._failures:
+            self._parts.write(
+                self._videos, self._failures, width=self._width, dtype=self._dtype, attributes=self._attributes
+            )
+        self._videos, self._failures = [], []
+        self._started = time.monotonic()

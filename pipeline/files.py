@@ -1,0 +1,156 @@
+"""Files that appear whole or not at all, and disk errors as lines a user can act on."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import StorageError
+
+_FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
+_NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_HASH_BLOCK_BYTES = 1 << 20
+
+
+def _errno_of(error: OSError) -> int | None:
+    """The error number; HDF5 hides it in the text of its message."""
+    if error.errno is not None:
+        return error.errno
+    hidden = re.search(r"errno = (\d+)", str(error))
+    return int(hidden.group(1)) if hidden else None
+
+
+def storage_error(error: OSError, path: Path) -> StorageError:
+    """An operating system's error about `path` as one line with what to do."""
+    number = _errno_of(error)
+    if number in _FULL_DISK:
+        return StorageError(
+            f"no space left on the disk of {path}: free some and run the command again (what is finished is kept)"
+        )
+    if number in _NOT_PERMITTED:
+        return StorageError(
+            f"{path} cannot be written: permission denied. Choose another place or change its permissions"
+        )
+    if number == errno.ENOENT:
+        return StorageError(f"{path} does not exist")
+    return StorageError(f"{path}: {error.strerror or error}")
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn any OSError inside into a StorageError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` to write to; at the end it takes `path`'s place, fsynced, in one step.
+
+    When the body raises, `path` is left as it was and the temporary file is removed.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            _fsync(temporary)
+            temporary.replace(path)
+            if os.name == "posix":
+                _fsync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The process's umask; reading it means setting it for a moment."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder and its parents; StorageError where that cannot be done."""
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def write_json(path: Path, document: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Write a JSON document atomically, indented so that a person can read it."""
+    write_text(path, to_json(document, indent=2) + "\n")
+
+
+def to_json(document: Any, indent: int | None = None) -> str:  # noqa: ANN401 - any JSON value
+    """Strict JSON: an undefined number (NaN, infinity) is written as null."""
+    return json.dumps(_defined(document), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _defined(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, Mapping):
+        return {key: _defined(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_defined(entry) for entry in value]
+    if isinstance(value, float):  # numpy's float64 is one
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
+    """A JSON document.
+
+    Raises:
+        StorageError: unreadable, or not JSON.
+    """
+    with storage_errors(path):
+        text = path.read_text(encoding="utf-8")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise StorageError(
+            f"{path} is damaged: not JSON ({error}). Delete it and run the command that makes it again"
+        ) from error
+
+
+def sha256_of_file(path: Path) -> str:
+    """The sha256 of a file's content, read block by block."""
+    digest = hashlib.sha256()
+    with storage_errors(path), path.open("rb") as file:
+        while block := file.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fingerprint(document: Any) -> str:  # noqa: ANN401 - any JSON value
+    """A short hash of a JSON value: equal values, whatever the order of their keys, have equal fingerprints."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -1,0 +1,149 @@
+"""The final model: model.safetensors and model.json. Prediction needs nothing else but the extractor's weights."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from daan.config import DaanConfig
+from daan.network import Daan
+from numpy.typing import NDArray
+
+from pipeline.errors import IncompatibleFeaturesError, MissingStageError, StorageError
+from pipeline.feature_set import Standardiser
+from pipeline.files import read_json, replacing, storage_errors, write_json
+
+SCHEMA = 1
+# What describes an extractor beside what it computes: it may differ without the features differing.
+_NOT_COMPARED = {"content", "extractor_fingerprint", "schema", "dtype", "weights_file"}
+
+
+@dataclass(frozen=True)
+class ModelClass:
+    """A class a model knows."""
+
+    name: str
+    phrase: str
+    seen: bool  # trained on
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network with everything that its predictions need."""
+
+    network: Daan
+    standardiser: Standardiser
+    classes: tuple[ModelClass, ...]
+    class_vectors: NDArray[np.float32]  # (C, W), rows as `classes`
+    text_encoder: Mapping[str, str]  # identity
+    text_spec: str  # what to load the encoder by
+    extractor: Mapping[str, Any]  # attributes of the features it was trained on
+    betas: Mapping[str, float]  # score -> added to the distances of seen classes
+    temperatures: Mapping[str, float]  # score -> of the softmax
+    score: str  # the score that predicts
+    training: Mapping[str, Any]  # epochs, validation figures, fingerprint
+
+
+def save_model(folder: Path, model: Model) -> None:
+    """Write model.safetensors, then model.json, which makes the model complete."""
+    tensors = {f"network.{name}": value.contiguous() for name, value in model.network.state_dict().items()}
+    tensors |= {
+        f"standardiser.{entry.name}": getattr(model.standardiser, entry.name)
+        for entry in dataclasses.fields(Standardiser)
+    }
+    tensors["class_vectors"] = torch.from_numpy(model.class_vectors)
+    with replacing(folder / "model.safetensors") as temporary:
+        safetensors.torch.save_file({name: value.cpu() for name, value in tensors.items()}, temporary)
+    description = {
+        "schema": SCHEMA,
+        "daan": dataclasses.asdict(model.network.config),
+        "classes": [dataclasses.asdict(entry) for entry in model.classes],
+        "text_encoder": dict(model.text_encoder),
+        "text_spec": model.text_spec,
+        "extractor": dict(model.extractor),
+        "betas": dict(model.betas),
+        "temperatures": dict(model.temperatures),
+        "score": model.score,
+        "training": dict(model.training),
+    }
+    write_json(folder / "model.json", description)
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether training ended here."""
+    return (folder / "model.json").exists()
+
+
+def load_model(folder: Path, device: torch.device) -> Model:
+    """Read a model folder.
+
+    Raises:
+        MissingStageError: there is no model.
+        StorageError: its files are damaged or of another version.
+    """
+    if not is_complete(folder):
+        raise MissingStageError(
+            f"{folder} holds no trained model: run avzsl train first, or give a model folder with --model"
+        )
+    description = read_json(folder / "model.json")
+    weights = folder / "model.safetensors"
+    try:
+        if description["schema"] != SCHEMA:
+            raise StorageError(
+                f"{folder} is a model of schema {description['schema']}, this version of avzsl reads {SCHEMA}"
+            )
+        with storage_errors(weights):
+            tensors = safetensors.torch.load_file(weights)
+        network = Daan(DaanConfig(**description["daan"]))
+        network.load_state_dict(_with_prefix(tensors, "network."))
+        standardiser = Standardiser(**_with_prefix(tensors, "standardiser."))
+        return Model(
+            network=network.to(device).eval(),
+            standardiser=standardiser.to(device),
+            classes=tuple(ModelClass(**entry) for entry in description["classes"]),
+            class_vectors=tensors["class_vectors"].numpy(),
+            **{
+                name: description[name]
+                for name in ("text_encoder", "text_spec", "extractor", "betas", "temperatures", "score", "training")
+            },
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        raise StorageError(
+            f"the model in {folder} is damaged ({' '.join(str(error).split())[:120]}): train it again"
+        ) from error
+
+
+def _with_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def check_extractor(model: Model, attributes: Mapping[str, Any], what: str) -> None:
+    """Refuse features of another extractor than the model's.
+
+    Args:
+        model: the model.
+        attributes: of the features.
+        what: names the features in the message.
+
+    Raises:
+        IncompatibleFeaturesError: naming the first attributes that differ.
+    """
+    names = sorted((model.extractor.keys() | attributes.keys()) - _NOT_COMPARED)
+    different = [name for name in names if model.extractor.get(name) != attributes.get(name)]
+    if different:
+        shown = ", ".join(
+            f"{name} {attributes.get(name)} instead of {model.extractor.get(name)}" for name in different[:3]
+        )
+        raise IncompatibleFeaturesError(
+            f"{what} come from another extractor than the model's: {shown}. Extract as the model's were, or train anew"
+        )
+
+
+def model_classes(names: Sequence[str], phrases: Mapping[str, str], seen: Sequence[bool]) -> tuple[ModelClass, ...]:
+    """Classes in order, each with its phrase and whether it is trained on."""
+    return tuple(ModelClass(name, phrases[name], flag) for name, flag in zip(names, seen, strict=True))

@@ -1,0 +1,292 @@
+"""A clip and class names -> how likely each class is. Needs a model folder and the extractor's weights only."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from daan.network import VideoBatch
+from daan.scoring import class_distances
+from extractors.decoding import DecodingRequest
+from extractors.decoding_pool import DecodingPool, VideoFailed
+from extractors.extraction import VideoFeatures, extract_videos
+from numpy.typing import NDArray
+
+from extractors.selavi import ExtractorOptions, describe, load_selavi
+from extractors.text import phrase_of
+from pipeline.class_embeddings import encode_phrases
+from pipeline.dataset import media_files
+from pipeline.errors import PipelineError, UsageError
+from pipeline.extraction import extractor_errors, fetch_weights
+from pipeline.metrics import probabilities
+from pipeline.model_folder import Model, check_extractor, load_model
+from pipeline.progress import Reporter
+from pipeline.suggestions import does_not_exist
+
+_LIST_ENDINGS = {".txt", ".csv", ".list"}
+
+
+@dataclass(frozen=True)
+class ClassPrediction:
+    """One class and how near a video is to it."""
+
+    name: str
+    probability: float  # over the classes asked for
+    distance: float  # by the model's score, uncalibrated
+    seen: bool  # in training
+
+
+@dataclass(frozen=True)
+class VideoPrediction:
+    """What a video shows, most likely first."""
+
+    video: str
+    classes: tuple[ClassPrediction, ...]
+    seconds: int
+    has_audio: bool
+    has_visual: bool
+    decided_by: str  # "sound" or "picture": in which the first class stands out more; "" where only one is there
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PredictionReport:
+    """All predictions of a call, and the videos that failed."""
+
+    predictions: tuple[VideoPrediction, ...]
+    failures: tuple[tuple[str, str], ...]  # video, reason
+
+    def to_json(self, top_k: int | None) -> dict[str, Any]:
+        """The document of `predict --json`."""
+        return {
+            "predictions": [
+                {
+                    "video": entry.video,
+                    "classes": [
+                        {"class": one.name, "probability": one.probability, "distance": one.distance}
+                        for one in entry.classes[:top_k]
+                    ],
+                    "seconds": entry.seconds,
+                    "has_audio": entry.has_audio,
+                    "has_visual": entry.has_visual,
+                }
+                for entry in self.predictions
+            ]
+        }
+
+
+def parse_classes(text: str | None) -> list[str] | None:
+    """Class names as given: "a, b, c", a text file with a name a line, or nothing (None: all classes of the model).
+
+    Raises:
+        UsageError: no such file, an empty name, or a name twice.
+    """
+    if text is None or not text.strip():
+        return None
+    path = Path(text)
+    if _is_file(path):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        names = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        where = str(path)
+        if not names:
+            raise UsageError(f"{path} names no classes: expected a name a line")
+    elif path.suffix.lower() in _LIST_ENDINGS and "," not in text:
+        raise UsageError(does_not_exist(path))
+    else:
+        names, where = [name.strip() for name in text.split(",")], "--classes"
+    known: dict[str, str] = {}
+    for name in names:
+        phrase = phrase_of(name) if name else ""
+        if not phrase:
+            raise UsageError(
+                f'{where}: a class name is empty; give names such as --classes "dog barking, playing drums"'
+            )
+        if phrase in known:
+            raise UsageError(f"{where}: duplicate class names: {known[phrase]!r} and {name!r} read the same")
+        known[phrase] = name
+    return names
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a long list of names is no path
+        return False
+
+
+def find_clips(paths: Sequence[Path]) -> list[Path]:
+    """The clips that a user named: files as they are, folders with every media file below.
+
+    Raises:
+        UsageError: a path does not exist, or a folder holds no videos.
+    """
+    clips: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = list(media_files(path))
+            if not found:
+                raise UsageError(f"{path} holds no videos")
+            clips += found
+        elif path.exists():
+            clips.append(path)
+        else:
+            raise UsageError(does_not_exist(path))
+    return list(dict.fromkeys(clips))
+
+
+def predict(
+    model_folder: Path,
+    clips: Sequence[Path],
+    classes: Sequence[str] | None,
+    *,
+    device: torch.device,
+    reporter: Reporter,
+) -> PredictionReport:
+    """Predict the classes of clips.
+
+    Args:
+        model_folder: holds model.json and model.safetensors.
+        clips: video files.
+        classes: names to choose among, also ones never trained on; None: all classes of the model.
+        device: where the networks run.
+        reporter: hears of progress.
+
+    Raises:
+        PipelineError: no model, weights that cannot be had, a class name without a vector.
+    """
+    model = load_model(model_folder, device)
+    names, vectors, seen = _class_vectors(model, classes)
+    with torch.inference_mode():
+        theta_classes = model.network.embed_classes(torch.from_numpy(vectors).to(device))
+    predictions, failures = {}, []
+    for result in _features(model, clips, device, reporter):
+        if isinstance(result, VideoFailed):
+            failures.append((result.key, result.reason))
+        else:
+            predictions[result.key] = _predict_one(model, result, names, theta_classes, seen, device)
+    ordered = tuple(predictions[str(clip)] for clip in clips if str(clip) in predictions)
+    return PredictionReport(predictions=ordered, failures=tuple(failures))
+
+
+def _class_vectors(
+    model: Model, classes: Sequence[str] | None
+) -> tuple[list[str], NDArray[np.float32], NDArray[np.bool_]]:
+    """Names, vectors (C, W), and which were trained on. Names the model knows need no text encoder."""
+    known = {entry.phrase.lower(): place for place, entry in enumerate(model.classes)}
+    known |= {phrase_of(entry.name): place for place, entry in enumerate(model.classes)}
+    if classes is None:
+        classes = [entry.name for entry in model.classes]
+    places = [known.get(phrase_of(name)) for name in classes]
+    vectors = np.zeros((len(classes), model.class_vectors.shape[1]), np.float32)
+    new = [row for row, place in enumerate(places) if place is None]
+    if new:
+        encoded = encode_phrases(model.text_spec, [phrase_of(classes[row]) for row in new])
+        if dict(encoded.encoder) != dict(model.text_encoder):
+            raise PipelineError(
+                f"the model was trained with another text encoder than {model.text_spec} is now: its vectors do not fit"
+            )
+        vectors[new] = encoded.vectors
+    for row, place in enumerate(places):
+        if place is not None:
+            vectors[row] = model.class_vectors[place]
+    seen = np.array([place is not None and model.classes[place].seen for place in places])
+    return list(classes), vectors, seen
+
+
+def _features(
+    model: Model, clips: Sequence[Path], device: torch.device, reporter: Reporter
+) -> Iterator[VideoFeatures | VideoFailed]:
+    """Features of the clips by the extractor the model was trained with."""
+    attributes = model.extractor
+    options = ExtractorOptions(
+        **{
+            field.name: attributes[field.name]
+            for field in dataclasses.fields(ExtractorOptions)
+            if field.name in attributes and field.name != "weights"
+        },
+        weights=attributes.get("weights_file") or attributes["weights"],
+    )
+    with extractor_errors():
+        weights = fetch_weights(options.weights, reporter)
+        if weights.note:
+            reporter.warn(weights.note)
+        described = describe(options, weights) | {
+            "decoder": attributes["decoder"],
+            "feature_width": attributes["feature_width"],
+        }
+        check_extractor(model, described, "the clips' features")
+        extractor = load_selavi(options, weights, device=device)
+    requests = ((str(clip), DecodingRequest(path=clip, audio_rate_hz=extractor.audio_rate_hz)) for clip in clips)
+    with (
+        DecodingPool(decoder=str(attributes["decoder"]), workers=1) as pool,
+        reporter.track("looking and listening", len(clips)) as tracker,
+    ):
+        for result in extract_videos(requests, extractor, pool=pool):
+            tracker.advance()
+            yield result
+
+
+@torch.inference_mode()
+def _predict_one(
+    model: Model,
+    features: VideoFeatures,
+    names: Sequence[str],
+    theta_classes: torch.Tensor,
+    seen: NDArray[np.bool_],
+    device: torch.device,
+) -> VideoPrediction:
+    batch = _batch_of_one(model, features, device)
+    audio, visual = model.network.embed_videos(batch)
+    has_audio, has_visual = batch.audio_mask.any(1), batch.visual_mask.any(1)
+    by_score = {
+        name: values.cpu().numpy()[0]
+        for name, values in class_distances(
+            audio, visual, theta_classes, has_audio=has_audio, has_visual=has_visual
+        ).items()
+    }
+    distances = by_score[model.score]
+    calibrated = distances + np.where(seen, model.betas[model.score], 0.0)
+    chances = probabilities(calibrated[None], model.temperatures[model.score])[0]
+    order = np.argsort(calibrated, kind="stable")
+    classes = tuple(
+        ClassPrediction(names[place], float(chances[place]), float(distances[place]), bool(seen[place]))
+        for place in order
+    )
+    both = features.audio is not None and features.visual is not None
+    return VideoPrediction(
+        video=features.key,
+        classes=classes,
+        seconds=features.seconds,
+        has_audio=features.audio is not None,
+        has_visual=features.visual is not None,
+        decided_by=_decided_by(by_score, order) if both and len(names) > 1 else "",
+        warnings=features.warnings,
+    )
+
+
+def _decided_by(by_score: dict[str, NDArray[np.float32]], order: NDArray[np.intp]) -> str:
+    """The modality in which the first class is further ahead of the second."""
+    first, second = order[0], order[1]
+    lead = {name: float(by_score[name][second] - by_score[name][first]) for name in ("audio", "visual")}
+    return "sound" if lead["audio"] > lead["visual"] else "picture"
+
+
+def _batch_of_one(model: Model, features: VideoFeatures, device: torch.device) -> VideoBatch:
+    """(1, T, D) standardised features; an absent modality is zeros and a mask of False."""
+    standardiser = model.standardiser
+
+    def prepared(
+        rows: NDArray[np.float32] | None, mean: torch.Tensor, deviation: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if rows is None:
+            empty = torch.zeros(1, features.seconds, len(mean), device=device)
+            return empty, torch.zeros(1, features.seconds, dtype=torch.bool, device=device)
+        values = (torch.from_numpy(rows).to(device) - mean) / deviation
+        return values[None], torch.ones(1, features.seconds, dtype=torch.bool, device=device)
+
+    audio, audio_mask = prepared(features.audio, standardiser.audio_mean, standardiser.audio_deviation)
+    visual, visual_mask = prepared(features.visual, standardiser.visual_mean, standardiser.visual_deviation)
+    return VideoBatch(audio=audio, visual=visual, audio_mask=audio_mask, visual_mask=visual_mask)

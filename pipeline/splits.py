@@ -1,0 +1,183 @@
+"""Which videos are for training, validation and test; classes seen and unseen (benchmark.md, Splits)."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.dataset import Dataset
+from pipeline.errors import UsageError
+from pipeline.files import storage_errors, write_text
+from pipeline.suggestions import did_you_mean
+
+_MIN_TRAIN_CLASSES = 2
+_VIDEO_FRACTION = 0.2  # of a class's videos, held out for validation and again for test
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Five disjoint sets of video keys; no class is both seen and unseen at one stage.
+
+    Stage 1 trains on `train` and validates on `val_seen` and `val_unseen`; stage 2 trains on all three; the test
+    is on `test_seen` and `test_unseen`.
+    """
+
+    train: tuple[str, ...]
+    val_seen: tuple[str, ...]
+    val_unseen: tuple[str, ...]
+    test_seen: tuple[str, ...]
+    test_unseen: tuple[str, ...]
+    origin: Mapping[str, Any] = field(default_factory=dict)  # how they were made; empty: given by the user
+
+    @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """The five sets by name."""
+        return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "origin"}
+
+    def restricted_to(self, keys: Sequence[str]) -> "Splits":
+        """The same splits without videos that are not among `keys`, such as those whose extraction failed."""
+        known = set(keys)
+        return replace(self, **{name: tuple(key for key in part if key in known) for name, part in self.parts.items()})
+
+
+def read_splits(path: Path, dataset: Dataset) -> Splits:
+    """Splits from YAML: a list of video keys for each of train, val_seen, val_unseen, test_seen, test_unseen.
+
+    Raises:
+        UsageError: not such a file, an unknown video, a video in two parts, or a class both seen and unseen.
+    """
+    with storage_errors(path):
+        text = path.read_text(encoding="utf-8")
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict):
+        raise UsageError(f"{path}: expected the lists train, val_seen, val_unseen, test_seen and test_unseen")
+    names = [entry.name for entry in fields(Splits)]
+    for name in document:
+        if name not in names:
+            raise UsageError(f"{path}: unknown part {name!r}.{did_you_mean(str(name), names)}")
+    parts = {name: _keys(document.get(name), f"{path}: {name}") for name in names if name != "origin"}
+    splits = Splits(**parts, origin=document.get("origin") or {})
+    check_splits(splits, dataset, str(path))
+    return splits
+
+
+def _keys(value: object, where: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(key, str) for key in value):
+        raise UsageError(f"{where} must be a list of videos")
+    return tuple(value)
+
+
+def check_splits(splits: Splits, dataset: Dataset, where: str) -> None:
+    """Refuse unknown videos, a video in two parts, and classes that are seen and unseen at once."""
+    class_of = {video.key: video.class_name for video in dataset.videos}
+    part_of: dict[str, str] = {}
+    for name, part in splits.parts.items():
+        for key in part:
+            if key not in class_of:
+                raise UsageError(
+                    f"{where}: {name} lists {key!r}, which is no video of the dataset.{did_you_mean(key, class_of)}"
+                )
+            if key in part_of:
+                raise UsageError(f"{where}: {key!r} is in {part_of[key]} and in {name}; a video belongs to one part")
+            part_of[key] = name
+    classes = {name: {class_of[key] for key in part} for name, part in splits.parts.items()}
+    for unseen, seen in (
+        ("test_unseen", ("train", "val_seen", "val_unseen", "test_seen")),
+        ("val_unseen", ("train", "val_seen")),
+    ):
+        for other in seen:
+            both = sorted(classes[unseen] & classes[other])
+            if both:
+                raise UsageError(
+                    f"{where}: class {both[0]!r} is in {unseen} and in {other}; an unseen class is never trained on"
+                )
+
+
+def write_splits(splits: Splits, path: Path) -> None:
+    """Write splits as YAML, a video a line."""
+    document = {
+        name: list(value) if isinstance(value, tuple) else dict(value) for name, value in asdict(splits).items()
+    }
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, default_flow_style=False)
+    write_text(path, text)
+
+
+def hold_out(
+    videos_of: Mapping[str, Sequence[str]],
+    *,
+    unseen: Sequence[str] | None = None,
+    unseen_fraction: float = 0.25,
+    seed: int = 0,
+) -> Splits:
+    """Splits for a dataset that has none: some classes are held out for test, some of the rest for validation.
+
+    Args:
+        videos_of: class name -> its videos.
+        unseen: the classes to hold out for test; None: `unseen_fraction` of them at random, at least one.
+        unseen_fraction: also the share of the seen classes that validation holds out.
+        seed: of every random choice; each class's videos are shuffled by a generator of their own, so adding a class
+            does not reshuffle the others.
+
+    Raises:
+        UsageError: an unknown class in `unseen`, or fewer than two classes left to train on.
+    """
+    classes = sorted(videos_of)
+    test_unseen = (
+        _named_classes(unseen, classes)
+        if unseen is not None
+        else _random_classes(classes, unseen_fraction, f"{seed}/test")
+    )
+    seen = [name for name in classes if name not in test_unseen]
+    if len(seen) < _MIN_TRAIN_CLASSES:
+        raise UsageError(
+            f"{len(classes)} classes, {len(test_unseen)} of them unseen, leave {len(seen)} to train on: "
+            f"at least {_MIN_TRAIN_CLASSES} seen classes are needed. "
+            "Add videos of other classes, or hold out fewer with --unseen"
+        )
+    val_unseen = _random_classes(seen, unseen_fraction, f"{seed}/validation") if len(seen) > _MIN_TRAIN_CLASSES else []
+    parts: dict[str, list[str]] = {"train": [], "val_seen": [], "val_unseen": [], "test_seen": [], "test_unseen": []}
+    for name in classes:
+        videos = sorted(videos_of[name])
+        random.Random(f"{seed}/{name}").shuffle(videos)
+        if name in test_unseen:
+            parts["test_unseen"] += videos
+            continue
+        test, rest = _held_out_videos(videos)
+        parts["test_seen"] += test
+        if name in val_unseen:
+            parts["val_unseen"] += rest
+        else:
+            val, train = _held_out_videos(rest)
+            parts["val_seen"] += val
+            parts["train"] += train
+    origin = {"unseen": list(unseen)} if unseen is not None else {"unseen_fraction": unseen_fraction}
+    return Splits(**{name: tuple(sorted(part)) for name, part in parts.items()}, origin={**origin, "seed": seed})
+
+
+def _named_classes(names: Sequence[str], classes: Sequence[str]) -> list[str]:
+    for name in names:
+        if name not in classes:
+            raise UsageError(f"--unseen names {name!r}, which is no class of the dataset.{did_you_mean(name, classes)}")
+    return list(names)
+
+
+def _random_classes(classes: Sequence[str], fraction: float, seed: str) -> list[str]:
+    """At least one class; never so many that fewer than two are left, where that can be helped."""
+    count = min(max(1, round(fraction * len(classes))), max(1, len(classes) - _MIN_TRAIN_CLASSES))
+    return random.Random(seed).sample(list(classes), count)
+
+
+def _held_out_videos(videos: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(held out, rest): a fifth, at least one where two are left for training; a single video stays in training."""
+    if len(videos) < 2:
+        return [], list(videos)
+    count = max(1, round(_VIDEO_FRACTION * len(videos)))
+    return list(videos[:count]), list(videos[count:])

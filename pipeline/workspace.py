@@ -1,0 +1,147 @@
+"""The workspace: where each stage's files lie, what each was made from, and who may write."""
+
+import contextlib
+import datetime as dt
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from pipeline.errors import MissingStageError, StorageError, WorkspaceInUseError
+from pipeline.files import make_folder, read_json, storage_errors, write_json
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """One entry of stages.json: what a stage made, from what, and when."""
+
+    fingerprint: str
+    output: str  # relative to the workspace
+    made_at: str = ""  # ISO 8601, UTC
+    inputs: Mapping[str, str] = field(default_factory=dict)  # stage -> fingerprint it was made from
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The paths of one workspace; nothing is created until a stage writes."""
+
+    root: Path
+
+    @property
+    def dataset_folder(self) -> Path:
+        """manifest.csv, classes.csv, splits.yaml."""
+        return self.root / "dataset"
+
+    @property
+    def stages_file(self) -> Path:
+        """What each stage was made from."""
+        return self.root / "stages.json"
+
+    def feature_folder(self, fingerprint: str) -> Path:
+        """Part files, features.h5 and failures.csv of one extractor."""
+        return self.root / "features" / fingerprint
+
+    @property
+    def text_folder(self) -> Path:
+        """class_embeddings.h5."""
+        return self.root / "text"
+
+    def model_folder(self, run: str) -> Path:
+        """Checkpoints and the final model of one run."""
+        return self.root / "models" / run
+
+    def report_folder(self, run: str) -> Path:
+        """metrics.json and pictures of one run."""
+        return self.root / "reports" / run
+
+    def stages(self) -> dict[str, StageRecord]:
+        """Every recorded stage; empty in a fresh workspace."""
+        if not self.stages_file.exists():
+            return {}
+        document = read_json(self.stages_file)
+        try:
+            return {name: StageRecord(**record) for name, record in document.items()}
+        except (AttributeError, TypeError) as error:
+            raise StorageError(
+                f"{self.stages_file} is damaged: delete it and run the stages again; finished work is kept"
+            ) from error
+
+    def record(self, stage: str, record: StageRecord) -> None:
+        """Remember that a stage is done; its time is filled in."""
+        stages = self.stages()
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        stages[stage] = StageRecord(**{**asdict(record), "made_at": now})
+        write_json(self.stages_file, {name: asdict(entry) for name, entry in stages.items()})
+
+    def current_features(self) -> Path:
+        """The features.h5 that the last extraction made.
+
+        Raises:
+            MissingStageError: there is none.
+        """
+        record = self.stages().get("features")
+        if record is None:
+            raise MissingStageError(f"{self.root} holds no features yet: run avzsl extract VIDEOS first")
+        return self.root / record.output
+
+    def current_model(self, run: str | None = None) -> Path:
+        """The folder of a run, or of the newest model.
+
+        Raises:
+            MissingStageError: no such run, or nothing trained yet.
+        """
+        if run is not None:
+            folder = self.model_folder(run)
+            if not folder.is_dir():
+                known = sorted(entry.parent.name for entry in self.root.glob("models/*/model.json"))
+                raise MissingStageError(f"{self.root} has no run {run!r}; it has {', '.join(known) or 'none'}")
+            return folder
+        record = self.stages().get("model")
+        if record is None:
+            raise MissingStageError(f"{self.root} holds no trained model yet: run avzsl train first")
+        return self.root / record.output
+
+    @contextlib.contextmanager
+    def locked(self, command: str) -> Iterator[None]:
+        """Keep other processes from writing here while the context lasts.
+
+        The operating system frees the lock when its process ends, however it ends, so a lock left by a killed
+        process is no obstacle; the file beside it only says who holds it.
+
+        Raises:
+            WorkspaceInUseError: another process holds it.
+        """
+        make_folder(self.root)
+        holder_file = self.root / "lock.json"
+        lock = filelock.FileLock(self.root / "lock", timeout=0)
+        try:
+            with storage_errors(self.root / "lock"):
+                lock.acquire()
+        except filelock.Timeout as error:
+            raise WorkspaceInUseError(
+                f"{self.root} is in use by {_holder(holder_file)}: wait for it, or choose another with --workspace"
+            ) from error
+        try:
+            with storage_errors(holder_file):
+                holder_file.write_text(
+                    json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "command": command})
+                )
+            yield
+        finally:
+            holder_file.unlink(missing_ok=True)
+            lock.release()
+
+
+def _holder(holder_file: Path) -> str:
+    """Who holds the lock, as far as its file tells."""
+    try:
+        holder = json.loads(holder_file.read_text())
+        return f"avzsl {holder['command']} (process {holder['pid']} on {holder['host']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another avzsl process"
