@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractors.errors import TextEncoderError
-from extractors.text import load_text_encoder
+from extractors.text import TextEncoder, load_text_encoder
 from pipeline.errors import PipelineError, UsageError
 from pipeline.files import fingerprint, replacing
 from pipeline.workspace import StageRecord, Workspace
@@ -34,15 +34,19 @@ def encode_phrases(spec: str, phrases: Sequence[str]) -> ClassEmbeddings:
         UsageError: a phrase has no vector.
         PipelineError: the encoder cannot be loaded.
     """
-    try:
-        encoder = load_text_encoder(spec)
-    except TextEncoderError as error:
-        raise PipelineError(str(error)) from error
+    encoder = _load_encoder(spec)
     try:
         vectors = encoder.encode(phrases)
     except TextEncoderError as error:
         raise UsageError(str(error)) from error
     return ClassEmbeddings(vectors=vectors, encoder=dict(encoder.identity), spec=spec)
+
+
+def _load_encoder(spec: str) -> TextEncoder:
+    try:
+        return load_text_encoder(spec)
+    except TextEncoderError as error:
+        raise PipelineError(str(error)) from error
 
 
 def embed_classes(workspace: Workspace, phrases: Mapping[str, str], spec: str) -> ClassEmbeddings:
@@ -53,12 +57,10 @@ def embed_classes(workspace: Workspace, phrases: Mapping[str, str], spec: str) -
         phrases: class name -> phrase.
         spec: `minilm` or the path of a file of vectors.
     """
-    spec = str(Path(spec).absolute()) if Path(spec).is_file() else spec
-    try:
-        encoder = load_text_encoder(spec)
-    except TextEncoderError as error:
-        raise PipelineError(str(error)) from error
+    encoder = _load_encoder(spec)
     identity = dict(encoder.identity)
+    if "file" in identity:  # a model finds it again from another folder
+        spec = str(Path(spec).absolute())
     made_from = fingerprint({"stage": _STAGE_VERSION, "phrases": list(phrases.items()), "encoder": identity})
     path = workspace.text_folder / "class_embeddings.h5"
     stored = _load(path, made_from)

@@ -1,19 +1,19 @@
 """All settings in one tree, composed once: defaults, then a preset, then a YAML file, then --set, then options."""
 
 import dataclasses
-import typing
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar, get_args, get_type_hints
+from typing import Any, ClassVar
 
 import pydantic
 import yaml
-from daan.config import DaanConfig
 
+from daan.config import DaanConfig
 from pipeline.errors import UsageError
 from pipeline.extraction_settings import ExtractionSettings
-from pipeline.files import storage_errors
+from pipeline.files import read_text
 from pipeline.suggestions import did_you_mean, does_not_exist
 from pipeline.training_settings import HoldOutSettings, TextSettings, TrainingSettings
 
@@ -52,7 +52,7 @@ def load_settings(
     Args:
         preset: a name of `presets()`.
         config_file: YAML of the same tree as `show_settings` prints; any part may be missing.
-        assignments: `section.key=value`, the value in YAML.
+        assignments: `section.key=value`.
         options: dotted keys with values from the command's own options; None means: not given.
 
     Raises:
@@ -60,115 +60,99 @@ def load_settings(
     """
     tree: dict[str, Any] = {}
     if preset is not None:
-        if preset not in presets():
-            raise UsageError(f"unknown preset {preset!r}: choose one of {', '.join(presets())}")
-        _merge(
-            tree,
-            _parse_yaml(
-                resources.files("pipeline").joinpath("presets", f"{preset}.yaml").read_text(encoding="utf-8"), preset
-            ),
-            preset,
-        )
+        _merge(tree, _read_preset(preset), f"preset {preset}")
     if config_file is not None:
         if not config_file.is_file():
             raise UsageError(does_not_exist(config_file))
-        with storage_errors(config_file):
-            text = config_file.read_text(encoding="utf-8")
-        _merge(tree, _parse_yaml(text, str(config_file)), str(config_file))
+        _merge(tree, read_text(config_file), str(config_file))
     for assignment in assignments:
         key, separator, value = assignment.partition("=")
         if not separator or not key.strip():
             raise UsageError(f"--set {assignment!r}: expected section.key=value, such as --set training.epochs=20")
-        _assign(tree, key.strip(), _parse_scalar(value))
+        _assign(tree, key.strip(), value.strip())
     for key, value in (options or {}).items():
         if value is not None:
             _assign(tree, key, value)
-    return _validate(tree)
-
-
-def _parse_yaml(text: str, where: str) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(text)
+        return pydantic.TypeAdapter(Settings).validate_python(tree)
+    except pydantic.ValidationError as error:
+        raise UsageError(_first_fault(error)) from error
+
+
+def _read_preset(name: str) -> str:
+    if name not in presets():
+        raise UsageError(f"unknown preset {name!r}: choose one of {', '.join(presets())}")
+    return resources.files("pipeline").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _merge(tree: dict[str, Any], text: str, where: str) -> None:
+    """Put the settings of a YAML text into the tree.
+
+    Values stay texts, for a setting's own type says what they mean: YAML 1.1 reads `off` as False and `1e-3` as a text.
+    """
+    try:
+        document = yaml.load(text, Loader=yaml.BaseLoader) or {}  # noqa: S506 - it builds texts, lists and mappings only
     except yaml.YAMLError as error:
         raise UsageError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(document, dict | None):
+    if not isinstance(document, dict):
         raise UsageError(f"{where}: expected sections such as training: and daan:")
-    return document or {}
-
-
-def _parse_scalar(text: str) -> Any:  # noqa: ANN401 - any YAML value
-    """A value of --set; `1e-3` is a number, though YAML 1.1 wants a dot in it."""
-    try:
-        return (
-            float(text)
-            if text.strip().lower().replace("e-", "e").replace("e", "", 1).isdigit() and "e" in text.lower()
-            else yaml.safe_load(text)
-        )
-    except yaml.YAMLError:
-        return text
-
-
-def _merge(tree: dict[str, Any], document: Mapping[str, Any], where: str) -> None:
     for section, values in document.items():
-        if not isinstance(values, Mapping):
+        if values and not isinstance(values, dict):
             raise UsageError(f"{where}: {section} must hold settings, such as {section}: {{key: value}}")
-        for key, value in _flatten(values, str(section)):
+        for key, value in _flatten(values or {}, f"{section}."):
             _assign(tree, key, value)
 
 
-def _flatten(values: Mapping[str, Any], prefix: str) -> typing.Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        dotted = f"{prefix}.{key}"
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of nested mappings."""
+    for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from _flatten(value, dotted)
+            yield from _flatten(value, f"{prefix}{name}.")
         else:
-            yield dotted, value
+            yield f"{prefix}{name}", value
 
 
-def _assign(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 - any YAML value
-    known = setting_names()
-    if key not in known:
-        raise UsageError(f"unknown setting {key}.{did_you_mean(key, known)} (all settings: avzsl train --show-config)")
+def _assign(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 - a text, or what an option brings
+    if key not in setting_names():
+        raise UsageError(f"unknown setting {key}.{_nearest_setting(key)} (all settings: avzsl train --show-config)")
     *sections, name = key.split(".")
     for section in sections:
         tree = tree.setdefault(section, {})
     tree[name] = value
 
 
-def setting_names() -> list[str]:
+@functools.cache
+def setting_names() -> tuple[str, ...]:
     """Every dotted key, such as training.epochs."""
-    return [key for key, _ in _flatten(dataclasses.asdict(Settings()), "")] and [
-        key.removeprefix(".") for key, _ in _flatten(dataclasses.asdict(Settings()), "")
-    ]
+    return tuple(key for key, _ in _flatten(dataclasses.asdict(Settings())))
 
 
-def _validate(tree: Mapping[str, Any]) -> Settings:
-    try:
-        return pydantic.TypeAdapter(Settings).validate_python(tree)
-    except pydantic.ValidationError as error:
-        raise UsageError(_one_line(error)) from error
+def _nearest_setting(key: str) -> str:
+    """' Did you mean X?': a setting of that name in another section, else one that is written alike."""
+    name = key.rpartition(".")[2]
+    elsewhere = [known for known in setting_names() if known.rpartition(".")[2] == name]
+    return f" Did you mean {' or '.join(elsewhere)}?" if elsewhere else did_you_mean(key, setting_names())
 
 
-def _one_line(error: pydantic.ValidationError) -> str:
-    """The first fault: the key, the value, what is allowed."""
-    fault = error.errors()[0]
-    key = ".".join(str(place) for place in fault["loc"] if str(place) in ".".join(setting_names()).split("."))
-    message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "value_error":
-        return f"{key}: {message}"
-    return f"{key} = {fault['input']!r}: {message[0].lower()}{message[1:]}{_allowed(key)}"
+def _first_fault(error: pydantic.ValidationError) -> str:
+    """The first setting at fault: its key, its value, what is allowed.
+
+    A setting of several types has a fault for each of them, whose place ends with the type.
+    """
+    faults = error.errors()
+    first = faults[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "value_error":  # of a section's own checks: the message begins with the name of a field
+        return f"{place}.{first['ctx']['error']}"
+    key = next(name for name in setting_names() if f"{place}.".startswith(f"{name}."))
+    depth = key.count(".") + 1
+    allowed = [_allowed(fault["msg"]) for fault in faults if fault["loc"][:depth] == first["loc"][:depth]]
+    return f"{key} = {first['input']!r}: input should be {' or '.join(allowed)}"
 
 
-def _allowed(key: str) -> str:
-    """The type of a setting in words, where it says more than pydantic's message."""
-    kind: Any = Settings
-    for name in key.split("."):
-        hints = get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
-        if name not in hints:
-            return ""
-        kind = hints[name]
-    choices = [str(choice) for choice in get_args(kind) if not isinstance(choice, type)]
-    return f" (allowed: {', '.join(choices)})" if choices and typing.get_origin(kind) is not typing.Literal else ""
+def _allowed(message: str) -> str:
+    """`a valid integer` of `Input should be a valid integer, unable to parse string as an integer`."""
+    return message.removeprefix("Input should be ").partition(", unable")[0]
 
 
 def show_settings(settings: Settings) -> str:

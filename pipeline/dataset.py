@@ -10,25 +10,11 @@ from pathlib import Path
 
 from extractors.text import phrase_of
 from pipeline.errors import MissingStageError, UsageError
-from pipeline.files import storage_errors, write_text
+from pipeline.files import read_text, storage_error, storage_errors, write_text
 from pipeline.suggestions import did_you_mean, does_not_exist
 
-_PICTURE_ENDINGS = {
-    ".3gp",
-    ".avi",
-    ".flv",
-    ".m2ts",
-    ".m4v",
-    ".mkv",
-    ".mov",
-    ".mp4",
-    ".mpeg",
-    ".mpg",
-    ".mts",
-    ".ogv",
-    ".ts",
-}
-_PICTURE_ENDINGS |= {".vob", ".webm", ".wmv"}
+_PICTURE_ENDINGS = {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"}
+_PICTURE_ENDINGS |= {".ogv", ".ts", ".vob", ".webm", ".wmv"}
 _SOUND_ENDINGS = {".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"}
 MEDIA_ENDINGS = frozenset(_PICTURE_ENDINGS | _SOUND_ENDINGS)
 _MANIFEST_COLUMNS = ("video", "path", "class", "start_seconds", "end_seconds")
@@ -72,8 +58,11 @@ def read_source(source: Path) -> Dataset:
     Raises:
         UsageError: no such path, no videos, or a manifest or class list that contradicts itself.
     """
-    if not source.exists():
-        raise UsageError(does_not_exist(source))
+    with storage_errors(source):
+        if not source.exists():
+            raise UsageError(does_not_exist(source))
+        if not source.is_dir() and (not source.is_file() or source.suffix.lower() in MEDIA_ENDINGS):
+            raise UsageError(f"{source} is neither a folder <class>/<file> nor a manifest.csv: give one of them")
     root = source if source.is_dir() else source.parent
     classes_file = root / "classes.csv"
     phrases = read_phrases(classes_file) if classes_file.is_file() else {}
@@ -95,7 +84,8 @@ def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int]:
         if len(relative.parts) == 1:
             without_class += 1
         else:
-            videos.append(Video(key=_text(relative), path=path, class_name=_text(Path(relative.parts[0]))))
+            class_name = _text(relative.parts[0]).strip()
+            videos.append(Video(key=_text(relative.as_posix()), path=path, class_name=class_name))
     if not videos and without_class:
         raise UsageError(
             f"{folder}: its {without_class} videos lie in no class folder. "
@@ -109,39 +99,54 @@ def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int]:
 
 
 def media_files(folder: Path) -> Iterator[Path]:
-    """Every media file below a folder, links followed, a loop of links entered once."""
-    visited: set[str] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in visited:
-            folders.clear()
-            continue
-        visited.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    """Every media file below a folder, links followed; a link back to a folder it lies in is left out.
+
+    Raises:
+        StorageError: a folder cannot be read.
+    """
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
+        inner = [name for name in folders if not name.startswith(".")]
+        folders[:] = sorted(name for name in inner if not _is_loop(Path(parent) / name, folder))
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in MEDIA_ENDINGS:
                 yield Path(parent) / name
 
 
-def _text(path: Path) -> str:
-    """A path as text that any file can hold: bytes of the name that are not UTF-8 are written as escapes."""
-    return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def _refuse(error: OSError) -> None:
+    raise storage_error(error, Path(error.filename)) from error
+
+
+def _is_loop(path: Path, root: Path) -> bool:
+    """Whether a folder below `root` is a link to one that leads to it."""
+    if not path.is_symlink():
+        return False
+    return path.resolve() in {parent.resolve() for parent in path.parents if parent.is_relative_to(root)}
+
+
+def _text(name: str) -> str:
+    """A name as text that any file can hold: bytes that are not UTF-8 are written as escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _rows(path: Path, *, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a CSV file with their line numbers, cells stripped; `required` columns must be there."""
+    """Rows of a CSV file with their line numbers; `required` columns must be there."""
     try:
-        with storage_errors(path):
-            text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        text = read_text(path, errors="surrogateescape")  # a path may hold any bytes
+        if "\0" in text:
+            raise UsageError(f"{path} is not a text file in UTF-8: save it as CSV in UTF-8")
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         columns = reader.fieldnames or []
         missing = [name for name in required if name not in columns]
         if missing:
-            raise UsageError(
-                f"{path}: no column {', '.join(missing)} in its first line; it has {', '.join(columns) or 'none'}"
-            )
+            found = _text(", ".join(columns)) or "none"
+            raise UsageError(f"{path}: no column {', '.join(missing)} in its first line; it has {found}")
         for row in reader:
-            yield reader.line_num, {name: (row[name] or "").strip() for name in columns}
+            if None in row:
+                raise UsageError(
+                    f"{path}, line {reader.line_num}: more cells than the first line has names "
+                    f'({len(columns)}); put a cell that holds a comma in "quotes"'
+                )
+            yield reader.line_num, {name: row[name] or "" for name in columns}
     except csv.Error as error:
         raise UsageError(f"{path} is not a CSV file: {error}") from error
 
@@ -151,26 +156,27 @@ def _read_manifest(path: Path, *, known_classes: Mapping[str, str]) -> Iterator[
     seen: dict[str, int] = {}
     for line, row in _rows(path, required=("path", "class")):
         where = f"{path}, line {line}"
+        class_name = _text(row["class"]).strip()
         if not row["path"]:
             raise UsageError(f"{where}: the path is empty")
-        if not row["class"]:
+        if not class_name:
             raise UsageError(f"{where}: the class is empty")
-        if known_classes and row["class"] not in known_classes:
+        if known_classes and class_name not in known_classes:
             raise UsageError(
-                f"{where}: unknown class {row['class']!r}: it is not in {path.parent / 'classes.csv'}."
-                f"{did_you_mean(row['class'], known_classes)} Correct the name or add it there"
+                f"{where}: unknown class {class_name!r}: it is not in {path.parent / 'classes.csv'}."
+                f"{did_you_mean(class_name, known_classes)} Correct the name or add it there"
             )
         start, end = _seconds(row, "start_seconds", where), _seconds(row, "end_seconds", where)
         if end is not None and end <= (start or 0.0):
             raise UsageError(f"{where}: end_seconds ({end:g}) must be greater than start_seconds ({start or 0:g})")
-        key = row.get("video") or _segment_key(row["path"], start, end)
+        key = _text(row.get("video") or _segment_key(row["path"], start, end))
         if key in seen:
             raise UsageError(
                 f"{where}: video {key!r} is already on line {seen[key]}; give each row its own name in the column video"
             )
         seen[key] = line
         yield Video(
-            key=key, path=path.parent / row["path"], class_name=row["class"], start_seconds=start, end_seconds=end
+            key=key, path=path.parent / row["path"], class_name=class_name, start_seconds=start, end_seconds=end
         )
     if not seen:
         raise UsageError(f"{path} lists no videos")
@@ -180,12 +186,12 @@ def _segment_key(path: str, start: float | None, end: float | None) -> str:
     """The name of a row without one: its path, and the segment where there is one."""
     if start is None and end is None:
         return path
-    return f"{path}#{start or 0:g}-{'' if end is None else f'{end:g}'}"
+    return f"{path}#{start or 0:.15g}-{'' if end is None else f'{end:.15g}'}"
 
 
 def _seconds(row: Mapping[str, str], column: str, where: str) -> float | None:
     """A time of a manifest row; None where the cell is empty or the column absent."""
-    cell = row.get(column, "")
+    cell = row.get(column, "").strip()
     if not cell:
         return None
     try:
@@ -205,12 +211,12 @@ def read_phrases(path: Path) -> dict[str, str]:
     """
     phrases: dict[str, str] = {}
     for line, row in _rows(path, required=("class",)):
-        name = row["class"]
+        name = _text(row["class"]).strip()
         if not name:
             raise UsageError(f"{path}, line {line}: the class is empty")
         if name in phrases:
             raise UsageError(f"{path}, line {line}: class {name!r} is there twice")
-        phrases[name] = row.get("phrase", "")
+        phrases[name] = _text(row.get("phrase", "")).strip()
     return phrases
 
 
@@ -221,10 +227,10 @@ def _refuse_equal_phrases(phrases: Mapping[str, str]) -> None:
             raise UsageError(
                 f"class {name!r} has no letters to make a phrase of: rename it, or give its phrase in classes.csv"
             )
-    counts = Counter(phrases.values())
-    for phrase, count in counts.items():
+    read_as = {name: " ".join(phrase.lower().split()) for name, phrase in phrases.items()}
+    for phrase, count in Counter(read_as.values()).items():
         if count > 1:
-            names = ", ".join(repr(name) for name in phrases if phrases[name] == phrase)
+            names = ", ".join(repr(name) for name in phrases if read_as[name] == phrase)
             raise UsageError(
                 f"duplicate class names: {names} all read {phrase!r}. Rename one, or give them phrases in classes.csv"
             )
@@ -257,6 +263,7 @@ def _cell(value: float | None) -> str:
 
 
 def _csv(rows: Sequence[Sequence[str]]) -> str:
+    """RFC 4180, its line ends included: with others, Python's writer leaves a lone CR in a name without quotes."""
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    csv.writer(buffer).writerows(rows)
     return buffer.getvalue()

@@ -1,5 +1,7 @@
 """Which device runs the networks."""
 
+import re
+
 import torch
 
 from pipeline.errors import UsageError
@@ -11,16 +13,16 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         UsageError: no such device on this machine.
     """
+    if name == "cpu":
+        return torch.device("cpu")
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"unknown device {name!r}: give auto, cpu, cuda or cuda:n") from error
-    if device.type not in {"cpu", "cuda"}:
-        raise UsageError(f"device {name!r} is not supported: give auto, cpu, cuda or cuda:n")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    cuda = re.fullmatch(r"cuda(?::([0-9]+))?", name)
+    if not cuda:
+        raise UsageError(f"unknown device {name!r}: give auto, cpu, cuda or cuda:n")
+    index = int(cuda[1] or 0)  # torch would take cuda:256 for cuda:0
+    if index >= torch.cuda.device_count():
         raise UsageError(
             f"device {name!r} is not on this machine ({torch.cuda.device_count()} GPUs seen): use --device auto or cpu"
         )
-    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+    return torch.device("cuda", index)

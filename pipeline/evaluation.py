@@ -16,7 +16,14 @@ from pipeline.dataset import Dataset, load_dataset
 from pipeline.errors import PipelineError
 from pipeline.feature_set import FeatureSet, load_features
 from pipeline.files import fingerprint, make_folder, storage_errors, write_json
-from pipeline.metrics import Scores, classes_without_samples, confusion_matrix, gzsl_scores, recall_per_class
+from pipeline.metrics import (
+    Scores,
+    classes_without_samples,
+    confusion_matrix,
+    gzsl_predictions,
+    gzsl_scores,
+    recall_per_class,
+)
 from pipeline.model_folder import Model, check_extractor, load_model
 from pipeline.progress import Reporter
 from pipeline.scoring import SCORES, Distances, distances_to_classes
@@ -105,7 +112,7 @@ def _score(
     )
     scores = {name: gzsl_scores(distances[name], labels, seen, model.betas[name]) for name in SCORES}
     names = [entry.name for entry in model.classes]
-    predictions = np.argmin(distances[model.score] + np.where(seen, model.betas[model.score], 0.0), axis=1)
+    predictions = gzsl_predictions(distances[model.score], seen, model.betas[model.score])
     without = tuple(names[place] for place in classes_without_samples(labels, len(names)))
     report = EvaluationReport(
         run=folder.name,
@@ -133,7 +140,7 @@ def _draw(
     make_folder(folder)
     confusion, curves = folder / "confusion_matrix.png", folder / "training_curves.png"
     with storage_errors(folder):
-        plots.confusion_matrix_picture(matrix, names, seen, confusion)
+        plots.confusion_matrix_picture(matrix, names, seen.tolist(), confusion)
         with (model_folder / "stage1" / "history.csv").open(newline="") as file:
             history = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
         plots.training_curves(history, curves)

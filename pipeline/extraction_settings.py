@@ -11,7 +11,7 @@ from extractors.selavi import ExtractorOptions
 class ExtractionSettings:
     """How videos become features. Only the first block can change a feature, and is part of the fingerprint."""
 
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
 
     extractor: ExtractorOptions = field(default_factory=ExtractorOptions)
     decoder: Literal["pyav", "decord"] = "pyav"

@@ -84,7 +84,7 @@ class FeatureParts:
         self.parts: list[Path] = []
         self.damaged: list[Path] = []
         self._places: dict[_Key, _Place] = {}
-        for path in sorted(folder.glob("part-*.h5")):
+        for path in sorted(folder.glob(f"part-{'[0-9]' * 6}-*.h5")):
             try:
                 self._add(path)
             except StorageError:
@@ -93,8 +93,9 @@ class FeatureParts:
     def sweep(self, reporter: Reporter) -> None:
         """Remove what a killed process left half-written, set damaged parts aside. Only under the workspace's lock."""
         with storage_errors(self.folder):
-            for stray in self.folder.glob(".*.tmp"):
-                stray.unlink(missing_ok=True)
+            for folder in (self.folder, self.folder.parent):
+                for stray in folder.glob(".*.h5.*.tmp"):
+                    stray.unlink(missing_ok=True)
             for path in self.damaged:
                 reporter.warn(f"{path} is damaged: set aside, its videos are extracted again")
                 path.replace(path.with_suffix(".damaged"))

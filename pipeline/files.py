@@ -35,9 +35,7 @@ def storage_error(error: OSError, path: Path) -> StorageError:
             f"no space left on the disk of {path}: free some and run the command again (what is finished is kept)"
         )
     if number in _NOT_PERMITTED:
-        return StorageError(
-            f"{path} cannot be written: permission denied. Choose another place or change its permissions"
-        )
+        return StorageError(f"{path}: permission denied. Choose another place or change its permissions")
     if number == errno.ENOENT:
         return StorageError(f"{path} does not exist")
     return StorageError(f"{path}: {error.strerror or error}")
@@ -105,6 +103,24 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
 
 
+def read_text(path: Path, *, errors: str = "strict") -> str:
+    """The whole of a UTF-8 text file, its line ends as they are, without the mark (BOM) some editors put first.
+
+    Args:
+        path: the file.
+        errors: what becomes of bytes that are not UTF-8, as for `bytes.decode`; strict: a StorageError.
+
+    Raises:
+        StorageError: it cannot be read, or is not UTF-8.
+    """
+    with storage_errors(path):
+        content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig", errors)
+    except UnicodeDecodeError as error:
+        raise StorageError(f"{path} is not a text file in UTF-8: save it as UTF-8, or give another") from error
+
+
 def write_json(path: Path, document: Any) -> None:  # noqa: ANN401 - any JSON value
     """Write a JSON document atomically, indented so that a person can read it."""
     write_text(path, to_json(document, indent=2) + "\n")
@@ -132,10 +148,10 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
         StorageError: unreadable, or not JSON.
     """
     with storage_errors(path):
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     try:
-        return json.loads(text)
-    except ValueError as error:
+        return json.loads(content.decode("utf-8", "surrogateescape"))  # as write_text wrote paths that are not UTF-8
+    except (ValueError, RecursionError) as error:
         raise StorageError(
             f"{path} is damaged: not JSON ({error}). Delete it and run the command that makes it again"
         ) from error

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from daan.network import Daan
-from daan.scoring import class_distances
 from numpy.typing import NDArray
 from torch import Tensor
 
+from daan.network import Daan
+from daan.scoring import class_distances
 from pipeline.feature_set import FeatureSet, Standardiser
 
 SCORES = ("audio", "visual", "sum")
@@ -42,7 +42,7 @@ def distances_to_classes(
     found: dict[str, list[NDArray[np.float32]]] = {score: [] for score in SCORES}
     # Videos of similar length go together, so that little is padded.
     order = torch.argsort(features.seconds[places], stable=True)
-    for chunk in order.split(_VIDEOS_AT_ONCE):
+    for chunk in torch.split(order, _VIDEOS_AT_ONCE):
         batch = features.batch(places[chunk], standardiser, device)
         audio, visual = network.embed_videos(batch)
         by_score = class_distances(

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import yaml
 
 from pipeline.dataset import Dataset
 from pipeline.errors import UsageError
-from pipeline.files import storage_errors, write_text
+from pipeline.files import read_text, write_text
 from pipeline.suggestions import did_you_mean
 
 _MIN_TRAIN_CLASSES = 2
@@ -40,7 +40,8 @@ class Splits:
     def restricted_to(self, keys: Sequence[str]) -> "Splits":
         """The same splits without videos that are not among `keys`, such as those whose extraction failed."""
         known = set(keys)
-        return replace(self, **{name: tuple(key for key in part if key in known) for name, part in self.parts.items()})
+        parts = {name: tuple(key for key in part if key in known) for name, part in self.parts.items()}
+        return Splits(**parts, origin=self.origin)
 
 
 def read_splits(path: Path, dataset: Dataset) -> Splits:
@@ -49,10 +50,8 @@ def read_splits(path: Path, dataset: Dataset) -> Splits:
     Raises:
         UsageError: not such a file, an unknown video, a video in two parts, or a class both seen and unseen.
     """
-    with storage_errors(path):
-        text = path.read_text(encoding="utf-8")
     try:
-        document = yaml.safe_load(text)
+        document = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
@@ -62,7 +61,10 @@ def read_splits(path: Path, dataset: Dataset) -> Splits:
         if name not in names:
             raise UsageError(f"{path}: unknown part {name!r}.{did_you_mean(str(name), names)}")
     parts = {name: _keys(document.get(name), f"{path}: {name}") for name in names if name != "origin"}
-    splits = Splits(**parts, origin=document.get("origin") or {})
+    origin = document.get("origin") or {}
+    if not isinstance(origin, dict):
+        raise UsageError(f"{path}: origin is {origin!r}; it says how splits were made, so leave it out")
+    splits = Splits(**parts, origin=origin)
     check_splits(splits, dataset, str(path))
     return splits
 
@@ -71,7 +73,7 @@ def _keys(value: object, where: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(key, str) for key in value):
-        raise UsageError(f"{where} must be a list of videos")
+        raise UsageError(f"{where} must be a list of videos, each in 'quotes' where it looks like a number")
     return tuple(value)
 
 
@@ -166,17 +168,17 @@ def _named_classes(names: Sequence[str], classes: Sequence[str]) -> list[str]:
     for name in names:
         if name not in classes:
             raise UsageError(f"--unseen names {name!r}, which is no class of the dataset.{did_you_mean(name, classes)}")
-    return list(names)
+    return list(dict.fromkeys(names))
 
 
 def _random_classes(classes: Sequence[str], fraction: float, seed: str) -> list[str]:
     """At least one class; never so many that fewer than two are left, where that can be helped."""
-    count = min(max(1, round(fraction * len(classes))), max(1, len(classes) - _MIN_TRAIN_CLASSES))
+    count = min(max(1, round(fraction * len(classes))), max(1, len(classes) - _MIN_TRAIN_CLASSES), len(classes))
     return random.Random(seed).sample(list(classes), count)
 
 
 def _held_out_videos(videos: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(held out, rest): a fifth, at least one where two are left for training; a single video stays in training."""
+    """(held out, rest): a fifth, at least one of two; a single video stays in training."""
     if len(videos) < 2:
         return [], list(videos)
     count = max(1, round(_VIDEO_FRACTION * len(videos)))

@@ -8,7 +8,7 @@ from typing import ClassVar
 class TextSettings:
     """Where class embeddings come from."""
 
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
 
     encoder: str = "minilm"  # or the path of a file of vectors: word2vec, GloVe, the benchmark's .npy
 
@@ -17,7 +17,7 @@ class TextSettings:
 class HoldOutSettings:
     """Which classes stay unseen where a dataset brings no splits."""
 
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
 
     unseen_fraction: float = 0.25  # of the classes for test, and of the rest for validation
     seed: int = 0
@@ -31,7 +31,7 @@ class HoldOutSettings:
 class TrainingSettings:
     """How the network is fitted (daan.md, section 7; P marks the paper's, C our choice)."""
 
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
 
     epochs: int = 50  # P (as AVCA)
     batch_pairs: int = 256  # C; at most as many as there are training videos
@@ -50,6 +50,8 @@ class TrainingSettings:
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be at least {least}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed is {self.seed}, must be at least 0 and less than 2^63")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate is {self.learning_rate}, must be greater than 0")
         if not 0 < self.learning_rate_factor <= 1:

@@ -86,7 +86,7 @@ class Workspace:
             MissingStageError: there is none.
         """
         record = self.stages().get("features")
-        if record is None:
+        if record is None or not (self.root / record.output).exists():
             raise MissingStageError(f"{self.root} holds no features yet: run avzsl extract VIDEOS first")
         return self.root / record.output
 
@@ -103,7 +103,7 @@ class Workspace:
                 raise MissingStageError(f"{self.root} has no run {run!r}; it has {', '.join(known) or 'none'}")
             return folder
         record = self.stages().get("model")
-        if record is None:
+        if record is None or not (self.root / record.output).exists():
             raise MissingStageError(f"{self.root} holds no trained model yet: run avzsl train first")
         return self.root / record.output
 
@@ -120,13 +120,17 @@ class Workspace:
         make_folder(self.root)
         holder_file = self.root / "lock.json"
         lock = filelock.FileLock(self.root / "lock", timeout=0)
-        try:
-            with storage_errors(self.root / "lock"):
+        with storage_errors(self.root / "lock"):
+            try:
                 lock.acquire()
-        except filelock.Timeout as error:
-            raise WorkspaceInUseError(
-                f"{self.root} is in use by {_holder(holder_file)}: wait for it, or choose another with --workspace"
-            ) from error
+            except filelock.Timeout as error:  # an OSError, so it is caught first
+                raise WorkspaceInUseError(
+                    f"{self.root} is in use by {_holder(holder_file)}: wait for it, or choose another with --workspace"
+                ) from error
+            except NotImplementedError as error:
+                raise StorageError(
+                    f"{self.root} is on a file system without locks: choose a local folder with --workspace"
+                ) from error
         try:
             with storage_errors(holder_file):
                 holder_file.write_text(

@@ -1,0 +1,74 @@
+"""Claim: the peak memory of decoding does not grow with the length of the video.
+
+Renders a short and a long clip, decodes each in a fresh process, and prints both peaks and their ratio.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+SHORT_SECONDS, LONG_SECONDS = 10, 600
+RATE_HZ = 44_100
+
+
+def render(path: Path, seconds: int) -> None:
+    """A clip of 320x240 at 25 frames a second with a tone."""
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        picture.width, picture.height, picture.pix_fmt = 320, 240, "yuv420p"
+        sound = container.add_stream("aac", rate=RATE_HZ, layout="mono")
+        noise = np.random.default_rng(0).integers(0, 255, (240, 320 + 250, 3), dtype=np.uint8)
+        tone = (8000 * np.sin(np.arange(RATE_HZ) / 20)).astype(np.int16)[None]
+        for second in range(seconds):
+            for number in range(25):
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(noise[:, 10 * number : 10 * number + 320]))
+                container.mux(picture.encode(frame))
+            samples = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
+            samples.sample_rate, samples.pts, samples.time_base = RATE_HZ, second * RATE_HZ, Fraction(1, RATE_HZ)
+            container.mux(sound.encode(samples))
+        container.mux(picture.encode())
+        container.mux(sound.encode())
+
+
+def peak_mib(path: Path) -> float:
+    """Decode a clip in a fresh process; its peak resident memory."""
+    command = [sys.executable, __file__, str(path)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def decode(path: Path) -> None:
+    """What the fresh process does: drop every second as it comes, then print the peak."""
+    from pathlib import Path as _Path
+
+    from extractors.decoding import DecodingRequest, get_decoder
+
+    for _ in get_decoder("pyav").decode(DecodingRequest(path=_Path(path), audio_rate_hz=RATE_HZ)):
+        pass
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def main() -> None:
+    """Render both clips, decode both, compare."""
+    with tempfile.TemporaryDirectory() as folder:
+        peaks = {}
+        for seconds in (SHORT_SECONDS, LONG_SECONDS):
+            path = Path(folder) / f"{seconds}.mp4"
+            render(path, seconds)
+            peaks[seconds] = peak_mib(path)
+            print(f"{seconds:5d} s of video: peak {peaks[seconds]:.0f} MiB")
+        print(
+            f"ratio {peaks[LONG_SECONDS] / peaks[SHORT_SECONDS]:.3f} for {LONG_SECONDS / SHORT_SECONDS:.0f} x the length"
+        )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        decode(Path(sys.argv[1]))
+    else:
+        main()

@@ -1,0 +1,82 @@
+"""The losses of DAAN (eq. 9 to 12). Legend: B pairs, O output width, W width of a class embedding."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from daan.network import Embeddings
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Scalars of one batch."""
+
+    total: Tensor
+    triplet: Tensor  # L_t
+    composite: Tensor  # L_c
+    regularisation: Tensor  # L_r
+
+    def detach(self) -> "Losses":
+        """The same values without their graph."""
+        return Losses(
+            total=self.total.detach(),
+            triplet=self.triplet.detach(),
+            composite=self.composite.detach(),
+            regularisation=self.regularisation.detach(),
+        )
+
+
+def daan_losses(positive: Embeddings, negative: Embeddings, text: Tensor, *, margin: float) -> Losses:
+    """L = L_t + L_c + L_r (DAAN paper, eq. 12).
+
+    Args:
+        positive: of B videos with their classes.
+        negative: of B videos of other classes with those classes; row i is the negative of the positive's row i.
+        text: (B, W) class embeddings of the positives.
+        margin: of the triplet terms.
+    """
+    triplet = triplet_loss(positive, negative, margin)
+    composite = composite_loss(positive, negative, text, margin)
+    regularisation = regularisation_loss(positive)
+    return Losses(triplet + composite + regularisation, triplet, composite, regularisation)
+
+
+def triplet_loss(positive: Embeddings, negative: Embeddings, margin: float) -> Tensor:
+    """L_t (DAAN paper, eq. 9): text against the videos of another class, and videos against the text of another."""
+    p, n = positive, negative
+    return (
+        _triplet(p.theta_a, p.theta_w, n.theta_a, margin)
+        + _triplet(p.theta_v, p.theta_w, n.theta_v, margin)
+        + _triplet(p.theta_w, p.theta_a, n.theta_w, margin)
+        + _triplet(p.theta_w, p.theta_v, n.theta_w, margin)
+    )
+
+
+def composite_loss(positive: Embeddings, negative: Embeddings, text: Tensor, margin: float) -> Tensor:
+    """L_c = l_rec + l_ct + l_w (DAAN paper, eq. 10); text (B, W) of the positives."""
+    p, n = positive, negative
+    reconstruction = F.mse_loss(p.rho_a, text) + F.mse_loss(p.rho_v, text) + F.mse_loss(p.rho_w, text)
+    decoded = _triplet(p.rho_w, p.rho_a, n.rho_a, margin) + _triplet(p.rho_w, p.rho_v, n.rho_v, margin)
+    crossed = (
+        _triplet(p.theta_w, p.theta_a, n.theta_a, margin)
+        + _triplet(p.theta_w, p.theta_v, n.theta_v, margin)
+        + _triplet(p.theta_a, p.theta_w, n.theta_w, margin)
+        + _triplet(p.theta_v, p.theta_w, n.theta_w, margin)
+    )
+    return reconstruction + decoded + crossed
+
+
+def regularisation_loss(positive: Embeddings) -> Tensor:
+    """L_r (DAAN paper, eq. 11)."""
+    p = positive
+    reconstructed = F.mse_loss(p.phi_rec_a, p.phi_a) + F.mse_loss(p.phi_rec_v, p.phi_v)
+    return reconstructed + F.mse_loss(p.theta_a, p.theta_w) + F.mse_loss(p.theta_v, p.theta_w)
+
+
+def _triplet(x: Tensor, y: Tensor, z: Tensor, margin: float) -> Tensor:
+    """Mean over B of max(|x - y| - |x - z| + margin, 0), each (B, K)."""
+    # vector_norm has the gradient 0 at distance 0, where a square root of squares would have infinity times 0.
+    near, far = torch.linalg.vector_norm(x - y, dim=-1), torch.linalg.vector_norm(x - z, dim=-1)
+    return F.relu(near - far + margin).mean()

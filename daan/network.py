@@ -1,0 +1,132 @@
+"""The DAAN network. Legend: B videos, T seconds, W width of a class embedding, H hidden, O output width, C classes."""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+
+from daan.config import DaanConfig
+from daan.cross_attention import CrossAttention
+from daan.projection import projection, reconstruction
+from daan.qdma import AveragedMlp, Encoded, Qdma
+from daan.sequences import with_stand_in
+from daan.videos import VideoBatch
+
+__all__ = ["Daan", "Embeddings", "VideoBatch"]
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What the network makes of B videos and their classes' embeddings; suffixes a audio, v visual, w text."""
+
+    theta_a: Tensor  # (B, O) in the shared space
+    theta_v: Tensor  # (B, O)
+    theta_w: Tensor  # (B, O)
+    phi_a: Tensor  # (B, H) behind the encoder, eq. 4
+    phi_v: Tensor  # (B, H)
+    phi_rec_a: Tensor  # (B, H) reconstructed from theta
+    phi_rec_v: Tensor  # (B, H)
+    rho_a: Tensor  # (B, W) decoded from theta
+    rho_v: Tensor  # (B, W)
+    rho_w: Tensor  # (B, W)
+
+    def split(self, first: int) -> tuple["Embeddings", "Embeddings"]:
+        """Those of the first videos, and the rest."""
+        values = [getattr(self, field.name) for field in fields(self)]
+        return Embeddings(*(value[:first] for value in values)), Embeddings(*(value[first:] for value in values))
+
+
+class Daan(nn.Module):
+    """Encoders, cross-attention, projections into the shared space, reconstructors and decoder.
+
+    A modality that a video lacks is replaced by one valid second holding a learned vector. It begins as zeros, the mean
+    of standardised features, and is learned where training has such videos or hides modalities.
+
+    Args:
+        config: widths and options.
+    """
+
+    def __init__(self, config: DaanConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden, output, dropout = config.hidden_width, config.output_width, config.projection_dropout
+        encoder = Qdma if config.qdma == "on" else AveragedMlp
+        self.absent_audio = nn.Parameter(torch.zeros(config.audio_width))
+        self.absent_visual = nn.Parameter(torch.zeros(config.visual_width))
+        self.audio_encoder = encoder(config.audio_width, config)
+        self.visual_encoder = encoder(config.visual_width, config)
+        self.audio_asks_visual, self.visual_asks_audio = (
+            CrossAttention(
+                hidden, heads=config.heads, feedforward_multiple=config.feedforward_multiple, dropout=config.dropout
+            )
+            for _ in range(2)
+        )
+        self.audio_projection = projection(hidden, output, dropout=dropout)
+        self.visual_projection = projection(hidden, output, dropout=dropout)
+        self.text_projection = projection(config.text_width, output, dropout=dropout)
+        self.audio_reconstructor = reconstruction(output, hidden, hidden, dropout=dropout)
+        self.visual_reconstructor = reconstruction(output, hidden, hidden, dropout=dropout)
+        self.decoder = reconstruction(output, hidden, config.text_width, dropout=dropout)
+
+    def forward(self, videos: VideoBatch, text: Tensor) -> Embeddings:
+        """Embed B videos together with the embeddings (B, W) of their classes, as the losses want them.
+
+        Raises:
+            ValueError: widths that are not the configuration's, or another number of texts than of videos.
+        """
+        if len(text) != len(videos):
+            raise ValueError(f"{len(text)} class embeddings for {len(videos)} videos: give each video its class's")
+        audio, visual = self._encode(videos)
+        theta_a, theta_v = self._project(audio, visual)
+        theta_w = self.embed_classes(text)
+        # One pass, so that the shared decoder's batch statistics are those of all three, in training as at test time.
+        rho_a, rho_v, rho_w = self.decoder(torch.cat((theta_a, theta_v, theta_w))).chunk(3)
+        return Embeddings(
+            theta_a=theta_a,
+            theta_v=theta_v,
+            theta_w=theta_w,
+            phi_a=audio.phi,
+            phi_v=visual.phi,
+            phi_rec_a=self.audio_reconstructor(theta_a),
+            phi_rec_v=self.visual_reconstructor(theta_v),
+            rho_a=rho_a,
+            rho_v=rho_v,
+            rho_w=rho_w,
+        )
+
+    def embed_videos(self, videos: VideoBatch) -> tuple[Tensor, Tensor]:
+        """theta_a and theta_v of B videos, (B, O) each.
+
+        Raises:
+            ValueError: widths that are not the configuration's.
+        """
+        return self._project(*self._encode(videos))
+
+    def embed_classes(self, text: Tensor) -> Tensor:
+        """theta_w (C, O) of class embeddings (C, W).
+
+        Raises:
+            ValueError: a width that is not the configuration's.
+        """
+        _check_width("class embeddings", text, self.config.text_width)
+        theta: Tensor = self.text_projection(text)
+        return theta
+
+    def _encode(self, videos: VideoBatch) -> tuple[Encoded, Encoded]:
+        _check_width("audio features", videos.audio, self.config.audio_width)
+        _check_width("visual features", videos.visual, self.config.visual_width)
+        audio: Encoded = self.audio_encoder(*with_stand_in(videos.audio, videos.audio_mask, self.absent_audio))
+        visual: Encoded = self.visual_encoder(*with_stand_in(videos.visual, videos.visual_mask, self.absent_visual))
+        return audio, visual
+
+    def _project(self, audio: Encoded, visual: Encoded) -> tuple[Tensor, Tensor]:
+        phi_c_a = self.audio_asks_visual(audio, visual)
+        phi_c_v = self.visual_asks_audio(visual, audio)
+        return self.audio_projection(phi_c_a), self.visual_projection(phi_c_v)
+
+
+def _check_width(what: str, values: Tensor, expected: int) -> None:
+    if values.shape[-1] != expected:
+        raise ValueError(
+            f"{what} are {values.shape[-1]} wide, the network takes {expected}: use those it was configured for"
+        )

@@ -1,0 +1,131 @@
+"""Videos -> features: seconds of several videos go through the networks together, while other processes decode more."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from extractors.decoding import DecodingRequest, Second, VideoSummary
+from extractors.decoding_pool import DecodingPool, SecondDecoded, VideoFailed
+from extractors.selavi import SelaviExtractor
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """What one video became: a row for each of its T seconds."""
+
+    key: str
+    visual: Vectors | None  # (T, D); None: the video has no picture
+    audio: Vectors | None  # (T, D); None: the video has no sound track
+    seconds: int
+    duration_seconds: float
+    warnings: tuple[str, ...]
+
+
+@dataclass
+class _Video:
+    """A video under way. Its frames are not kept, only their vectors."""
+
+    visual: list[Vectors] = field(default_factory=list)
+    audio: list[Vectors] = field(default_factory=list)
+    waiting: int = 0  # seconds that are decoded and not yet through the networks
+    summary: VideoSummary | None = None  # once it is decoded to its end
+
+
+def extract_videos(
+    requests: Iterable[tuple[str, DecodingRequest]],
+    extractor: SelaviExtractor,
+    *,
+    pool: DecodingPool,
+    batch_seconds: int = 8,
+    on_second: Callable[[], None] | None = None,
+) -> Iterator[VideoFeatures | VideoFailed]:
+    """Extract the features of videos, each as soon as it is complete, in no order.
+
+    Args:
+        requests: key and what to decode; no key twice. Taken lazily.
+        extractor: the networks.
+        pool: who decodes.
+        batch_seconds: how many seconds, of whatever videos, the networks see at once; no feature depends on it.
+        on_second: called for each second that is through the networks.
+
+    Yields:
+        The features of each video, or why it has none: it cannot be decoded, or a feature is not a finite number.
+    """
+    videos: dict[str, _Video] = {}
+    batch: list[tuple[str, Second]] = []
+    for event in pool.decode(requests):
+        if isinstance(event, VideoFailed):
+            videos.pop(event.key, None)
+            batch = [(key, second) for key, second in batch if key != event.key]
+            yield event
+            continue
+        video = videos.setdefault(event.key, _Video())
+        if isinstance(event, SecondDecoded):
+            batch.append((event.key, event.second))
+            video.waiting += 1
+            if len(batch) < batch_seconds:
+                continue
+            _run(batch, videos, extractor, on_second)
+            batch = []
+        else:
+            video.summary = event.summary
+        yield from _take_complete(videos)
+    _run(batch, videos, extractor, on_second)
+    yield from _take_complete(videos)
+
+
+def _run(
+    batch: list[tuple[str, Second]],
+    videos: dict[str, _Video],
+    extractor: SelaviExtractor,
+    on_second: Callable[[], None] | None,
+) -> None:
+    """Put a batch through both networks, and give each vector to its video."""
+    pictures = [(key, second.frames) for key, second in batch if second.frames is not None]
+    sounds = [(key, second.audio) for key, second in batch if second.audio is not None]
+    if pictures:
+        vectors = extractor.visual(torch.from_numpy(np.stack([frames for _, frames in pictures]))).cpu().numpy()
+        for (key, _), vector in zip(pictures, vectors, strict=True):
+            videos[key].visual.append(vector)
+    if sounds:
+        vectors = extractor.audio(torch.from_numpy(np.stack([sound for _, sound in sounds]))).cpu().numpy()
+        for (key, _), vector in zip(sounds, vectors, strict=True):
+            videos[key].audio.append(vector)
+    for key, _ in batch:
+        videos[key].waiting -= 1
+        if on_second:
+            on_second()
+
+
+def _take_complete(videos: dict[str, _Video]) -> Iterator[VideoFeatures | VideoFailed]:
+    """Take out the videos whose every second is through the networks."""
+    for key, video in list(videos.items()):
+        if video.summary is not None and not video.waiting:
+            del videos[key]
+            yield _finish(key, video, video.summary)
+
+
+def _finish(key: str, video: _Video, summary: VideoSummary) -> VideoFeatures | VideoFailed:
+    visual = np.stack(video.visual) if summary.has_visual else None
+    audio = np.stack(video.audio) if summary.has_audio else None
+    for modality, vectors in (("visual", visual), ("audio", audio)):
+        if vectors is None:
+            continue
+        if len(vectors) != summary.seconds:
+            return VideoFailed(key, f"{len(vectors)} {modality} features for {summary.seconds} seconds")
+        odd = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if odd.size:
+            return VideoFailed(key, f"the {modality} features of second {odd[0]} are not finite numbers")
+    return VideoFeatures(
+        key=key,
+        visual=visual,
+        audio=audio,
+        seconds=summary.seconds,
+        duration_seconds=summary.duration_seconds,
+        warnings=summary.warnings,
+    )

@@ -1,0 +1,186 @@
+"""Text encoders made of a file: word vectors (word2vec, GloVe), or one vector a class name (the benchmark's .npy)."""
+
+import string
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extractors.errors import TextEncoderError
+from extractors.safe_pickle import NPY_MAGIC, PickleRefusedError, load_npy
+from extractors.text import TextEncoder, phrase_of, words_of
+from extractors.word_vector_files import Vectors, WordVectorFile, file_sha256, open_word_vectors
+
+# Words that some files leave out (Google's word2vec has no "of"); a phrase means much the same without them.
+_FUNCTION_WORDS = frozenset(("a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"))
+_REMEDY = "give the class another phrase, or use the text encoder minilm, which knows every phrase"
+
+
+def load_vectors(path: Path) -> TextEncoder:
+    """The text encoder that a file of vectors makes; the format is told by the content.
+
+    Raises:
+        TextEncoderError: empty, damaged or of another format.
+    """
+    identity = {"encoder": "vectors", "file": path.name, "sha256": file_sha256(path)}
+    with path.open("rb") as file:
+        is_npy = file.read(len(NPY_MAGIC)) == NPY_MAGIC
+    if is_npy:
+        return NamedVectors(_read_named(path), identity)
+    return WordVectors(open_word_vectors(path), identity)
+
+
+class WordVectors:
+    """A phrase is the file's own entry for it where there is one, else the mean of its words.
+
+    Spellings are tried in this order: as given, in lower case, capitalised (`New_York`), in capitals (`TV`); words of
+    an entry may be joined by spaces or underscores. Function words that the file lacks are left out of the mean.
+
+    Args:
+        vectors: the file.
+        identity: of the encoder.
+    """
+
+    def __init__(self, vectors: WordVectorFile, identity: Mapping[str, str]) -> None:
+        self._vectors, self.identity = vectors, identity
+        self.width = vectors.width
+
+    def encode(self, phrases: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors (C, W) of C phrases, in their order, each of length 1.
+
+        Raises:
+            TextEncoderError: names every phrase that has no vector and the words that are missing; or damage.
+        """
+        words = {phrase: [bare for word in words_of(phrase) if (bare := _bare(word))] for phrase in phrases}
+        whole = {phrase: _spellings_of_phrase(phrase, words[phrase]) for phrase in phrases}
+        single = {word: _spellings_of_word(word) for of_phrase in words.values() for word in of_phrase}
+        found = self._vectors.find(set(chain(*whole.values(), *single.values())))
+        by_word = {word: vector for word in single if (vector := _first_of(single[word], found)) is not None}
+        vectors, missing = {}, {}
+        for phrase in phrases:
+            entry = _first_of(whole[phrase], found)
+            known = [by_word[word] for word in words[phrase] if word in by_word]
+            unknown = [word for word in words[phrase] if word not in by_word and word.lower() not in _FUNCTION_WORDS]
+            if entry is None and (unknown or not known):
+                missing[phrase] = unknown
+            else:
+                vectors[phrase] = np.mean(known, axis=0) if entry is None else entry
+        if missing:
+            raise TextEncoderError(_no_vector(self.identity["file"], missing))
+        return _unit([vectors[phrase] for phrase in phrases], phrases, self.width, self.identity["file"])
+
+
+class NamedVectors:
+    """A vector a class name, looked up by the exact name, then by its phrase, then by its letters alone.
+
+    `HandStandPushups` finds `Handstand Pushups`. Names that only differ in such ways are found by exact name alone.
+
+    Args:
+        vectors: name -> (W,).
+        identity: of the encoder.
+    """
+
+    def __init__(self, vectors: Mapping[str, NDArray[np.float32]], identity: Mapping[str, str]) -> None:
+        self._vectors, self.identity = vectors, identity
+        self.width = len(next(iter(vectors.values())))
+        self._by_phrase = _unambiguous({name: phrase_of(name) for name in vectors})
+        self._by_letters = _unambiguous({name: _letters_of(name) for name in vectors})
+
+    def encode(self, phrases: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors (C, W) of C class names or phrases, in their order, each of length 1.
+
+        Raises:
+            TextEncoderError: names every one that has no vector.
+        """
+        names = {phrase: self._name_of(phrase) for phrase in phrases}
+        missing: dict[str, list[str]] = {phrase: [] for phrase, name in names.items() if name is None}
+        if missing:
+            raise TextEncoderError(_no_vector(self.identity["file"], missing))
+        rows = [self._vectors[name] for phrase in phrases if (name := names[phrase]) is not None]
+        return _unit(rows, phrases, self.width, self.identity["file"])
+
+    def _name_of(self, phrase: str) -> str | None:
+        if phrase in self._vectors:
+            return phrase
+        return self._by_phrase.get(phrase_of(phrase)) or self._by_letters.get(_letters_of(phrase))
+
+
+def _read_named(path: Path) -> dict[str, NDArray[np.float32]]:
+    """The dict name -> vector that a .npy file holds."""
+    try:
+        stored = load_npy(path)
+    except PickleRefusedError as error:
+        raise TextEncoderError(f"{path} is refused: {error}") from error
+    if not isinstance(stored, dict) or not stored:
+        raise TextEncoderError(
+            f"{path} holds no vectors: expected a dict of class names and vectors, saved by numpy.save"
+        )
+    return {_checked_name(path, name): _checked_vector(path, name, vector, stored) for name, vector in stored.items()}
+
+
+def _checked_name(path: Path, name: object) -> str:
+    if not isinstance(name, str):
+        raise TextEncoderError(f"{path}: the key {name!r} is no class name: expected a dict of class names and vectors")
+    return name
+
+
+def _checked_vector(path: Path, name: str, vector: object, stored: Mapping[Any, Any]) -> NDArray[np.float32]:
+    width = np.shape(next(iter(stored.values())))
+    if not isinstance(vector, np.ndarray) or vector.ndim != 1 or vector.dtype.kind not in "fiu" or not vector.size:
+        raise TextEncoderError(f"{path}: what stands for {name!r} is no vector: expected one array of numbers a name")
+    if vector.shape != width:
+        raise TextEncoderError(
+            f"{path}: the vector of {name!r} has {vector.size} numbers where the first has {width[0]}; make it again"
+        )
+    if not np.isfinite(vector).all():
+        raise TextEncoderError(f"{path}: the vector of {name!r} is not all finite numbers; make it again")
+    return vector.astype(np.float32)
+
+
+def _first_of(spellings: Sequence[str], found: Vectors) -> NDArray[np.float32] | None:
+    return next((found[spelling] for spelling in spellings if spelling in found), None)
+
+
+def _spellings_of_phrase(phrase: str, words: Sequence[str]) -> list[str]:
+    cased = [[phrase.strip()], words, *([change(word) for word in words] for change in (str.lower, str.capitalize))]
+    return [joint.join(spelled) for spelled in cased for joint in (" ", "_") if spelled]
+
+
+def _spellings_of_word(word: str) -> list[str]:
+    return [word, word.lower(), word.capitalize(), word.upper()]
+
+
+def _bare(word: str) -> str:
+    """A word without the punctuation around it: `sounds,` -> `sounds`."""
+    return word.strip(string.punctuation)
+
+
+def _letters_of(name: str) -> str:
+    return "".join(character for character in phrase_of(name).casefold() if character.isalnum())
+
+
+def _unambiguous(forms: Mapping[str, str]) -> dict[str, str]:
+    """Form -> name, without forms that several names share."""
+    names: dict[str, list[str]] = {}
+    for name, form in forms.items():
+        names.setdefault(form, []).append(name)
+    return {form: shared[0] for form, shared in names.items() if form and len(shared) == 1}
+
+
+def _no_vector(file: str, missing: Mapping[str, Sequence[str]]) -> str:
+    named = (repr(phrase) + (f" ({', '.join(words)})" if words else "") for phrase, words in missing.items())
+    return f"{file} has no vector for {'; '.join(named)}: {_REMEDY}"
+
+
+def _unit(rows: Sequence[NDArray[np.float32]], phrases: Sequence[str], width: int, file: str) -> NDArray[np.float32]:
+    """(C, W) scaled to length 1."""
+    vectors = np.array(rows, np.float64).reshape(len(rows), width)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    zero = [repr(phrase) for phrase, length in zip(phrases, lengths[:, 0], strict=True) if length == 0]
+    if zero:
+        raise TextEncoderError(f"{file}: the vector of {', '.join(zero)} is zero: {_REMEDY}")
+    unit: NDArray[np.float32] = (vectors / lengths).astype(np.float32)
+    return unit

@@ -1,0 +1,58 @@
+"""The visual network of SeLaVi: R(2+1)D with 18 layers (Tran et al. 2018, arXiv 1711.11248), without its classifier."""
+
+from collections import OrderedDict
+
+from torch import nn
+from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D
+
+SELAVI_WIDTH = 64  # channels of the first stage
+_STEM_CHANNELS_AT_64 = 45  # between the spatial and the temporal half of the stem
+_BLOCKS_PER_STAGE = 2
+
+
+def build_visual_network(width: int = SELAVI_WIDTH) -> nn.Sequential:
+    """Build the network from torchvision's blocks; at width 64 parameters are named and shaped as in its `r2plus1d_18`.
+
+    torchvision's own constructor knows no other width, and initialises through the global random generator.
+
+    Args:
+        width: channels of the first stage; the following have 2, 4 and 8 times as many.
+
+    Returns:
+        A network (N, 3, frames, height, width) -> (N, 8 * width), its weights as PyTorch's layers set them.
+    """
+    return nn.Sequential(
+        OrderedDict(
+            stem=_stem(width),
+            layer1=_stage(width, width, stride=1),
+            layer2=_stage(width, 2 * width, stride=2),
+            layer3=_stage(2 * width, 4 * width, stride=2),
+            layer4=_stage(4 * width, 8 * width, stride=2),
+            avgpool=nn.AdaptiveAvgPool3d(1),
+            flatten=nn.Flatten(),
+        )
+    )
+
+
+def _stem(width: int) -> nn.Sequential:
+    between = max(1, _STEM_CHANNELS_AT_64 * width // SELAVI_WIDTH)
+    return nn.Sequential(
+        nn.Conv3d(3, between, kernel_size=(1, 7, 7), stride=(1, 2, 2), padding=(0, 3, 3), bias=False),
+        nn.BatchNorm3d(between),
+        nn.ReLU(inplace=True),
+        nn.Conv3d(between, width, kernel_size=(3, 1, 1), padding=(1, 0, 0), bias=False),
+        nn.BatchNorm3d(width),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _stage(in_channels: int, channels: int, *, stride: int) -> nn.Sequential:
+    """Two residual blocks, the first of which strides in space and time."""
+    shortcut = None
+    if stride != 1:
+        shortcut = nn.Sequential(
+            nn.Conv3d(in_channels, channels, kernel_size=1, stride=stride, bias=False), nn.BatchNorm3d(channels)
+        )
+    first = BasicBlock(in_channels, channels, Conv2Plus1D, stride, shortcut)
+    others = (BasicBlock(channels, channels, Conv2Plus1D) for _ in range(_BLOCKS_PER_STAGE - 1))
+    return nn.Sequential(first, *others)

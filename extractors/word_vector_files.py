@@ -1,0 +1,237 @@
+"""Files of word vectors: word2vec (text or binary) and GloVe, told apart by their content."""
+
+import gzip
+import hashlib
+import re
+import zlib
+from collections.abc import Set as AbstractSet
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extractors.errors import TextEncoderError
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
+
+Vectors = dict[str, NDArray[np.float32]]
+_GZIP_MAGIC = b"\x1f\x8b"
+_LONGEST_LINE_BYTES = 1 << 20
+_SAMPLE_BYTES = 1 << 16
+_CONTROL_CHARACTERS = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # in numbers stored as bytes, never in text
+_FILE_ERRORS = (OSError, EOFError, zlib.error)
+
+
+class WordVectorFile(Protocol):
+    """A file of vectors, W = `width` numbers a word."""
+
+    @property
+    def width(self) -> int: ...  # noqa: D102 - described above
+
+    def find(self, words: AbstractSet[str]) -> Vectors:
+        """The vectors (W,) of those words that the file has.
+
+        Raises:
+            TextEncoderError: the file is damaged.
+        """
+        ...
+
+
+def open_word_vectors(path: Path) -> WordVectorFile:
+    """Recognises a file of word vectors, plain or gzipped, by its first lines; its vectors are read when asked for.
+
+    Raises:
+        TextEncoderError: empty, unreadable, or of another format.
+    """
+    try:
+        with _open(path) as file:
+            first = file.readline(_LONGEST_LINE_BYTES)
+            sample = file.read(_SAMPLE_BYTES)
+    except _FILE_ERRORS as error:
+        raise TextEncoderError(_unreadable(path, error)) from error
+    if not first.strip():
+        raise TextEncoderError(f"{path} is empty: give a file of word2vec or GloVe vectors")
+    header = re.fullmatch(rb"\s*(\d{1,12})\s+(\d{1,6})\s*", first)
+    if header:
+        count, width = int(header[1]), int(header[2])
+        if count == 0 or width == 0 or not sample:
+            raise TextEncoderError(f"{path} holds no vectors: give a file of word2vec or GloVe vectors")
+        if _is_text(sample):
+            return TextVectors(path, width, announced=count)
+        return BinaryVectors(path, width, announced=count)
+    width = _numbers_at_the_end(first) if _is_text(first) else 0
+    if width == 0:
+        raise TextEncoderError(
+            f"{path} is no file of vectors: expected word2vec (text or binary), GloVe, or a .npy file that holds a dict"
+        )
+    return TextVectors(path, width)
+
+
+def file_sha256(path: Path) -> str:
+    """Checksum of a file.
+
+    Raises:
+        TextEncoderError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise TextEncoderError(_unreadable(path, error)) from error
+
+
+class TextVectors:
+    """A word and its numbers a line; word2vec begins with a line of counts, GloVe does not.
+
+    Every `find` reads through the file and keeps what was asked for: the usual files hold millions of words and take
+    gigabytes as a table in memory, class names need hundreds. (gensim's reader also gives up at the words with spaces
+    that GloVe's largest file has.)
+
+    Args:
+        path: the file.
+        width: W.
+        announced: words that the first line says there are; None: there is no such line.
+    """
+
+    def __init__(self, path: Path, width: int, *, announced: int | None = None) -> None:
+        self._path, self.width, self._announced = path, width, announced
+
+    def find(self, words: AbstractSet[str]) -> Vectors:
+        """The vectors (W,) of those words that the file has; of a word that stands there twice, the first."""
+        wanted = {word.encode(): word for word in words}
+        found: Vectors = {}
+        rows = 0
+        try:
+            with _open(self._path) as file:
+                for number, line in enumerate(file, 1):
+                    if (number == 1 and self._announced is not None) or line.isspace():
+                        continue
+                    rows += 1
+                    word = self._word_of(line, number, wanted.keys())
+                    if word in wanted and wanted[word] not in found:
+                        found[wanted[word]] = self._vector_of(line, number)
+        except _FILE_ERRORS as error:
+            raise TextEncoderError(_unreadable(self._path, error)) from error
+        if self._announced is not None and rows < self._announced:
+            raise TextEncoderError(
+                f"{self._path} is cut short: it holds {rows} of {self._announced} words; make or download it again"
+            )
+        return found
+
+    def _word_of(self, line: bytes, number: int, wanted: AbstractSet[bytes]) -> bytes:
+        line = line.rstrip()
+        spaces = line.count(b" ")
+        if spaces == self.width:
+            return line.partition(b" ")[0]
+        # GloVe has words with spaces in them; a word asked for that has too many numbers is damage.
+        first, *between = line.rsplit(b" ", self.width)[0].split(b" ")
+        if spaces < self.width or (first in wanted and all(map(_is_number, between))):
+            raise TextEncoderError(
+                f"{self._path}, line {number}: {spaces} numbers where the first line has {self.width}; "
+                "the file is damaged: make or download it again"
+            )
+        return b" ".join([first, *between])
+
+    def _vector_of(self, line: bytes, number: int) -> NDArray[np.float32]:
+        fields = line.rstrip().rsplit(b" ", self.width)[1:]
+        try:
+            vector = np.array([float(field) for field in fields], np.float32)
+        except ValueError:
+            vector = np.full(self.width, np.nan, np.float32)
+        if not np.isfinite(vector).all():
+            raise TextEncoderError(
+                f"{self._path}, line {number}: not all of it is finite numbers; "
+                "the file is damaged: make or download it again"
+            )
+        return vector
+
+
+class BinaryVectors:
+    """word2vec's binary format, read by gensim as a whole at the first `find` and kept.
+
+    Args:
+        path: the file; gensim wants the ending .gz where it is gzipped.
+        width: W.
+        announced: words that its first line says there are.
+
+    Raises:
+        TextEncoderError: the file is shorter than what is announced, or gzipped under another ending.
+    """
+
+    def __init__(self, path: Path, width: int, *, announced: int) -> None:
+        if _is_gzip(path):
+            if path.suffix != ".gz":
+                raise TextEncoderError(f"{path} is gzipped binary word2vec: rename it to {path.name}.gz")
+        elif path.stat().st_size < announced * (4 * width + 2):  # a word of one letter and a space before its numbers
+            raise TextEncoderError(
+                f"{path} is cut short: {announced} words of {width} numbers are announced; make or download it again"
+            )
+        self._path, self.width = path, width
+        self._table: KeyedVectors | None = None
+
+    def find(self, words: AbstractSet[str]) -> Vectors:
+        """The vectors (W,) of those words that the file has; of a word that stands there twice, the first."""
+        if self._table is None:
+            self._table = _read_binary(self._path)
+        found: Vectors = {word: self._table.get_vector(word) for word in words if word in self._table}
+        for word, vector in found.items():
+            if not np.isfinite(vector).all():
+                raise TextEncoderError(
+                    f"{self._path}: the vector of {word!r} is not all finite numbers; "
+                    "the file is damaged: make or download it again"
+                )
+        return found
+
+
+def _read_binary(path: Path) -> "KeyedVectors":
+    from gensim.models import KeyedVectors  # noqa: PLC0415 - takes a second
+
+    try:
+        # The original tool cuts long words within a letter: one odd word must not cost the file.
+        return KeyedVectors.load_word2vec_format(str(path), binary=True, unicode_errors="replace")
+    except (*_FILE_ERRORS, ValueError, AssertionError, MemoryError) as error:
+        raise TextEncoderError(_unreadable(path, error)) from error
+
+
+def _open(path: Path) -> gzip.GzipFile | BufferedReader:
+    return gzip.open(path, "rb") if _is_gzip(path) else path.open("rb")
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+
+
+def _is_text(content: bytes) -> bool:
+    if _CONTROL_CHARACTERS.search(content):
+        return False
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return error.end == len(content)  # the sample ends within a letter
+    return True
+
+
+def _numbers_at_the_end(line: bytes) -> int:
+    """How many numbers follow the word that begins a line."""
+    fields = line.split(b" ")
+    count = 0
+    while count < len(fields) - 1 and _is_number(fields[-1 - count]):
+        count += 1
+    return count
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _unreadable(path: Path, error: BaseException) -> str:
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return f"{path} cannot be read ({reason}): check the file, or make or download it again"

@@ -1,0 +1,136 @@
+"""Pictures of a training and of an evaluation, from plain numbers; no display and no global state of matplotlib."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+
+_DOTS_PER_INCH = 120
+# Okabe and Ito's colours, told apart by colour-blind readers too; dashes tell them apart in grey.
+_CURVES = {"S": ("#0072B2", "--"), "U": ("#E69F00", "-."), "HM": ("#000000", "-"), "ZSL": ("#009E73", ":")}
+_BEST = "#CC79A7"
+_MOST_COUNTED = 30  # classes up to which every cell shows its share
+_MOST_NAMED = 120  # classes up to which every name can be read
+_LONGEST_NAME = 30  # letters
+
+
+def training_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Draws loss and validation scores over epochs as a PNG, with the epoch of the highest HM marked.
+
+    Args:
+        history: a row an epoch: epoch (from 1), loss, and S, U, HM, ZSL in percent; NaN where nothing was validated.
+        path: of the picture; its folder exists.
+
+    Raises:
+        OSError: the picture cannot be written.
+    """
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    loss, scores = figure.subplots(2, 1, sharex=True)
+    epochs = [row["epoch"] for row in history]
+    mark = "o" if len(epochs) <= 30 else ""
+    loss.plot(epochs, [row["loss"] for row in history], color="#D55E00", marker=mark, markersize=3)
+    loss.set_ylabel("training loss")
+    for name, (colour, dashes) in _CURVES.items():
+        values = [row[name] for row in history]
+        if np.isfinite(values).any():
+            scores.plot(epochs, values, color=colour, linestyle=dashes, marker=mark, markersize=3, label=name)
+    scores.set_ylabel("validation score (%)")
+    scores.set_ylim(0, 100)
+    scores.set_xlabel("epoch")
+    scores.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _mark_best(history, loss, scores)
+    if scores.get_legend_handles_labels()[0]:
+        figure.legend(loc="outside lower center", ncols=len(_CURVES))
+    else:
+        scores.text(0.5, 0.5, "no validation", transform=scores.transAxes, ha="center", va="center")
+    for axes in (loss, scores):
+        axes.grid(visible=True, alpha=0.3)
+    _save(figure, path)
+
+
+def confusion_matrix_picture(matrix: ArrayLike, names: Sequence[str], seen: Sequence[bool], path: Path) -> None:
+    """Draws which class was taken for which as a PNG: seen classes first, a line between them and the unseen ones.
+
+    Every row is in percent of its class's samples; a class without samples is grey.
+
+    Args:
+        matrix: (C, C) counts: a row a true class, a column a predicted one.
+        names: of the C classes.
+        seen: (C,) which classes were trained on.
+        path: of the picture; its folder exists.
+
+    Raises:
+        OSError: the picture cannot be written.
+    """
+    seen_first = np.argsort(~np.asarray(seen, bool), kind="stable")
+    counts = np.asarray(matrix, np.float64)[np.ix_(seen_first, seen_first)]
+    samples = counts.sum(axis=1, keepdims=True)
+    shares = np.where(samples > 0, 100 * counts / np.maximum(samples, 1), np.nan)
+    n_classes = len(names)
+    side_inches = float(np.clip(3 + 0.24 * n_classes, 6, 22)) if n_classes <= _MOST_NAMED else 14.0
+    figure = Figure(figsize=(side_inches * 1.15, side_inches), layout="constrained")
+    axes = figure.subplots()
+    axes.set_facecolor("0.85")
+    # Of many classes, cells are small and shares are low: the square root makes them visible.
+    norm = PowerNorm(1.0 if n_classes <= _MOST_COUNTED else 0.5, vmin=0, vmax=100)
+    image = axes.imshow(shares, cmap="Blues", norm=norm, interpolation="nearest")
+    size = max(10.0, side_inches)  # points: headings grow with the picture
+    bar = figure.colorbar(image, ax=axes, shrink=0.6)
+    bar.set_label("share of the true class's samples (%)", fontsize=size)
+    _name_classes(axes, [names[place] for place in seen_first], size)
+    if n_classes <= _MOST_COUNTED:
+        _write_shares(axes, shares)
+    _part_seen_from_unseen(axes, int(np.count_nonzero(seen)), n_classes, size)
+    _save(figure, path)
+
+
+def _mark_best(history: Sequence[Mapping[str, float]], loss: Axes, scores: Axes) -> None:
+    """A line through the epoch with the highest HM, where there is an HM."""
+    means = [row["HM"] for row in history]
+    if not np.isfinite(means).any():
+        return
+    best = int(np.nanargmax(means))
+    for axes in (loss, scores):
+        axes.axvline(history[best]["epoch"], color=_BEST, linewidth=1.5)
+    loss.set_title(f"best epoch {history[best]['epoch']:.0f}: HM {means[best]:.2f} %")
+
+
+def _name_classes(axes: Axes, names: Sequence[str], size: float) -> None:
+    """A tick a class, or, where names would run into each other, a few numbers."""
+    numbered = " (number, seen classes first)" if len(names) > _MOST_NAMED else ""
+    axes.set_xlabel("predicted class" + numbered, fontsize=size)
+    axes.set_ylabel("true class" + numbered, fontsize=size)
+    if numbered:
+        return
+    short = [name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…" for name in names]
+    axes.set_xticks(range(len(names)), short, rotation=90, fontsize=8, parse_math=False)
+    axes.set_yticks(range(len(names)), short, fontsize=8, parse_math=False)
+
+
+def _write_shares(axes: Axes, shares: NDArray[np.float64]) -> None:
+    for row, column in np.argwhere(shares >= 0.5):
+        share = shares[row, column]
+        colour = "white" if share > 55 else "black"
+        axes.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=7, color=colour)
+
+
+def _part_seen_from_unseen(axes: Axes, n_seen: int, n_classes: int, size: float) -> None:
+    axes.set_title(f"{n_seen} seen and {n_classes - n_seen} unseen classes: what was taken for what", fontsize=size + 2)
+    if not 0 < n_seen < n_classes:
+        return
+    for draw in (axes.axhline, axes.axvline):
+        draw(n_seen - 0.5, color="#D55E00", linewidth=1.5)
+    right = n_classes - 0.5 + 0.01 * n_classes
+    for text, centre in (("seen", (n_seen - 1) / 2), ("unseen", (n_seen + n_classes - 1) / 2)):
+        axes.text(right, centre, text, color="#D55E00", rotation=270, va="center", ha="left", fontsize=size)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    FigureCanvasAgg(figure)
+    figure.savefig(path, dpi=_DOTS_PER_INCH, format="png")

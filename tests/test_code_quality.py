@@ -1,0 +1,26 @@
+"""The checks that are no tests of behaviour: format, lint, types, and who imports whom."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CHECKS = {
+    "format": ["ruff", "format", "--check", "."],
+    "lint": ["ruff", "check", "."],
+    "types": ["mypy"],
+    "imports": ["lint-imports"],
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_whole_tree_passes(name: str) -> None:
+    """Each check ends without a complaint; its output is shown when it does not."""
+    tool, *arguments = CHECKS[name]
+    command = [str(Path(sys.executable).parent / tool), *arguments]
+
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -1,0 +1,58 @@
+"""daan/attention.py against a loop over videos, heads and seconds (eq. 1, and the norm of eq. 2)."""
+
+import math
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from daan.attention import DifferentialAttention
+
+
+def slow_attention(layer: DifferentialAttention, x: Tensor) -> Tensor:
+    """(T, H) of one unpadded video (T, D)."""
+    w_query, w_key, w_value = layer.query_key_value.weight.chunk(3)
+    queries, keys, values = x @ w_query.T, x @ w_key.T, x @ w_value.T
+    width = values.shape[1] // layer.heads
+    half = width // 2
+    rows = []
+    for t in range(len(x)):
+        heads = []
+        for head in range(layer.heads):
+            part = slice(head * width, (head + 1) * width)
+            query, key, value = queries[t, part], keys[:, part], values[:, part]
+            first = torch.softmax(key[:, :half] @ query[:half] / math.sqrt(half), dim=0)
+            second = torch.softmax(key[:, half:] @ query[half:] / math.sqrt(half), dim=0)
+            o1 = sum((first[s] - layer.beta * second[s]) * value[s] for s in range(len(x)))
+            heads.append(torch.nn.functional.group_norm(o1[None], 1)[0])
+        rows.append(torch.cat(heads))
+    return torch.stack(rows)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    heads=st.sampled_from([1, 2, 4]),
+    beta=st.sampled_from([0.0, 0.3, 0.9]),
+)
+def test_each_video_attends_as_the_equation_says(lengths: list[int], heads: int, beta: float) -> None:
+    """Valid seconds of a padded batch equal the loop over the video alone."""
+    layer = DifferentialAttention(5, 16, heads=heads, beta=beta).double()
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    x = torch.randn(*mask.shape, 5, dtype=torch.float64)
+
+    out = layer(x, mask)
+
+    for video, length in enumerate(lengths):
+        torch.testing.assert_close(out[video, :length], slow_attention(layer, x[video, :length]))
+
+
+def test_a_hole_is_not_attended_to() -> None:
+    """A missing second in the middle counts as little as one behind the end."""
+    layer = DifferentialAttention(5, 16, heads=2, beta=0.5).double()
+    x = torch.randn(1, 3, 5, dtype=torch.float64)
+
+    out = layer(x, torch.tensor([[True, False, True]]))
+
+    torch.testing.assert_close(out[0, [0, 2]], slow_attention(layer, x[0, [0, 2]]))

@@ -1,0 +1,43 @@
+"""daan/config.py: what is allowed, and what the message says of the rest."""
+
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from daan.config import DaanConfig
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("hidden_width", 100, "hidden_width is 100, must be a multiple of 16"),
+        ("hidden_width", 0, "hidden_width is 0, must be at least 1"),
+        ("heads", 0, "heads is 0, must be at least 1"),
+        ("qdma", "maybe", "qdma is 'maybe', must be one of off, on"),
+        ("score", "both", "score is 'both', must be one of audio, visual, sum"),
+        ("tcn_gap", 0, "tcn_gap is 0, must be a whole number of at least 1, or exponential"),
+        ("tcn_gap", "linear", "tcn_gap is 'linear', must be a whole number"),
+        ("beta", 1.0, "beta is 1.0, must be at least 0 and less than 1"),
+        ("dropout", -0.1, "dropout is -0.1, must be at least 0 and less than 1"),
+        ("modality_dropout", float("nan"), "modality_dropout is nan"),
+        ("margin", float("inf"), "margin is inf, must be a finite number of at least 0"),
+    ],
+)
+def test_a_value_out_of_range_fails_by_name(field: str, value: Any, message: str) -> None:
+    """The error names the field, its value and what is allowed."""
+    with pytest.raises(ValueError, match=message):
+        DaanConfig(**{field: value})
+
+
+def test_the_fields_make_the_same_configuration_again() -> None:
+    """A model's description keeps the fields as plain values."""
+    config = DaanConfig(tcn_gap="exponential", hidden_width=64, qdma="off")
+
+    assert config == DaanConfig(**asdict(config))
+
+
+def test_gaps_are_the_dilation_of_each_layer() -> None:
+    """A number stands for every layer, exponential doubles from one second on."""
+    assert DaanConfig(tcn_gap=9, tcn_layers=3).tcn_gaps == (9, 9, 9)
+    assert DaanConfig(tcn_gap="exponential", tcn_layers=4).tcn_gaps == (1, 2, 4, 8)

@@ -1,0 +1,181 @@
+"""daan/network.py: what a video becomes does not depend on its company, its padding, or what it lacks."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daan.config import DaanConfig
+from daan.network import Daan, Embeddings, VideoBatch
+
+AUDIO, VISUAL, TEXT = 5, 7, 6
+
+
+def network(**options: Any) -> Daan:
+    """A small one in float64, with running statistics that are not the initial ones."""
+    config = DaanConfig(
+        **{"audio_width": AUDIO, "visual_width": VISUAL, "text_width": TEXT, "hidden_width": 16, "heads": 2, **options},
+        output_width=8,
+    )
+    made = Daan(config).double()
+    with torch.no_grad():
+        made.absent_audio.normal_()
+        made.absent_visual.normal_()
+        for name, buffer in made.named_buffers():
+            if "running" in name:
+                buffer.uniform_(0.5, 1.5)
+    return made.eval()
+
+
+def videos(audio_seconds: list[int], visual_seconds: list[int], padding: float = 0.0) -> VideoBatch:
+    """Random seconds; `padding` stands at the invalid ones."""
+    longest = torch.arange(max(audio_seconds + visual_seconds))
+    audio_mask, visual_mask = (longest < torch.tensor(seconds)[:, None] for seconds in (audio_seconds, visual_seconds))
+    audio = torch.randn(*audio_mask.shape, AUDIO, dtype=torch.float64)
+    visual = torch.randn(*visual_mask.shape, VISUAL, dtype=torch.float64)
+    return VideoBatch(
+        audio=audio.masked_fill(~audio_mask[..., None], padding),
+        visual=visual.masked_fill(~visual_mask[..., None], padding),
+        audio_mask=audio_mask,
+        visual_mask=visual_mask,
+    )
+
+
+def one(batch: VideoBatch, video: int) -> VideoBatch:
+    """A video by itself, without any padding behind the longer modality."""
+    longest = int(torch.stack((batch.audio_mask, batch.visual_mask)).sum(2).max(0).values[video])
+    return VideoBatch(*(getattr(batch, field.name)[video : video + 1, :longest] for field in dataclasses.fields(batch)))
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    seconds=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=4),
+    qdma=st.sampled_from(["on", "off"]),
+    padding=st.sampled_from([0.0, 1e9, float("nan"), float("inf")]),
+)
+def test_a_video_is_the_same_alone_and_in_a_batch(seconds: list[tuple[int, int]], qdma: str, padding: float) -> None:
+    """Ragged lengths, absent modalities, a batch of nothing but absent ones, padding of any value."""
+    daan = network(qdma=qdma)
+    batch = videos([pair[0] for pair in seconds], [pair[1] for pair in seconds], padding)
+
+    theta_a, theta_v = daan.embed_videos(batch)
+
+    assert theta_a.shape == theta_v.shape == (len(seconds), 8)
+    for video in range(len(seconds)):
+        alone_a, alone_v = daan.embed_videos(one(batch, video))
+        torch.testing.assert_close(theta_a[video], alone_a[0])
+        torch.testing.assert_close(theta_v[video], alone_v[0])
+
+
+@pytest.mark.parametrize("qdma", ["on", "off"])
+def test_garbage_in_the_padding_changes_no_gradient(qdma: str) -> None:
+    """In training mode, NaN behind the videos gives the losses and gradients that zeros give."""
+    clean = videos([3, 1, 0], [2, 3, 1])
+    gradients = []
+    for padding in (0.0, float("nan")):
+        torch.manual_seed(3)
+        daan = network(qdma=qdma, dropout=0.0, projection_dropout=0.0).train()
+        batch = dataclasses.replace(
+            clean,
+            audio=clean.audio.masked_fill(~clean.audio_mask[..., None], padding),
+            visual=clean.visual.masked_fill(~clean.visual_mask[..., None], padding),
+        )
+        embedded = daan(batch, torch.ones(3, TEXT, dtype=torch.float64).cumsum(0))
+        sum(getattr(embedded, field.name).sin().sum() for field in dataclasses.fields(embedded)).backward()
+        gradients.append([parameter.grad for parameter in daan.parameters()])
+
+    for zeros, nans in zip(*gradients, strict=True):
+        assert torch.isfinite(zeros).all()
+        torch.testing.assert_close(nans, zeros, rtol=0, atol=0)
+
+
+def test_an_absent_modality_is_one_second_of_the_learned_vector() -> None:
+    """A silent clip embeds as one whose sound is that vector, and a present modality ignores the vector."""
+    daan = network()
+    silent, full = videos([0], [3]), videos([2], [3])
+    stand_in = torch.zeros(1, 3, AUDIO, dtype=torch.float64)
+    stand_in[0, 0] = daan.absent_audio.detach()
+    voiced = dataclasses.replace(silent, audio=stand_in, audio_mask=torch.tensor([[True, False, False]]))
+
+    torch.testing.assert_close(daan.embed_videos(silent), daan.embed_videos(voiced))
+    before = daan.embed_videos(full)
+    with torch.no_grad():
+        daan.absent_audio.fill_(float("nan"))
+        daan.absent_visual.fill_(float("nan"))
+    assert torch.equal(daan.embed_videos(full)[0], before[0])
+    assert torch.equal(daan.embed_videos(full)[1], before[1])
+
+
+def test_forward_gives_what_the_two_embeddings_give() -> None:
+    """Training and scoring share one path, and widths are the configuration's."""
+    daan, batch, text = network(), videos([2, 3], [1, 3]), torch.randn(2, TEXT, dtype=torch.float64)
+
+    embedded = daan(batch, text)
+
+    theta_a, theta_v = daan.embed_videos(batch)
+    assert torch.equal(embedded.theta_a, theta_a)
+    assert torch.equal(embedded.theta_v, theta_v)
+    assert torch.equal(embedded.theta_w, daan.embed_classes(text))
+    assert (
+        embedded.phi_a.shape == embedded.phi_rec_a.shape == embedded.phi_v.shape == embedded.phi_rec_v.shape == (2, 16)
+    )
+    assert embedded.rho_a.shape == embedded.rho_v.shape == embedded.rho_w.shape == (2, TEXT)
+    torch.testing.assert_close(embedded.rho_w, daan.decoder(embedded.theta_w))
+    torch.testing.assert_close(embedded.phi_rec_v, daan.visual_reconstructor(embedded.theta_v))
+
+
+def test_splitting_keeps_positives_and_negatives_in_order() -> None:
+    """The first rows and the rest, of every embedding."""
+    embedded = Embeddings(*(torch.arange(5) + 10 * place for place in range(10)))
+
+    first, rest = embedded.split(2)
+
+    assert first.phi_a.tolist() == [30, 31]
+    assert rest.rho_w.tolist() == [92, 93, 94]
+
+
+def test_equal_seeds_make_equal_networks() -> None:
+    """Nothing but torch's generator decides the weights."""
+    torch.manual_seed(5)
+    first = network()
+    torch.manual_seed(5)
+    second = network()
+
+    assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
+
+
+def test_no_parameter_is_idle() -> None:
+    """With absent modalities in the batch, every parameter gets a gradient that is not zero."""
+    daan = network(dropout=0.0, projection_dropout=0.0, tcn_gap=1).train()
+    embedded = daan(videos([3, 2, 0, 4], [3, 4, 2, 0]), torch.randn(4, TEXT, dtype=torch.float64))
+    sum(getattr(embedded, field.name).sin().sum() for field in dataclasses.fields(embedded)).backward()
+
+    idle = [name for name, value in daan.named_parameters() if value.grad is None or not value.grad.abs().max() > 1e-9]
+
+    assert idle == []
+
+
+@pytest.mark.parametrize(
+    ("audio", "visual", "text", "message"),
+    [
+        (4, VISUAL, TEXT, "audio features are 4 wide, the network takes 5"),
+        (AUDIO, 9, TEXT, "visual features are 9 wide, the network takes 7"),
+        (AUDIO, VISUAL, 2, "class embeddings are 2 wide, the network takes 6"),
+    ],
+)
+def test_widths_that_do_not_fit_fail(audio: int, visual: int, text: int, message: str) -> None:
+    """The message names what was given and what the network takes."""
+    mask = torch.ones(1, 1, dtype=torch.bool)
+    batch = VideoBatch(torch.zeros(1, 1, audio).double(), torch.zeros(1, 1, visual).double(), mask, mask)
+
+    with pytest.raises(ValueError, match=message):
+        network()(batch, torch.zeros(1, text).double())
+
+
+def test_another_number_of_texts_fails() -> None:
+    """Each video comes with its class."""
+    with pytest.raises(ValueError, match="3 class embeddings for 2 videos"):
+        network()(videos([1, 1], [1, 1]), torch.zeros(3, TEXT).double())

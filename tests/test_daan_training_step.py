@@ -1,0 +1,153 @@
+"""daan/training_step.py: one step, and many steps on classes that can be learned."""
+
+import copy
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from daan.config import DaanConfig
+from daan.losses import daan_losses
+from daan.network import Daan, VideoBatch
+from daan.scoring import class_distances
+from daan.training_step import training_step
+from daan.videos import joined
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Matrices this small are slower on several threads, much slower where other programs are at work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def network(**options: Any) -> Daan:
+    """A small one for features 6 wide and class embeddings 5 wide."""
+    return Daan(
+        DaanConfig(
+            **{"audio_width": 6, "visual_width": 6, "text_width": 5, "hidden_width": 16, "heads": 2, **options},
+            output_width=8,
+        )
+    )
+
+
+def videos(count: int, seconds: int) -> VideoBatch:
+    """Ragged videos, one of them silent where there are several."""
+    mask = torch.arange(seconds) <= torch.arange(count)[:, None] % seconds
+    audio_mask = mask & (torch.arange(count) != 1)[:, None]
+    return VideoBatch(torch.randn(count, seconds, 6), torch.randn(count, seconds, 6), audio_mask, mask)
+
+
+def step(daan: Daan, pairs: int = 4, *, generator: torch.Generator | None = None) -> Tensor:
+    """A step on the same random pairs every time; the total loss."""
+    optimizer = torch.optim.Adam(daan.parameters(), lr=1e-2)
+    state = torch.get_rng_state()
+    torch.manual_seed(11)
+    positive, negative, text = videos(pairs, 3), videos(pairs, 2), torch.randn(2 * pairs, 5)
+    torch.set_rng_state(state)
+    return training_step(daan, optimizer, positive, negative, text[:pairs], text[pairs:], generator=generator).total
+
+
+def test_a_step_is_forward_backward_and_update() -> None:
+    """The same losses and weights, to the bit, as the three written out, with stale gradients about."""
+    daan = network()
+    expected = copy.deepcopy(daan)
+    optimizers = [torch.optim.SGD(each.parameters(), lr=0.1) for each in (daan, expected)]
+    positive, negative, text = videos(4, 3), videos(4, 5), torch.randn(8, 5)
+    for parameter in daan.parameters():
+        parameter.grad = torch.ones_like(parameter)
+
+    torch.manual_seed(2)
+    losses = training_step(daan, optimizers[0], positive, negative, text[:4], text[4:])
+    torch.manual_seed(2)
+    embedded = expected(joined(positive, negative), text)
+    total = daan_losses(*embedded.split(4), text[:4], margin=1.0).total
+    total.backward()
+    optimizers[1].step()
+
+    assert losses.total.item() == total.item()
+    assert not losses.total.requires_grad
+    for name, value in expected.state_dict().items():
+        assert torch.equal(daan.state_dict()[name], value), name
+
+
+def test_a_step_is_decided_by_the_random_states() -> None:
+    """Equal seeds, dropout and modality dropout at work, end in equal weights; another generator in others."""
+    results = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(0)
+        daan = network(modality_dropout=0.5)
+        step(daan, generator=torch.Generator().manual_seed(seed))
+        results.append(torch.cat([parameter.detach().flatten() for parameter in daan.parameters()]))
+
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("qdma", ["on", "off"])
+def test_one_pair_of_one_second_can_be_trained_on(qdma: str) -> None:
+    """Batch statistics of two values are enough; everything stays finite."""
+    daan = network(qdma=qdma)
+    batch, text = videos(1, 1), torch.randn(2, 5)
+
+    losses = training_step(daan, torch.optim.Adam(daan.parameters()), batch, videos(1, 1), text[:1], text[1:])
+
+    assert torch.isfinite(losses.total)
+    assert all(torch.isfinite(value).all() for value in daan.state_dict().values())
+
+
+def test_pairs_that_do_not_match_fail() -> None:
+    """Each positive has its negative, and there is at least one."""
+    daan = network()
+    optimizer = torch.optim.Adam(daan.parameters())
+
+    with pytest.raises(ValueError, match="2 positive and 3 negative videos: give each positive one negative"):
+        training_step(daan, optimizer, videos(2, 1), videos(3, 1), torch.zeros(2, 5), torch.zeros(3, 5))
+    with pytest.raises(ValueError, match="0 positive and 0 negative"):
+        training_step(daan, optimizer, videos(0, 1), videos(0, 1), torch.zeros(0, 5), torch.zeros(0, 5))
+
+
+def learnable(classes: int, per_class: int) -> tuple[VideoBatch, Tensor, Tensor]:
+    """Videos (N) whose class means are random linear maps of random class embeddings, their labels, the embeddings."""
+    text = torch.randn(classes, 8)
+    labels = torch.arange(classes).repeat_interleave(per_class)
+    mask = torch.arange(4) < torch.randint(1, 5, (len(labels), 1))
+    means = [text @ torch.randn(8, 128) / 8**0.5 for _ in range(2)]
+    audio, visual = (mean[labels, None] + 0.5 * torch.randn(len(labels), 4, 128) for mean in means)
+    return VideoBatch(audio, visual, mask, mask), labels, text
+
+
+def chosen(batch: VideoBatch, places: Tensor) -> VideoBatch:
+    """The videos at `places`."""
+    return VideoBatch(*(getattr(batch, field.name)[places] for field in dataclasses.fields(batch)))
+
+
+@pytest.mark.parametrize("qdma", ["on", "off"])
+def test_classes_that_were_never_seen_are_recognised(qdma: str) -> None:
+    """After a hundred steps on 20 classes, 5 others (chance 20 %) are told apart by every score."""
+    seen, per_class, pairs = 20, 8, 32
+    batch, labels, text = learnable(seen + 5, per_class)
+    daan = Daan(DaanConfig(audio_width=128, visual_width=128, text_width=8, hidden_width=64, qdma=qdma))
+    optimizer = torch.optim.Adam(daan.parameters(), lr=1e-3)
+    for _ in range(100):
+        classes = torch.randint(seen, (pairs,))
+        others = (classes + torch.randint(1, seen, (pairs,))) % seen
+        positive, negative = (each * per_class + torch.randint(per_class, (pairs,)) for each in (classes, others))
+        training_step(daan, optimizer, chosen(batch, positive), chosen(batch, negative), text[classes], text[others])
+
+    unseen = chosen(batch, torch.nonzero(labels >= seen).flatten())
+    with torch.inference_mode():
+        theta_a, theta_v = daan.eval().embed_videos(unseen)
+        theta_w = daan.embed_classes(text[seen:])
+    has = torch.ones(len(unseen), dtype=torch.bool)
+    scores = class_distances(theta_a, theta_v, theta_w, has_audio=has, has_visual=has)
+
+    correct = {
+        name: (values.argmin(1) + seen == labels[labels >= seen]).float().mean() for name, values in scores.items()
+    }
+    assert all(share > 0.5 for share in correct.values()), correct

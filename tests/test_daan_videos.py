@@ -1,0 +1,93 @@
+"""daan/videos.py: batches of videos, joined and with modalities hidden."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daan.videos import VideoBatch, hide_modalities, joined
+
+
+def videos(count: int, seconds: int) -> VideoBatch:
+    """Videos that have both modalities throughout."""
+    mask = torch.ones(count, seconds, dtype=torch.bool)
+    return VideoBatch(torch.randn(count, seconds, 2), torch.randn(count, seconds, 3), mask, mask.clone())
+
+
+@settings(deadline=None, max_examples=25)
+@given(seconds=st.tuples(st.integers(0, 3), st.integers(0, 3)))
+def test_joining_pads_the_shorter_batch(seconds: tuple[int, int]) -> None:
+    """Valid seconds and their order stay, and what is added is invalid."""
+    first, second = videos(2, seconds[0]), videos(1, seconds[1])
+
+    both = joined(first, second)
+
+    assert both.audio.shape == (3, max(seconds), 2)
+    assert torch.equal(
+        both.visual[both.visual_mask], torch.cat((first.visual.flatten(0, 1), second.visual.flatten(0, 1)))
+    )
+    assert both.audio_mask.sum(1).tolist() == [seconds[0], seconds[0], seconds[1]]
+
+
+def test_hiding_takes_one_modality_with_the_probability_given() -> None:
+    """About half of the hidden are audio, no video loses both, and the generator decides which."""
+    batch = videos(4000, 2)
+
+    hidden = hide_modalities(batch, 0.4, torch.Generator().manual_seed(1))
+
+    lost_audio, lost_visual = ~hidden.audio_mask.any(1), ~hidden.visual_mask.any(1)
+    assert not (lost_audio & lost_visual).any()
+    assert lost_audio.float().mean().item() == pytest.approx(0.2, abs=0.03)
+    assert lost_visual.float().mean().item() == pytest.approx(0.2, abs=0.03)
+    again = hide_modalities(batch, 0.4, torch.Generator().manual_seed(1))
+    assert torch.equal(hidden.audio_mask, again.audio_mask)
+
+
+def test_hiding_spares_a_video_that_has_one_modality() -> None:
+    """What would be left is nothing, so nothing is hidden."""
+    batch = videos(50, 2)
+    silent = VideoBatch(batch.audio, batch.visual, torch.zeros_like(batch.audio_mask), batch.visual_mask)
+
+    assert hide_modalities(silent, 0.99, None).visual_mask.all()
+
+
+def test_hiding_nothing_draws_nothing() -> None:
+    """At probability 0 the batch is the same and the generator untouched."""
+    generator = torch.Generator().manual_seed(1)
+    state, batch = generator.get_state(), videos(2, 1)
+
+    assert hide_modalities(batch, 0.0, generator) is batch
+    assert torch.equal(state, generator.get_state())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"audio": torch.zeros(2, 3)},
+        {"audio_mask": torch.ones(2, 4, dtype=torch.bool)},
+        {"visual_mask": torch.ones(2, 3)},
+    ],
+)
+def test_shapes_that_do_not_fit_fail(change: dict[str, torch.Tensor]) -> None:
+    """The message shows the shapes and the rule."""
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    fields = {"audio": torch.zeros(2, 3, 2), "visual": torch.zeros(2, 3, 2), "audio_mask": mask, "visual_mask": mask}
+
+    with pytest.raises(ValueError, match=r"give \(B, T, D\) features and a \(B, T\) mask of bool"):
+        VideoBatch(**{**fields, **change})
+
+
+def test_different_numbers_of_videos_fail() -> None:
+    """Audio and visual rows belong to the same videos."""
+    one, two = videos(1, 2), videos(2, 2)
+
+    with pytest.raises(ValueError, match="audio has 1 videos and visual 2"):
+        VideoBatch(one.audio, two.visual, one.audio_mask, two.visual_mask)
+
+
+def test_a_batch_moves_to_a_device() -> None:
+    """All four tensors go along."""
+    moved = videos(2, 2).to("meta")
+
+    assert {moved.audio.device.type, moved.visual.device.type, moved.audio_mask.device.type} == {"meta"}
+    assert moved.visual_mask.device.type == "meta"

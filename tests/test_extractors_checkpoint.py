@@ -1,0 +1,159 @@
+"""Reading the authors' checkpoints: completely or not at all, and without running what is in them."""
+
+import argparse
+import hashlib
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from extractors.audio_network import build_audio_network
+from extractors.checkpoint import load_checkpoint
+from extractors.errors import WeightsError
+from extractors.selavi import ExtractorOptions, load_selavi
+from extractors.visual_network import build_visual_network
+from extractors.weights import resolve_weights
+
+WIDTH = 2  # narrow networks show everything but the shapes
+
+
+def narrow_networks() -> dict[str, torch.nn.Module]:
+    """By their names in a checkpoint."""
+    return {"video_network": build_visual_network(WIDTH), "audio_network": build_audio_network(WIDTH)}
+
+
+def authors_checkpoint(networks: dict[str, torch.nn.Module], prefix: str = "module.") -> dict[str, Any]:
+    """What the authors' training saved: both networks, ten heads of each modality, and what training needed."""
+    model: dict[str, Tensor] = {}
+    for name, network in networks.items():
+        model |= {f"{prefix}{name}.base.{key}": value for key, value in network.state_dict().items()}
+    for head in range(10):
+        for modality in "va":
+            model[f"{prefix}mlp_{modality}{head}.block_forward.0.weight"] = torch.zeros(3, 3)
+    return {
+        "args": argparse.Namespace(arch="av_arch", headcount=10, lr=0.01, resume=None),
+        "epoch": 200,
+        "model": model,
+        "optimizer": {"state": {0: {"momentum_buffer": torch.zeros(2)}}, "param_groups": [{"lr": 0.01, "params": [0]}]},
+    }
+
+
+def saved(checkpoint: object, path: Path, **options: Any) -> Path:
+    """Write a checkpoint."""
+    torch.save(checkpoint, path, **options)
+    return path
+
+
+@pytest.mark.parametrize("prefix", ["module.", ""])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_an_authors_checkpoint_loads_completely(prefix: str, tmp_path: Path, *, zipped: bool) -> None:
+    """Every parameter and statistic arrives, in both of PyTorch's file formats, with and without the prefix."""
+    source, target = narrow_networks(), narrow_networks()
+    for statistic in source["audio_network"].buffers():
+        statistic.fill_(3)
+    path = saved(authors_checkpoint(source, prefix), tmp_path / "selavi.pth", _use_new_zipfile_serialization=zipped)
+    load_checkpoint(path, target)
+    for name, network in target.items():
+        expected = source[name].state_dict()
+        assert all(torch.equal(value, expected[key]) for key, value in network.state_dict().items())
+
+
+def test_counters_of_batches_may_be_absent(tmp_path: Path) -> None:
+    """Checkpoints of before PyTorch 0.4.1 have none."""
+    checkpoint = authors_checkpoint(narrow_networks())
+    checkpoint["model"] = {k: v for k, v in checkpoint["model"].items() if not k.endswith("num_batches_tracked")}
+    load_checkpoint(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"remove": "module.video_network.base.stem.0.weight"}, r"1 missing \(video_network\.base\.stem\.0\.weight\)"),
+        ({"add": "module.audio_network.base.fc.weight"}, r"1 unexpected \(audio_network\.base\.fc\.weight\)"),
+        ({"add": "module.audio_network.odd"}, r"1 unexpected \(audio_network\.odd\)"),
+        (
+            {"replace": "module.audio_network.base.bn1.bias"},
+            r"1 mis-shaped \(audio_network\.base\.bn1\.bias is \(7,\) .* \(2,\)",
+        ),
+        ({"spoil": "module.audio_network.base.bn1.bias"}, r"not finite \(audio_network\.base\.bn1\.bias\)"),
+    ],
+    ids=["missing", "unexpected", "unexpected beside the base", "mis-shaped", "not finite"],
+)
+def test_a_checkpoint_that_does_not_fit_fails_by_key(change: dict[str, str], message: str, tmp_path: Path) -> None:
+    """Nothing is filled in or left out."""
+    checkpoint = authors_checkpoint(narrow_networks())
+    (kind, key), model = next(iter(change.items())), checkpoint["model"]
+    if kind == "remove":
+        del model[key]
+    elif kind == "spoil":
+        model[key] = torch.full_like(model[key], torch.nan)
+    else:
+        model[key] = torch.zeros(7)
+    with pytest.raises(WeightsError, match=message):
+        load_checkpoint(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
+
+
+def test_the_published_width_loads_into_the_extractor(tmp_path: Path) -> None:
+    """A whole checkpoint of width 64 becomes an extractor whose features are those of its networks."""
+    torch.manual_seed(0)
+    networks: dict[str, torch.nn.Module] = {
+        "video_network": build_visual_network(),
+        "audio_network": build_audio_network(),
+    }
+    path = saved(authors_checkpoint(networks), tmp_path / "selavi_mine.pth")
+    found = resolve_weights(str(path), cache_dir=tmp_path)
+    extractor = load_selavi(ExtractorOptions(weights=str(path)), found, device=torch.device("cpu"))
+    assert extractor.feature_width == 512
+    assert extractor.identity["weights_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    noise = torch.randint(-999, 999, (1, 44_100), dtype=torch.int16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = networks["audio_network"].eval()(extractor.audio_input(noise))
+    torch.testing.assert_close(extractor.audio(noise), expected)
+
+
+class Hostile:
+    """Runs a command wherever it is unpickled without care."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, (f"touch {self.trace}",)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_hostile_checkpoint_is_refused_by_name(tmp_path: Path, *, zipped: bool) -> None:
+    """It says what it wanted to load, and nothing was run."""
+    trace = tmp_path / "trace"
+    checkpoint = authors_checkpoint(narrow_networks()) | {"args": Hostile(trace)}
+    path = saved(checkpoint, tmp_path / "selavi.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(WeightsError, match=r"is refused: it wants to load posix\.system"):
+        load_checkpoint(path, narrow_networks())
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello\n", b"PK\x03\x04 and nothing more", pickle.dumps([1, 2])[:-1], bytes(range(256))],
+    ids=["empty", "text", "zip cut short", "pickle cut short", "bytes"],
+)
+def test_a_file_that_is_no_checkpoint_fails_in_one_line(content: bytes, tmp_path: Path) -> None:
+    """Whatever its bytes make PyTorch raise."""
+    path = tmp_path / "selavi.pth"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="is no checkpoint") as error:
+        load_checkpoint(path, narrow_networks())
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "checkpoint", [{"state_dict": {}}, [1, 2], {"model": [1]}], ids=["other key", "list", "no dict"]
+)
+def test_another_projects_checkpoint_fails(checkpoint: object, tmp_path: Path) -> None:
+    """A file of tensors is not enough."""
+    with pytest.raises(WeightsError, match="no SeLaVi checkpoint: it has no entry 'model'"):
+        load_checkpoint(saved(checkpoint, tmp_path / "other.pth"), narrow_networks())

@@ -1,0 +1,148 @@
+"""pipeline/checkpoints.py: resume states come back exactly, damaged and hostile ones are refused."""
+
+import contextlib
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.checkpoints import load_checkpoint, save_checkpoint
+from pipeline.errors import StorageError
+
+
+class Hostile:
+    """Runs a command when an ordinary unpickler reads it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.system, (f"touch {self.path}",)
+
+
+def test_a_training_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    """Model, optimiser and random numbers come back bit for bit."""
+    model, generator = torch.nn.Linear(3, 2), torch.Generator().manual_seed(5)
+    optimiser = torch.optim.Adam(model.parameters())
+
+    def step() -> None:
+        optimiser.zero_grad()
+        model(torch.randn(4, 3, generator=generator)).square().sum().backward()
+        optimiser.step()
+
+    step()
+    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "generator": generator.get_state()}
+    save_checkpoint(tmp_path / "a.pt", {**state, "epoch": 3, "best": None, "history": [0.5, "text"]})
+    step()
+    expected = model.weight.detach().clone()
+
+    loaded = load_checkpoint(tmp_path / "a.pt")
+    model.load_state_dict(loaded["model"])
+    optimiser.load_state_dict(loaded["optimiser"])
+    generator.set_state(loaded["generator"])
+    step()
+
+    assert torch.equal(model.weight, expected)
+    assert (loaded["epoch"], loaded["best"], loaded["history"]) == (3, None, [0.5, "text"])
+
+
+def test_a_checkpoint_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    """One file, always whole."""
+    for epoch in (1, 2):
+        save_checkpoint(tmp_path / "new" / "a.pt", {"epoch": epoch})
+
+    assert load_checkpoint(tmp_path / "new" / "a.pt") == {"epoch": 2}
+    assert len(list((tmp_path / "new").iterdir())) == 1
+
+
+def test_a_hostile_checkpoint_runs_nothing(tmp_path: Path) -> None:
+    """Plain data are read, anything else is refused."""
+    torch.save({"model": Hostile(tmp_path / "ran")}, tmp_path / "a.pt")
+
+    with pytest.raises(StorageError, match=r"a\.pt is damaged: delete it to train this stage from the start"):
+        load_checkpoint(tmp_path / "a.pt")
+
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
+    """A tensor alone is no resume state."""
+    torch.save(torch.zeros(3), tmp_path / "a.pt")
+
+    with pytest.raises(StorageError, match=r"a\.pt is no checkpoint of avzsl"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+def test_a_missing_checkpoint_is_said_to_be_missing(tmp_path: Path) -> None:
+    """It is not called damaged."""
+    with pytest.raises(StorageError, match=r"a\.pt does not exist"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", b"\x80\x02}q\x00.", b"\x80\x04", b"\xff" * 100])
+def test_a_file_that_is_no_checkpoint_is_damaged(tmp_path: Path, content: bytes) -> None:
+    """Whatever torch raises at it, the user reads one line."""
+    (tmp_path / "a.pt").write_bytes(content)
+
+    with pytest.raises(StorageError, match=r"a\.pt is (damaged|no checkpoint)"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+def test_a_checkpoint_cut_short_anywhere_is_damaged(tmp_path: Path) -> None:
+    """No part of a file passes for a whole one."""
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, {"model": {"weight": torch.rand(50)}, "epoch": 1})
+    content = path.read_bytes()
+
+    for length in range(0, len(content), 37):
+        path.write_bytes(content[:length])
+        with pytest.raises(StorageError, match="damaged"):
+            load_checkpoint(path)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch guesses at what the damaged file may be
+def test_flipped_bytes_are_never_a_traceback(tmp_path: Path) -> None:
+    """A damaged checkpoint is refused, or the damage lies in a number."""
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, {"model": {"weight": torch.rand(50)}, "epoch": 1})
+    content = path.read_bytes()
+
+    for _ in range(300):
+        damaged = bytearray(content)
+        damaged[random.randrange(len(content))] ^= random.randrange(1, 256)
+        path.write_bytes(damaged)
+        with contextlib.suppress(StorageError):
+            load_checkpoint(path)
+
+
+FILL = """
+import resource, sys
+from pathlib import Path
+import torch
+from pipeline.checkpoints import save_checkpoint
+from pipeline.errors import StorageError
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+try:
+    save_checkpoint(Path(sys.argv[1]), {"model": torch.zeros(100_000)})
+except StorageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+def test_a_disk_that_fills_up_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+    """The training of the epochs before is not lost."""
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, {"epoch": 1})
+
+    result = subprocess.run([sys.executable, "-c", FILL, path], capture_output=True, text=True, check=True)
+
+    assert result.stdout == f"{path}: File too large\n"
+    assert load_checkpoint(path) == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,279 @@
+"""pipeline/config.py: settings composed from defaults, preset, file, --set and options; faults named with a remedy."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daan.config import DaanConfig
+from pipeline.config import Settings, load_settings, presets, setting_names, show_settings
+from pipeline.errors import StorageError, UsageError
+from pipeline.training_settings import TrainingSettings
+
+
+def value_of(settings: Settings, key: str) -> Any:
+    """The value behind a dotted key."""
+    value: Any = settings
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def test_nothing_given_means_the_defaults() -> None:
+    """Every stage works without an option."""
+    assert load_settings() == Settings()
+
+
+def test_every_setting_has_a_dotted_name() -> None:
+    """Also those of a part of a part; a part itself is no setting."""
+    names = setting_names()
+
+    assert {"training.epochs", "daan.beta", "extraction.extractor.width", "text.encoder", "holdout.seed"} <= set(names)
+    assert "extraction.extractor" not in names
+    assert len(names) == len(set(names))
+    assert all(value_of(Settings(), name) is not None for name in names)
+
+
+def test_later_sources_win(tmp_path: Path) -> None:
+    """Defaults, then preset, then file, then --set, then the command's options; None is not given."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("training:\n  epochs: 7\n  batch_pairs: 8\n  seed: 9\ndaan:\n")
+
+    settings = load_settings(
+        preset="sample",
+        config_file=file,
+        assignments=["training.batch_pairs=10", "training.seed=11", "training.seed=12"],
+        options={"training.seed": 13, "training.epochs": None},
+    )
+
+    assert settings.training.patience_epochs == 10  # the preset's
+    assert settings.training.epochs == 7
+    assert settings.training.batch_pairs == 10
+    assert settings.training.seed == 13
+    assert settings.training.learning_rate == TrainingSettings().learning_rate
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_is_valid(name: str) -> None:
+    """A preset that names an old setting would fail here, not at a user's."""
+    assert load_settings(preset=name) != Settings()
+
+
+def test_an_unknown_preset_fails_with_the_known_ones() -> None:
+    """The list is made from the files, so it cannot go stale."""
+    with pytest.raises(UsageError, match=r"unknown preset 'smaple': choose one of .*sample"):
+        load_settings(preset="smaple")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("training.learning_rate=1e-3", 1e-3),
+        ("training.learning_rate=1E-3", 1e-3),
+        ("training.learning_rate=.5", 0.5),
+        ("training.learning_rate=1", 1.0),
+        ("training.epochs=20", 20),
+        ("training.epochs = 20 ", 20),
+        ("training.standardise=false", False),
+        ("training.standardise=off", False),
+        ("daan.tcn_gap=exponential", "exponential"),
+        ("daan.tcn_gap=5", 5),
+        ("daan.qdma=off", "off"),
+        ("daan.qdma=on", "on"),
+        ("text.encoder=123", "123"),
+        ("text.encoder=a=b: {c}.txt", "a=b: {c}.txt"),
+        ("extraction.extractor.width=16", 16),
+    ],
+)
+def test_a_setting_reads_its_value_by_its_own_type(assignment: str, value: Any) -> None:
+    """On the command line as in a file, where YAML 1.1 takes `off` for False and `1e-3` for a text."""
+    key = assignment.partition("=")[0].strip()
+
+    found = value_of(load_settings(assignments=[assignment]), key)
+
+    assert (found, type(found)) == (value, type(value))
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    rate=st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan=False), form=st.sampled_from("gef")
+)
+def test_numbers_in_every_notation_are_numbers(rate: float, form: str) -> None:
+    """Scientific and plain, as Python writes them."""
+    text = format(rate, f".17{form}")
+    if float(text) > 0:
+        assert load_settings(assignments=[f"training.learning_rate={text}"]).training.learning_rate == float(text)
+
+
+@settings(deadline=None, max_examples=50)
+@given(epochs=st.integers(1, 10**9), pairs=st.integers(2, 10**9), encoder=st.text(min_size=1).map(str.strip))
+def test_set_takes_any_text_behind_the_first_equals_sign(epochs: int, pairs: int, encoder: str) -> None:
+    """Numbers become numbers, texts stay texts, whatever YAML would make of them."""
+    settings = load_settings(
+        assignments=[f"training.epochs={epochs}", f"training.batch_pairs={pairs}", f"text.encoder={encoder}"]
+    )
+
+    assert (settings.training.epochs, settings.training.batch_pairs) == (epochs, pairs)
+    assert settings.text.encoder == encoder
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    epochs=st.integers(1, 10**6),
+    rate=st.floats(1e-300, 1e300),
+    gap=st.integers(1, 99) | st.just("exponential"),
+    qdma=st.sampled_from(["on", "off"]),
+    encoder=st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["1e3", "null", "~", "- a", "#"]),
+    standardise=st.booleans(),
+)
+def test_shown_settings_are_read_as_the_same(
+    tmp_path_factory: pytest.TempPathFactory,
+    epochs: int,
+    rate: float,
+    gap: Any,
+    qdma: Any,
+    encoder: str,
+    standardise: bool,
+) -> None:
+    """`--show-config` prints what `--config` reads."""
+    settings = dataclasses.replace(
+        Settings(),
+        daan=DaanConfig(tcn_gap=gap, qdma=qdma),
+        training=TrainingSettings(epochs=epochs, learning_rate=rate, standardise=standardise),
+        text=dataclasses.replace(Settings().text, encoder=encoder),
+    )
+    file = tmp_path_factory.mktemp("config") / "config.yaml"
+    file.write_text(show_settings(settings), encoding="utf-8")
+
+    assert load_settings(config_file=file) == settings
+    assert yaml.safe_load(show_settings(settings))["training"]["learning_rate"] == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("daan.betta", r"Did you mean daan\.beta\?"),
+        ("epochs", r"Did you mean training\.epochs\?"),
+        ("daan.epochs", r"Did you mean training\.epochs\?"),
+        ("extraction.width", r"Did you mean extraction\.extractor\.width\?"),
+        ("seed", r"Did you mean extraction\.extractor\.seed or holdout\.seed or training\.seed\?"),
+        ("zzz", r"unknown setting zzz\. \(all settings"),
+    ],
+)
+def test_an_unknown_setting_fails_with_the_one_that_was_meant(key: str, hint: str) -> None:
+    """Usage, so exit code 2; the message says where all settings are shown."""
+    with pytest.raises(UsageError, match=hint) as caught:
+        load_settings(assignments=[f"{key}=1"])
+
+    assert str(caught.value).startswith(f"unknown setting {key}.")
+    assert str(caught.value).endswith("(all settings: avzsl train --show-config)")
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("training.epochs=many", "training.epochs = 'many': input should be a valid integer"),
+        ("training.epochs=", "training.epochs = '': input should be a valid integer"),
+        ("training.epochs=3.5", "training.epochs = '3.5': input should be a valid integer"),
+        ("training.epochs=true", "training.epochs = 'true': input should be a valid integer"),
+        ("training.epochs=0", "training.epochs is 0, must be at least 1"),
+        ("training.learning_rate=fast", "training.learning_rate = 'fast': input should be a valid number"),
+        ("training.learning_rate=nan", "training.learning_rate = 'nan': input should be a finite number"),
+        ("training.learning_rate=inf", "training.learning_rate = 'inf': input should be a finite number"),
+        ("training.learning_rate=0", "training.learning_rate is 0.0, must be greater than 0"),
+        ("training.weight_decay=-1", "training.weight_decay is -1.0, must be at least 0"),
+        ("training.batch_pairs=1", "training.batch_pairs is 1, must be at least 2"),
+        ("training.learning_rate_factor=2", "training.learning_rate_factor is 2.0, must lie in (0, 1]"),
+        ("training.seed=-1", "training.seed is -1, must be at least 0 and less than 2^63"),
+        ("training.seed=9223372036854775808", "training.seed is 9223372036854775808, must be at least 0 and less "),
+        ("training.standardise=perhaps", "training.standardise = 'perhaps': input should be a valid boolean"),
+        ("holdout.unseen_fraction=1", "holdout.unseen_fraction is 1.0, must lie between 0 and 1"),
+        ("extraction.dtype=float64", "extraction.dtype = 'float64': input should be 'float16' or 'float32'"),
+        ("extraction.workers=-1", "extraction.workers is -1, must be at least 0"),
+        ("extraction.time_limit_seconds=inf", "extraction.time_limit_seconds = 'inf': input should be a finite number"),
+        ("extraction.extractor.width=x", "extraction.extractor.width = 'x': input should be a valid integer"),
+        ("extraction.extractor.width=0", "extraction.extractor.width is 0, must be at least 1"),
+        ("daan.heads=7", "daan.hidden_width is 512, must be a multiple of 14, twice the heads (7)"),
+        ("daan.tcn_gap=wide", "daan.tcn_gap = 'wide': input should be a valid integer or 'exponential'"),
+        ("daan.qdma=maybe", "daan.qdma = 'maybe': input should be 'off' or 'on'"),
+    ],
+)
+def test_a_wrong_value_fails_with_key_value_and_what_is_allowed(assignment: str, message: str) -> None:
+    """One line in the words of the command line."""
+    with pytest.raises(UsageError) as caught:
+        load_settings(assignments=[assignment])
+
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_options_wrong_value_is_named_in_the_same_way() -> None:
+    """A value of a command's own option comes with its type."""
+    with pytest.raises(UsageError, match=r"training\.epochs is -3, must be at least 1"):
+        load_settings(options={"training.epochs": -3})
+
+
+@pytest.mark.parametrize("assignment", ["", "training.epochs", "=3", " = 3"])
+def test_set_without_key_or_value_fails_with_an_example(assignment: str) -> None:
+    """The form is shown."""
+    with pytest.raises(UsageError, match=r"expected section\.key=value, such as --set training\.epochs=20"):
+        load_settings(assignments=[assignment])
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "training:\n", "training: {}\ndaan:\n"])
+def test_a_file_may_leave_everything_out(tmp_path: Path, text: str) -> None:
+    """Any part of the tree may be missing."""
+    (tmp_path / "mine.yaml").write_text(text)
+
+    assert load_settings(config_file=tmp_path / "mine.yaml") == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("training: [", r"mine\.yaml is not YAML"),
+        ("\x00", r"mine\.yaml is not YAML"),
+        ("text", r"mine\.yaml: expected sections such as training: and daan:"),
+        ("- a\n", r"mine\.yaml: expected sections"),
+        ("training: 3", r"mine\.yaml: training must hold settings, such as training: \{key: value\}"),
+        ("training: {epohcs: 3}", r"unknown setting training\.epohcs\. Did you mean training\.epochs\?"),
+        ("training: {epochs: {a: 3}}", r"unknown setting training\.epochs\.a"),
+        ("training: {epochs: [3]}", r"training\.epochs = \['3'\]: input should be a valid integer"),
+        ("trainig: {epochs: 3}", r"unknown setting trainig\.epochs\. Did you mean training\.epochs\?"),
+        (
+            "training: {epochs: !!python/object/apply:os.system [exit]}",
+            r"training\.epochs = \['exit'\]: input should be",
+        ),
+    ],
+)
+def test_a_wrong_file_fails_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    """The message names the file or the setting."""
+    (tmp_path / "mine.yaml").write_text(text)
+
+    with pytest.raises(UsageError, match=message) as caught:
+        load_settings(config_file=tmp_path / "mine.yaml")
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_fails_with_its_neighbour(tmp_path: Path) -> None:
+    """A folder is no file either."""
+    (tmp_path / "mine.yaml").touch()
+
+    with pytest.raises(UsageError, match=r"mein\.yaml does not exist\. Did you mean .*mine\.yaml\?"):
+        load_settings(config_file=tmp_path / "mein.yaml")
+    with pytest.raises(UsageError):
+        load_settings(config_file=tmp_path)
+
+
+def test_a_file_in_another_encoding_fails(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8 are no traceback."""
+    (tmp_path / "mine.yaml").write_bytes(b"text: {encoder: \xe9}")
+
+    with pytest.raises(StorageError, match="not a text file in UTF-8"):
+        load_settings(config_file=tmp_path / "mine.yaml")

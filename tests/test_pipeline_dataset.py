@@ -1,0 +1,237 @@
+"""pipeline/dataset.py: folders of every shape people keep, and the round trip through a workspace."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.dataset import MEDIA_ENDINGS, Dataset, Video, load_dataset, media_files, read_source, save_dataset
+from pipeline.errors import MissingStageError, StorageError, UsageError
+
+ODD_NAMES = [
+    "with space.mp4",
+    "quotes \"double\" and 'single'.mp4",
+    "%03d.mp4",
+    "-dash.mp4",
+    "new\nline.mp4",
+    "carriage\rreturn.mp4",
+    "comma, semicolon;.mp4",
+    " leading and trailing .mp4",
+    "日本語 é 🎬.mp4",
+    "e\u0301 decomposed.mp4",
+    "back\\slash.mp4",
+    "#1-2.mp4",
+    "a" * 200 + ".mp4",
+    os.fsdecode(b"latin \xe9.mp4"),
+]
+
+
+def add(folder: Path, *names: str) -> Path:
+    """Empty files below a folder."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
+def round_trip(dataset: Dataset, folder: Path) -> Dataset:
+    """The dataset through a workspace's files."""
+    save_dataset(dataset, folder)
+    return load_dataset(folder)
+
+
+def test_class_folders_become_classes_and_relative_paths_become_keys(tmp_path: Path) -> None:
+    """Equal file names in different folders are different videos, also deeper below a class."""
+    add(tmp_path, "yoga/a.mp4", "DogBarking/a.mp4", "DogBarking/deeper/a.mp4")
+
+    dataset = read_source(tmp_path)
+
+    assert [(video.key, video.class_name) for video in dataset.videos] == [
+        ("DogBarking/a.mp4", "DogBarking"),
+        ("DogBarking/deeper/a.mp4", "DogBarking"),
+        ("yoga/a.mp4", "yoga"),
+    ]
+    assert dataset.phrases == {"DogBarking": "dog barking", "yoga": "yoga"}
+    assert dataset.classes == ("DogBarking", "yoga")
+    assert all(video.path == tmp_path / video.key for video in dataset.videos)
+
+
+def test_endings_count_whatever_their_case_and_other_files_do_not(tmp_path: Path) -> None:
+    """Pictures and sounds are media; texts, hidden files and files without an ending are not."""
+    add(tmp_path, "c/a.MP4", "c/b.Mkv", "c/c.wav", "c/d.txt", "c/.hidden.mp4", ".hidden/e.mp4", "c/mp4")
+
+    assert [video.key for video in read_source(tmp_path).videos] == ["c/a.MP4", "c/b.Mkv", "c/c.wav"]
+    assert all(ending == ending.lower() and ending.startswith(".") for ending in MEDIA_ENDINGS)
+
+
+def test_files_outside_class_folders_are_counted(tmp_path: Path) -> None:
+    """They are left out, and the caller can say so."""
+    add(tmp_path, "c/a.mp4", "loose.mp4")
+
+    assert read_source(tmp_path).ignored == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names that only POSIX allows")
+def test_odd_names_survive_the_workspace(tmp_path: Path) -> None:
+    """Quotes, line breaks, per-cent signs and bytes that are not UTF-8 lead back to the same file."""
+    dataset = read_source(add(tmp_path / "videos", *(f"some class/{name}" for name in ODD_NAMES)))
+
+    again = round_trip(dataset, tmp_path / "dataset")
+
+    assert len(again.videos) == len(ODD_NAMES)
+    assert again.videos == dataset.videos
+    assert all(video.path.is_file() and video.key.encode() for video in again.videos)
+
+
+def test_spaces_around_a_class_folders_name_do_not_count(tmp_path: Path) -> None:
+    """The class is the same before and after the workspace; the keys keep the space, for they are paths."""
+    dataset = read_source(add(tmp_path / "videos", " dog/a.mp4", "cat /a.mp4"))
+
+    assert dataset.classes == ("cat", "dog")
+    assert {video.key for video in dataset.videos} == {" dog/a.mp4", "cat /a.mp4"}
+    assert round_trip(dataset, tmp_path / "dataset").videos == dataset.videos
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and fifos of POSIX")
+def test_a_link_back_to_a_folder_above_is_left_out(tmp_path: Path) -> None:
+    """A loop of links ends, and every real video is there once."""
+    add(tmp_path, "a/1.mp4", "a/deep/2.mp4", "b/3.mp4")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "a" / "deep" / "self").symlink_to(tmp_path / "a" / "deep")
+    (tmp_path / "b" / "broken.mp4").symlink_to("broken.mp4")
+
+    found = [path.relative_to(tmp_path).as_posix() for path in media_files(tmp_path)]
+
+    assert sorted(found) == ["a/1.mp4", "a/deep/2.mp4", "b/3.mp4", "b/broken.mp4"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_a_loop_is_found_from_a_relative_folder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`avzsl extract .` is no other folder than its full path."""
+    add(tmp_path, "a/1.mp4")
+    (tmp_path / "a" / "up").symlink_to("..")
+    monkeypatch.chdir(tmp_path)
+
+    assert [path.as_posix() for path in media_files(Path())] == ["a/1.mp4"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_a_class_that_links_to_another_keeps_its_videos(tmp_path: Path) -> None:
+    """A link that is no loop is followed, and does not hide the folder it leads to."""
+    add(tmp_path / "videos", "dog/1.mp4")
+    add(tmp_path / "elsewhere", "2.mp4")
+    (tmp_path / "videos" / "animal").symlink_to(tmp_path / "videos" / "dog")
+    (tmp_path / "videos" / "cat").symlink_to(tmp_path / "elsewhere")
+
+    assert [video.key for video in read_source(tmp_path / "videos").videos] == [
+        "animal/1.mp4",
+        "cat/2.mp4",
+        "dog/1.mp4",
+    ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="fifos of POSIX")
+def test_a_fifo_is_listed_and_not_opened(tmp_path: Path) -> None:
+    """Opening one would block for ever; as a video it will fail alone, with its reason."""
+    os.mkfifo(add(tmp_path, "c/a.mp4") / "c" / "fifo.mp4")
+    (tmp_path / "c" / "folder.mp4").mkdir()
+
+    assert [video.key for video in read_source(tmp_path).videos] == ["c/a.mp4", "c/fifo.mp4"]
+
+
+def test_a_folder_that_cannot_be_read_is_no_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its videos must not vanish from a dataset without a word."""
+    add(tmp_path, "a/1.mp4", "b/2.mp4")
+    scan = os.scandir
+
+    def guarded(path: str) -> object:
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(StorageError, match=r"/b: permission denied"):
+        read_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], r"holds no videos: expected videos/<class>/<file>\.mp4"),
+        (["c/readme.txt"], "holds no videos"),
+        (["1.mp4", "2.mp4"], r"its 2 videos lie in no class folder\. Sort them as videos/<class>/<file>"),
+    ],
+)
+def test_a_folder_without_labelled_videos_fails(tmp_path: Path, names: list[str], message: str) -> None:
+    """The message says how videos are to be sorted."""
+    folder = tmp_path / "videos"
+    folder.mkdir()
+
+    with pytest.raises(UsageError, match=message):
+        read_source(add(folder, *names))
+
+
+def test_a_missing_source_fails_with_its_neighbour(tmp_path: Path) -> None:
+    """A slip of the pen is answered with the name that is there."""
+    (tmp_path / "videos").mkdir()
+
+    with pytest.raises(UsageError, match=r"vidoes does not exist\. Did you mean .*videos\?"):
+        read_source(tmp_path / "vidoes")
+
+
+def test_a_name_too_long_for_the_system_fails_in_one_line(tmp_path: Path) -> None:
+    """Somebody may paste a text where a path belongs."""
+    with pytest.raises(StorageError, match="too long"):
+        read_source(tmp_path / ("x" * 5000))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="fifos of POSIX")
+def test_a_single_video_or_fifo_is_no_source(tmp_path: Path) -> None:
+    """It is neither a folder nor a manifest, and is not read as one."""
+    add(tmp_path, "clip.MP4")
+    os.mkfifo(tmp_path / "fifo")
+
+    for name in ("clip.MP4", "fifo"):
+        with pytest.raises(UsageError, match=f"{name} is neither a folder <class>/<file> nor a manifest"):
+            read_source(tmp_path / name)
+
+
+def test_an_empty_workspace_holds_no_dataset(tmp_path: Path) -> None:
+    """The message names the command that makes one."""
+    with pytest.raises(MissingStageError, match=f"^{re.escape(str(tmp_path))} holds no dataset yet: run avzsl extract"):
+        load_dataset(tmp_path / "dataset")
+
+
+# Any text that can stand in a file, but for the control characters that no keyboard types into a class name.
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
+seconds = st.floats(0, 1e6, allow_subnormal=False)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    rows=st.lists(
+        st.tuples(texts, texts, st.sampled_from(["dog", "Tai Chi", "é, \"'"]), seconds, seconds, st.booleans()),
+        min_size=1,
+        max_size=6,
+        unique_by=lambda row: row[0],
+    )
+)
+def test_every_dataset_survives_the_workspace(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str, float, float, bool]]
+) -> None:
+    """Keys, paths, classes and segments come back exactly, whatever characters they hold."""
+    videos = tuple(
+        Video(key, Path("/") / name.strip("/"), class_name, start if segment else None, start + length + 1)
+        for key, name, class_name, start, length, segment in rows
+    )
+    phrases = {name: name.lower() for name in sorted({video.class_name for video in videos})}
+    dataset = Dataset(Path("anywhere"), videos, phrases)
+
+    again = round_trip(dataset, tmp_path_factory.mktemp("workspace"))
+
+    assert again.videos == dataset.videos
+    assert list(again.phrases.items()) == list(phrases.items())

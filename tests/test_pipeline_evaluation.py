@@ -1,0 +1,138 @@
+"""Evaluating a trained model: what is scored, written and refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from daan.config import DaanConfig
+from pipeline.config import Settings
+from pipeline.errors import IncompatibleFeaturesError, MissingStageError, PipelineError
+from pipeline.evaluation import EvaluationReport, evaluate
+from pipeline.feature_set import load_features
+from pipeline.model_folder import load_model
+from pipeline.progress import SilentReporter
+from pipeline.scoring import distances_to_classes
+from pipeline.training import train
+from pipeline.training_settings import TrainingSettings
+from pipeline.workspace import Workspace
+
+CPU = torch.device("cpu")
+SETTINGS = Settings(
+    daan=DaanConfig(hidden_width=32, output_width=16, heads=2),
+    training=TrainingSettings(epochs=2, batch_pairs=16, steps_per_epoch=4),
+)
+
+
+def trained(workspace: Workspace, unseen: list[str] | None = None) -> Path:
+    """Train shortly; the run's folder."""
+    report = train(workspace, SETTINGS, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None, unseen=unseen)
+    return report.folder
+
+
+def evaluated(workspace: Workspace, **options: str) -> EvaluationReport:
+    """Evaluate silently."""
+    return evaluate(workspace, device=CPU, reporter=SilentReporter(), **options)  # type: ignore[arg-type]  # options by name
+
+
+def test_all_three_scores_are_reported_and_written(extracted: Callable[..., Workspace]) -> None:
+    """metrics.json and the report hold S, U, HM, ZSL and beta by sound, picture and both; pictures are PNGs."""
+    workspace = extracted()
+    trained(workspace)
+
+    report = evaluated(workspace)
+
+    document = json.loads(report.metrics_file.read_text())
+    for name in ("audio", "visual", "sum"):
+        assert set(document[name]) == {"S", "U", "HM", "ZSL", "beta"}
+    assert document["classes"] == {"seen": 6, "unseen": 2}
+    assert report.chance == 50.0
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in report.pictures)
+
+
+def test_zsl_accuracy_is_that_of_the_nearest_unseen_class_counted_by_hand(extracted: Callable[..., Workspace]) -> None:
+    """A slow count over the test videos gives the reported figure."""
+    workspace = extracted()
+    folder = trained(workspace)
+    report = evaluated(workspace)
+
+    model = load_model(folder, CPU)
+    features = load_features(workspace.current_features(), [entry.name for entry in model.classes])
+    unseen = [place for place, entry in enumerate(model.classes) if not entry.seen]
+    recalls = []
+    for true in unseen:
+        places = torch.tensor([place for place, label in enumerate(features.labels.tolist()) if label == true])
+        distances = distances_to_classes(
+            model.network, features, places, torch.from_numpy(model.class_vectors), model.standardiser, CPU
+        )["sum"]
+        hits = [min(unseen, key=lambda place, row=row: row[place]) == true for row in distances]
+        recalls.append(100 * sum(hits) / len(hits))
+    assert pytest.approx(np.mean(recalls)) == report.scores["sum"].ZSL
+
+
+def test_distances_do_not_depend_on_who_shares_the_batch(extracted: Callable[..., Workspace]) -> None:
+    """A video scored alone and among longer ones is as far from every class."""
+    workspace = extracted(silent=("red_ball/0.mp4",))
+    model = load_model(trained(workspace), CPU)
+    features = load_features(workspace.current_features(), [entry.name for entry in model.classes])
+    vectors = torch.from_numpy(model.class_vectors)
+
+    together = distances_to_classes(model.network, features, torch.arange(10), vectors, model.standardiser, CPU)
+
+    for place in range(10):
+        alone = distances_to_classes(model.network, features, torch.tensor([place]), vectors, model.standardiser, CPU)
+        for score, distances in together.items():
+            np.testing.assert_allclose(alone[score][0], distances[place], atol=1e-4)
+
+
+def test_a_class_without_test_videos_is_named_and_left_out(extracted: Callable[..., Workspace]) -> None:
+    """Classes of a single video have none left for the test."""
+    workspace = extracted(classes=6, videos=1)
+    trained(workspace)
+
+    report = evaluated(workspace)
+
+    assert len(report.without_samples) == 4
+    assert np.isnan(report.scores["sum"].S)
+    assert json.loads(report.metrics_file.read_text())["sum"]["S"] is None
+
+
+def test_features_of_another_extractor_are_refused_by_name(extracted: Callable[..., Workspace]) -> None:
+    """The message says in what they differ."""
+    workspace = extracted()
+    trained(workspace)
+    with h5py.File(workspace.current_features(), "r+") as file:
+        file.attrs["recipe"] = "selavi"
+
+    with pytest.raises(IncompatibleFeaturesError, match="recipe selavi instead of None"):
+        evaluated(workspace)
+
+
+def test_evaluating_before_training_says_what_to_run(extracted: Callable[..., Workspace]) -> None:
+    """The missing stage is named with its command."""
+    with pytest.raises(MissingStageError, match="run avzsl train first"):
+        evaluated(extracted())
+
+
+def test_an_unknown_run_is_refused_with_those_there_are(extracted: Callable[..., Workspace]) -> None:
+    """--run with a typing error lists the runs of the workspace."""
+    workspace = extracted()
+    folder = trained(workspace)
+
+    with pytest.raises(MissingStageError, match=f"has no run 'nosuch'; it has {folder.name}"):
+        evaluated(workspace, run="nosuch")
+
+
+def test_a_damaged_model_is_one_line(extracted: Callable[..., Workspace]) -> None:
+    """A cut safetensors file is an expected error that says what to do."""
+    workspace = extracted()
+    folder = trained(workspace)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+
+    with pytest.raises(PipelineError, match=r"damaged.*train it again"):
+        evaluated(workspace)

@@ -1,0 +1,270 @@
+"""pipeline/feature_parts.py: resuming from parts, damaged ones, strays of killed writers, merging."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import feature_parts
+from pipeline.dataset import Video
+from pipeline.feature_parts import FeatureParts, PartWriter, source_of, unchanged
+from pipeline.feature_store import FeatureRows, SourceFile, StoredFailure, StoredVideo, open_store
+from pipeline.files import sha256_of_file
+from pipeline.progress import SilentReporter
+
+WIDTH = 2
+ATTRIBUTES: dict[str, str | int | float | bool] = {"feature_width": WIDTH, "dtype": "float32"}
+
+
+class Listener(SilentReporter):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, line: str) -> None:
+        """Remember the line."""
+        self.warnings.append(line)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the parts of one extractor lie."""
+    return tmp_path / "features" / "abc" / "parts"
+
+
+def make_video(tmp_path: Path, key: str, content: str = "", start: float | None = None) -> Video:
+    """A video whose file holds some text."""
+    path = tmp_path / "videos" / key
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content or key)
+    return Video(key, path, "c", start_seconds=start)
+
+
+def entry_of(video: Video, seconds: int = 2) -> StoredVideo:
+    """What an extraction stores of a video."""
+    return StoredVideo(
+        video.key,
+        source_of(video.path),
+        seconds,
+        True,
+        True,
+        1.0,
+        video.class_name,
+        video.start_seconds,
+    )
+
+
+def failure_of(video: Video) -> StoredFailure:
+    """What an extraction stores of a video that failed."""
+    return StoredFailure(video.key, source_of(video.path), "cut short")
+
+
+def rows(value: float, seconds: int = 2) -> FeatureRows:
+    """Features that are all this number."""
+    return FeatureRows(np.full((seconds, WIDTH), value, np.float32), np.full((seconds, WIDTH), -value, np.float32))
+
+
+def writer_of(parts: FeatureParts) -> PartWriter:
+    """A writer of new parts."""
+    return PartWriter(parts, width=WIDTH, dtype="float32", attributes=ATTRIBUTES)
+
+
+def write(parts: FeatureParts, *entries: tuple[Video, float] | StoredFailure) -> None:
+    """One more part."""
+    writer = writer_of(parts)
+    for entry in entries:
+        if isinstance(entry, StoredFailure):
+            writer.add(entry)
+        else:
+            writer.add(entry_of(entry[0]), rows(entry[1]))
+    writer.flush()
+
+
+def test_a_folder_that_is_not_there_holds_no_parts(folder: Path, tmp_path: Path) -> None:
+    """A first extraction begins with nothing, and looking creates nothing."""
+    parts = FeatureParts(folder)
+
+    assert (parts.parts, parts.damaged) == ([], [])
+    assert parts.valid_entry(make_video(tmp_path, "a.mp4")) is None
+    assert not folder.exists()
+
+
+def test_a_later_process_finds_what_was_written(folder: Path, tmp_path: Path) -> None:
+    """Videos and failures are known again; another segment of a known video is not."""
+    a, b = make_video(tmp_path, "a.mp4"), make_video(tmp_path, "b.mp4")
+    write(FeatureParts(folder), (a, 1.0), failure_of(b))
+
+    parts = FeatureParts(folder)
+
+    assert parts.valid_entry(a) == entry_of(a)
+    assert parts.valid_entry(b) == failure_of(b)
+    assert parts.valid_entry(make_video(tmp_path, "a.mp4", start=1.0)) is None
+
+
+def test_a_video_whose_content_changed_is_not_valid_any_more(folder: Path, tmp_path: Path) -> None:
+    """The entry is still there, but the video is due again."""
+    a = make_video(tmp_path, "a.mp4")
+    write(FeatureParts(folder), (a, 1.0))
+    make_video(tmp_path, "a.mp4", content="something else")
+
+    parts = FeatureParts(folder)
+
+    assert parts.valid_entry(a) is None
+    assert parts.entry(a) is not None
+
+
+def test_the_newest_part_counts(folder: Path, tmp_path: Path) -> None:
+    """A retry that succeeds replaces the failure, also in the merged file, and also beyond part 9."""
+    a = make_video(tmp_path, "a.mp4")
+    write(FeatureParts(folder), failure_of(a))
+    for value in range(11):
+        write(FeatureParts(folder), (a, float(value)))
+
+    parts = FeatureParts(folder)
+
+    assert len(parts.parts) == 12
+    parts.merge(folder.parent / "features.h5", [a], ATTRIBUTES)
+    with open_store(folder.parent / "features.h5") as store:
+        np.testing.assert_array_equal(store.features("visual"), rows(10.0).visual)
+
+
+def test_merging_leaves_failures_out_and_takes_the_datasets_classes(folder: Path, tmp_path: Path) -> None:
+    """A video that moved to another class keeps its features; the order is the dataset's."""
+    a, b, c = (make_video(tmp_path, f"{name}.mp4") for name in "abc")
+    parts = FeatureParts(folder)
+    write(parts, (a, 1.0), failure_of(b))
+    write(parts, (c, 3.0))
+    moved = Video(a.key, a.path, "another class")
+
+    index = parts.merge(folder.parent / "features.h5", [c, b, moved], ATTRIBUTES)
+
+    assert [(row.video, row.class_name) for row in index] == [("c.mp4", "c"), ("a.mp4", "another class")]
+    with open_store(folder.parent / "features.h5") as store:
+        assert store.videos() == index
+        assert store.features("audio")[:, 0].tolist() == [-3.0, -3.0, -1.0, -1.0]
+
+
+@pytest.mark.parametrize("content", [b"", b"text", None])
+def test_a_damaged_part_costs_its_own_videos_only(folder: Path, tmp_path: Path, content: bytes | None) -> None:
+    """It is set aside under the lock with a warning, and its videos count as not extracted."""
+    a, b = make_video(tmp_path, "a.mp4"), make_video(tmp_path, "b.mp4")
+    parts = FeatureParts(folder)
+    write(parts, (a, 1.0))
+    write(parts, (b, 2.0))
+    victim = parts.parts[0]
+    victim.write_bytes(victim.read_bytes()[:-50] if content is None else content)
+    listener = Listener()
+
+    parts = FeatureParts(folder)
+    parts.sweep(listener)
+
+    assert parts.valid_entry(a) is None
+    assert parts.valid_entry(b) == entry_of(b)
+    assert listener.warnings == [f"{victim} is damaged: set aside, its videos are extracted again"]
+    assert not victim.exists()
+    assert FeatureParts(folder).damaged == []
+
+
+def test_the_rests_of_killed_writers_are_swept_and_nothing_else(folder: Path, tmp_path: Path) -> None:
+    """Half-written parts and a half-written features.h5 go, finished files stay."""
+    write(FeatureParts(folder), (make_video(tmp_path, "a.mp4"), 1.0))
+    strays = [folder / ".part-000002-1.h5.abc.tmp", folder.parent / ".features.h5.abc.tmp"]
+    others = [folder.parent / "features.h5", folder.parent / "failures.csv", folder / "part-notes.h5"]
+    for path in (*strays, *others):
+        path.touch()
+
+    parts = FeatureParts(folder)
+    parts.sweep(SilentReporter())
+
+    assert not any(path.exists() for path in strays)
+    assert all(path.exists() for path in (*parts.parts, *others))
+    assert parts.damaged == []
+
+
+def test_a_part_is_written_whenever_enough_has_come_together(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By number of videos, by seconds, and by time; a flush without anything writes nothing."""
+    monkeypatch.setattr(feature_parts, "MAX_VIDEOS_A_PART", 3)
+    monkeypatch.setattr(feature_parts, "MAX_SECONDS_A_PART", 10)
+    video = make_video(tmp_path, "a.mp4")
+    parts = FeatureParts(folder)
+    writer = writer_of(parts)
+    written = []
+
+    writer.flush()
+    for entry, features in (
+        (failure_of(video), None),
+        (entry_of(video), rows(1.0)),
+        (entry_of(video), rows(1.0)),  # the third
+        (entry_of(video, 9), rows(1.0, 9)),
+        (entry_of(video, 1), rows(1.0, 1)),  # the tenth second
+        (entry_of(video), rows(1.0)),
+    ):
+        writer.add(entry, features)
+        written.append(len(parts.parts))
+    monkeypatch.setattr(feature_parts, "MAX_AGE_SECONDS", 0.0)
+    writer.add(failure_of(video))
+    writer.flush()
+
+    assert [*written, len(parts.parts)] == [0, 0, 1, 1, 2, 2, 3]
+
+
+def test_a_video_without_features_is_stored_as_absent(folder: Path, tmp_path: Path) -> None:
+    """Rows that were not given are zeros."""
+    video = make_video(tmp_path, "a.mp4")
+    parts = FeatureParts(folder)
+    writer = writer_of(parts)
+    writer.add(entry_of(video))
+    writer.flush()
+
+    with open_store(parts.parts[0]) as store:
+        assert not store.features("visual").any()
+
+
+def test_a_source_is_hashed_and_stamped(tmp_path: Path) -> None:
+    """Content, size and time of the file."""
+    path = make_video(tmp_path, "a.mp4").path
+
+    assert source_of(path) == SourceFile(sha256_of_file(path), 5, path.stat().st_mtime_ns)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="fifos and links of POSIX")
+def test_what_is_no_readable_file_has_no_source_and_does_not_block(tmp_path: Path) -> None:
+    """A missing file, a folder, a fifo and a link to itself: decoding will say what they are."""
+    (tmp_path / "folder.mp4").mkdir()
+    os.mkfifo(tmp_path / "fifo.mp4")
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+
+    for name in ("missing.mp4", "folder.mp4", "fifo.mp4", "loop.mp4"):
+        source = source_of(tmp_path / name)
+        assert source == SourceFile("", 0, 0)
+        assert unchanged(tmp_path / name, source)
+
+
+def test_only_the_content_makes_a_file_another_one(tmp_path: Path) -> None:
+    """A new time or a copy is no change; other content of the same length is; a file that is gone stays valid."""
+    path = make_video(tmp_path, "a.mp4", "content").path
+    source = source_of(path)
+    assert unchanged(path, source)
+
+    os.utime(path, ns=(0, 0))
+    assert unchanged(path, source)
+
+    path.write_text("CONTENT")
+    assert not unchanged(path, source)
+
+    path.unlink()
+    assert unchanged(path, source)
+
+
+def test_a_file_that_failed_for_want_of_being_there_is_due_once_it_is(tmp_path: Path) -> None:
+    """What could not be read before is another file when it can."""
+    path = tmp_path / "a.mp4"
+    source = source_of(path)
+    shutil.copy(make_video(tmp_path, "b.mp4").path, path)
+
+    assert not unchanged(path, source)

@@ -1,0 +1,200 @@
+"""pipeline/feature_set.py: batches against a slow loop, statistics against numpy."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import feature_set
+from pipeline.errors import PipelineError, StorageError
+from pipeline.feature_set import FeatureSet, Standardiser, load_features
+from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, write_part
+
+AUDIO, VISUAL = 2, 3
+CPU = torch.device("cpu")
+ATTRIBUTES: dict[str, str | int | float | bool] = {"extractor": "selavi"}
+
+
+def make_set(seconds: list[int], present: list[tuple[bool, bool]], dtype: torch.dtype = torch.float32) -> FeatureSet:
+    """Videos of these lengths, each with or without audio and visual."""
+    total = sum(seconds)
+    return FeatureSet(
+        keys=tuple(f"v{place}" for place in range(len(seconds))),
+        classes=("a", "b"),
+        labels=torch.arange(len(seconds)) % 2,
+        visual=torch.randn(total, VISUAL).to(dtype),
+        audio=torch.randn(total, AUDIO).to(dtype),
+        offsets=torch.tensor([sum(seconds[:place]) for place in range(len(seconds))], dtype=torch.int64),
+        seconds=torch.tensor(seconds, dtype=torch.int64),
+        has_audio=torch.tensor([audio for audio, _ in present], dtype=torch.bool),
+        has_visual=torch.tensor([visual for _, visual in present], dtype=torch.bool),
+        attributes={},
+    )
+
+
+sets = st.lists(st.tuples(st.integers(1, 5), st.tuples(st.booleans(), st.booleans())), min_size=1, max_size=6).map(
+    lambda videos: make_set([seconds for seconds, _ in videos], [present for _, present in videos])
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(features=sets, data=st.data())
+def test_a_batch_is_what_a_slow_loop_makes(features: FeatureSet, data: st.DataObject) -> None:
+    """Each second of each video stands in its place, standardised; all behind it and all absent is masked."""
+    chosen = data.draw(st.lists(st.integers(0, len(features.keys) - 1), min_size=1, max_size=5))
+    standardiser = Standardiser(
+        torch.randn(AUDIO), torch.rand(AUDIO) + 0.5, torch.randn(VISUAL), torch.rand(VISUAL) + 0.5
+    )
+
+    batch = features.batch(torch.tensor(chosen), standardiser, CPU)
+
+    longest = max(int(features.seconds[place]) for place in chosen)
+    assert batch.audio.shape == (len(chosen), longest, AUDIO)
+    assert batch.visual.shape == (len(chosen), longest, VISUAL)
+    for row, place in enumerate(chosen):
+        for second in range(longest):
+            inside = second < features.seconds[place]
+            assert batch.audio_mask[row, second] == (inside and features.has_audio[place])
+            assert batch.visual_mask[row, second] == (inside and features.has_visual[place])
+            if inside:
+                source = int(features.offsets[place]) + second
+                audio = (features.audio[source] - standardiser.audio_mean) / standardiser.audio_deviation
+                visual = (features.visual[source] - standardiser.visual_mean) / standardiser.visual_deviation
+                assert torch.equal(batch.audio[row, second], audio)
+                assert torch.equal(batch.visual[row, second], visual)
+
+
+def test_half_precision_features_make_single_precision_batches() -> None:
+    """The network computes in float32 however features are stored."""
+    features = make_set([2, 1], [(True, True)] * 2, torch.float16)
+
+    batch = features.batch(torch.tensor([0, 1]), Standardiser.identity(AUDIO, VISUAL), CPU)
+
+    assert batch.audio.dtype == batch.visual.dtype == torch.float32
+    assert torch.equal(batch.visual[0], features.visual[:2].float())
+
+
+@settings(deadline=None, max_examples=50)
+@given(features=sets, data=st.data(), block=st.sampled_from([1, 3, 65536]))
+def test_statistics_are_numpys(features: FeatureSet, data: st.DataObject, block: int) -> None:
+    """Over the seconds of the chosen videos that have the modality, however they are cut into blocks."""
+    chosen = data.draw(st.lists(st.integers(0, len(features.keys) - 1), unique=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feature_set, "_STATISTICS_ROWS", block)
+        found = features.statistics(torch.tensor(chosen, dtype=torch.int64))
+
+    for name, values, has in (
+        ("audio", features.audio, features.has_audio),
+        ("visual", features.visual, features.has_visual),
+    ):
+        seconds = [
+            values[int(features.offsets[place]) + second].numpy().astype(np.float64)
+            for place in chosen
+            if has[place]
+            for second in range(int(features.seconds[place]))
+        ]
+        mean = np.mean(seconds, axis=0) if seconds else np.zeros(values.shape[1])
+        deviation = np.std(seconds, axis=0) if len(seconds) > 1 else np.ones(values.shape[1])
+        np.testing.assert_allclose(getattr(found, f"{name}_mean"), mean, atol=1e-6)
+        np.testing.assert_allclose(getattr(found, f"{name}_deviation"), deviation, rtol=1e-4, atol=1e-6)
+
+
+def test_standardised_features_have_mean_0_and_deviation_1() -> None:
+    """Also where the values are far from 0."""
+    features = make_set([200, 300], [(True, True)] * 2)
+    features.visual.mul_(0.01).add_(1000)
+    every = torch.tensor([0, 1])
+
+    batch = features.batch(every, features.statistics(every), CPU)
+    values = batch.visual[batch.visual_mask]
+
+    torch.testing.assert_close(values.mean(0), torch.zeros(VISUAL), atol=0.01, rtol=0)
+    torch.testing.assert_close(values.std(0, correction=0), torch.ones(VISUAL), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e4, -1e-3])
+def test_a_feature_that_never_varies_becomes_0(value: float) -> None:
+    """Noise of rounding is not blown up to deviation 1."""
+    features = make_set([7, 6], [(True, True)] * 2)
+    features.audio[:, 0] = value
+    every = torch.tensor([0, 1])
+
+    standardiser = features.statistics(every)
+
+    assert standardiser.audio_deviation[0] == 1
+    assert features.batch(every, standardiser, CPU).audio[..., 0].abs().max() <= 1e-6 * max(1, abs(value))
+
+
+def test_the_identity_changes_nothing_and_moves_between_devices() -> None:
+    """Features are used as they are where standardising is switched off."""
+    features = make_set([2], [(True, True)])
+
+    batch = features.batch(torch.tensor([0]), Standardiser.identity(AUDIO, VISUAL).to(CPU), CPU)
+
+    assert torch.equal(batch.audio[0], features.audio)
+
+
+def test_places_are_those_of_the_keys() -> None:
+    """In the order asked for; none for none."""
+    features = make_set([1, 1, 1], [(True, True)] * 3)
+
+    assert features.places(["v2", "v0"]).tolist() == [2, 0]
+    assert features.places([]).dtype == torch.int64
+
+
+def write(path: Path, values: dict[str, np.ndarray[Any, Any]], classes: dict[str, str]) -> Path:
+    """A file of features: key -> (T, 2) values, for both modalities."""
+    pairs = [
+        (
+            StoredVideo(key, SourceFile("", 0, 0), len(rows), key != "silent", True, 1.0, classes[key]),
+            FeatureRows(visual=rows, audio=None if key == "silent" else -rows),
+        )
+        for key, rows in values.items()
+    ]
+    write_part(path, pairs, [], width=2, dtype="float32", attributes=ATTRIBUTES)
+    return path
+
+
+def test_a_features_file_is_loaded_with_the_datasets_class_numbers(tmp_path: Path) -> None:
+    """Labels are places in the classes given, whatever classes the file has."""
+    values = {"x": np.ones((2, 2)), "silent": np.full((1, 2), 2.0)}
+    path = write(tmp_path / "features.h5", values, {"x": "yoga", "silent": "dog"})
+
+    features = load_features(path, ["cat", "dog", "yoga"])
+
+    assert features.keys == ("x", "silent")
+    assert features.labels.tolist() == [2, 1]
+    assert features.visual.tolist() == [[1, 1], [1, 1], [2, 2]]
+    assert features.audio.tolist() == [[-1, -1], [-1, -1], [0, 0]]
+    assert (features.offsets.tolist(), features.seconds.tolist()) == ([0, 2], [2, 1])
+    assert (features.has_audio.tolist(), features.has_visual.tolist()) == ([True, False], [True, True])
+    assert features.attributes["extractor"] == "selavi"
+
+
+def test_a_class_that_the_dataset_does_not_have_fails(tmp_path: Path) -> None:
+    """The message names the video and its class."""
+    path = write(tmp_path / "features.h5", {"x": np.ones((2, 2))}, {"x": "yoga"})
+
+    with pytest.raises(PipelineError, match="video 'x' is of class 'yoga', not in the dataset: extract again"):
+        load_features(path, ["dog"])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_feature_that_is_not_finite_fails_with_its_video(tmp_path: Path, value: float) -> None:
+    """It would spoil every weight within one step of training."""
+    values = {key: np.ones((2, 2)) for key in ("first", "second", "third")}
+    values["second"][1, 0] = value
+    path = write(tmp_path / "features.h5", values, dict.fromkeys(values, "c"))
+
+    with pytest.raises(PipelineError, match="the visual features of 'second' are not finite: extract that video again"):
+        load_features(path, ["c"])
+
+
+def test_missing_features_fail(tmp_path: Path) -> None:
+    """The message says how they are made."""
+    with pytest.raises(StorageError, match="does not exist: run avzsl extract"):
+        load_features(tmp_path / "features.h5", [])

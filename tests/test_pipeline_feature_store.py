@@ -1,0 +1,272 @@
+"""pipeline/feature_store.py: what is written comes back, what is damaged is refused, a full disk harms nothing."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import StorageError
+from pipeline.feature_store import (
+    FeatureRows,
+    SourceFile,
+    StoredFailure,
+    StoredVideo,
+    content_fingerprint,
+    merge_parts,
+    open_store,
+    write_part,
+)
+
+WIDTH = 3
+ATTRIBUTES: dict[str, str | int | float | bool] = {
+    "extractor": "selavi",
+    "seed": 0,
+    "picture_mean": 0.45,
+    "narrow": True,
+    "feature_width": WIDTH,
+    "dtype": "float32",
+}
+SOURCE = SourceFile("hash", 10, 20)
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+times = st.none() | st.floats(0, 1e6)
+sources = st.builds(SourceFile, texts, st.integers(0, 2**62), st.integers(0, 2**62))
+videos = st.builds(
+    StoredVideo,
+    video=texts,
+    source=sources,
+    seconds=st.integers(0, 5),
+    has_audio=st.booleans(),
+    has_visual=st.booleans(),
+    duration_seconds=st.floats(0, 1e6),
+    class_name=texts,
+    start_seconds=times,
+    end_seconds=times,
+    warnings=texts,
+)
+failures = st.builds(StoredFailure, video=texts, source=sources, reason=texts, start_seconds=times, end_seconds=times)
+
+
+def features_of(video: StoredVideo, number: int) -> FeatureRows:
+    """Rows that no other video and no other second has; None where the modality is absent."""
+    rows = 100.0 * number + np.arange(video.seconds * WIDTH, dtype=np.float32).reshape(video.seconds, WIDTH)
+    return FeatureRows(visual=rows if video.has_visual else None, audio=-rows if video.has_audio else None)
+
+
+def stored(key: str, seconds: int = 2, **fields: Any) -> StoredVideo:
+    """A plain index row."""
+    fields = {"has_audio": True, "has_visual": True, "duration_seconds": float(seconds), "class_name": "c", **fields}
+    return StoredVideo(video=key, source=SOURCE, seconds=seconds, **fields)
+
+
+def write(path: Path, rows: list[StoredVideo], failed: list[StoredFailure] | None = None, first: int = 0) -> Path:
+    """A part file of these videos."""
+    pairs = [(video, features_of(video, first + place)) for place, video in enumerate(rows)]
+    write_part(path, pairs, failed or [], width=WIDTH, dtype="float32", attributes=ATTRIBUTES)
+    return path
+
+
+def or_zeros(rows: np.ndarray[Any, Any] | None, seconds: int) -> np.ndarray[Any, Any]:
+    """What a file holds for a modality."""
+    return np.zeros((seconds, WIDTH), np.float32) if rows is None else rows
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(videos, max_size=5), st.lists(failures, max_size=3))
+def test_a_part_gives_back_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[StoredVideo], failed: list[StoredFailure]
+) -> None:
+    """Ragged lengths, absent modalities, segments and every character of a name come back."""
+    path = write(tmp_path_factory.mktemp("store") / "part.h5", rows, failed)
+
+    with open_store(path) as store:
+        assert store.videos() == rows
+        assert store.failures() == failed
+        assert store.attributes == {"schema": 1, **ATTRIBUTES}
+        assert {name: type(value) for name, value in store.attributes.items()} == {
+            "schema": int,
+            **{name: type(value) for name, value in ATTRIBUTES.items()},
+        }
+        for modality in ("visual", "audio"):
+            data = store.features(modality)
+            assert data.shape == (sum(video.seconds for video in rows), WIDTH)
+            for number, (video, offset) in enumerate(zip(rows, store.offsets(), strict=True)):
+                expected = or_zeros(getattr(features_of(video, number), modality), video.seconds)
+                np.testing.assert_array_equal(data[offset : offset + video.seconds], expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(parts=st.lists(st.lists(videos, min_size=1, max_size=4), min_size=1, max_size=3), data=st.data())
+def test_merging_copies_the_chosen_videos_in_the_order_given(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[list[StoredVideo]], data: st.DataObject
+) -> None:
+    """Whatever the order and whichever videos are left out, each keeps its own rows; plain h5py can read them."""
+    folder = tmp_path_factory.mktemp("merge")
+    paths = [write(folder / f"{place}.h5", rows, first=10 * place) for place, rows in enumerate(parts)]
+    every = [(place, row) for place, rows in enumerate(parts) for row in range(len(rows))]
+    chosen = data.draw(st.lists(st.sampled_from(every), unique=True))
+    first_rows = [np.cumsum([0, *(video.seconds for video in rows)]) for rows in parts]
+    places = [(part, int(first_rows[part][row])) for part, row in chosen]
+
+    merge_parts(folder / "features.h5", paths, [parts[part][row] for part, row in chosen], places, ATTRIBUTES)
+
+    with h5py.File(folder / "features.h5") as file:
+        index = file["index"][...]
+        assert [row["video"].decode() for row in index] == [parts[part][row].video for part, row in chosen]
+        for modality in ("visual", "audio"):
+            assert file[modality].dtype == np.float32
+            assert len(file[modality]) == sum(index["seconds"])
+            for (part, place), row in zip(chosen, index, strict=True):
+                video = parts[part][place]
+                expected = or_zeros(getattr(features_of(video, 10 * part + place), modality), video.seconds)
+                np.testing.assert_array_equal(file[modality][row["offset"] : row["offset"] + row["seconds"]], expected)
+
+
+def test_half_precision_is_kept_as_such(tmp_path: Path) -> None:
+    """float16 halves the file and is rounded once."""
+    rows = np.full((2, WIDTH), 1 / 3, np.float32)
+    write_part(
+        tmp_path / "part.h5",
+        [(stored("a"), FeatureRows(rows, rows))],
+        [],
+        width=WIDTH,
+        dtype="float16",
+        attributes={**ATTRIBUTES, "dtype": "float16"},
+    )
+
+    with open_store(tmp_path / "part.h5") as store:
+        np.testing.assert_array_equal(store.features("visual"), rows.astype(np.float16))
+        assert store.features("audio").dtype == np.float16
+
+
+@pytest.mark.parametrize("shape", [(1, WIDTH), (3, WIDTH), (2, WIDTH + 1)])
+def test_features_of_another_length_than_their_video_are_refused(tmp_path: Path, shape: tuple[int, int]) -> None:
+    """One video with a second too many would give every later one another's features."""
+    rows = FeatureRows(np.zeros((2, WIDTH), np.float32), np.zeros(shape, np.float32))
+
+    with pytest.raises(ValueError, match=r"must be \(seconds, width\) = \(2, 3\)"):
+        write_part(tmp_path / "part.h5", [(stored("a"), rows)], [], width=WIDTH, dtype="float32", attributes=ATTRIBUTES)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+    """And how it is made again."""
+    with (
+        pytest.raises(StorageError, match=r"features\.h5 does not exist: run avzsl extract"),
+        open_store(tmp_path / "features.h5"),
+    ):
+        pass
+
+
+def read_all(path: Path) -> None:
+    """Read everything in a file."""
+    with open_store(path) as store:
+        store.videos()
+        store.offsets()
+        store.failures()
+        store.features("visual")
+        store.features("audio")
+        _ = store.attributes
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 0.5, 0.99])
+def test_a_file_cut_short_is_damaged(tmp_path: Path, keep: float) -> None:
+    """Half a file is never taken for a whole one."""
+    path = write(tmp_path / "part.h5", [stored("a", 500)])
+    content = path.read_bytes()
+    path.write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
+
+    with pytest.raises(StorageError, match=r"part\.h5 cannot be read as HDF5: it is damaged .* Delete it and run"):
+        read_all(path)
+
+
+@pytest.mark.parametrize("name", ["index", "visual", "audio"])
+def test_a_file_without_one_of_its_arrays_is_damaged(tmp_path: Path, name: str) -> None:
+    """An HDF5 file of somebody else's is no file of features."""
+    path = write(tmp_path / "part.h5", [stored("a")])
+    with h5py.File(path, "a") as file:
+        del file[name]
+
+    with pytest.raises(StorageError, match="damaged"):
+        read_all(path)
+
+
+def test_a_file_with_fewer_seconds_than_its_index_is_damaged(tmp_path: Path) -> None:
+    """The index must describe the arrays beside it."""
+    path = write(tmp_path / "part.h5", [stored("a"), stored("b")])
+    with h5py.File(path, "a") as file:
+        rows = file["audio"][:3]
+        del file["audio"]
+        file["audio"] = rows
+
+    with pytest.raises(StorageError, match="damaged"):
+        read_all(path)
+
+
+def test_names_that_are_not_utf8_are_damage(tmp_path: Path) -> None:
+    """Flipped bytes in a text are told as such, not as a traceback."""
+    path = write(tmp_path / "part.h5", [stored("a-name-that-is-found")])
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"a-name-that-is-found", b"a-name-that-is-\xff\xfe\xfd\xfc\xfb"))
+
+    with pytest.raises(StorageError, match="damaged"):
+        read_all(path)
+
+
+@pytest.mark.parametrize("schema", [0, 2, None])
+def test_a_file_of_another_schema_fails(tmp_path: Path, schema: int | None) -> None:
+    """The message says which schema the file has and which one is read."""
+    path = write(tmp_path / "part.h5", [stored("a")])
+    with h5py.File(path, "a") as file:
+        del file.attrs["schema"]
+        if schema is not None:
+            file.attrs["schema"] = schema
+
+    with pytest.raises(StorageError, match=f"has schema {schema}, this avzsl reads 1: delete it and run"):
+        read_all(path)
+
+
+def test_a_damaged_part_stops_the_merge_and_leaves_the_old_features(tmp_path: Path) -> None:
+    """features.h5 stays as it was."""
+    part = write(tmp_path / "part.h5", [stored("a")])
+    features = tmp_path / "features.h5"
+    features.write_text("old")
+    part.write_bytes(part.read_bytes()[:-100])
+
+    with pytest.raises(StorageError, match=r"part\.h5 cannot be read"):
+        merge_parts(features, [part], [stored("a")], [(0, 0)], ATTRIBUTES)
+
+    assert features.read_text() == "old"
+    assert sorted(tmp_path.iterdir()) == [features, part]
+
+
+def test_the_content_decides_the_fingerprint() -> None:
+    """Another class, content, segment, order or extractor is another fingerprint; another time of the file is not."""
+    rows = [stored("a"), stored("b")]
+    base = content_fingerprint(rows, "x")
+
+    assert content_fingerprint([stored("a"), stored("b")], "x") == base
+    later = dataclasses.replace(rows[0], source=dataclasses.replace(SOURCE, modified_ns=21))
+    assert content_fingerprint([later, rows[1]], "x") == base
+    others = [
+        content_fingerprint(rows[::-1], "x"),
+        content_fingerprint(rows[:1], "x"),
+        content_fingerprint(rows, "y"),
+        *(
+            content_fingerprint([dataclasses.replace(rows[0], **change), rows[1]], "x")
+            for change in (
+                {"class_name": "d"},
+                {"source": SourceFile("other", 10, 20)},
+                {"start_seconds": 1.0},
+                {"end_seconds": 1.0},
+                {"seconds": 3},
+            )
+        ),
+    ]
+    assert len({base, *others}) == 1 + len(others)

@@ -1,0 +1,211 @@
+"""Training on a workspace's features: splits, both stages, resuming, and what is refused."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from daan.config import DaanConfig
+from pipeline.config import Settings
+from pipeline.errors import UsageError
+from pipeline.fitting import EpochRecord
+from pipeline.progress import SilentReporter
+from pipeline.training import TrainingReport, train
+from pipeline.training_settings import TrainingSettings
+from pipeline.workspace import Workspace
+
+SETTINGS = Settings(
+    daan=DaanConfig(hidden_width=32, output_width=16, heads=2, dropout=0.3),
+    training=TrainingSettings(epochs=6, batch_pairs=16, steps_per_epoch=4),
+)
+CPU = torch.device("cpu")
+
+
+class StoppedError(Exception):
+    """Stands for whatever stops a training between two steps."""
+
+
+class Reporter(SilentReporter):
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        """Keep the line."""
+        self.lines.append(line)
+
+
+def run(
+    workspace: Workspace, settings: Settings = SETTINGS, *, stop_after: int | None = None, **options: object
+) -> TrainingReport:
+    """Train, and raise StoppedError after so many epochs of either stage together."""
+    done = 0
+
+    def on_epoch(_stage: str, _record: EpochRecord) -> None:
+        nonlocal done
+        done += 1
+        if done == stop_after:
+            raise StoppedError
+
+    reporter = options.pop("reporter", None) or SilentReporter()
+    return train(workspace, settings, device=CPU, reporter=reporter, on_epoch=on_epoch, **options)  # type: ignore[arg-type]
+
+
+def weights(report: TrainingReport) -> dict[str, torch.Tensor]:
+    """The final model's tensors."""
+    return safetensors.torch.load_file(report.folder / "model.safetensors")
+
+
+def test_training_makes_a_model_that_knows_its_classes(extracted: Callable[..., Workspace]) -> None:
+    """The model folder lists every class, says which were trained on, and the report agrees."""
+    report = run(extracted(classes=8))
+
+    description = json.loads((report.folder / "model.json").read_text())
+    assert {entry["name"] for entry in description["classes"] if entry["seen"]} == set(report.seen)
+    assert len(report.seen) == 6
+    assert len(report.unseen) == 2
+    assert not set(report.seen) & set(report.unseen)
+    assert 1 <= report.best_epoch <= 6
+
+
+def test_training_again_does_nothing(extracted: Callable[..., Workspace]) -> None:
+    """Same inputs and settings: the finished model is found and left as it is."""
+    workspace = extracted()
+    first = run(workspace)
+    stamp = (first.folder / "model.safetensors").stat().st_mtime_ns
+
+    again = run(workspace)
+
+    assert again.did_nothing
+    assert again.folder == first.folder
+    assert (first.folder / "model.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_other_settings_make_another_run_beside_the_first(extracted: Callable[..., Workspace]) -> None:
+    """Nothing a user made is replaced: another seed is another folder."""
+    workspace = extracted()
+    first = run(workspace)
+    other = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, seed=1))
+
+    second = run(workspace, other)
+
+    assert second.folder != first.folder
+    assert (first.folder / "model.json").exists()
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 6, 7])
+def test_an_interrupted_training_ends_with_the_weights_of_one_that_ran_through(
+    extracted: Callable[..., Workspace], tmp_path: Path, stop_after: int
+) -> None:
+    """Resumed in stage 1, between the stages or in stage 2: the same bits, the same history."""
+    workspace = extracted()
+    through = run(workspace)
+    expected = weights(through)
+    history = (through.folder / "stage1" / "history.csv").read_text().splitlines()
+    through.folder.rename(tmp_path / "through")
+
+    with pytest.raises(StoppedError):
+        run(workspace, stop_after=stop_after)
+    resumed = run(workspace)
+
+    found = weights(resumed)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+    without_times = [
+        row.rsplit(",", 1)[0] for row in (resumed.folder / "stage1" / "history.csv").read_text().splitlines()
+    ]
+    assert without_times == [row.rsplit(",", 1)[0] for row in history]
+
+
+def test_no_resume_starts_over_and_keeps_what_was_there(extracted: Callable[..., Workspace]) -> None:
+    """The unfinished run is set aside, not deleted."""
+    workspace = extracted()
+    with pytest.raises(StoppedError):
+        run(workspace, stop_after=2)
+
+    report = run(workspace, resume=False)
+
+    aside = [folder for folder in report.folder.parent.iterdir() if folder != report.folder]
+    assert len(aside) == 1
+    assert (aside[0] / "stage1" / "checkpoint.pt").exists()
+
+
+def test_a_random_seeded_share_of_classes_is_held_out_and_named(extracted: Callable[..., Workspace]) -> None:
+    """Without splits the user is told which classes stay unseen, and how to choose them."""
+    reporter = Reporter()
+
+    report = run(extracted(), reporter=reporter)
+
+    line = next(line for line in reporter.lines if "unseen" in line)
+    assert "held out at random, seed 0; choose with --unseen" in line
+    assert all(name in line for name in report.unseen)
+
+
+def test_unseen_classes_can_be_chosen_by_name_or_phrase(extracted: Callable[..., Workspace]) -> None:
+    """--unseen takes `red_dog` and `Green Car` alike."""
+    report = run(extracted(classes=8), unseen=["red_dog", "Green Car"])
+
+    assert set(report.unseen) == {"red_dog", "green_car"}
+
+
+def test_an_unknown_unseen_class_is_refused_with_the_nearest_name(extracted: Callable[..., Workspace]) -> None:
+    """A typing error names the class that was probably meant."""
+    with pytest.raises(UsageError, match=r"'red_dgo', which is no class of the dataset. Did you mean red_dog\?"):
+        run(extracted(), unseen=["red_dgo"])
+
+
+@pytest.mark.parametrize(("classes", "unseen"), [(2, None), (3, ["red_ball", "red_dog"])])
+def test_fewer_than_two_seen_classes_are_refused(
+    extracted: Callable[..., Workspace], classes: int, unseen: list[str] | None
+) -> None:
+    """There are no pairs to learn from with a single class."""
+    with pytest.raises(UsageError, match="at least 2 seen classes"):
+        run(extracted(classes=classes), unseen=unseen)
+
+
+def test_three_classes_of_one_video_each_are_enough_to_train(extracted: Callable[..., Workspace]) -> None:
+    """The smallest dataset: nothing can be validated, the last epoch is taken, and nothing crashes."""
+    report = run(extracted(classes=3, videos=1))
+
+    assert report.best_epoch == 6
+    assert report.validation == {}
+
+
+def test_silent_videos_are_trained_on(extracted: Callable[..., Workspace]) -> None:
+    """A video without sound takes part by its picture, and every weight stays finite."""
+    report = run(extracted(silent=("red_ball/0.mp4", "red_dog/1.mp4")))
+
+    assert all(torch.isfinite(value).all() for value in weights(report).values())
+
+
+def test_splits_of_the_dataset_are_used_as_they_are(extracted: Callable[..., Workspace]) -> None:
+    """splits.yaml in the dataset's folder decides which classes are unseen."""
+    workspace = extracted(classes=4, videos=3)
+    parts = {
+        "train": ["red_ball/0.mp4", "red_ball/1.mp4", "red_dog/0.mp4", "red_dog/1.mp4"],
+        "val_seen": ["red_ball/2.mp4"],
+        "val_unseen": ["red_drum/0.mp4", "red_drum/1.mp4"],
+        "test_seen": ["red_dog/2.mp4"],
+        "test_unseen": ["red_car/0.mp4", "red_car/1.mp4", "red_car/2.mp4"],
+    }
+    (workspace.dataset_folder / "splits.yaml").write_text(json.dumps(parts))
+
+    report = run(workspace)
+
+    assert set(report.seen) == {"red_ball", "red_dog", "red_drum"}
+    assert report.unseen == ("red_car",)
+
+
+def test_training_learns_to_name_classes_it_never_saw(extracted: Callable[..., Workspace]) -> None:
+    """Validation of the last epochs is better than that of the first on classes with plain features."""
+    settings = dataclasses.replace(SETTINGS, training=TrainingSettings(epochs=10, batch_pairs=32, steps_per_epoch=20))
+
+    report = run(extracted(classes=16, videos=6), settings)
+
+    assert report.validation["S"] > 60
