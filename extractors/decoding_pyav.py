@@ -42,7 +42,7 @@ class PyAvDecoder:
             return summarise(
                 part,
                 duration_seconds=duration,
-                announced_seconds=_announced_seconds(picture if pictures else sound, track, part, duration),
+                announced_seconds=_announced_seconds(sound if pictures is None else picture, track, part, duration),
                 has_audio=track is not None,
                 has_visual=pictures is not None,
                 warnings=_warnings(picture, sound, has_audio=track is not None, has_visual=pictures is not None),
