@@ -13,6 +13,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from extractors.decoding import DecodingRequest, get_decoder
+
 SHORT_SECONDS, LONG_SECONDS = 10, 600
 RATE_HZ = 44_100
 
@@ -44,11 +46,7 @@ def peak_mib(path: Path) -> float:
 
 def decode(path: Path) -> None:
     """What the fresh process does: drop every second as it comes, then print the peak."""
-    from pathlib import Path as _Path
-
-    from extractors.decoding import DecodingRequest, get_decoder
-
-    for _ in get_decoder("pyav").decode(DecodingRequest(path=_Path(path), audio_rate_hz=RATE_HZ)):
+    for _ in get_decoder("pyav").decode(DecodingRequest(path=path, audio_rate_hz=RATE_HZ)):
         pass
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
@@ -62,9 +60,8 @@ def main() -> None:
             render(path, seconds)
             peaks[seconds] = peak_mib(path)
             print(f"{seconds:5d} s of video: peak {peaks[seconds]:.0f} MiB")
-        print(
-            f"ratio {peaks[LONG_SECONDS] / peaks[SHORT_SECONDS]:.3f} for {LONG_SECONDS / SHORT_SECONDS:.0f} x the length"
-        )
+        longer = LONG_SECONDS / SHORT_SECONDS
+        print(f"ratio {peaks[LONG_SECONDS] / peaks[SHORT_SECONDS]:.3f} for {longer:.0f} x the length")
 
 
 if __name__ == "__main__":

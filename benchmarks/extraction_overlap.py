@@ -60,9 +60,8 @@ def main() -> None:
         whole, seconds = end_to_end(extractor, clips, arguments.workers)
         alone = network_alone(extractor, seconds)
         ratios.append(whole / alone)
-        print(
-            f"width {arguments.width}, {device}: network alone {alone:.2f} s/s, end to end {whole:.2f} s/s, ratio {ratios[-1]:.2f}"
-        )
+        rates = f"network alone {alone:.2f} s/s, end to end {whole:.2f} s/s"
+        print(f"width {arguments.width}, {device}: {rates}, ratio {ratios[-1]:.2f}")
     print(f"median ratio {sorted(ratios)[len(ratios) // 2]:.2f}")
 
 

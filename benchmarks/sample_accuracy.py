@@ -32,9 +32,8 @@ def main() -> None:
         for name in ("audio", "visual", "sum"):
             values = [scores[name]["ZSL"] for scores in figures]
             mean = statistics.mean(values)
-            print(
-                f"{name:6s}  ZSL {mean:.1f} +- {statistics.stdev(values):.1f}, chance {chance:.1f}: {mean / chance:.2f} x chance"
-            )
+            spread = f"{mean:.1f} +- {statistics.stdev(values):.1f}"
+            print(f"{name:6s}  ZSL {spread}, chance {chance:.1f}: {mean / chance:.2f} x chance")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -10,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from pipeline.files import to_json
 from pipeline.progress import Tracker
+
+_SECONDS_BETWEEN_LINES = 30
 
 
 class Terminal:
@@ -54,20 +57,23 @@ class Terminal:
 
     @contextlib.contextmanager
     def track(self, title: str, total: int) -> Iterator[Tracker]:
-        """A progress bar with count, note and time left; a total of 0 means: unknown."""
-        with Progress(
+        """Progress with count, note and time left on standard error; a total of 0 means: unknown.
+
+        A bar where that is a terminal; in a log file or a pipe a line every half minute.
+        """
+        if self.quiet or not self._errors.is_terminal:
+            yield _Lines(title, total, None if self.quiet else self._errors)
+            return
+        columns = (
             TextColumn(" {task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(compact=True),
             TextColumn("left"),
-            console=self._errors,
-            transient=True,
-            disable=self.quiet or not self._errors.is_terminal,
-        ) as progress:
-            task = progress.add_task(title, total=total or None, note="")
-            yield _Bar(progress, task)
+        )
+        with Progress(*columns, console=self._errors, transient=True) as progress:
+            yield _Bar(progress, progress.add_task(title, total=total or None, note=""))
 
 
 class _Bar:
@@ -81,6 +87,37 @@ class _Bar:
     def note(self, text: str) -> None:
         """A short text beside the bar."""
         self._progress.update(self._task, note=escape(text))
+
+
+class _Lines:
+    """Progress where no bar can be drawn: now and then a line, or nothing where no console is given."""
+
+    def __init__(self, title: str, total: int, console: Console | None) -> None:
+        self._title, self._total, self._console = title, total, console
+        self._done, self._note, self._started = 0, "", time.monotonic()
+        self._shown = self._started
+
+    def advance(self, steps: int = 1) -> None:
+        """So many more of the total are done."""
+        self._done += steps
+        self._show()
+
+    def note(self, text: str) -> None:
+        """A short text beside the count."""
+        self._note = text
+        self._show()
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        if self._console is None or now - self._shown < _SECONDS_BETWEEN_LINES:
+            return
+        self._shown = now
+        left = ""
+        if 0 < self._done < self._total:
+            seconds = (now - self._started) / self._done * (self._total - self._done)
+            left = f" · {int(seconds // 60)}:{int(seconds % 60):02d} left"
+        count = f"{self._done}/{self._total}" if self._total else str(self._done)
+        self._console.print(escape(f" {self._title} {count}{' · ' if self._note else ''}{self._note}{left}"))
 
 
 def fail(message: str) -> None:

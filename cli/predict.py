@@ -22,7 +22,7 @@ def command(
         str | None,
         typer.Option(
             "--classes",
-            help='Names to choose among, "dog barking, yoga", or a file with a name a line. Left out: all the model knows.',
+            help='Names to choose among, "dog barking, yoga", or a file, a name a line. Left out: all the model knows.',
             metavar="NAMES|FILE",
         ),
     ] = None,

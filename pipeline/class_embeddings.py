@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from extractors.errors import TextEncoderError
 from extractors.text import TextEncoder, load_text_encoder
 from pipeline.errors import PipelineError, UsageError
-from pipeline.files import fingerprint, replacing
+from pipeline.files import fingerprint
+from pipeline.hdf5_files import new_hdf5
 from pipeline.workspace import StageRecord, Workspace
 
 STAGE = "text"
@@ -67,7 +68,7 @@ def embed_classes(workspace: Workspace, phrases: Mapping[str, str], spec: str) -
     if stored is not None:
         return ClassEmbeddings(vectors=stored, encoder=identity, spec=spec)
     embeddings = encode_phrases(spec, list(phrases.values()))
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
         file["vectors"] = embeddings.vectors
         file["classes"] = np.array(list(phrases), dtype=h5py.string_dtype())
         file["phrases"] = np.array(list(phrases.values()), dtype=h5py.string_dtype())

@@ -9,17 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+
 from extractors.decoding import DecodingRequest, get_decoder
 from extractors.decoding_pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
-from extractors.weights import ResolvedWeights, resolve_weights
-
-from extractors.errors import ExtractorError
 from extractors.selavi import SelaviExtractor, describe, load_selavi
-from pipeline.cache_folder import cache_folder
-from pipeline.dataset import Dataset, Video, load_dataset, read_source, save_dataset
+from extractors.weights import ResolvedWeights
+from pipeline.dataset import Dataset, Video
 from pipeline.errors import PipelineError
 from pipeline.extraction_settings import ExtractionSettings
+from pipeline.extractor_weights import choose_weights, extractor_errors
 from pipeline.feature_parts import FeatureParts, PartWriter, source_of
 from pipeline.feature_store import (
     Attributes,
@@ -30,7 +29,8 @@ from pipeline.feature_store import (
     content_fingerprint,
     open_store,
 )
-from pipeline.files import fingerprint, read_json, replacing, write_json, write_text
+from pipeline.files import fingerprint, write_text
+from pipeline.kept_dataset import keep_dataset, named_dataset
 from pipeline.progress import Reporter, Tracker
 from pipeline.workspace import StageRecord, Workspace
 
@@ -89,18 +89,19 @@ def extract(
     Raises:
         PipelineError: the source is wrong, the weights cannot be had, the workspace is in use, the disk is full.
     """
-    dataset = read_source(source) if source else load_dataset(workspace.dataset_folder)
+    dataset = named_dataset(source, workspace.dataset_folder)
     with workspace.locked("extract"):
-        reporter.say(_describe_dataset(dataset, source or dataset.source))
+        reporter.say(_describe_dataset(dataset))
         with extractor_errors():
             get_decoder(settings.decoder)
-            settings, weights = _resolve(workspace, settings, reporter)
+            options, weights = choose_weights(workspace, settings.extractor, reporter)
+            settings = replace(settings, extractor=options)
             attributes = describe(settings.extractor, weights) | {"decoder": settings.decoder, "dtype": settings.dtype}
         identity = fingerprint({"stage": _STAGE_VERSION, **attributes})
         folder = workspace.feature_folder(identity)
         parts = FeatureParts(folder / "parts")
         parts.sweep(reporter)
-        _keep_dataset(workspace, dataset, reporter)
+        dataset = keep_dataset(workspace.dataset_folder, dataset, reporter)
 
         todo = [video for video in dataset.videos if _is_due(parts.valid_entry(video), retry_failed=retry_failed)]
         attributes |= {"feature_width": 8 * settings.extractor.width}
@@ -114,83 +115,14 @@ def extract(
         return _finish(workspace, dataset, parts, folder, identity, attributes, todo)
 
 
-@contextlib.contextmanager
-def extractor_errors() -> Iterator[None]:
-    """Give an extractor's expected errors the pipeline's name."""
-    try:
-        yield
-    except ExtractorError as error:
-        raise PipelineError(str(error)) from error
-
-
-def _describe_dataset(dataset: Dataset, source: Path) -> str:
+def _describe_dataset(dataset: Dataset) -> str:
     ignored = f" ({dataset.ignored} more lie in no class folder and are left out)" if dataset.ignored else ""
-    return f"{source}: {len(dataset.videos)} videos in {len(dataset.classes)} classes{ignored}"
+    return f"{dataset.source}: {len(dataset.videos)} videos in {len(dataset.classes)} classes{ignored}"
 
 
 def _words(attributes: Attributes) -> str:
     narrow = f", width {attributes['width']} instead of 64" if attributes["width"] != 64 else ""
     return f"SeLaVi ({attributes['weights']}, recipe {attributes['recipe']}{narrow})"
-
-
-def _resolve(
-    workspace: Workspace, settings: ExtractionSettings, reporter: Reporter
-) -> tuple[ExtractionSettings, ResolvedWeights]:
-    """Find the weights. `auto` stays with what this workspace already uses, so that nothing changes under it."""
-    spec = settings.extractor.weights
-    if spec == "auto":
-        record = workspace.stages().get(STAGE)
-        spec = str(record.summary.get("weights", spec)) if record else spec
-    elif Path(spec).is_file():
-        spec = str(Path(spec).absolute())
-    if spec == "auto" and settings.extractor.width != 64:
-        spec = "untrained"
-    weights = fetch_weights(spec, reporter)
-    if weights.note:
-        reporter.warn(weights.note)
-    spec = str(weights.path) if weights.path and Path(spec).is_file() else weights.name
-    return replace(settings, extractor=replace(settings.extractor, weights=spec)), weights
-
-
-def fetch_weights(spec: str, reporter: Reporter) -> ResolvedWeights:
-    """Weights by name or file; a download shows its progress."""
-    with contextlib.ExitStack() as stack:
-        bar: list[Tracker] = []
-        done = 0
-
-        def on_progress(received: int, total: int | None) -> None:
-            nonlocal done
-            if not bar:
-                bar.append(stack.enter_context(reporter.track(f"downloading the {spec} weights", total or 0)))
-            bar[0].advance(received - done)
-            done = received
-
-        return resolve_weights(spec, cache_dir=cache_folder() / "weights", on_progress=on_progress)
-
-
-def _keep_dataset(workspace: Workspace, dataset: Dataset, reporter: Reporter) -> None:
-    """Write the dataset into the workspace; that of another source is set aside, as it may hold splits made by hand."""
-    folder = workspace.dataset_folder
-    source_file = folder / "source.json"
-    if dataset.source == (folder / "manifest.csv").resolve():
-        return
-    if source_file.exists():
-        former = str(read_json(source_file)["source"])
-        if former != str(dataset.source):
-            aside = folder.with_name(f"dataset-{fingerprint(former)}")
-            while aside.exists():
-                aside = aside.with_name(f"{aside.name}-")
-            folder.rename(aside)
-            reporter.warn(
-                f"the workspace's dataset was {former} and is now {dataset.source}; the former lies in {aside}"
-            )
-    save_dataset(dataset, folder)
-    write_json(source_file, {"source": str(dataset.source)})
-    root = dataset.source if dataset.source.is_dir() else dataset.source.parent
-    given = root / "splits.yaml"
-    if given.is_file():
-        with replacing(folder / "splits.yaml") as temporary:
-            temporary.write_bytes(given.read_bytes())
 
 
 def _is_due(entry: StoredVideo | StoredFailure | None, *, retry_failed: bool) -> bool:
@@ -338,7 +270,7 @@ def _content_of(features: Path) -> str | None:
 
 def _write_failures(path: Path, failures: Sequence[StoredFailure]) -> None:
     buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
+    writer = csv.writer(buffer)
     writer.writerow(("video", "reason"))
     writer.writerows((failure.video, failure.reason) for failure in failures)
     write_text(path, buffer.getvalue())

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from daan.network import VideoBatch
 from torch import Tensor
 
+from daan.network import VideoBatch
 from pipeline.errors import PipelineError
 from pipeline.feature_store import open_store
 

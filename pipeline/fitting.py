@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import torch
-from daan.network import Daan
-from daan.training_step import training_step
 from torch import Tensor
 
+from daan.network import Daan
+from daan.training_step import training_step
 from pipeline.checkpoints import load_checkpoint, save_checkpoint
 from pipeline.errors import StorageError
 from pipeline.feature_set import FeatureSet, Standardiser

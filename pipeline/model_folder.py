@@ -10,10 +10,10 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from daan.config import DaanConfig
-from daan.network import Daan
 from numpy.typing import NDArray
 
+from daan.config import DaanConfig
+from daan.network import Daan
 from pipeline.errors import IncompatibleFeaturesError, MissingStageError, StorageError
 from pipeline.feature_set import Standardiser
 from pipeline.files import read_json, replacing, storage_errors, write_json
@@ -58,7 +58,8 @@ def save_model(folder: Path, model: Model) -> None:
     }
     tensors["class_vectors"] = torch.from_numpy(model.class_vectors)
     with replacing(folder / "model.safetensors") as temporary:
-        safetensors.torch.save_file({name: value.cpu() for name, value in tensors.items()}, temporary)
+        # As bytes: safetensors' own writing reports a full disk as an error of another kind.
+        temporary.write_bytes(safetensors.torch.save({name: value.cpu() for name, value in tensors.items()}))
     description = {
         "schema": SCHEMA,
         "daan": dataclasses.asdict(model.network.config),

@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
 from daan.network import VideoBatch
 from daan.scoring import class_distances
 from extractors.decoding import DecodingRequest
 from extractors.decoding_pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
-from numpy.typing import NDArray
-
 from extractors.selavi import ExtractorOptions, describe, load_selavi
 from extractors.text import phrase_of
 from pipeline.class_embeddings import encode_phrases
 from pipeline.dataset import media_files
 from pipeline.errors import PipelineError, UsageError
-from pipeline.extraction import extractor_errors, fetch_weights
+from pipeline.extractor_weights import extractor_errors, fetch_weights
 from pipeline.metrics import probabilities
 from pipeline.model_folder import Model, check_extractor, load_model
 from pipeline.progress import Reporter
@@ -210,7 +210,7 @@ def _features(
         weights=attributes.get("weights_file") or attributes["weights"],
     )
     with extractor_errors():
-        weights = fetch_weights(options.weights, reporter)
+        weights = fetch_weights(options.weights, reporter, seed=options.seed)
         if weights.note:
             reporter.warn(weights.note)
         described = describe(options, weights) | {

@@ -132,6 +132,8 @@ def hold_out(
         UsageError: an unknown class in `unseen`, or fewer than two classes left to train on.
     """
     classes = sorted(videos_of)
+    if unseen is not None and not unseen:
+        raise UsageError('--unseen names no class; give names such as --unseen "yoga, drumming"')
     test_unseen = (
         _named_classes(unseen, classes)
         if unseen is not None

@@ -11,27 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from daan.config import DaanConfig
-from daan.network import Daan
 from torch import Tensor
 
-from pipeline.class_embeddings import ClassEmbeddings, embed_classes
+from daan.network import Daan
 from pipeline.config import Settings, show_settings
-from pipeline.dataset import Dataset, load_dataset
-from pipeline.errors import UsageError
-from pipeline.feature_set import FeatureSet, Standardiser, load_features
-from pipeline.files import fingerprint, make_folder, read_json, write_text
+from pipeline.feature_set import Standardiser
+from pipeline.files import make_folder, read_json, write_text
 from pipeline.fitting import EpochRecord, Stage, StageState, fit
 from pipeline.model_folder import Model, is_complete, model_classes, save_model
 from pipeline.progress import Reporter
 from pipeline.scoring import SCORES
-from pipeline.splits import Splits, hold_out, read_splits, write_splits
-from pipeline.validation import Validation, Validator
+from pipeline.splits import write_splits
+from pipeline.training_inputs import TrainingInputs, gather_inputs
+from pipeline.validation import Validator
 from pipeline.workspace import StageRecord, Workspace
 
 STAGE = "model"
-_STAGE_VERSION = 1
-_LEAST_CLASSES = 2
 
 OnEpoch = Callable[[str, EpochRecord], None]
 
@@ -47,32 +42,6 @@ class TrainingReport:
     unseen: tuple[str, ...]
     best_epoch: int
     validation: Mapping[str, float]  # S, U, HM, ZSL, beta in percent; empty where nothing could be validated
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """Everything a run is made from."""
-
-    dataset: Dataset
-    features: FeatureSet
-    splits: Splits
-    embeddings: ClassEmbeddings
-    config: DaanConfig
-    settings: Settings
-
-    def places(self, *parts: str) -> Tensor:
-        """(M,) places of the videos of some parts of the splits."""
-        return self.features.places([key for name in parts for key in self.splits.parts[name]])
-
-    def classes_of(self, *parts: str) -> Tensor:
-        """(C,) whether a class has a video in some parts of the splits."""
-        flags = torch.zeros(len(self.dataset.classes), dtype=torch.bool)
-        flags[self.features.labels[self.places(*parts)]] = True
-        return flags
-
-    def names(self, flags: Tensor) -> tuple[str, ...]:
-        """Names of the classes that are flagged."""
-        return tuple(name for name, flag in zip(self.dataset.classes, flags.tolist(), strict=True) if flag)
 
 
 def train(
@@ -102,105 +71,19 @@ def train(
         PipelineError: a stage is missing, the splits do not fit, the workspace is in use, the disk is full.
     """
     with workspace.locked("train"):
-        inputs = _gather(workspace, settings, unseen, hold_out_anew=hold_out_anew, reporter=reporter)
-        made_from = _fingerprint(inputs)
-        run = f"daan-{made_from}"
+        inputs = gather_inputs(workspace, settings, unseen, hold_out_anew=hold_out_anew, reporter=reporter)
+        run = f"daan-{inputs.fingerprint}"
         folder = workspace.model_folder(run)
         if is_complete(folder):
-            _record(workspace, run, made_from, folder)
+            _record(workspace, run, inputs.fingerprint, folder)
             return _report(folder, run, did_nothing=True)
         _prepare_folder(folder, inputs, resume=resume, reporter=reporter)
-        model = _train_both_stages(folder, inputs, made_from, device, reporter, on_epoch)
-        save_model(folder, model)
-        _record(workspace, run, made_from, folder)
+        save_model(folder, _Run(inputs, folder, device, reporter, on_epoch).train())
+        _record(workspace, run, inputs.fingerprint, folder)
         return _report(folder, run, did_nothing=False)
 
 
-def _gather(
-    workspace: Workspace, settings: Settings, unseen: Sequence[str] | None, *, hold_out_anew: bool, reporter: Reporter
-) -> _Inputs:
-    """Load features, choose splits, embed class names."""
-    dataset = load_dataset(workspace.dataset_folder)
-    features = load_features(workspace.current_features(), dataset.classes)
-    splits = _choose_splits(
-        workspace, dataset, features, settings, unseen, hold_out_anew=hold_out_anew, reporter=reporter
-    )
-    embeddings = embed_classes(workspace, dataset.phrases, settings.text.encoder)
-    config = dataclasses.replace(
-        settings.daan,
-        audio_width=features.audio.shape[1],
-        visual_width=features.visual.shape[1],
-        text_width=embeddings.vectors.shape[1],
-    )
-    return _Inputs(dataset, features, splits, embeddings, config, settings)
-
-
-def _choose_splits(
-    workspace: Workspace,
-    dataset: Dataset,
-    features: FeatureSet,
-    settings: Settings,
-    unseen: Sequence[str] | None,
-    *,
-    hold_out_anew: bool,
-    reporter: Reporter,
-) -> Splits:
-    """The dataset's own splits, or classes held out; says which classes are unseen, and refuses too few seen ones."""
-    given = workspace.dataset_folder / "splits.yaml"
-    if given.exists() and unseen is None and not hold_out_anew and not (splits := read_splits(given, dataset)).origin:
-        how = "by the dataset's splits"
-    else:
-        videos_of: dict[str, list[str]] = {}
-        for key, label in zip(features.keys, features.labels.tolist(), strict=True):
-            videos_of.setdefault(features.classes[label], []).append(key)
-        named = [_class_called(name, dataset) for name in unseen] if unseen is not None else None
-        splits = hold_out(
-            videos_of, unseen=named, unseen_fraction=settings.holdout.unseen_fraction, seed=settings.holdout.seed
-        )
-        how = (
-            "by --unseen"
-            if named is not None
-            else f"held out at random, seed {settings.holdout.seed}; choose with --unseen"
-        )
-    splits = splits.restricted_to(features.keys)
-    class_of = dict(zip(features.keys, features.labels.tolist(), strict=True))
-    classes = {name: {class_of[key] for key in part} for name, part in splits.parts.items()}
-    hidden = sorted(classes["test_unseen"])
-    if len(classes["train"]) < _LEAST_CLASSES:
-        raise UsageError(
-            f"classes to train on: {len(classes['train'])}; at least {_LEAST_CLASSES} seen classes are needed"
-        )
-    seen = len(classes["train"] | classes["val_unseen"])
-    names = ", ".join(features.classes[place] for place in hidden) or "none"
-    reporter.say(f"{seen + len(hidden)} classes: {seen} seen, {len(hidden)} unseen ({how}: {names})")
-    return splits
-
-
-def _class_called(name: str, dataset: Dataset) -> str:
-    """The class a user means by its name or phrase, whatever the case."""
-    for known, phrase in dataset.phrases.items():
-        if name.strip().lower() in {known.lower(), phrase.lower()}:
-            return known
-    return name.strip()
-
-
-def _fingerprint(inputs: _Inputs) -> str:
-    """A hash over all that can change the weights."""
-    settings = dataclasses.asdict(inputs.settings)
-    return fingerprint(
-        {
-            "stage": _STAGE_VERSION,
-            "features": inputs.features.attributes["content"],
-            "splits": inputs.splits.parts,
-            "phrases": list(inputs.dataset.phrases.items()),
-            "text": dict(inputs.embeddings.encoder),
-            "daan": dataclasses.asdict(inputs.config),
-            "training": settings["training"],
-        }
-    )
-
-
-def _prepare_folder(folder: Path, inputs: _Inputs, *, resume: bool, reporter: Reporter) -> None:
+def _prepare_folder(folder: Path, inputs: TrainingInputs, *, resume: bool, reporter: Reporter) -> None:
     """Create the run's folder with its configuration and splits, or take up the unfinished one."""
     if folder.exists() and not resume:
         aside = folder.with_name(f"{folder.name}-{time.strftime('%Y%m%d-%H%M%S')}")
@@ -213,124 +96,109 @@ def _prepare_folder(folder: Path, inputs: _Inputs, *, resume: bool, reporter: Re
     write_splits(inputs.splits, folder / "splits.yaml")
 
 
-def _train_both_stages(
-    folder: Path, inputs: _Inputs, made_from: str, device: torch.device, reporter: Reporter, on_epoch: OnEpoch
-) -> Model:
-    """Stage 1 chooses, stage 2 trains on everything seen."""
-    validated = len(inputs.places("val_seen", "val_unseen")) > 0
-    first = _fit(
-        inputs,
-        "stage1",
-        ("train",),
-        folder,
-        made_from,
-        device,
-        on_epoch,
-        reporter,
-        epochs=inputs.settings.training.epochs,
-    )
-    network, state, standardiser = first
-    if validated:
-        epochs = state.best_epoch
-        rates = [record.learning_rate for record in state.history]
-        reporter.say(f"best epoch {epochs}; stage 2 trains on all seen classes for {epochs} epochs")
-        network, _, standardiser = _fit(
-            inputs,
-            "stage2",
-            ("train", "val_seen", "val_unseen"),
-            folder,
-            made_from,
-            device,
-            on_epoch,
-            reporter,
+@dataclass(frozen=True)
+class _Run:
+    """One run of both stages."""
+
+    inputs: TrainingInputs
+    folder: Path
+    device: torch.device
+    reporter: Reporter
+    on_epoch: OnEpoch
+
+    def train(self) -> Model:
+        """Stage 1 chooses epoch and calibration, stage 2 trains on everything seen."""
+        parameters = sum(parameter.numel() for parameter in self._network().parameters())
+        self.reporter.say(f"DAAN, {parameters / 1e6:.1f} M parameters")
+        first = self._stage("stage1", ("train",), epochs=self.inputs.settings.training.epochs)
+        network = self._network()
+        state = fit(network, first, on_epoch=self.on_epoch)
+        standardiser = first.standardiser
+        if state.best is None:
+            self.reporter.warn(
+                "too few videos or classes to hold any out for validation: the last epoch is taken, uncalibrated"
+            )
+        else:
+            epochs = state.best_epoch
+            self.reporter.say(f"best epoch {epochs}; stage 2 trains on all seen classes for {epochs} epochs")
+            rates = [record.learning_rate for record in state.history]
+            second = self._stage("stage2", ("train", "val_seen", "val_unseen"), epochs=epochs, learning_rates=rates)
+            network = self._network()
+            fit(network, second, on_epoch=self.on_epoch)
+            standardiser = second.standardiser
+        return self._model(network, standardiser, state)
+
+    def _network(self) -> Daan:
+        """A fresh network; both stages begin with the same weights."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.inputs.settings.training.seed)
+            return Daan(self.inputs.config).to(self.device)
+
+    def _stage(
+        self, name: str, parts: tuple[str, ...], *, epochs: int, learning_rates: Sequence[float] | None = None
+    ) -> Stage:
+        """A stage on the videos of some parts of the splits; it validates unless its learning rates are given."""
+        places = self.inputs.places(*parts)
+        self.reporter.say(f"{name[:-1]} {name[-1]} of 2 on {self.device}: {len(places)} videos, {epochs} epochs")
+        standardiser = self._standardiser(places)
+        return Stage(
+            name=name,
+            folder=self.folder / name,
             epochs=epochs,
-            learning_rates=rates,
+            train=places,
+            features=self.inputs.features,
+            standardiser=standardiser,
+            class_vectors=torch.from_numpy(self.inputs.embeddings.vectors),
+            settings=self.inputs.settings.training,
+            device=self.device,
+            fingerprint=self.inputs.fingerprint,
+            validator=self._validator(standardiser) if learning_rates is None else None,
+            learning_rates=learning_rates,
         )
-    else:
-        reporter.warn("too few videos or classes to hold any out for validation: the last epoch is taken, uncalibrated")
-    return _model(inputs, network, standardiser, state, made_from)
 
+    def _standardiser(self, places: Tensor) -> Standardiser:
+        features = self.inputs.features
+        if self.inputs.settings.training.standardise:
+            return features.statistics(places).to(self.device)
+        return Standardiser.identity(features.audio.shape[1], features.visual.shape[1]).to(self.device)
 
-def _fit(
-    inputs: _Inputs,
-    name: str,
-    parts: tuple[str, ...],
-    folder: Path,
-    made_from: str,
-    device: torch.device,
-    on_epoch: OnEpoch,
-    reporter: Reporter,
-    *,
-    epochs: int,
-    learning_rates: Sequence[float] | None = None,
-) -> tuple[Daan, StageState, Standardiser]:
-    """One stage on the videos of some parts of the splits, with validation in stage 1."""
-    places = inputs.places(*parts)
-    features = inputs.features
-    if inputs.settings.training.standardise:
-        standardiser = features.statistics(places).to(device)
-    else:
-        standardiser = Standardiser.identity(features.audio.shape[1], features.visual.shape[1]).to(device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(inputs.settings.training.seed)
-        network = Daan(inputs.config).to(device)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    reporter.say(
-        f"DAAN, {parameters / 1e6:.1f} M parameters, on {device} · "
-        f"{name[:-1]} {name[-1]} of 2: {len(places)} videos, up to {epochs} epochs"
-    )
-    vectors = torch.from_numpy(inputs.embeddings.vectors)
-    held_out = inputs.places("val_seen", "val_unseen")
-    validator = None
-    if learning_rates is None and len(held_out) > 0:
-        validator = Validator(
-            features,
+    def _validator(self, standardiser: Standardiser) -> Validator | None:
+        """Validation on the videos held out for it; None where there are none."""
+        held_out = self.inputs.places("val_seen", "val_unseen")
+        if len(held_out) == 0:
+            return None
+        return Validator(
+            self.inputs.features,
             held_out,
-            vectors,
+            torch.from_numpy(self.inputs.embeddings.vectors),
             standardiser,
-            seen=inputs.classes_of("train"),
-            allowed=inputs.classes_of("train", "val_seen", "val_unseen"),
-            score=inputs.config.score,
-            device=device,
+            seen=self.inputs.classes_of("train"),
+            allowed=self.inputs.classes_of("train", "val_seen", "val_unseen"),
+            score=self.inputs.config.score,
+            device=self.device,
         )
-    stage = Stage(
-        name=name,
-        folder=folder / name,
-        epochs=epochs,
-        train=places,
-        features=features,
-        standardiser=standardiser,
-        class_vectors=vectors,
-        settings=inputs.settings.training,
-        device=device,
-        fingerprint=made_from,
-        validator=validator,
-        learning_rates=learning_rates,
-    )
-    return network, fit(network, stage, on_epoch=on_epoch), standardiser
 
-
-def _model(inputs: _Inputs, network: Daan, standardiser: Standardiser, state: StageState, made_from: str) -> Model:
-    best: Validation | None = state.best
-    seen = inputs.classes_of("train", "val_seen", "val_unseen")
-    return Model(
-        network=network,
-        standardiser=standardiser,
-        classes=model_classes(inputs.dataset.classes, inputs.dataset.phrases, seen.tolist()),
-        class_vectors=inputs.embeddings.vectors,
-        text_encoder=inputs.embeddings.encoder,
-        text_spec=inputs.embeddings.spec,
-        extractor=inputs.features.attributes,
-        betas=best.betas if best else dict.fromkeys(SCORES, 0.0),
-        temperatures=best.temperatures if best else dict.fromkeys(SCORES, 1.0),
-        score=inputs.config.score,
-        training={
-            "fingerprint": made_from,
-            "best_epoch": state.best_epoch or state.epoch,
-            "validation": dataclasses.asdict(best.scores) if best else {},
-            "unseen": list(inputs.names(inputs.classes_of("test_unseen"))),
-        },
-    )
+    def _model(self, network: Daan, standardiser: Standardiser, state: StageState) -> Model:
+        inputs, best = self.inputs, state.best
+        seen = inputs.classes_of("train", "val_seen", "val_unseen")
+        return Model(
+            network=network,
+            standardiser=standardiser,
+            classes=model_classes(inputs.dataset.classes, inputs.dataset.phrases, seen.tolist()),
+            class_vectors=inputs.embeddings.vectors,
+            text_encoder=inputs.embeddings.encoder,
+            text_spec=inputs.embeddings.spec,
+            extractor=inputs.features.attributes,
+            betas=best.betas if best else dict.fromkeys(SCORES, 0.0),
+            temperatures=best.temperatures if best else dict.fromkeys(SCORES, 1.0),
+            score=inputs.config.score,
+            training={
+                "fingerprint": inputs.fingerprint,
+                "best_epoch": state.best_epoch or state.epoch,
+                "validation": dataclasses.asdict(best.scores) if best else {},
+                "unseen": inputs.names_of("test_unseen"),
+            },
+        )
 
 
 def _record(workspace: Workspace, run: str, made_from: str, folder: Path) -> None:

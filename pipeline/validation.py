@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from daan.network import Daan
 from torch import Tensor
 
+from daan.network import Daan
 from pipeline.feature_set import FeatureSet, Standardiser
 from pipeline.metrics import Scores, best_beta, best_temperature, gzsl_scores
 from pipeline.scoring import SCORES, distances_to_classes

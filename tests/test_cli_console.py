@@ -1,0 +1,82 @@
+"""What the terminal shows, and where."""
+
+import io
+import time
+
+import pytest
+from rich.console import Console
+
+from cli import console
+from cli.console import Terminal, fail
+
+
+def test_json_leaves_standard_output_to_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines, warnings and tables go to standard error; numbers that are not defined become null."""
+    terminal = Terminal(json_output=True)
+    terminal.say("a line")
+    terminal.warn("a warning")
+    terminal.show("a table")
+    terminal.document({"ZSL": float("nan"), "S": 12.5})
+
+    captured = capsys.readouterr()
+
+    assert captured.out == '{"ZSL": null, "S": 12.5}\n'
+    assert captured.err == "a line\nnote: a warning\na table\n"
+
+
+def test_quiet_keeps_results_and_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    """--quiet drops the lines about what is being done."""
+    terminal = Terminal(quiet=True)
+    terminal.say("a line")
+    terminal.warn("a warning")
+    terminal.show("a table")
+
+    captured = capsys.readouterr()
+
+    assert (captured.out, captured.err) == ("a table\n", "note: a warning\n")
+
+
+def test_brackets_in_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file called `[red].mp4` is no markup."""
+    fail("[red].mp4: cut [short]")
+
+    assert capsys.readouterr().err == "avzsl: [red].mp4: cut [short]\n"
+
+
+def test_an_error_of_several_lines_becomes_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Messages of libraries may be long; scripts count on one line."""
+    fail("first\n   second\n\nthird")
+
+    assert capsys.readouterr().err == "avzsl: first second third\n"
+
+
+def test_without_a_terminal_progress_is_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log file gets count, rate and time left every half minute instead of a bar."""
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+
+    with Terminal().track("extracting", 4) as tracker:
+        for _ in range(3):
+            now += 20.0
+            tracker.note("2.0 x real time")
+            tracker.advance()
+
+    assert capsys.readouterr().err == " extracting 1/4 · 2.0 x real time · 2:00 left\n"
+
+
+def test_on_a_terminal_progress_is_a_bar_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bar shows title, count and note while work lasts."""
+    screen = io.StringIO()
+    terminal = Terminal()
+    monkeypatch.setattr(terminal, "_errors", Console(file=screen, force_terminal=True, width=120))
+
+    with terminal.track("extracting", 2) as tracker:
+        tracker.note("2.0 x real time")
+        tracker.advance()
+
+    assert "extracting" in screen.getvalue()
+    assert "1/2" in screen.getvalue()
+    assert "2.0 x real time" in screen.getvalue()
+    assert console._SECONDS_BETWEEN_LINES == 30
