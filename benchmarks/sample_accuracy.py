@@ -1,9 +1,10 @@
 """Claim: on the sample videos, zero-shot accuracy on unseen classes is at least twice chance, over three seeds.
 
 Runs the demo's stages once for each seed of training and prints S, U, HM and ZSL beside chance. Features are
-extracted once and shared.
+extracted once and shared; a folder given as argument is the workspace, and may hold them already.
 """
 
+import contextlib
 import json
 import statistics
 import subprocess
@@ -17,7 +18,8 @@ SEEDS = (0, 1, 2)
 def main() -> None:
     """One demo a seed in one workspace."""
     avzsl = str(Path(sys.executable).parent / "avzsl")
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
+        folder = sys.argv[1] if len(sys.argv) > 1 else stack.enter_context(tempfile.TemporaryDirectory())
         figures = []
         for seed in SEEDS:
             command = [avzsl, "demo", "--workspace", folder, "--seed", str(seed), "--json"]
