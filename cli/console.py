@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from pipeline.files import to_json
 from pipeline.progress import Tracker
@@ -31,7 +32,7 @@ class Terminal:
         self.json_output, self.quiet, self.verbose = json_output, quiet, verbose
         self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
         self._lines = self._errors if json_output else Console(highlight=False, soft_wrap=True)
-        self.tables = self._errors if json_output else Console(highlight=False)
+        self._tables = self._errors if json_output else Console(highlight=False)
 
     def say(self, line: str) -> None:
         """A line about what is done; silent with --quiet."""
@@ -47,9 +48,12 @@ class Terminal:
         if self.verbose:
             self._lines.print(f"[dim]{escape(line)}[/]")
 
-    def show(self, renderable: object) -> None:
-        """A table or another result."""
-        self.tables.print(renderable)
+    def show(self, result: Table | str) -> None:
+        """A table, or a line that is a result: shown with --quiet too."""
+        if isinstance(result, str):
+            self._lines.print(escape(result))
+        else:
+            self._tables.print(result)
 
     def document(self, content: object) -> None:
         """The one JSON document of --json."""
@@ -109,7 +113,8 @@ class _Lines:
 
     def _show(self) -> None:
         now = time.monotonic()
-        if self._console is None or now - self._shown < _SECONDS_BETWEEN_LINES:
+        finished = self._done == self._total
+        if self._console is None or finished or now - self._shown < _SECONDS_BETWEEN_LINES:
             return
         self._shown = now
         left = ""

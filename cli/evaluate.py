@@ -47,9 +47,10 @@ def command(
 
 def show_report(report: "EvaluationReport", terminal: Terminal) -> None:
     """The table of scores, beside what guessing would reach."""
-    table = Table(
-        title=f"{report.videos} {report.part} videos, {report.seen} seen and {report.unseen} unseen classes, percent"
+    terminal.show(
+        f"{report.videos} {report.part} videos, {report.seen} seen and {report.unseen} unseen classes, percent:"
     )
+    table = Table()
     table.add_column("score")
     for name in ("S", "U", "HM", "ZSL"):
         table.add_column(name, justify="right")

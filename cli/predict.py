@@ -60,14 +60,16 @@ def command(
 def show_report(report: "PredictionReport", terminal: Terminal, top_k: int | None = None) -> None:
     """A table a clip: classes, most likely first, with probability and distance."""
     for prediction in report.predictions:
+        terminal.show(f"{prediction.video} · {prediction.seconds} s · {_modalities(prediction)}")
         terminal.show(_table(prediction, top_k))
+        if prediction.decided_by:
+            terminal.say(f" decided mostly by {prediction.decided_by}")
         for warning in prediction.warnings:
             terminal.warn(f"{prediction.video}: {warning}")
 
 
 def _table(prediction: "VideoPrediction", top_k: int | None) -> Table:
-    title = f"{escape(prediction.video)} · {prediction.seconds} s · {_modalities(prediction)}"
-    table = Table(title=title, title_justify="left", box=None, show_header=True, padding=(0, 1))
+    table = Table(box=None, padding=(0, 1))
     table.add_column("class", overflow="fold")
     table.add_column("")
     table.add_column("probability", justify="right")
@@ -82,9 +84,6 @@ def _table(prediction: "VideoPrediction", top_k: int | None) -> Table:
             f"{entry.distance:.3f}",
             "" if entry.seen else "never trained on",
         )
-    if prediction.decided_by:
-        table.caption = f"decided mostly by {prediction.decided_by}"
-        table.caption_justify = "left"
     return table
 
 

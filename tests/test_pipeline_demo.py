@@ -1,0 +1,66 @@
+"""The demo, on a few of its clips."""
+
+import io
+import shutil
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli.main import run_command
+from pipeline import demo
+
+SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"
+SEEN = ("red_ball_bouncing", "blue_ball_blinking", "yellow_heart_sliding")
+UNSEEN = ("red_star_blinking", "green_ball_shaking")
+
+
+@pytest.fixture(scope="module")
+def few_samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips of five classes, two of them unseen, with splits of their own."""
+    folder = tmp_path_factory.mktemp("samples")
+    for name in (*SEEN, *UNSEEN):
+        (folder / name).mkdir()
+        for clip in ("000.mp4", "001.mp4"):
+            shutil.copy(SAMPLES / name / clip, folder / name / clip)
+    parts = {
+        "train": [f"{name}/000.mp4" for name in SEEN],
+        "test_seen": [f"{name}/001.mp4" for name in SEEN],
+        "test_unseen": [f"{name}/{clip}" for name in UNSEEN for clip in ("000.mp4", "001.mp4")],
+    }
+    (folder / "splits.yaml").write_text(yaml.safe_dump(parts))
+    return folder
+
+
+def run_demo(workspace: Path) -> str:
+    """The demo's standard output."""
+    out = io.StringIO()
+    with redirect_stdout(out), redirect_stderr(io.StringIO()):
+        assert run_command(["demo", "-w", str(workspace), "--set", "training.epochs=1"]) == 0
+    return out.getvalue()
+
+
+def test_the_demo_ends_with_scores_chance_a_prediction_and_pictures(
+    few_samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last lines show what the issue of a newcomer is: did it work, how well, and where are the pictures."""
+    monkeypatch.setattr(demo, "sample_folder", lambda: few_samples)
+
+    first = run_demo(tmp_path / "demo")
+    again = run_demo(tmp_path / "demo")
+
+    last = first[first.index("A clip of a class that was never trained on") :]
+    assert "'red star blinking'" in last
+    assert "never trained on" in last
+    assert "guessing among 2 unseen classes gives ZSL 50.0" in last
+    pictures = [Path(line.strip()) for line in last.splitlines() if line.endswith(".png")]
+    assert len(pictures) == 2
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+    assert "Nothing to do" in again
+    assert "Nothing to do: trained already" in again
+
+
+def test_the_bundled_samples_are_found() -> None:
+    """The folder beside the packages, with its splits."""
+    assert (demo.sample_folder() / "splits.yaml").is_file()

@@ -1,0 +1,89 @@
+"""What `avzsl status` says of a workspace."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from daan.config import DaanConfig
+from pipeline.config import Settings
+from pipeline.evaluation import evaluate
+from pipeline.progress import SilentReporter
+from pipeline.status import StageStatus, workspace_status
+from pipeline.training import train
+from pipeline.training_settings import TrainingSettings
+from pipeline.workspace import Workspace
+
+SETTINGS = Settings(
+    daan=DaanConfig(hidden_width=16, output_width=8, heads=2),
+    training=TrainingSettings(epochs=2, batch_pairs=8, steps_per_epoch=1),
+)
+CPU = torch.device("cpu")
+
+
+class StoppedError(Exception):
+    """Stands for whatever stops a training."""
+
+
+def states(workspace: Workspace) -> dict[str, StageStatus]:
+    """Status by stage."""
+    return {entry.stage: entry for entry in workspace_status(workspace)}
+
+
+def run_training(workspace: Workspace, *, stop: bool = False) -> None:
+    """Train, or stop after the first epoch."""
+
+    def on_epoch(*_: object) -> None:
+        if stop:
+            raise StoppedError
+
+    train(workspace, SETTINGS, device=CPU, reporter=SilentReporter(), on_epoch=on_epoch)
+
+
+def test_a_fresh_workspace_misses_its_dataset(tmp_path: Path) -> None:
+    """Nothing was made; the next command is named; looking creates nothing."""
+    (entry,) = workspace_status(Workspace(tmp_path / "new"))
+
+    assert (entry.stage, entry.state, entry.next_command) == ("dataset", "missing", "avzsl extract VIDEOS")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_run_that_was_stopped_is_partial_and_says_how_far_it_is(extracted: Callable[..., Workspace]) -> None:
+    """Epochs done of how many; `avzsl train` goes on."""
+    workspace = extracted(classes=4)
+    with pytest.raises(StoppedError):
+        run_training(workspace, stop=True)
+
+    model = states(workspace)["model"]
+
+    assert model.state == "partial"
+    assert "stage 1 of 2, 1 epochs done of 2" in model.detail
+    assert model.next_command == "avzsl train"
+
+
+def test_stages_are_done_after_they_ran(extracted: Callable[..., Workspace]) -> None:
+    """Model and report with their figures."""
+    workspace = extracted(classes=4)
+    run_training(workspace)
+    assert states(workspace)["report"].state == "missing"
+    evaluate(workspace, device=CPU, reporter=SilentReporter())
+
+    found = states(workspace)
+
+    assert found["model"].state == found["report"].state == "done"
+    assert "ZSL" in found["report"].detail
+
+
+def test_a_model_of_older_features_is_stale(extracted: Callable[..., Workspace]) -> None:
+    """New features make the model stale, and a new model the report."""
+    workspace = extracted(classes=4)
+    run_training(workspace)
+    evaluate(workspace, device=CPU, reporter=SilentReporter())
+    stages = workspace.stages()
+    workspace.record("features", dataclasses.replace(stages["features"], fingerprint="newer"))
+    assert states(workspace)["model"].state == "stale"
+    workspace.record("model", dataclasses.replace(stages["model"], fingerprint="newer"))
+
+    assert states(workspace)["report"].state == "stale"
