@@ -30,6 +30,12 @@ def command(
     model: Annotated[
         Path | None, typer.Option("--model", help="A model folder; the workspace's newest by default.", metavar="DIR")
     ] = None,
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="Where the extractor's weights lie now, if moved.", metavar="FILE")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", help="Where the file of class vectors lies now, if moved.", metavar="FILE")
+    ] = None,
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     device: options.DeviceOption = "auto",
     json_output: options.JsonOption = False,
@@ -47,7 +53,7 @@ def command(
     found = find_clips(clips)
     names = parse_classes(classes)
     folder = model or options.open_workspace(workspace).current_model()
-    report = predict(folder, found, names, device=resolve_device(device), reporter=terminal)
+    report = predict(folder, found, names, device=resolve_device(device), reporter=terminal, weights=weights, text=text)
     if json_output:
         terminal.document(report.to_json(top_k))
     else:

@@ -27,7 +27,7 @@ from pipeline.metrics import (
 from pipeline.model_folder import Model, check_extractor, load_model
 from pipeline.progress import Reporter
 from pipeline.scoring import SCORES, Distances, distances_to_classes
-from pipeline.splits import read_splits
+from pipeline.splits import parse_splits
 from pipeline.training import STAGE as MODEL_STAGE
 from pipeline.workspace import StageRecord, Workspace
 
@@ -51,8 +51,14 @@ class EvaluationReport:
     unseen: int
     chance: float  # ZSL accuracy of guessing, percent
     without_samples: tuple[str, ...]
+    extractor: Mapping[str, Any]  # attributes of the features
     metrics_file: Path
     pictures: tuple[Path, ...]
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the features are those of random networks."""
+        return bool(self.extractor.get("weights") == "untrained")
 
     def to_json(self) -> dict[str, Any]:
         """The document of `evaluate --json`."""
@@ -79,15 +85,31 @@ def evaluate(
         features = load_features(features_file, dataset.classes)
         check_extractor(model, features.attributes, f"the features in {features_file}")
         _check_classes(model, dataset)
-        splits = read_splits(folder / "splits.yaml", dataset).restricted_to(features.keys)
-        places = features.places([key for name in _PARTS[part] for key in splits.parts[name]])
+        places = _places(folder, features, part, reporter)
         if len(places) == 0:
             raise PipelineError(f"the splits of {folder.name} hold no {part} videos: there is nothing to evaluate on")
         if part == "validation":
             reporter.warn("stage 2 trains on the validation videos: these figures say how well they are remembered")
-        report = _score(workspace, folder, model, features, places, part, device)
-        _record(workspace, folder, report)
+        reports = (
+            workspace.report_folder(folder.name) if part == "test" else workspace.report_folder(folder.name) / part
+        )
+        report = _score(reports, folder, model, features, places, part, device)
+        if report.untrained:
+            reporter.warn("the extractor's weights are untrained: these figures are for trying things out, not results")
+        if part == "test":
+            _record(workspace, report, str(model.training["fingerprint"]))
         return report
+
+
+def _places(folder: Path, features: FeatureSet, part: str, reporter: Reporter) -> Tensor:
+    """(N,) places of the videos that the run's own splits evaluate on; says how many have no features any more."""
+    splits = parse_splits(folder / "splits.yaml")
+    named = [key for name in _PARTS[part] for key in splits.parts[name]]
+    known = set(features.keys)
+    missing = sum(key not in known for key in named)
+    if missing:
+        reporter.warn(f"{missing} of the run's {len(named)} {part} videos are no longer in the dataset: left out")
+    return features.places([key for key in named if key in known])
 
 
 def _check_classes(model: Model, dataset: Dataset) -> None:
@@ -97,7 +119,7 @@ def _check_classes(model: Model, dataset: Dataset) -> None:
 
 
 def _score(
-    workspace: Workspace,
+    reports: Path,
     folder: Path,
     model: Model,
     features: FeatureSet,
@@ -124,10 +146,9 @@ def _score(
         unseen=int((~seen).sum()),
         chance=100.0 / max(1, int((~seen).sum())),
         without_samples=without,
-        metrics_file=workspace.report_folder(folder.name) / "metrics.json",
-        pictures=_draw(
-            workspace.report_folder(folder.name), folder, names, seen, confusion_matrix(predictions, labels, len(names))
-        ),
+        extractor=features.attributes,
+        metrics_file=reports / "metrics.json",
+        pictures=_draw(reports, folder, names, seen, confusion_matrix(predictions, labels, len(names))),
     )
     _write(report, names, labels, predictions, seen, distances)
     return report
@@ -166,6 +187,7 @@ def _write(
         "part": report.part,
         "videos": report.videos,
         "score": report.score,
+        "extractor": dict(report.extractor),
         "chance_ZSL": report.chance,
         "classes_without_samples": list(report.without_samples),
         "recall_per_class": {
@@ -180,13 +202,12 @@ def _write(
     write_json(report.metrics_file, document)
 
 
-def _record(workspace: Workspace, folder: Path, report: EvaluationReport) -> None:
-    model = workspace.stages().get(MODEL_STAGE)
-    made_from = fingerprint({"stage": _STAGE_VERSION, "run": folder.name, "part": report.part})
+def _record(workspace: Workspace, report: EvaluationReport, model: str) -> None:
+    """Remember the report and which model, by its fingerprint, it is about."""
     record = StageRecord(
-        fingerprint=made_from,
+        fingerprint=fingerprint({"stage": _STAGE_VERSION, "model": model}),
         output=str(report.metrics_file.relative_to(workspace.root)),
-        inputs={MODEL_STAGE: model.fingerprint} if model else {},
+        inputs={MODEL_STAGE: model},
         summary={"run": report.run, **report.to_json()[report.score]},
     )
     workspace.record(STAGE, record)

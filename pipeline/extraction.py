@@ -15,10 +15,10 @@ from extractors.decoding_pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
 from extractors.selavi import SelaviExtractor, describe, load_selavi
 from extractors.weights import ResolvedWeights
+from pipeline.chosen_extractor import choose_extractor, extractor_errors, remember
 from pipeline.dataset import Dataset, Video
 from pipeline.errors import PipelineError
 from pipeline.extraction_settings import ExtractionSettings
-from pipeline.extractor_weights import choose_weights, extractor_errors
 from pipeline.feature_parts import FeatureParts, PartWriter, source_of
 from pipeline.feature_store import (
     Attributes,
@@ -93,14 +93,14 @@ def extract(
     with workspace.locked("extract"):
         reporter.say(_describe_dataset(dataset))
         with extractor_errors():
+            settings, weights = choose_extractor(workspace, settings, reporter)
             get_decoder(settings.decoder)
-            options, weights = choose_weights(workspace, settings.extractor, reporter)
-            settings = replace(settings, extractor=options)
             attributes = describe(settings.extractor, weights) | {"decoder": settings.decoder, "dtype": settings.dtype}
         identity = fingerprint({"stage": _STAGE_VERSION, **attributes})
         folder = workspace.feature_folder(identity)
         parts = FeatureParts(folder / "parts")
         parts.sweep(reporter)
+        remember(workspace, settings, identity)
         dataset = keep_dataset(workspace.dataset_folder, dataset, reporter)
 
         todo = [video for video in dataset.videos if _is_due(parts.valid_entry(video), retry_failed=retry_failed)]
@@ -255,7 +255,7 @@ def _finish(
         extractor=_words(attributes),
         warnings=tuple((row.video, row.warnings) for row in rows if row.warnings),
     )
-    _record(workspace, report, content, attributes)
+    _record(workspace, report, content)
     return report
 
 
@@ -276,7 +276,7 @@ def _write_failures(path: Path, failures: Sequence[StoredFailure]) -> None:
     write_text(path, buffer.getvalue())
 
 
-def _record(workspace: Workspace, report: ExtractionReport, content: str, attributes: Attributes) -> None:
+def _record(workspace: Workspace, report: ExtractionReport, content: str) -> None:
     former = workspace.stages().get(STAGE)
     if former and former.fingerprint == content and report.did_nothing:
         return
@@ -285,7 +285,6 @@ def _record(workspace: Workspace, report: ExtractionReport, content: str, attrib
         "extracted": report.videos - report.failed,
         "failed": report.failed,
         "extractor": report.extractor,
-        "weights": attributes.get("weights_file") or attributes["weights"],
     }
     record = StageRecord(fingerprint=content, output=str(report.features.relative_to(workspace.root)), summary=summary)
     workspace.record(STAGE, record)

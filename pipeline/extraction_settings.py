@@ -27,6 +27,11 @@ class ExtractionSettings:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be at least {least}")
 
     @property
+    def identity(self) -> tuple[ExtractorOptions, str, str]:
+        """What can change a feature."""
+        return self.extractor, self.decoder, self.dtype
+
+    @property
     def decoding_processes(self) -> int:
         """How many processes decode."""
         return self.workers or min(16, max(1, (os.cpu_count() or 1) - 1))

@@ -101,9 +101,9 @@ def fit(network: Daan, stage: Stage, *, on_epoch: Callable[[str, EpochRecord], N
         learning_rate = float(optimizer.param_groups[0]["lr"])
         losses = _one_epoch(network, optimizer, sampler, stage, epoch=state.epoch + 1)
         validation = stage.validator(network) if stage.validator else None
-        _keep_best(state, validation)
-        if stage.learning_rates is None and validation is not None:
-            plateau.step(validation.value)
+        _keep_best(state, stage, validation)
+        if validation is not None and stage.validator is not None and stage.validator.chooses:
+            plateau.step(validation.merit[0])
         record = _record(state.epoch + 1, losses, validation, learning_rate, time.monotonic() - started)
         state.history.append(record)
         _save(network, optimizer, plateau, stage, state)
@@ -144,8 +144,11 @@ def _epoch_seed(seed: int, stage: str, epoch: int) -> int:
     return ((seed * 2 + (stage == "stage2")) * 1_000_003 + epoch) % 2**63
 
 
-def _keep_best(state: StageState, validation: Validation | None) -> None:
-    if validation is not None and (state.best is None or validation.value > state.best.value):
+def _keep_best(state: StageState, stage: Stage, validation: Validation | None) -> None:
+    """Among equals the later epoch, which has learned more; the last one where validation is too small to choose."""
+    if validation is None or stage.validator is None:
+        return
+    if state.best is None or not stage.validator.chooses or validation.merit >= state.best.merit:
         state.best, state.best_epoch = validation, state.epoch + 1
 
 

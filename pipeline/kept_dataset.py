@@ -1,11 +1,14 @@
 """The dataset a workspace keeps: taken over from its source, without losing what was edited here."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.dataset import Dataset, load_dataset, read_phrases, read_source, save_dataset
 from pipeline.files import fingerprint, read_json, replacing, write_json
 from pipeline.progress import Reporter
+
+_FILES = ("manifest.csv", "classes.csv", "splits.yaml")
 
 
 def named_dataset(source: Path | None, folder: Path) -> Dataset:
@@ -43,10 +46,39 @@ def keep_dataset(folder: Path, dataset: Dataset, reporter: Reporter) -> Dataset:
         edited = read_phrases(folder / "classes.csv")
         phrases = {name: edited.get(name) or phrase for name, phrase in dataset.phrases.items()}
         dataset = replace(dataset, phrases=phrases)
+    before, source_file = _contents(folder), folder / "source.json"
+    written = read_json(source_file).get("written", {}) if source_file.exists() else {}
     save_dataset(dataset, folder)
     _copy_splits(root / "splits.yaml", folder)
-    write_json(folder / "source.json", {"source": str(dataset.source), "splits": (root / "splits.yaml").is_file()})
+    for name, content in before.items():
+        edited = _hash(content) != written.get(name, _hash(content))
+        if edited and content != _contents(folder).get(name):
+            _keep_edit(folder / name, content, reporter)
+    now = {name: _hash(content) for name, content in _contents(folder).items()}
+    splits = (root / "splits.yaml").is_file()
+    write_json(source_file, {"source": str(dataset.source), "splits": splits, "written": now})
     return dataset
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    """The files of a kept dataset, as far as there are any."""
+    return {name: (folder / name).read_bytes() for name in _FILES if (folder / name).is_file()}
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _keep_edit(path: Path, content: bytes, reporter: Reporter) -> None:
+    """What was edited here by hand gives way to the source, but stays beside it under another name."""
+    aside = path.with_name(f"{path.name}.edited")
+    while aside.exists():
+        aside = aside.with_name(f"{aside.name}-")
+    with replacing(aside) as temporary:
+        temporary.write_bytes(content)
+    reporter.warn(
+        f"{path} was edited here, and its source says otherwise: the source counts, your edit lies in {aside}"
+    )
 
 
 def _source_of(folder: Path) -> Path | None:

@@ -20,7 +20,7 @@ from pipeline.files import read_json, replacing, storage_errors, write_json
 
 SCHEMA = 1
 # What describes an extractor beside what it computes: it may differ without the features differing.
-_NOT_COMPARED = {"content", "extractor_fingerprint", "schema", "dtype", "weights_file"}
+_NOT_COMPARED = {"content", "extractor_fingerprint", "schema", "dtype", "weights", "weights_file"}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from extractors.decoding_pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
 from extractors.selavi import ExtractorOptions, describe, load_selavi
 from extractors.text import phrase_of
+from pipeline.chosen_extractor import extractor_errors, fetch_weights
 from pipeline.class_embeddings import encode_phrases
 from pipeline.dataset import media_files
 from pipeline.errors import PipelineError, UsageError
-from pipeline.extractor_weights import extractor_errors, fetch_weights
+from pipeline.files import read_text
 from pipeline.metrics import probabilities
 from pipeline.model_folder import Model, check_extractor, load_model
 from pipeline.progress import Reporter
@@ -87,8 +88,10 @@ def parse_classes(text: str | None) -> list[str] | None:
     if text is None or not text.strip():
         return None
     path = Path(text)
-    if _is_file(path):
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    if _exists(path) and path.is_dir():
+        raise UsageError(f"{path} is a folder: give class names, or a text file with a name a line")
+    if _exists(path):
+        lines = read_text(path).splitlines()
         names = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
         where = str(path)
         if not names:
@@ -110,9 +113,9 @@ def parse_classes(text: str | None) -> list[str] | None:
     return names
 
 
-def _is_file(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
-        return path.is_file()
+        return path.exists()
     except OSError:  # a long list of names is no path
         return False
 
@@ -144,6 +147,8 @@ def predict(
     *,
     device: torch.device,
     reporter: Reporter,
+    weights: str | None = None,
+    text: str | None = None,
 ) -> PredictionReport:
     """Predict the classes of clips.
 
@@ -153,11 +158,17 @@ def predict(
         classes: names to choose among, also ones never trained on; None: all classes of the model.
         device: where the networks run.
         reporter: hears of progress.
+        weights: where the extractor's weights lie now, if not where they lay in training.
+        text: where the file of class vectors lies now, if not where it lay in training.
 
     Raises:
         PipelineError: no model, weights that cannot be had, a class name without a vector.
     """
     model = load_model(model_folder, device)
+    if weights is not None:
+        model = replace(model, extractor={**model.extractor, "weights_file": weights})
+    if text is not None:
+        model = replace(model, text_spec=text)
     names, vectors, seen = _class_vectors(model, classes)
     with torch.inference_mode():
         theta_classes = model.network.embed_classes(torch.from_numpy(vectors).to(device))
@@ -209,6 +220,11 @@ def _features(
         },
         weights=attributes.get("weights_file") or attributes["weights"],
     )
+    if Path(options.weights).is_absolute() and not Path(options.weights).is_file():
+        raise PipelineError(
+            f"the weights of the model's extractor are no longer at {options.weights}: say where with --weights FILE "
+            f"(sha256 {attributes['weights_sha256']})"
+        )
     with extractor_errors():
         weights = fetch_weights(options.weights, reporter, seed=options.seed)
         if weights.note:

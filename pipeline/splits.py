@@ -45,10 +45,21 @@ class Splits:
 
 
 def read_splits(path: Path, dataset: Dataset) -> Splits:
-    """Splits from YAML: a list of video keys for each of train, val_seen, val_unseen, test_seen, test_unseen.
+    """Splits of a dataset, as `parse_splits` reads them.
 
     Raises:
         UsageError: not such a file, an unknown video, a video in two parts, or a class both seen and unseen.
+    """
+    splits = parse_splits(path)
+    check_splits(splits, dataset, str(path))
+    return splits
+
+
+def parse_splits(path: Path) -> Splits:
+    """Splits from YAML: a list of video keys for each of train, val_seen, val_unseen, test_seen, test_unseen.
+
+    Raises:
+        UsageError: not such a file.
     """
     try:
         document = yaml.safe_load(read_text(path))
@@ -64,9 +75,7 @@ def read_splits(path: Path, dataset: Dataset) -> Splits:
     origin = document.get("origin") or {}
     if not isinstance(origin, dict):
         raise UsageError(f"{path}: origin is {origin!r}; it says how splits were made, so leave it out")
-    splits = Splits(**parts, origin=origin)
-    check_splits(splits, dataset, str(path))
-    return splits
+    return Splits(**parts, origin=origin)
 
 
 def _keys(value: object, where: str) -> tuple[str, ...]:

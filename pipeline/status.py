@@ -1,16 +1,14 @@
 """What a workspace holds: every stage done, partial, stale or missing, and the command that comes next."""
 
-import csv
 import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
-
-import yaml
 
 from pipeline.dataset import Dataset, load_dataset
 from pipeline.errors import PipelineError
 from pipeline.feature_parts import FeatureParts
 from pipeline.feature_store import StoredFailure, StoredVideo
+from pipeline.files import read_json, read_text
 from pipeline.workspace import StageRecord, Workspace
 
 
@@ -40,48 +38,39 @@ def workspace_status(workspace: Workspace) -> list[StageStatus]:
 
 
 def _modified(path: Path) -> str:
-
     return dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC).isoformat(timespec="seconds")
 
 
 def _features(workspace: Workspace, dataset: Dataset, stages: dict[str, StageRecord]) -> StageStatus:
-    folders = sorted(workspace.feature_folder("").glob("*/parts"), key=lambda folder: folder.stat().st_mtime)
-    record = stages.get("features")
-    newest = (workspace.root / record.output).parent / "parts" if record else folders[-1] if folders else None
-    if newest is None:
+    """Counts what the parts of the extractor in use hold, whether its extraction came to an end or not."""
+    if not workspace.extractor_file.exists():
         return StageStatus("features", "missing", f"0 of {len(dataset.videos)} videos", next_command="avzsl extract")
-    parts = FeatureParts(newest)
+    folder = workspace.feature_folder(str(read_json(workspace.extractor_file)["fingerprint"]))
+    parts = FeatureParts(folder / "parts")
     entries = [parts.valid_entry(video) for video in dataset.videos]
     stored = sum(isinstance(entry, StoredVideo) for entry in entries)
     failed = sum(isinstance(entry, StoredFailure) for entry in entries)
     detail = f"{stored} of {len(dataset.videos)} videos" + (f" ({failed} failed)" if failed else "")
-    if record:
-        detail += f" · {record.summary.get('extractor', '')}"
-    made_at = record.made_at if record else ""
-    if stored + failed < len(dataset.videos):
-        return StageStatus("features", "partial", detail, made_at, "avzsl extract")
-    return StageStatus("features", "done" if record else "partial", detail, made_at, "" if record else "avzsl extract")
+    record = stages.get("features")
+    merged = record is not None and (workspace.root / record.output).parent == folder
+    if record is None or not merged or stored + failed < len(dataset.videos):
+        return StageStatus("features", "partial", detail, next_command="avzsl extract")
+    return StageStatus("features", "done", f"{detail} · {record.summary.get('extractor', '')}", record.made_at)
 
 
 def _model(workspace: Workspace, stages: dict[str, StageRecord]) -> StageStatus:
     record = stages.get("model")
-    unfinished = [
-        entry
-        for entry in workspace.model_folder("").glob("*/config.yaml")
-        if not (entry.parent / "model.json").exists()
-    ]
-    if unfinished:
-        newest = max(unfinished, key=lambda entry: entry.stat().st_mtime).parent
-        if record is None or _modified(newest / "config.yaml") > record.made_at:
-            return StageStatus("model", "partial", _reached(newest), next_command="avzsl train")
+    unfinished = [path.parent for path in workspace.root.glob("models/*/config.yaml")]
+    unfinished = [folder for folder in unfinished if not (folder / "model.json").exists()]
+    newest = max(unfinished, key=lambda folder: (folder / "config.yaml").stat().st_mtime, default=None)
+    if newest is not None and (record is None or _modified(newest / "config.yaml") > record.made_at):
+        beside = f" · {record.summary['run']} is done" if record else ""
+        command = f"avzsl train --config {newest / 'config.yaml'}"
+        return StageStatus("model", "partial", _reached(newest) + beside, next_command=command)
     if record is None:
         return StageStatus("model", "missing", "not trained", next_command="avzsl train")
-    figures = [
-        f"{name} {record.summary[name]:.1f}" for name in ("HM", "ZSL") if isinstance(record.summary.get(name), float)
-    ]
-    detail = f"{record.summary['run']}: {record.summary['best_epoch']} epochs" + (
-        f", validation {', '.join(figures)}" if figures else ""
-    )
+    figures = [f"{name} {record.summary[name]:.1f}" for name in ("HM", "ZSL") if record.summary.get(name) is not None]
+    detail = f"{record.summary['run']}" + (f": validation {', '.join(figures)}" if figures else "")
     features = stages.get("features")
     if features and record.inputs.get("features") != features.fingerprint:
         return StageStatus("model", "stale", f"the features are newer · {detail}", record.made_at, "avzsl train")
@@ -90,15 +79,11 @@ def _model(workspace: Workspace, stages: dict[str, StageRecord]) -> StageStatus:
 
 def _reached(folder: Path) -> str:
     """How far an unfinished run is."""
-    epochs = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["training"]["epochs"]
     for stage in ("stage2", "stage1"):
         history = folder / stage / "history.csv"
         if history.exists():
-            with history.open(newline="") as file:
-                done = sum(1 for _ in csv.reader(file)) - 1
-            return f"{folder.name}: stage {stage[-1]} of 2, {done} epochs done" + (
-                f" of {epochs}" if stage == "stage1" else ""
-            )
+            epochs = max(0, len(read_text(history).splitlines()) - 1)
+            return f"{folder.name}: stage {stage[-1]} of 2, epochs done: {epochs}"
     return f"{folder.name}: no epoch done yet"
 
 

@@ -110,17 +110,20 @@ class _Run:
         """Stage 1 chooses epoch and calibration, stage 2 trains on everything seen."""
         parameters = sum(parameter.numel() for parameter in self._network().parameters())
         self.reporter.say(f"DAAN, {parameters / 1e6:.1f} M parameters")
+        if self.inputs.features.attributes.get("weights") == "untrained":
+            self.reporter.warn("the features come from untrained weights: good for trying things out, not for results")
+        if len(self.inputs.places("val_seen", "val_unseen")) == 0:
+            self.reporter.warn("no videos are held out for validation: every epoch is trained, nothing is calibrated")
         first = self._stage("stage1", ("train",), epochs=self.inputs.settings.training.epochs)
         network = self._network()
         state = fit(network, first, on_epoch=self.on_epoch)
         standardiser = first.standardiser
-        if state.best is None:
-            self.reporter.warn(
-                "too few videos or classes to hold any out for validation: the last epoch is taken, uncalibrated"
-            )
-        else:
+        if state.best is not None:
             epochs = state.best_epoch
-            self.reporter.say(f"best epoch {epochs}; stage 2 trains on all seen classes for {epochs} epochs")
+            chosen = (
+                "best epoch" if first.validator and first.validator.chooses else "too few validation videos to choose:"
+            )
+            self.reporter.say(f"{chosen} {epochs}; stage 2 trains on all seen classes, epochs: {epochs}")
             rates = [record.learning_rate for record in state.history]
             second = self._stage("stage2", ("train", "val_seen", "val_unseen"), epochs=epochs, learning_rates=rates)
             network = self._network()
@@ -139,7 +142,7 @@ class _Run:
     ) -> Stage:
         """A stage on the videos of some parts of the splits; it validates unless its learning rates are given."""
         places = self.inputs.places(*parts)
-        self.reporter.say(f"{name[:-1]} {name[-1]} of 2 on {self.device}: {len(places)} videos, {epochs} epochs")
+        self.reporter.say(f"{name[:-1]} {name[-1]} of 2 on {self.device}: videos: {len(places)}, epochs: {epochs}")
         standardiser = self._standardiser(places)
         return Stage(
             name=name,
@@ -175,6 +178,7 @@ class _Run:
             seen=self.inputs.classes_of("train"),
             allowed=self.inputs.classes_of("train", "val_seen", "val_unseen"),
             score=self.inputs.config.score,
+            least_videos=self.inputs.settings.training.least_validation_videos,
             device=self.device,
         )
 

@@ -38,6 +38,7 @@ class TrainingSettings:
     steps_per_epoch: int = (
         0  # C; 0: one pass over the videos, and at least 20 steps, so that small sets are learned too
     )
+    least_validation_videos: int = 20  # C: with fewer they choose neither epoch, learning rate nor temperature
     learning_rate: float = 1e-3  # P
     weight_decay: float = 1e-5  # C
     patience_epochs: int = 3  # C (as AVCA): the learning rate falls when validation HM has not risen for so long
@@ -46,7 +47,14 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        at_least = {"epochs": 1, "batch_pairs": 2, "steps_per_epoch": 0, "weight_decay": 0, "patience_epochs": 1}
+        at_least = {
+            "epochs": 1,
+            "batch_pairs": 2,
+            "steps_per_epoch": 0,
+            "least_validation_videos": 1,
+            "weight_decay": 0,
+            "patience_epochs": 1,
+        }
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be at least {least}")

@@ -19,9 +19,14 @@ class Validation:
     """One validation: the scores that choose the epoch, and per score the calibration for later."""
 
     scores: Scores  # of the configured score, percent
-    value: float  # what the best epoch has most of: HM, or recall where validation has only seen classes
     betas: Mapping[str, float]  # score -> calibrated stacking's beta
     temperatures: Mapping[str, float]  # score -> of the softmax that makes probabilities
+
+    @property
+    def merit(self) -> tuple[float, ...]:
+        """What the best epoch has most of: HM where validation has seen and unseen classes, else what there is."""
+        figures = (self.scores.HM, self.scores.ZSL, self.scores.S)
+        return tuple(figure for figure in figures if np.isfinite(figure))
 
     def to_plain(self) -> dict[str, Any]:
         """Numbers and texts only."""
@@ -41,6 +46,7 @@ class Validator:
         seen: (C,) whether a class is trained on.
         allowed: (C,) whether a class takes part; classes of the test are unknown to validation.
         score: which score chooses the epoch.
+        least_videos: with fewer validation only shows figures and finds betas: chance would do the choosing.
     """
 
     def __init__(
@@ -53,8 +59,10 @@ class Validator:
         seen: Tensor,
         allowed: Tensor,
         score: str,
+        least_videos: int,
         device: torch.device,
     ) -> None:
+        self.chooses = len(places) >= least_videos
         self._features, self._places, self._standardiser, self._device, self._score = (
             features,
             places,
@@ -73,12 +81,11 @@ class Validator:
         distances = distances_to_classes(
             network, self._features, self._places, self._vectors, self._standardiser, self._device
         )
-        both = bool(self._seen[self._labels].any() and (~self._seen[self._labels]).any())
-        betas = {name: best_beta(distances[name], self._labels, self._seen) if both else 0.0 for name in SCORES}
-        temperatures = {
-            name: best_temperature(distances[name] + np.where(self._seen, betas[name], 0.0), self._labels)
-            for name in SCORES
-        }
+        betas = {name: best_beta(distances[name], self._labels, self._seen) for name in SCORES}
+        temperatures = dict.fromkeys(SCORES, 1.0)
+        if self.chooses:
+            for name in SCORES:
+                calibrated = distances[name] + np.where(self._seen, betas[name], 0.0)
+                temperatures[name] = best_temperature(calibrated, self._labels)
         scores = gzsl_scores(distances[self._score], self._labels, self._seen, betas[self._score])
-        value = scores.HM if both else scores.S if np.isfinite(scores.S) else scores.U
-        return Validation(scores=scores, value=float(value), betas=betas, temperatures=temperatures)
+        return Validation(scores=scores, betas=betas, temperatures=temperatures)

@@ -48,6 +48,11 @@ class Workspace:
         return self.root / "features" / fingerprint
 
     @property
+    def extractor_file(self) -> Path:
+        """Which extractor this workspace uses, written before its first video."""
+        return self.root / "features" / "extractor.json"
+
+    @property
     def text_folder(self) -> Path:
         """class_embeddings.h5."""
         return self.root / "text"

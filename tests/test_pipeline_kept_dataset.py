@@ -117,3 +117,29 @@ def test_a_fresh_workspace_has_nothing_to_name(tmp_path: Path) -> None:
     """The message says which command comes first."""
     with pytest.raises(MissingStageError, match="run avzsl extract VIDEOS first"):
         named_dataset(None, tmp_path / "dataset")
+
+
+def test_an_edit_that_the_source_contradicts_is_kept_aside_and_named(tmp_path: Path) -> None:
+    """The source counts, yet nothing that was typed into the workspace is lost."""
+    given, folder, listener = source(tmp_path / "videos", "dog/a.mp4"), tmp_path / "dataset", Listener()
+    (given / "splits.yaml").write_text("train: [dog/a.mp4]\n")
+    keep(given, folder)
+    (folder / "splits.yaml").write_text("test_unseen: [dog/a.mp4]\n")
+
+    keep(given, folder, listener)
+
+    assert (folder / "splits.yaml").read_text() == "train: [dog/a.mp4]\n"
+    assert (folder / "splits.yaml.edited").read_text() == "test_unseen: [dog/a.mp4]\n"
+    assert "splits.yaml was edited here" in listener.warnings[0]
+
+
+def test_a_source_that_changed_is_no_edit(tmp_path: Path) -> None:
+    """New videos and new splits are taken over without a word."""
+    given, folder, listener = source(tmp_path / "videos", "dog/a.mp4"), tmp_path / "dataset", Listener()
+    keep(given, folder)
+    (given / "splits.yaml").write_text("train: [dog/b.mp4]\n")
+
+    keep(source(given, "dog/b.mp4"), folder, listener)
+
+    assert listener.warnings == []
+    assert not list(folder.glob("*.edited"))

@@ -59,8 +59,9 @@ def test_a_run_that_was_stopped_is_partial_and_says_how_far_it_is(extracted: Cal
     model = states(workspace)["model"]
 
     assert model.state == "partial"
-    assert "stage 1 of 2, 1 epochs done of 2" in model.detail
-    assert model.next_command == "avzsl train"
+    assert "stage 1 of 2, epochs done: 1" in model.detail
+    assert model.next_command.startswith("avzsl train --config ")
+    assert model.next_command.endswith("config.yaml")
 
 
 def test_stages_are_done_after_they_ran(extracted: Callable[..., Workspace]) -> None:

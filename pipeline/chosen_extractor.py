@@ -1,0 +1,101 @@
+"""Which extractor is meant: by options, by a file of weights, or the one a workspace uses already."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from extractors.errors import ExtractorError
+from extractors.selavi import ExtractorOptions
+from extractors.visual_network import SELAVI_WIDTH
+from extractors.weights import CHOICES, ResolvedWeights, resolve_weights
+from pipeline.cache_folder import cache_folder
+from pipeline.errors import PipelineError, StorageError, UsageError
+from pipeline.extraction_settings import ExtractionSettings
+from pipeline.files import read_json, write_json
+from pipeline.progress import Reporter, Tracker
+from pipeline.suggestions import does_not_exist
+from pipeline.workspace import Workspace
+
+
+@contextlib.contextmanager
+def extractor_errors() -> Iterator[None]:
+    """Give an extractor's expected errors the pipeline's name."""
+    try:
+        yield
+    except ExtractorError as error:
+        raise PipelineError(str(error)) from error
+
+
+def choose_extractor(
+    workspace: Workspace, settings: ExtractionSettings, reporter: Reporter
+) -> tuple[ExtractionSettings, ResolvedWeights]:
+    """Find the extractor that settings ask for; the settings returned name exactly that one.
+
+    Where nothing about the extractor was given, the one this workspace uses already is meant, and `auto` weights are
+    its weights, so that nothing changes under a user who calls a command without options.
+
+    Raises:
+        UsageError: weights that are neither a name nor a file, or a width that they do not have.
+    """
+    former = _remembered(workspace)
+    if former is not None and settings.identity == ExtractionSettings().identity:
+        settings = replace(settings, extractor=former.extractor, decoder=former.decoder, dtype=former.dtype)
+        reporter.say(f"the extractor is the one this workspace uses already ({former.extractor.weights} weights)")
+    options = settings.extractor
+    spec = former.extractor.weights if former is not None and options.weights == "auto" else options.weights
+    if options.width != SELAVI_WIDTH and options.weights == "auto":
+        spec = "untrained"
+    _check(spec, options.width)
+    if Path(spec).is_file():
+        spec = str(Path(spec).absolute())
+    weights = fetch_weights(spec, reporter, seed=options.seed)
+    if weights.note:
+        reporter.warn(weights.note)
+    exact = replace(options, weights=spec if Path(spec).is_absolute() else weights.name)
+    return replace(settings, extractor=exact), weights
+
+
+def _check(spec: str, width: int) -> None:
+    """Refuse before anything is fetched what could only be refused afterwards."""
+    if spec not in CHOICES and not Path(spec).is_file():
+        names = ", ".join(CHOICES)
+        raise UsageError(f"weights {spec!r}: {does_not_exist(Path(spec))} Give a file, or one of {names}")
+    if spec not in {"untrained", "auto"} and width != SELAVI_WIDTH:
+        raise UsageError(
+            f"width {width} goes with untrained weights only: leave --width out, or pass --weights untrained"
+        )
+
+
+def remember(workspace: Workspace, settings: ExtractionSettings, fingerprint: str) -> None:
+    """Note, before the first video, which extractor this workspace uses now."""
+    options = asdict(settings.extractor)
+    document = {"extractor": options, "decoder": settings.decoder, "dtype": settings.dtype, "fingerprint": fingerprint}
+    write_json(workspace.extractor_file, document)
+
+
+def _remembered(workspace: Workspace) -> ExtractionSettings | None:
+    if not workspace.extractor_file.exists():
+        return None
+    document = read_json(workspace.extractor_file)
+    try:
+        options = ExtractorOptions(**document["extractor"])
+        return ExtractionSettings(extractor=options, decoder=document["decoder"], dtype=document["dtype"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"{workspace.extractor_file} is damaged: delete it and run the command again") from error
+
+
+def fetch_weights(spec: str, reporter: Reporter, *, seed: int) -> ResolvedWeights:
+    """Weights by name or file; a download shows its progress."""
+    with contextlib.ExitStack() as stack:
+        bar: list[Tracker] = []
+        done = 0
+
+        def on_progress(received: int, total: int | None) -> None:
+            nonlocal done
+            if not bar:
+                bar.append(stack.enter_context(reporter.track(f"downloading the {spec} weights", total or 0)))
+            bar[0].advance(received - done)
+            done = received
+
+        return resolve_weights(spec, cache_dir=cache_folder() / "weights", on_progress=on_progress, seed=seed)
