@@ -64,6 +64,8 @@ def show_report(report: "EvaluationReport", terminal: Terminal) -> None:
     terminal.say(
         "S, U: recall on seen, unseen classes among all; HM: their harmonic mean; ZSL: unseen among unseen; *: predicts"
     )
+    if report.unseen == 1:
+        terminal.warn("with a single unseen class ZSL is always 100: hold out more of them")
     if report.without_samples:
         terminal.warn(
             f"classes without {report.part} videos, left out of the means: {', '.join(report.without_samples)}"

@@ -102,11 +102,12 @@ def show_report(report: "ExtractionReport", terminal: Terminal) -> None:
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column(overflow="fold")
-    size_mib = report.features.stat().st_size / 2**20
+    size = report.features.stat().st_size
+    in_words = f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"
     table.add_row(
         "extracted",
         str(report.extracted),
-        f"{report.seconds} s in all, {report.feature_width} + {report.feature_width} wide, {size_mib:.1f} MiB",
+        f"{report.seconds} s in the file, {report.feature_width} + {report.feature_width} wide, {in_words}",
     )
     if report.reused:
         table.add_row("reused", str(report.reused), "extracted before")

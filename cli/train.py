@@ -93,4 +93,4 @@ def show_report(report: "TrainingReport", terminal: Terminal) -> None:
     )
     validated = f", validation {figures}" if figures else ""
     done = "Nothing to do: trained already" if report.did_nothing else "trained"
-    terminal.show(f"{done}: {report.folder} ({report.best_epoch} epochs{validated})")
+    terminal.show(f"{done}, {report.folder} (epochs: {report.best_epoch}{validated})")

@@ -37,15 +37,6 @@ class VideoBatch:
     def __len__(self) -> int:
         return len(self.audio)
 
-    def to(self, device: torch.device | str) -> "VideoBatch":
-        """The same on another device."""
-        return VideoBatch(
-            audio=self.audio.to(device),
-            visual=self.visual.to(device),
-            audio_mask=self.audio_mask.to(device),
-            visual_mask=self.visual_mask.to(device),
-        )
-
 
 def joined(first: VideoBatch, second: VideoBatch) -> VideoBatch:
     """(B1 + B2) videos, the shorter of the two batches padded."""

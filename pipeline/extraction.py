@@ -5,7 +5,7 @@ import csv
 import io
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -109,7 +109,7 @@ def extract(
             attributes |= {"weights_file": settings.extractor.weights}
         if todo:
             reporter.say(
-                f"{_words(attributes)} on {device}, {settings.decoder} in {settings.decoding_processes} process(es)"
+                f"{_words(attributes)} on {device}, {settings.decoder}, decoding processes: {settings.decoding_processes}"
             )
             _extract_missing(todo, parts, settings, weights, attributes, device, reporter)
         return _finish(workspace, dataset, parts, folder, identity, attributes, todo)
@@ -229,21 +229,19 @@ def _finish(
     todo: Sequence[Video],
 ) -> ExtractionReport:
     """Merge, list failures, remember the stage, and say what there is now."""
-    entries = [entry for video in dataset.videos if (entry := parts.entry(video)) is not None]
-    stored = {entry.video: entry for entry in entries if isinstance(entry, StoredVideo)}
+    rows = parts.rows(dataset.videos)
+    entries = [parts.entry(video) for video in dataset.videos]
     failures = [entry for entry in entries if isinstance(entry, StoredFailure)]
-    kept = [video for video in dataset.videos if video.key in stored]
-    rows = [replace(stored[video.key], class_name=video.class_name) for video in kept]
     content = content_fingerprint(rows, identity)
     features, failures_file = folder / "features.h5", folder / "failures.csv"
     if _content_of(features) != content:
-        parts.merge(features, kept, {**attributes, "content": content, "extractor_fingerprint": identity})
+        parts.merge(features, rows, {**attributes, "content": content, "extractor_fingerprint": identity})
     _write_failures(failures_file, failures)
-    new_keys = {video.key for video in todo}
+    new_keys, stored = {video.key for video in todo}, {row.video for row in rows}
     report = ExtractionReport(
         videos=len(dataset.videos),
-        extracted=len(new_keys & stored.keys()),
-        reused=len(stored.keys() - new_keys),
+        extracted=len(new_keys & stored),
+        reused=len(stored - new_keys),
         failures=tuple((failure.video, failure.reason) for failure in failures),
         new_failures=sum(failure.video in new_keys for failure in failures),
         features=features,

@@ -135,17 +135,19 @@ class FeatureParts:
         write_part(path, videos, failures, width=width, dtype=dtype, attributes=attributes)
         self._add(path)
 
-    def merge(self, path: Path, videos: Sequence[Video], attributes: Attributes) -> list[StoredVideo]:
-        """Copy the features of `videos`, in their order, into one file; returns the rows of its index."""
-        rows, sources = [], []
-        for video in videos:
-            place = self._places[key_of(video)]
-            if isinstance(place.entry, StoredFailure):
-                continue
-            rows.append(dataclasses.replace(place.entry, class_name=video.class_name))
-            sources.append((place.part, place.row))
-        merge_parts(path, self.parts, rows, sources, attributes)
-        return rows
+    def rows(self, videos: Sequence[Video]) -> list[StoredVideo]:
+        """Index rows of the videos that have features, in their order, with the classes they are in now."""
+        entries = ((video, self.entry(video)) for video in videos)
+        return [
+            dataclasses.replace(entry, class_name=video.class_name)
+            for video, entry in entries
+            if isinstance(entry, StoredVideo)
+        ]
+
+    def merge(self, path: Path, rows: Sequence[StoredVideo], attributes: Attributes) -> None:
+        """Copy the features of `rows`, in their order, into one file."""
+        places = [self._places[row.key] for row in rows]
+        merge_parts(path, self.parts, rows, [(place.part, place.row) for place in places], attributes)
 
 
 class PartWriter:

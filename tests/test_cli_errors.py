@@ -230,3 +230,32 @@ def test_published_weights_without_a_network_say_how_to_bring_them(
 def test_wrong_usage_is_one_line_and_exit_code_two(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     """Unknown commands and options, missing arguments, values of the wrong type."""
     assert "avzsl --help" in refused(capsys, 2, *arguments)
+
+
+def test_weights_that_do_not_exist_are_wrong_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Neither a name nor a file: nothing is fetched, the choices are named."""
+    folder = videos(tmp_path, good_mp4=CLIP.read_bytes())
+
+    line = refused(capsys, 2, "extract", str(folder), "--weights", "vgg_sond.pth")
+
+    assert "vgg_sond.pth does not exist" in line
+    assert "kinetics_sound" in line
+
+
+def test_published_weights_of_another_width_are_refused_before_any_download(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Only untrained networks come in other widths."""
+    folder = videos(tmp_path, good_mp4=CLIP.read_bytes())
+
+    line = refused(capsys, 2, "extract", str(folder), "--weights", "vgg_sound", "--width", "16")
+
+    assert "width 16 goes with untrained weights only" in line
+
+
+def test_a_folder_is_no_list_of_classes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A forgotten argument must not become a class of that name."""
+    shutil.copy(CLIP, tmp_path / "clip.mp4")
+    (tmp_path / "names").mkdir()
+
+    assert "names is a folder" in refused(capsys, 2, "predict", "clip.mp4", "--classes", "names")

@@ -119,6 +119,18 @@ def test_extracting_again_does_no_work_and_says_so(home: Path) -> None:
     assert "Nothing to do" in allowed.out
 
 
+def test_extracting_without_options_means_the_same_extractor_and_source(home: Path) -> None:
+    """The workspace remembers both, so a bare `avzsl extract` finds everything done."""
+    again = avzsl(home, "extract", "--json")
+
+    assert {key: again.document[key] for key in ("videos", "extracted", "reused")} == {
+        "videos": 12,
+        "extracted": 0,
+        "reused": 11,
+    }
+    assert json.loads((home / "extract.json").read_text())["features"] == again.document["features"]
+
+
 def test_training_again_does_nothing(home: Path) -> None:
     """The same settings find the finished model."""
     again = avzsl(home, "train", *SMALL)
@@ -137,7 +149,33 @@ def test_evaluate_prints_percent_for_all_three_scores(home: Path) -> None:
         scores = evaluated.document[name]
         assert isinstance(scores, dict)
         assert set(scores) == {"S", "U", "HM", "ZSL", "beta"}
-        assert all(scores[key] is None or 0 <= scores[key] <= 100 for key in ("S", "U", "HM", "ZSL"))
+        assert all(0 <= scores[key] <= 100 for key in ("U", "ZSL"))
+        assert all(scores[key] is None or 0 <= scores[key] <= 100 for key in ("S", "HM"))
+
+
+def test_evaluating_on_validation_leaves_the_test_report_alone(home: Path) -> None:
+    """Its figures go into a folder of their own and say that they are remembered videos."""
+    avzsl(home, "evaluate")
+    (report,) = (home / "avzsl-workspace" / "reports").glob("*/metrics.json")
+    before = report.read_bytes()
+
+    evaluated = avzsl(home, "evaluate", "--on", "validation")
+
+    assert evaluated.code == 0, evaluated.err
+    assert "how well they are remembered" in evaluated.err
+    assert report.read_bytes() == before
+    assert (report.parent / "validation" / "metrics.json").exists()
+
+
+def test_every_output_says_that_the_weights_are_untrained(home: Path) -> None:
+    """A newcomer must not take random features for SeLaVi's."""
+    evaluated = avzsl(home, "evaluate", "--json")
+    predicted = avzsl(home, "predict", "videos/red_ball_bouncing/000.mp4", "--json")
+    (report,) = (home / "avzsl-workspace" / "reports").glob("*/metrics.json")
+
+    assert "untrained" in evaluated.err
+    assert "untrained" in predicted.err
+    assert json.loads(report.read_text())["extractor"]["weights"] == "untrained"
 
 
 def test_status_shows_every_stage_done(home: Path) -> None:

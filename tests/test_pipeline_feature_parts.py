@@ -126,7 +126,7 @@ def test_the_newest_part_counts(folder: Path, tmp_path: Path) -> None:
     parts = FeatureParts(folder)
 
     assert len(parts.parts) == 12
-    parts.merge(folder.parent / "features.h5", [a], ATTRIBUTES)
+    parts.merge(folder.parent / "features.h5", parts.rows([a]), ATTRIBUTES)
     with open_store(folder.parent / "features.h5") as store:
         np.testing.assert_array_equal(store.features("visual"), rows(10.0).visual)
 
@@ -139,7 +139,8 @@ def test_merging_leaves_failures_out_and_takes_the_datasets_classes(folder: Path
     write(parts, (c, 3.0))
     moved = Video(a.key, a.path, "another class")
 
-    index = parts.merge(folder.parent / "features.h5", [c, b, moved], ATTRIBUTES)
+    index = parts.rows([c, b, moved])
+    parts.merge(folder.parent / "features.h5", index, ATTRIBUTES)
 
     assert [(row.video, row.class_name) for row in index] == [("c.mp4", "c"), ("a.mp4", "another class")]
     with open_store(folder.parent / "features.h5") as store:

@@ -1,5 +1,6 @@
 """Training on a workspace's features: splits, both stages, resuming, and what is refused."""
 
+import csv
 import dataclasses
 import json
 from collections.abc import Callable
@@ -209,3 +210,23 @@ def test_training_learns_to_name_classes_it_never_saw(extracted: Callable[..., W
     report = run(extracted(classes=16, videos=6), settings)
 
     assert report.validation["S"] > 60
+
+
+def test_a_handful_of_validation_videos_does_not_choose_the_epoch(extracted: Callable[..., Workspace]) -> None:
+    """Two videos a class: chance would stop training at once, so every epoch is trained and the learning rate stays."""
+    report = run(extracted(classes=5, videos=2))
+
+    rows = list(csv.DictReader((report.folder / "stage1" / "history.csv").open(newline="")))
+    assert report.best_epoch == 6
+    assert {row["learning_rate"] for row in rows} == {"0.001"}
+
+
+def test_enough_validation_videos_choose_the_epoch_of_the_best_harmonic_mean(
+    extracted: Callable[..., Workspace],
+) -> None:
+    """Among equals the later one, which has learned more."""
+    report = run(extracted(classes=8, videos=8))
+
+    rows = list(csv.DictReader((report.folder / "stage1" / "history.csv").open(newline="")))
+    best = max(float(row["HM"]) for row in rows)
+    assert float(rows[report.best_epoch - 1]["HM"]) == best
