@@ -108,9 +108,7 @@ def extract(
         if Path(settings.extractor.weights).is_absolute():
             attributes |= {"weights_file": settings.extractor.weights}
         if todo:
-            reporter.say(
-                f"{_words(attributes)} on {device}, {settings.decoder}, decoding processes: {settings.decoding_processes}"
-            )
+            reporter.say(f"{_words(attributes)} on {device}, {settings.decoder} x {settings.decoding_processes}")
             _extract_missing(todo, parts, settings, weights, attributes, device, reporter)
         return _finish(workspace, dataset, parts, folder, identity, attributes, todo)
 

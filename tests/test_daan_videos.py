@@ -83,11 +83,3 @@ def test_different_numbers_of_videos_fail() -> None:
 
     with pytest.raises(ValueError, match="audio has 1 videos and visual 2"):
         VideoBatch(one.audio, two.visual, one.audio_mask, two.visual_mask)
-
-
-def test_a_batch_moves_to_a_device() -> None:
-    """All four tensors go along."""
-    moved = videos(2, 2).to("meta")
-
-    assert {moved.audio.device.type, moved.visual.device.type, moved.audio_mask.device.type} == {"meta"}
-    assert moved.visual_mask.device.type == "meta"
