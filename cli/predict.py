@@ -13,7 +13,7 @@ from cli.console import Terminal, fail
 if TYPE_CHECKING:
     from pipeline.prediction import PredictionReport, VideoPrediction
 
-_BAR_CELLS = 24
+_BAR_CELLS = 16
 
 
 def command(

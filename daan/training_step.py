@@ -46,5 +46,6 @@ def training_step(
     losses = daan_losses(of_positive, of_negative, text_positive, margin=network.config.margin)
     optimizer.zero_grad(set_to_none=True)
     losses.total.backward()  # type: ignore[no-untyped-call]  # torch leaves Tensor.backward untyped
+    # CSGM's place (DAAN paper, eq. 5 to 8): it modulates the gradients of QDMA's parameters before they reach Adam.
     optimizer.step()
     return losses.detach()

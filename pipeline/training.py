@@ -120,10 +120,9 @@ class _Run:
         standardiser = first.standardiser
         if state.best is not None:
             epochs = state.best_epoch
-            chosen = (
-                "best epoch" if first.validator and first.validator.chooses else "too few validation videos to choose:"
-            )
-            self.reporter.say(f"{chosen} {epochs}; stage 2 trains on all seen classes, epochs: {epochs}")
+            chooses = first.validator is not None and first.validator.chooses
+            chosen = f"best epoch {epochs}" if chooses else "too few validation videos to choose an epoch by"
+            self.reporter.say(f"{chosen}; stage 2 trains on all seen classes")
             rates = [record.learning_rate for record in state.history]
             second = self._stage("stage2", ("train", "val_seen", "val_unseen"), epochs=epochs, learning_rates=rates)
             network = self._network()
