@@ -45,12 +45,13 @@ def run_command(arguments: list[str]) -> int:
         fail(str(error))
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        fail("interrupted; what is finished is kept. The same command goes on from there")
-        return _INTERRUPTED
+        code = _INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output stopped; say nothing more, also not when Python flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    if code == _INTERRUPTED:  # Typer answers Ctrl-C with this code, and with silence
+        fail("interrupted; what is finished is kept. The same command goes on from there")
     return code if isinstance(code, int) else 0
 
 

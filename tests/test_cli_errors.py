@@ -259,3 +259,16 @@ def test_a_folder_is_no_list_of_classes(capsys: pytest.CaptureFixture[str], tmp_
     (tmp_path / "names").mkdir()
 
     assert "names is a folder" in refused(capsys, 2, "predict", "clip.mp4", "--classes", "names")
+
+
+def test_an_interrupt_says_that_what_is_finished_is_kept(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C is no traceback and no silence; its exit code is the shell's custom."""
+
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.config.load_settings", interrupted)
+
+    assert "interrupted; what is finished is kept" in refused(capsys, 130, "train")
