@@ -35,7 +35,10 @@ def encode_phrases(spec: str, phrases: Sequence[str]) -> ClassEmbeddings:
         UsageError: a phrase has no vector.
         PipelineError: the encoder cannot be loaded.
     """
-    encoder = _load_encoder(spec)
+    return _encode(_load_encoder(spec), spec, phrases)
+
+
+def _encode(encoder: TextEncoder, spec: str, phrases: Sequence[str]) -> ClassEmbeddings:
     try:
         vectors = encoder.encode(phrases)
     except TextEncoderError as error:
@@ -67,7 +70,7 @@ def embed_classes(workspace: Workspace, phrases: Mapping[str, str], spec: str) -
     stored = _load(path, made_from)
     if stored is not None:
         return ClassEmbeddings(vectors=stored, encoder=identity, spec=spec)
-    embeddings = encode_phrases(spec, list(phrases.values()))
+    embeddings = _encode(encoder, spec, list(phrases.values()))
     with new_hdf5(path) as file:
         file["vectors"] = embeddings.vectors
         file["classes"] = np.array(list(phrases), dtype=h5py.string_dtype())

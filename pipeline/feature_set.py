@@ -32,6 +32,14 @@ class Standardiser:
             torch.zeros(audio_width), torch.ones(audio_width), torch.zeros(visual_width), torch.ones(visual_width)
         )
 
+    def audio(self, rows: Tensor) -> Tensor:
+        """(..., D) audio features, standardised; float32 whatever they were stored as."""
+        return (rows.float() - self.audio_mean) / self.audio_deviation
+
+    def visual(self, rows: Tensor) -> Tensor:
+        """(..., D) visual features, standardised; float32 whatever they were stored as."""
+        return (rows.float() - self.visual_mean) / self.visual_deviation
+
     def to(self, device: torch.device) -> "Standardiser":
         """The same on another device."""
         return Standardiser(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
@@ -64,10 +72,11 @@ class FeatureSet:
         valid = steps < seconds[:, None]  # (B, T)
         rows = torch.where(valid, self.offsets[places][:, None] + steps, 0)
         audio_mask, visual_mask = valid & self.has_audio[places][:, None], valid & self.has_visual[places][:, None]
-        audio = (self.audio[rows].to(device).float() - standardiser.audio_mean) / standardiser.audio_deviation
-        visual = (self.visual[rows].to(device).float() - standardiser.visual_mean) / standardiser.visual_deviation
         return VideoBatch(
-            audio=audio, visual=visual, audio_mask=audio_mask.to(device), visual_mask=visual_mask.to(device)
+            audio=standardiser.audio(self.audio[rows].to(device)),
+            visual=standardiser.visual(self.visual[rows].to(device)),
+            audio_mask=audio_mask.to(device),
+            visual_mask=visual_mask.to(device),
         )
 
     def statistics(self, places: Tensor) -> Standardiser:

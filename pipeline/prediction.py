@@ -291,18 +291,22 @@ def _decided_by(by_score: dict[str, NDArray[np.float32]], order: NDArray[np.intp
 
 
 def _batch_of_one(model: Model, features: VideoFeatures, device: torch.device) -> VideoBatch:
-    """(1, T, D) standardised features; an absent modality is zeros and a mask of False."""
-    standardiser = model.standardiser
+    """(1, T, D) standardised features; an absent modality is masked."""
+    width = int(model.extractor["feature_width"])
+    audio, audio_mask = _rows_or_absent(features.audio, features.seconds, width, device)
+    visual, visual_mask = _rows_or_absent(features.visual, features.seconds, width, device)
+    return VideoBatch(
+        audio=model.standardiser.audio(audio),
+        visual=model.standardiser.visual(visual),
+        audio_mask=audio_mask,
+        visual_mask=visual_mask,
+    )
 
-    def prepared(
-        rows: NDArray[np.float32] | None, mean: torch.Tensor, deviation: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        if rows is None:
-            empty = torch.zeros(1, features.seconds, len(mean), device=device)
-            return empty, torch.zeros(1, features.seconds, dtype=torch.bool, device=device)
-        values = (torch.from_numpy(rows).to(device) - mean) / deviation
-        return values[None], torch.ones(1, features.seconds, dtype=torch.bool, device=device)
 
-    audio, audio_mask = prepared(features.audio, standardiser.audio_mean, standardiser.audio_deviation)
-    visual, visual_mask = prepared(features.visual, standardiser.visual_mean, standardiser.visual_deviation)
-    return VideoBatch(audio=audio, visual=visual, audio_mask=audio_mask, visual_mask=visual_mask)
+def _rows_or_absent(
+    rows: NDArray[np.float32] | None, seconds: int, width: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(1, T, D) features and their (1, T) mask."""
+    present = torch.full((1, seconds), rows is not None, device=device)
+    values = torch.zeros(seconds, width) if rows is None else torch.from_numpy(rows)
+    return values[None].to(device), present

@@ -75,12 +75,10 @@ def train(
         run = f"daan-{inputs.fingerprint}"
         folder = workspace.model_folder(run)
         if is_complete(folder):
-            _record(workspace, run, inputs.fingerprint, folder)
-            return _report(folder, run, did_nothing=True)
+            return _recorded(workspace, inputs.fingerprint, _report(folder, run, did_nothing=True))
         _prepare_folder(folder, inputs, resume=resume, reporter=reporter)
         save_model(folder, _Run(inputs, folder, device, reporter, on_epoch).train())
-        _record(workspace, run, inputs.fingerprint, folder)
-        return _report(folder, run, did_nothing=False)
+        return _recorded(workspace, inputs.fingerprint, _report(folder, run, did_nothing=False))
 
 
 def _prepare_folder(folder: Path, inputs: TrainingInputs, *, resume: bool, reporter: Reporter) -> None:
@@ -204,20 +202,19 @@ class _Run:
         )
 
 
-def _record(workspace: Workspace, run: str, made_from: str, folder: Path) -> None:
-    """Make this run the workspace's current model."""
-    former = workspace.stages().get(STAGE)
-    if former and former.fingerprint == made_from:
-        return
-    training = read_json(folder / "model.json")["training"]
+def _recorded(workspace: Workspace, made_from: str, report: TrainingReport) -> TrainingReport:
+    """Make this run the workspace's current model; returns the report."""
     stages = workspace.stages()
+    if STAGE in stages and stages[STAGE].fingerprint == made_from:
+        return report
     record = StageRecord(
         fingerprint=made_from,
-        output=f"models/{run}",
+        output=f"models/{report.run}",
         inputs={name: stages[name].fingerprint for name in ("features", "text") if name in stages},
-        summary={"run": run, "best_epoch": training["best_epoch"], **training["validation"]},
+        summary={"run": report.run, "best_epoch": report.best_epoch, **report.validation},
     )
     workspace.record(STAGE, record)
+    return report
 
 
 def _report(folder: Path, run: str, *, did_nothing: bool) -> TrainingReport:
