@@ -30,6 +30,9 @@ class MaskedBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Normalise (B, T, D), finite throughout; invalid seconds change nothing, what they become means nothing."""
+        if torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):  # sums over a batch need float32
+                return self.forward(x.float(), mask)
         if not self.training:
             scale = self.weight * torch.rsqrt(self.running_variance + self.epsilon)
             return torch.addcmul(self.bias, x - self.running_mean, scale)

@@ -1,6 +1,7 @@
 """The losses of DAAN (eq. 9 to 12). Legend: B pairs, O output width, W width of a class embedding."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -20,12 +21,18 @@ class Losses:
 
     def detach(self) -> "Losses":
         """The same values without their graph."""
-        return Losses(
-            total=self.total.detach(),
-            triplet=self.triplet.detach(),
-            composite=self.composite.detach(),
-            regularisation=self.regularisation.detach(),
-        )
+        return self._each(Tensor.detach)
+
+    def scaled(self, factor: float) -> "Losses":
+        """Every value times a factor; at 1 the same values."""
+        return self if factor == 1 else self._each(lambda value: value * factor)
+
+    def __add__(self, other: "Losses") -> "Losses":
+        """Value by value."""
+        return Losses(*(getattr(self, entry.name) + getattr(other, entry.name) for entry in fields(self)))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Losses":
+        return Losses(*(change(getattr(self, entry.name)) for entry in fields(self)))
 
 
 def daan_losses(positive: Embeddings, negative: Embeddings, text: Tensor, *, margin: float) -> Losses:

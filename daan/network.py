@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from daan.config import DaanConfig
 from daan.cross_attention import CrossAttention
 from daan.projection import projection, reconstruction
-from daan.qdma import AveragedMlp, Encoded, Qdma
+from daan.qdma import AveragedMlp, Encoded, Parts, Qdma
 from daan.sequences import with_stand_in
 from daan.videos import VideoBatch
 
@@ -30,10 +30,16 @@ class Embeddings:
     rho_v: Tensor  # (B, W)
     rho_w: Tensor  # (B, W)
 
+    def float(self) -> "Embeddings":
+        """The same in float32 where they are of 16 bits, for losses and rates."""
+        return Embeddings(*(x.float() if x.element_size() < 4 else x for x in self._values()))
+
+    def _values(self) -> list[Tensor]:
+        return [getattr(self, field.name) for field in fields(self)]
+
     def split(self, first: int) -> tuple["Embeddings", "Embeddings"]:
         """Those of the first videos, and the rest."""
-        values = [getattr(self, field.name) for field in fields(self)]
-        return Embeddings(*(value[:first] for value in values)), Embeddings(*(value[first:] for value in values))
+        return Embeddings(*(x[:first] for x in self._values())), Embeddings(*(x[first:] for x in self._values()))
 
 
 class Daan(nn.Module):
@@ -50,7 +56,7 @@ class Daan(nn.Module):
         super().__init__()
         self.config = config
         hidden, output, dropout = config.hidden_width, config.output_width, config.projection_dropout
-        encoder = Qdma if config.qdma == "on" else AveragedMlp
+        encoder: type[Qdma | AveragedMlp] = Qdma if config.qdma == "on" else AveragedMlp
         self.absent_audio = nn.Parameter(torch.zeros(config.audio_width))
         self.absent_visual = nn.Parameter(torch.zeros(config.visual_width))
         self.audio_encoder = encoder(config.audio_width, config)
@@ -67,6 +73,11 @@ class Daan(nn.Module):
         self.audio_reconstructor = reconstruction(output, hidden, hidden, dropout=dropout)
         self.visual_reconstructor = reconstruction(output, hidden, hidden, dropout=dropout)
         self.decoder = reconstruction(output, hidden, config.text_width, dropout=dropout)
+
+    @property
+    def parts(self) -> tuple[Parts, Parts]:
+        """Layers of the audio and of the visual encoder."""
+        return self.audio_encoder.parts, self.visual_encoder.parts
 
     def forward(self, videos: VideoBatch, text: Tensor) -> Embeddings:
         """Embed B videos together with the embeddings (B, W) of their classes, as the losses want them.

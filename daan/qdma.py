@@ -7,8 +7,16 @@ from torch import Tensor, nn
 from daan.attention import DifferentialAttention
 from daan.batch_norm import MaskedBatchNorm
 from daan.config import DaanConfig
+from daan.gradient_shares import Layer
 from daan.sequences import last_valid, masked_mean
 from daan.temporal_convolution import TemporalBypass
+
+
+class Parts(NamedTuple):
+    """Layers of an encoder; all its weights but those of normalisation, which CSGM leaves as they are (C)."""
+
+    attention: tuple[Layer, ...]  # p = 1: attention and refinement
+    bypass: tuple[Layer, ...]  # p = 2: the temporal bypass
 
 
 class Encoded(NamedTuple):
@@ -41,6 +49,11 @@ class Qdma(nn.Module):
         self.bypass = TemporalBypass(
             input_width, width, kernel=config.tcn_kernel, gaps=config.tcn_gaps, dropout=config.dropout
         )
+
+    @property
+    def parts(self) -> Parts:
+        """What CSGM modulates."""
+        return Parts((self.attention.query_key_value, self.refinement), self.bypass.convolutions)
 
     def forward(self, x: Tensor, mask: Tensor) -> Encoded:
         """Encode (B, T, D), zeros at invalid seconds, under a mask (B, T) with a valid second per video."""
@@ -76,6 +89,11 @@ class AveragedMlp(nn.Module):
             nn.Dropout(config.dropout),
             nn.Linear(width, width),
         )
+
+    @property
+    def parts(self) -> Parts:
+        """Its linear layers; there is no bypass."""
+        return Parts(tuple(layer for layer in self.layers if isinstance(layer, nn.Linear)), ())
 
     def forward(self, x: Tensor, mask: Tensor) -> Encoded:
         """Encode (B, T, D) under a mask (B, T) with a valid second per video, as one second."""

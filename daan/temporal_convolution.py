@@ -63,10 +63,19 @@ class TemporalBypass(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
+    @property
+    def convolutions(self) -> tuple[CausalConvolution, ...]:
+        """All of them, the entry first."""
+        return self.entry, *self._dilated
+
+    @property
+    def _dilated(self) -> list[CausalConvolution]:
+        return [layer for layer in self.dilated if isinstance(layer, CausalConvolution)]
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) to (B, T, H); second t depends on no later one, so padding behind a video needs no mask."""
         inner = entered = self.entry(x)
-        for convolution in self.dilated:
+        for convolution in self._dilated:
             inner = self.dropout(convolution(inner).relu())
         out: Tensor = entered + inner  # DAAN paper, eq. 3
         return out

@@ -37,6 +37,10 @@ class VideoBatch:
     def __len__(self) -> int:
         return len(self.audio)
 
+    def __getitem__(self, videos: slice) -> "VideoBatch":
+        """Some of the videos."""
+        return VideoBatch(self.audio[videos], self.visual[videos], self.audio_mask[videos], self.visual_mask[videos])
+
 
 def joined(first: VideoBatch, second: VideoBatch) -> VideoBatch:
     """(B1 + B2) videos, the shorter of the two batches padded."""

@@ -135,7 +135,7 @@ def _one_epoch(
                 stage.features.batch(negative, stage.standardiser, stage.device),
                 text[0],
                 text[1],
-            )
+            ).losses
             sums += torch.stack((losses.total, losses.triplet, losses.composite, losses.regularisation))
     return sums / steps
 

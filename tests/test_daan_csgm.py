@@ -1,0 +1,297 @@
+"""daan/csgm.py in whole steps, against a loop over the pairs by autograd (daan.md, section 6)."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from daan.config import DaanConfig
+from daan.gradient_shares import recorded
+from daan.losses import daan_losses
+from daan.modulation import comparable_pairs, modulation_rates
+from daan.network import Daan, VideoBatch
+from daan.training_step import Step, training_step
+from daan.videos import joined
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
+Batch = tuple[VideoBatch, VideoBatch, Tensor, Tensor]
+
+
+def network(dtype: torch.dtype = torch.float32, **options: Any) -> Daan:
+    """A small one, in training mode and without dropout, for features 6 wide and class embeddings 5 wide."""
+    small = {"hidden_width": 16, "heads": 2, "output_width": 8, "dropout": 0.0, "projection_dropout": 0.0, "noise": 0.0}
+    return Daan(DaanConfig(audio_width=6, visual_width=6, text_width=5, **{**small, **options})).to(dtype)
+
+
+def videos(count: int, seconds: int, dtype: torch.dtype, *, absent: bool) -> VideoBatch:
+    """Ragged videos; with `absent`, the second is silent and the third has no picture."""
+    mask = torch.arange(seconds) < torch.randint(1, seconds + 1, (count, 1))
+    number = torch.arange(count)[:, None]
+    audio_mask, visual_mask = (mask & (number != 1), mask & (number != 2)) if absent else (mask, mask)
+    features = [torch.randn(count, seconds, 6, dtype=dtype) for _ in range(2)]
+    return VideoBatch(features[0], features[1], audio_mask, visual_mask)
+
+
+def batch(pairs: int, seconds: int, dtype: torch.dtype = torch.float32, *, absent: bool = False) -> Batch:
+    """Pairs whose negatives have another longest video than the positives."""
+    text = torch.randn(2, pairs, 5, dtype=dtype)
+    first = videos(pairs, seconds, dtype, absent=absent)
+    return first, videos(pairs, max(1, seconds - 1), dtype, absent=False), text[0], text[1]
+
+
+def step(daan: Daan, pairs: Batch, **options: Any) -> Step:
+    """A step whose optimiser leaves the weights as they are, so that gradients can be looked at."""
+    return training_step(daan, torch.optim.SGD(daan.parameters(), lr=0.0), *pairs, **options)
+
+
+def gradients(daan: Daan) -> dict[str, Tensor]:
+    """By name of the parameter."""
+    return {name: parameter.grad for name, parameter in daan.named_parameters() if parameter.grad is not None}
+
+
+def loop_gradients(daan: Daan, pairs: Batch) -> dict[str, Tensor]:
+    """What eq. 5 to 8 say without noise: a pair's share by autograd with the gradients of all other pairs zeroed."""
+    positive, negative, text, other_text = pairs
+    count = len(positive)
+    part_of = {
+        layer: (m, p) for m, parts in enumerate(daan.parts) for p, layers in enumerate(parts) for layer in layers
+    }
+    with recorded(part_of) as passages:
+        embedded = daan(joined(positive, negative), torch.cat((text, other_text)))
+    losses = daan_losses(*embedded.split(count), text, margin=daan.config.margin)
+    plain = dict(
+        zip(
+            daan.parameters(),
+            torch.autograd.grad(losses.total, list(daan.parameters()), retain_graph=True),
+            strict=True,
+        )
+    )
+    squares, weights_squares = torch.zeros(count, 2, 2, dtype=text.dtype), torch.zeros(2, 2, dtype=text.dtype)
+    shares: dict[torch.nn.Parameter, list[Tensor]] = {}
+    for layer, (m, p) in part_of.items():
+        output, parameters = passages[layer].y, list(layer.parameters())
+        d = torch.autograd.grad(losses.total, output, retain_graph=True)[0]
+        for parameter in parameters:
+            weights_squares[m, p] += parameter.detach().square().sum()
+            shares[parameter] = []
+        for pair in range(count):
+            kept = torch.zeros_like(d)
+            kept[[pair, count + pair]] = d[[pair, count + pair]]
+            for parameter, share in zip(
+                parameters, torch.autograd.grad(output, parameters, kept, retain_graph=True), strict=True
+            ):
+                squares[pair, m, p] += share.square().sum()
+                shares[parameter].append(share)
+        for parameter in parameters:  # the shares add up to the batch's gradient, batch normalisation or not
+            torch.testing.assert_close(sum(shares[parameter]), plain[parameter], rtol=1e-3, atol=1e-5)
+    greed = squares / weights_squares if daan.config.csgm == "full" else None
+    comparable = comparable_pairs(positive, negative)
+    rates = modulation_rates(*embedded.split(count), greed, comparable, daan.config).modulation
+    for layer, (m, p) in part_of.items():
+        for parameter in layer.parameters():
+            plain[parameter] = sum(rates[pair, m, p] * share for pair, share in enumerate(shares[parameter]))
+    return {name: plain[parameter] for name, parameter in daan.named_parameters()}
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("csgm", ["convergence", "full"])
+@pytest.mark.parametrize(
+    ("pairs", "seconds", "absent"), [(5, 4, False), (4, 1, False), (1, 3, False), (1, 1, False), (5, 4, True)]
+)
+def test_a_step_modulates_as_a_loop_over_pairs_does(
+    pairs: int, seconds: int, absent: bool, csgm: str, dtype: torch.dtype
+) -> None:
+    """Ragged seconds, one second, one pair, absent modalities, in training mode: every gradient of the network."""
+    daan = network(dtype, csgm=csgm, gamma=0.2)
+    data = batch(pairs, seconds, dtype, absent=absent)
+    expected = loop_gradients(copy.deepcopy(daan), data)
+
+    step(daan, data)
+
+    found = gradients(daan)
+    for name, gradient in expected.items():
+        scale = float(gradient.abs().max())
+        torch.testing.assert_close(
+            found[name], gradient, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * max(scale, 1.0), msg=name
+        )
+
+
+@pytest.mark.parametrize("gap", [1, "exponential"])
+def test_modulation_is_exact_for_every_shape_of_the_bypass(gap: int | str) -> None:
+    """Another dilation, depth and kernel."""
+    daan = network(torch.float64, tcn_gap=gap, tcn_layers=3, tcn_kernel=2)
+    data = batch(3, 6, torch.float64)
+    expected = loop_gradients(copy.deepcopy(daan), data)
+
+    step(daan, data)
+
+    for name, gradient in expected.items():
+        torch.testing.assert_close(gradients(daan)[name], gradient, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("seconds", [1, 5])
+@pytest.mark.parametrize("csgm", ["convergence", "full"])
+def test_with_every_rate_one_and_no_noise_a_step_is_plain_training_to_the_bit(csgm: str, seconds: int) -> None:
+    """An omega of 0 makes every N and so M 1: same losses and same weights behind Adam, bit for bit."""
+    plain = network(csgm="off", dropout=0.3)
+    modulated = network(csgm=csgm, omega=0.0, gamma=1.0, dropout=0.3)
+    modulated.load_state_dict(plain.state_dict())
+    data = batch(6, seconds, absent=True)
+    results = []
+    for daan in (plain, modulated):
+        torch.manual_seed(3)
+        optimizer = torch.optim.Adam(daan.parameters(), lr=1e-2)
+        results.append([training_step(daan, optimizer, *data).losses.total for _ in range(3)])
+
+    assert [float(loss) for loss in results[0]] == [float(loss) for loss in results[1]]
+    for name, value in plain.state_dict().items():
+        assert torch.equal(modulated.state_dict()[name], value), name
+
+
+def test_only_weights_of_qdmas_layers_are_modulated() -> None:
+    """Everything else, the affine weights of normalisation among it, has the gradient of plain training."""
+    daan = network(gamma=0.0)
+    plain = network(csgm="off")
+    plain.load_state_dict(daan.state_dict())
+    data = batch(6, 4)
+    step(daan, data)
+    step(plain, data)
+
+    inside = {"attention.query_key_value", "refinement", "bypass.entry.taps", "bypass.dilated.0.taps"}
+    for name, gradient in gradients(plain).items():
+        is_inside = any(part in name for part in inside | {"bypass.dilated.1.taps"})
+        assert torch.equal(gradients(daan)[name], gradient) != is_inside, name
+
+
+def test_noise_has_the_deviation_of_the_gradient_it_is_added_to() -> None:
+    """One deviation a tensor, times the setting; only on QDMA's layers; norms are recorded without it."""
+    size = {"hidden_width": 128, "heads": 2}
+    quiet, noisy = network(noise=0.0, **size), network(noise=0.5, **size)
+    noisy.load_state_dict(quiet.state_dict())
+    data = batch(6, 4)
+
+    quiet_norms, noisy_norms = step(quiet, data).norms, step(noisy, data).norms
+
+    assert torch.equal(quiet_norms.gradient, noisy_norms.gradient)
+    before, after = gradients(quiet), gradients(noisy)
+    name = "audio_encoder.attention.query_key_value.weight"
+    noise = after[name] - before[name]
+    assert float(noise.std()) == pytest.approx(0.5 * float(before[name].std()), rel=0.02)
+    assert abs(float(noise.mean())) < 0.06 * float(noise.std())
+    assert torch.equal(after["audio_projection.0.weight"], before["audio_projection.0.weight"])
+
+
+def test_norms_are_those_of_the_parts() -> None:
+    """By modality and part, of the gradient that goes to the optimiser and of the parameters."""
+    daan = network()
+
+    norms = step(daan, batch(4, 3)).norms
+
+    for m, encoder in enumerate((daan.audio_encoder, daan.visual_encoder)):
+        attention = [encoder.attention.query_key_value.weight, encoder.refinement.weight]
+        parts = (attention, list(encoder.bypass.parameters()))
+        for p, parameters in enumerate(parts):
+            of_parameters = torch.cat([each.detach().flatten() for each in parameters]).norm()
+            of_gradients = torch.cat([each.grad.flatten() for each in parameters]).norm()
+            torch.testing.assert_close(norms.parameter[m, p], of_parameters)
+            torch.testing.assert_close(norms.gradient[m, p], of_gradients)
+
+
+def test_without_qdma_nothing_is_modulated() -> None:
+    """The base of the ablation trains plainly whatever csgm says; its encoders have one part."""
+    daan = network(qdma="off", csgm="full")
+
+    result = step(daan, batch(4, 3))
+
+    assert result.rates is None
+    assert torch.isfinite(result.norms.gradient[:, 0]).all()
+    assert torch.isnan(result.norms.gradient[:, 1]).all()
+
+
+@pytest.mark.parametrize("csgm", ["off", "full"])
+def test_clipping_comes_last(csgm: str) -> None:
+    """The whole gradient, noise included, has the norm that was allowed, and its direction."""
+    daan, clipped = network(csgm=csgm, noise=1.0), network(csgm=csgm, noise=1.0)
+    clipped.load_state_dict(daan.state_dict())
+    data = batch(4, 3)
+    torch.manual_seed(1)
+    step(daan, data)
+    torch.manual_seed(1)
+    step(clipped, data, clip_norm=0.1)
+
+    free = torch.cat([gradient.flatten() for gradient in gradients(daan).values()])
+    short = torch.cat([gradient.flatten() for gradient in gradients(clipped).values()])
+    assert float(free.norm()) > 0.1
+    torch.testing.assert_close(short, free * (0.1 / free.norm()), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("csgm", ["off", "full"])
+def test_pieces_add_up_to_the_gradients_of_the_pieces_alone(csgm: str) -> None:
+    """A batch in two pieces: the mean of what the pieces give as batches of their own, weighted by their size."""
+    whole, data = network(torch.float64, csgm=csgm), batch(5, 3, torch.float64)
+    alone = copy.deepcopy(whole)
+    result = step(whole, data, pieces=2)
+
+    expected: dict[str, Tensor] = {}
+    totals = []
+    for piece in (slice(0, 2), slice(2, 5)):
+        part = step(alone, (data[0][piece], data[1][piece], data[2][piece], data[3][piece]))
+        share = (piece.stop - piece.start) / 5
+        totals.append(share * part.losses.total)
+        for name, gradient in gradients(alone).items():
+            expected[name] = expected.get(name, 0) + share * gradient
+
+    torch.testing.assert_close(result.losses.total, sum(totals))
+    for name, gradient in expected.items():
+        torch.testing.assert_close(gradients(whole)[name], gradient, rtol=1e-9, atol=1e-12)
+    assert result.rates is None or result.rates.modulation.shape == (5, 2, 2)
+
+
+def test_more_pieces_than_pairs_are_refused() -> None:
+    """Each piece needs a pair."""
+    with pytest.raises(ValueError, match="3 pieces of 2 pairs: give each piece one pair at least"):
+        step(network(), batch(2, 1), pieces=3)
+
+
+@pytest.mark.parametrize("csgm", ["off", "full"])
+def test_bfloat16_steps_stay_near_those_in_float32(csgm: str) -> None:
+    """By autocast: weights, gradients and losses are float32, and the gradients point the same way."""
+    exact = network(csgm=csgm, hidden_width=64)
+    half = copy.deepcopy(exact)
+    data = batch(8, 4)
+
+    losses, exact_losses = step(half, data, precision="bfloat16").losses, step(exact, data).losses
+
+    assert losses.total.dtype == torch.float32
+    torch.testing.assert_close(losses.total, exact_losses.total, rtol=0.03, atol=0)
+    for name, gradient in gradients(exact).items():
+        assert gradients(half)[name].dtype == torch.float32
+        if gradient.norm() > 1e-3:
+            cosine = torch.cosine_similarity(gradients(half)[name].flatten(), gradient.flatten(), dim=0)
+            assert cosine > 0.9, name
+
+
+@pytest.mark.needs_gpu
+@pytest.mark.parametrize("csgm", ["off", "full"])
+def test_a_step_on_a_gpu_waits_for_nothing(csgm: str) -> None:
+    """No host synchronisation inside a step, and the gradients of the CPU."""
+    daan, data = network(csgm=csgm), batch(6, 4)
+    expected = copy.deepcopy(daan)
+    step(expected, data)
+    daan.cuda()
+    on_gpu = tuple(
+        VideoBatch(*(getattr(each, name).cuda() for name in ("audio", "visual", "audio_mask", "visual_mask")))
+        if isinstance(each, VideoBatch)
+        else each.cuda()
+        for each in data
+    )
+    step(daan, on_gpu)  # type: ignore[arg-type]
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step(daan, on_gpu)  # type: ignore[arg-type]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for name, gradient in gradients(expected).items():
+        torch.testing.assert_close(gradients(daan)[name].cpu(), gradient, rtol=1e-3, atol=1e-4)

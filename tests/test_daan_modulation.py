@@ -1,0 +1,178 @@
+"""daan/modulation.py against the formulas written out a pair at a time."""
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from daan.config import DaanConfig
+from daan.modulation import balance, comparable_pairs, modulation_rates, squashed
+from daan.network import Embeddings
+from daan.videos import VideoBatch
+
+positive_numbers = st.floats(1e-30, 1e30)
+
+
+def embeddings(pairs: int) -> Embeddings:
+    """Random ones, doubles."""
+    return Embeddings(*(torch.randn(pairs, 3, dtype=torch.float64) for _ in dataclasses.fields(Embeddings)))
+
+
+def slow_balance(own: float, other: float, omega: float) -> float:
+    """N of daan.md, section 6."""
+    scale = (own + other) / 2
+    if scale == 0:
+        return 1.0
+    own, other = own + 1e-3 * scale, other + 1e-3 * scale
+    return 2 * own**omega / (own**omega + other**omega)
+
+
+def slow_deltas(positive: Embeddings, negative: Embeddings, modality: str, pair: int, margin: float) -> list[float]:
+    """The three deltas of eq. 6."""
+
+    def far(x: Tensor, y: Tensor) -> float:
+        return math.dist(x[pair].tolist(), y[pair].tolist())
+
+    theta, other = getattr(positive, f"theta_{modality}"), getattr(negative, f"theta_{modality}")
+    near = far(theta, positive.theta_w)
+    apart = [far(theta, other), far(positive.theta_w, other), far(theta, negative.theta_w)]
+    return [max(near - one + margin, 0.0) for one in apart]
+
+
+def slow_rates(
+    positive: Embeddings, negative: Embeddings, greed: Tensor, comparable: Tensor, config: DaanConfig
+) -> Tensor:
+    """M (B, 2, 2) by loops over pairs, modalities and parts; V_c and V_o of the default readings and of `batch`."""
+    pairs = len(greed)
+    margin = 0.0 if config.convergence == "batch" else config.margin
+    deltas = [[slow_deltas(positive, negative, modality, pair, margin) for modality in "av"] for pair in range(pairs)]
+    rates = torch.zeros(pairs, 2, 2, dtype=torch.float64)
+    used = [pair for pair in range(pairs) if comparable[pair]]
+    for pair in range(pairs):
+        for m in range(2):
+            for p in range(2):
+                if pair not in used:
+                    rates[pair, m, p] = max(1.0, config.gamma)
+                    continue
+                own, other = deltas[pair][m], deltas[pair][1 - m]
+                if config.convergence == "sum":
+                    v_c = slow_balance(sum(own), sum(other), config.omega)
+                elif config.convergence == "product":
+                    v_c = math.prod(slow_balance(a, b, config.omega) for a, b in zip(own, other, strict=True))
+                else:
+                    mean = sum(math.prod(deltas[one][m]) for one in used) / len(used)
+                    v_c = math.tanh(config.omega * math.prod(own) / mean) if mean else 0.0
+                r, r_other = float(greed[pair, m, p]), float(greed[pair, 1 - m, p])
+                if config.optimisation == "batch":
+                    mean = sum(float(greed[one, m, p]) for one in used) / len(used)
+                    v_o = math.tanh(config.omega * r / mean)
+                elif config.optimisation == "own":
+                    v_o = slow_balance(r, r_other, config.omega)
+                else:
+                    v_o = slow_balance(r_other, r, config.omega)
+                rates[pair, m, p] = max(v_c * v_o, config.gamma)
+    return rates
+
+
+@pytest.mark.parametrize("convergence", ["sum", "product", "batch"])
+@pytest.mark.parametrize("optimisation", ["other", "own", "batch"])
+@pytest.mark.parametrize("pairs", [1, 6])
+def test_rates_are_those_of_the_formulas(convergence: Any, optimisation: Any, pairs: int) -> None:
+    """Every reading, with a pair that lacks a modality among several."""
+    config = DaanConfig(convergence=convergence, optimisation=optimisation, gamma=0.3, omega=1.3)
+    positive, negative = embeddings(pairs), embeddings(pairs)
+    greed = torch.rand(pairs, 2, 2, dtype=torch.float64) * 1e-9
+    comparable = torch.arange(pairs) != 2
+
+    found = modulation_rates(positive, negative, greed, comparable, config)
+
+    expected = slow_rates(positive, negative, greed, comparable, config)
+    torch.testing.assert_close(found.modulation, expected, rtol=1e-10, atol=1e-12)
+    product = found.convergence[..., None] * found.optimisation
+    torch.testing.assert_close(found.modulation, product.clamp_min(0.3), rtol=0, atol=0)
+
+
+def test_the_slower_modality_is_let_through_and_the_faster_one_held_back() -> None:
+    """`other`: the one with the greater share of the gradient gets the smaller rate; `own` turns it round."""
+    greed = torch.tensor([[[4.0, 1.0], [1.0, 1.0]]])
+    comparable = torch.ones(1, dtype=torch.bool)
+    same = Embeddings(*(torch.zeros(1, 3) for _ in dataclasses.fields(Embeddings)))
+
+    other, own = (
+        modulation_rates(same, same, greed, comparable, DaanConfig(gamma=0.0, optimisation=reading)).optimisation
+        for reading in ("other", "own")
+    )
+
+    assert other[0, 0, 0] < 1 < other[0, 1, 0]
+    assert own[0, 1, 0] < 1 < own[0, 0, 0]
+    torch.testing.assert_close(other[0, :, 1], torch.ones(2))
+
+
+def test_convergence_lets_through_the_modality_that_is_farther_from_its_text() -> None:
+    """V_c above 1 for the modality whose triplets still pull, below 1 for the other."""
+    positive, negative = embeddings(1), embeddings(1)
+    positive = dataclasses.replace(positive, theta_a=positive.theta_w + 5, theta_v=positive.theta_w)
+
+    found = modulation_rates(positive, negative, None, torch.ones(1, dtype=torch.bool), DaanConfig(gamma=0.0))
+
+    assert found.convergence[0, 0] > 1 > found.convergence[0, 1]
+    torch.testing.assert_close(found.modulation, found.convergence[..., None].expand(-1, -1, 2), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("reading", ["sum", "product", "batch"])
+def test_a_pair_that_lacks_a_modality_is_not_modulated(reading: Any) -> None:
+    """V_c, V_o and M are 1: there is nothing to balance."""
+    found = modulation_rates(
+        embeddings(2),
+        embeddings(2),
+        torch.rand(2, 2, 2, dtype=torch.float64),
+        torch.zeros(2, dtype=torch.bool),
+        DaanConfig(convergence=reading, optimisation="batch" if reading == "batch" else "other"),
+    )
+
+    assert all(bool((rate == 1).all()) for rate in found)
+
+
+@given(positive_numbers, positive_numbers, st.floats(0, 4))
+def test_balance_shares_two_between_the_modalities(first: float, second: float, omega: float) -> None:
+    """Between 0 and 2, together 2, the greater one above 1, whatever the scale."""
+    x = torch.tensor([[first, second]], dtype=torch.float64)
+
+    found = balance(x, torch.ones(1, dtype=torch.bool), omega)[0].tolist()
+
+    assert 0 <= min(found) <= max(found) <= 2
+    assert sum(found) == pytest.approx(2)
+    assert (found[0] >= found[1]) == (first >= second) or found[0] == pytest.approx(found[1])
+    assert found[0] == pytest.approx(slow_balance(first, second, omega), rel=1e-9)
+
+
+@given(positive_numbers)
+def test_balance_of_even_modalities_is_one(value: float) -> None:
+    """Also where both are 0."""
+    x = torch.tensor([[value, value], [0.0, 0.0]], dtype=torch.float64)
+
+    assert torch.equal(balance(x, torch.ones(2, dtype=torch.bool), 1.15), torch.ones(2, 2, dtype=torch.float64))
+
+
+def test_squashing_a_batch_of_zeros_gives_zeros() -> None:
+    """As the printed form has it for pairs that have converged: M is gamma then."""
+    assert squashed(torch.zeros(3, 2), torch.ones(3, dtype=torch.bool), 1.0).tolist() == [[0, 0]] * 3
+
+
+def test_pairs_are_comparable_when_both_videos_have_both_modalities() -> None:
+    """A silent positive or a negative without picture takes its pair out."""
+    features = torch.zeros(3, 2, 4)
+    whole = torch.ones(3, 2, dtype=torch.bool)
+    without_first, without_last = whole.clone(), whole.clone()
+    without_first[0] = False
+    without_last[2] = False
+
+    positive = VideoBatch(features, features, audio_mask=without_first, visual_mask=whole)
+    negative = VideoBatch(features, features, audio_mask=whole, visual_mask=without_last)
+
+    assert comparable_pairs(positive, negative).tolist() == [False, True, False]
