@@ -1,0 +1,164 @@
+"""How the two modalities learn side by side: CSGM's rates and the encoders' norms, summarised per epoch.
+
+Legend: S steps of an epoch, B pairs of a step, modalities in the order audio, visual, parts attention, bypass.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from torch import Tensor
+
+from daan.training_step import Step
+from pipeline.errors import StorageError
+from pipeline.tables import read_table, write_table
+
+MODALITIES = ("audio", "visual")
+PARTS = ("attention", "bypass")
+_RATES = ("M", "V_c", "V_o")
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Of a rate over all pairs of an epoch; NaN where it takes no part."""
+
+    mean: float
+    q05: float
+    q25: float
+    q50: float
+    q75: float
+    q95: float
+
+
+@dataclass(frozen=True)
+class BalanceRecord:
+    """A row of balance.csv: one epoch, modality and part."""
+
+    epoch: int
+    modality: str
+    part: str
+    gradient_norm: float  # mean over the steps, as it goes to the optimiser, without noise; NaN where there is no part
+    parameter_norm: float  # at the last step
+    at_gamma: float  # percent of the pairs whose M is its least value
+    M: Distribution  # of eq. 5
+    V_c: Distribution  # of eq. 6
+    V_o: Distribution  # of eq. 7
+
+    def to_row(self) -> dict[str, str | int | float]:
+        """Plain values by column; a distribution becomes columns such as M_mean and M_q05."""
+        row: dict[str, str | int | float] = {}
+        for name, value in asdict(self).items():
+            row |= {f"{name}_{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
+        return row
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, str | int | float]) -> "BalanceRecord":
+        """Back from `to_row`, or from its texts.
+
+        Raises:
+            KeyError, ValueError: a column is missing, or no number.
+        """
+        return cls(
+            epoch=int(row["epoch"]),
+            modality=str(row["modality"]),
+            part=str(row["part"]),
+            gradient_norm=float(row["gradient_norm"]),
+            parameter_norm=float(row["parameter_norm"]),
+            at_gamma=float(row["at_gamma"]),
+            M=_distribution_in(row, "M"),
+            V_c=_distribution_in(row, "V_c"),
+            V_o=_distribution_in(row, "V_o"),
+        )
+
+
+def _distribution_in(row: Mapping[str, str | int | float], rate: str) -> Distribution:
+    return Distribution(**{entry.name: float(row[f"{rate}_{entry.name}"]) for entry in fields(Distribution)})
+
+
+def step_values(step: Step) -> dict[str, Tensor]:
+    """What is kept of a step for its epoch's summary, on the device: nothing here waits for it."""
+    values = {"gradient_norm": step.norms.gradient, "parameter_norm": step.norms.parameter}
+    if step.rates is not None:
+        values |= {
+            "M": step.rates.modulation,
+            "V_c": step.rates.convergence[..., None].expand_as(step.rates.modulation),
+            "V_o": step.rates.optimisation,
+        }
+    return values
+
+
+def summarise(epoch: int, values: Mapping[str, Tensor], *, gamma: float, weighs: bool) -> list[BalanceRecord]:
+    """The epoch's four rows.
+
+    Args:
+        epoch: from 1.
+        values: of all steps, stacked: norms (S, 2, 2), rates (S, B, 2, 2) where gradients are modulated.
+        gamma: the least M.
+        weighs: whether V_o takes part.
+    """
+    records = []
+    for m, modality in enumerate(MODALITIES):
+        for p, part in enumerate(PARTS):
+            rates = {name: values[name][..., m, p].flatten() for name in _RATES if name in values}
+            if not weighs:
+                rates.pop("V_o", None)
+            records.append(
+                BalanceRecord(
+                    epoch=epoch,
+                    modality=modality,
+                    part=part,
+                    gradient_norm=float(values["gradient_norm"][:, m, p].mean()),
+                    parameter_norm=float(values["parameter_norm"][-1, m, p]),
+                    at_gamma=float((rates["M"] <= gamma).double().mean()) * 100 if rates else math.nan,
+                    M=_distribution(rates.get("M")),
+                    V_c=_distribution(rates.get("V_c")),
+                    V_o=_distribution(rates.get("V_o")),
+                )
+            )
+    return records
+
+
+def _distribution(rates: Tensor | None) -> Distribution:
+    if rates is None:
+        return Distribution(*[math.nan] * len(fields(Distribution)))
+    ordered = rates.double().cpu().sort().values
+    # By rank: torch.quantile takes 16 million values at most.
+    ranks = [round(share * (len(ordered) - 1)) for share in _QUANTILES]
+    return Distribution(float(ordered.mean()), *(float(ordered[rank]) for rank in ranks))
+
+
+def audio_share(records: Sequence[BalanceRecord]) -> float:
+    """Audio's share of the gradient norms of both modalities in one epoch, 0 to 1; NaN without norms."""
+    norms = {
+        modality: math.hypot(
+            *(
+                each.gradient_norm
+                for each in records
+                if each.modality == modality and not math.isnan(each.gradient_norm)
+            )
+        )
+        for modality in MODALITIES
+    }
+    total = sum(norms.values())
+    return norms["audio"] / total if total else math.nan
+
+
+def write_balance(path: Path, records: Sequence[BalanceRecord]) -> None:
+    """Write balance.csv, four rows an epoch."""
+    write_table(path, [record.to_row() for record in records])
+
+
+def read_balance(path: Path) -> list[BalanceRecord]:
+    """Records of a balance.csv; none where there is no file.
+
+    Raises:
+        StorageError: the file is damaged.
+    """
+    if not path.exists():
+        return []
+    try:
+        return [BalanceRecord.from_row(row) for row in read_table(path)]
+    except (KeyError, ValueError) as error:
+        raise StorageError(f"{path} is damaged ({error}): train the run again") from error

@@ -1,0 +1,118 @@
+"""pipeline/balance.py: distributions against sorting by hand, and the file they are kept in."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from daan.config import DaanConfig
+from daan.network import Daan, VideoBatch
+from daan.training_step import training_step
+from pipeline.balance import (
+    BalanceRecord,
+    audio_share,
+    read_balance,
+    step_values,
+    summarise,
+    write_balance,
+)
+from pipeline.errors import StorageError
+
+STEPS, PAIRS = 3, 7
+
+
+def values(*, modulated: bool = True) -> dict[str, torch.Tensor]:
+    """Random ones of an epoch."""
+    norms = {name: torch.rand(STEPS, 2, 2) for name in ("gradient_norm", "parameter_norm")}
+    rates = {name: torch.rand(STEPS, PAIRS, 2, 2) for name in ("M", "V_c", "V_o")}
+    return norms | rates if modulated else norms
+
+
+def records(*, modulated: bool = True) -> list[BalanceRecord]:
+    """The rows of a random epoch."""
+    return summarise(4, values(modulated=modulated), gamma=0.0, weighs=True)
+
+
+def test_a_row_sums_up_all_pairs_of_all_steps_of_its_modality_and_part() -> None:
+    """Means, ranks and the share at gamma, of the visual bypass."""
+    epoch = values()
+    epoch["M"] = epoch["M"].clamp_min(0.5)
+
+    row = summarise(4, epoch, gamma=0.5, weighs=True)[3]
+
+    assert (row.epoch, row.modality, row.part) == (4, "visual", "bypass")
+    rates = sorted(float(value) for value in epoch["M"][:, :, 1, 1].flatten())
+    assert row.M.mean == pytest.approx(sum(rates) / len(rates))
+    assert (row.M.q05, row.M.q50, row.M.q95) == (rates[1], rates[10], rates[19])
+    assert row.at_gamma == pytest.approx(100 * rates.count(0.5) / len(rates))
+    assert row.gradient_norm == pytest.approx(float(epoch["gradient_norm"][:, 1, 1].mean()))
+    assert row.parameter_norm == float(epoch["parameter_norm"][-1, 1, 1])
+
+
+def test_what_takes_no_part_is_nan() -> None:
+    """V_o where only convergence is weighed, and every rate in plain training, whose norms are there all the same."""
+    convergence = summarise(1, values(), gamma=0.1, weighs=False)[0]
+    plain = records(modulated=False)[0]
+
+    assert math.isnan(convergence.V_o.mean)
+    assert math.isfinite(convergence.V_c.mean)
+    assert math.isnan(plain.M.mean)
+    assert math.isnan(plain.at_gamma)
+    assert math.isfinite(plain.gradient_norm)
+
+
+@pytest.mark.parametrize("modulated", [True, False])
+def test_balance_comes_back_from_its_file(tmp_path: Path, modulated: bool) -> None:
+    """To the bit, NaN included; the same from the plain rows of a checkpoint."""
+    written = records(modulated=modulated)
+
+    write_balance(tmp_path / "balance.csv", written)
+
+    np.testing.assert_equal(
+        [row.to_row() for row in read_balance(tmp_path / "balance.csv")], [row.to_row() for row in written]
+    )
+    np.testing.assert_equal(
+        [BalanceRecord.from_row(row.to_row()).to_row() for row in written], [row.to_row() for row in written]
+    )
+
+
+def test_no_file_is_no_records_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    """A run from before there was a balance.csv, and one whose table was cut."""
+    path = tmp_path / "balance.csv"
+    assert read_balance(path) == []
+
+    write_balance(path, records())
+    path.write_text(path.read_text().replace("gradient_norm", "gradient"))
+
+    with pytest.raises(StorageError, match=r"balance.csv is damaged"):
+        read_balance(path)
+
+
+def test_audios_share_is_of_both_modalities_gradients() -> None:
+    """Over both parts, by Euclidean norm; with one part, as in the ablation's base, over that one."""
+    epoch = values()
+    epoch["gradient_norm"] = torch.tensor([[[3.0, 4.0], [0.0, 15.0]]])
+    assert audio_share(summarise(1, epoch, gamma=0.1, weighs=True)) == pytest.approx(0.25)
+
+    epoch["gradient_norm"] = torch.tensor([[[2.0, math.nan], [6.0, math.nan]]])
+    assert audio_share(summarise(1, epoch, gamma=0.1, weighs=True)) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("csgm", ["off", "convergence", "full"])
+def test_a_real_step_has_what_a_summary_wants(csgm: str) -> None:
+    """One step of a small network, stacked as an epoch of one step."""
+    mask = torch.ones(4, 3, dtype=torch.bool)
+    batch = [VideoBatch(torch.randn(4, 3, 6), torch.randn(4, 3, 6), mask, mask) for _ in range(2)]
+    config = DaanConfig(audio_width=6, visual_width=6, text_width=5, hidden_width=16, heads=2, csgm=csgm)  # type: ignore[arg-type]
+    daan = Daan(config)
+    step = training_step(daan, torch.optim.Adam(daan.parameters()), *batch, torch.randn(4, 5), torch.randn(4, 5))
+
+    stacked = {name: value[None] for name, value in step_values(step).items()}
+    rows = summarise(1, stacked, gamma=config.gamma, weighs=csgm == "full")
+
+    assert len(rows) == 4
+    assert all(row.gradient_norm > 0 and row.parameter_norm > 0 for row in rows)
+    assert all(math.isnan(row.M.mean) == (csgm == "off") for row in rows)
+    assert 0 < audio_share(rows) < 1
