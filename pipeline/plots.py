@@ -51,7 +51,7 @@ def training_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
         scores.text(0.5, 0.5, "no validation", transform=scores.transAxes, ha="center", va="center")
     for axes in (loss, scores):
         axes.grid(visible=True, alpha=0.3)
-    _save(figure, path)
+    save_picture(figure, path)
 
 
 def confusion_matrix_picture(matrix: ArrayLike, names: Sequence[str], seen: Sequence[bool], path: Path) -> None:
@@ -87,7 +87,7 @@ def confusion_matrix_picture(matrix: ArrayLike, names: Sequence[str], seen: Sequ
     if n_classes <= _MOST_COUNTED:
         _write_shares(axes, shares)
     _part_seen_from_unseen(axes, int(np.count_nonzero(seen)), n_classes, size)
-    _save(figure, path)
+    save_picture(figure, path)
 
 
 def _mark_best(history: Sequence[Mapping[str, float]], loss: Axes, scores: Axes) -> None:
@@ -131,6 +131,7 @@ def _part_seen_from_unseen(axes: Axes, n_seen: int, n_classes: int, size: float)
         axes.text(right, centre, text, color="#D55E00", rotation=270, va="center", ha="left", fontsize=size)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_picture(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG; OSError where it cannot be written."""
     FigureCanvasAgg(figure)
     figure.savefig(path, dpi=_DOTS_PER_INCH, format="png")
