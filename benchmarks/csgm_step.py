@@ -7,6 +7,7 @@ autograd with all other pairs' gradients zeroed, is timed on some pairs and scal
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -31,8 +32,7 @@ def loop_seconds(network: Daan, positive: VideoBatch, negative: VideoBatch, text
     with recorded(layers) as passages:
         embedded = network(joined(positive, negative), text)
     loss = daan_losses(*embedded.split(pairs), text[:pairs], margin=1.0).total
-    outputs = [passage.y for passage in passages.values()]
-    weights = [parameter for passage in passages.values() for parameter in passage.parameters]
+    outputs = [passages[layer].y for layer in layers]
     gradients = torch.autograd.grad(loss, outputs, retain_graph=True)
     wait(positive.audio.device)
     started = time.perf_counter()
@@ -42,10 +42,9 @@ def loop_seconds(network: Daan, positive: VideoBatch, negative: VideoBatch, text
             kept = torch.zeros_like(gradient)
             kept[[pair, pairs + pair]] = gradient[[pair, pairs + pair]]
             only.append(kept)
-        for output, kept, passage in zip(outputs, only, passages.values(), strict=True):
-            torch.autograd.grad(output, passage.parameters, kept, retain_graph=True)
+        for layer, output, kept in zip(layers, outputs, only, strict=True):
+            torch.autograd.grad(output, list(layer.parameters()), kept, retain_graph=True)
     wait(positive.audio.device)
-    assert weights
     return (time.perf_counter() - started) * pairs / timed
 
 
@@ -81,9 +80,7 @@ def main() -> None:
             torch.manual_seed(0)
             network = Daan(DaanConfig(csgm=csgm)).to(device)
             optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
-            steps[csgm] = lambda network=network, optimizer=optimizer: training_step(
-                network, optimizer, batch[0], batch[1], text[0], text[1]
-            )
+            steps[csgm] = partial(training_step, network, optimizer, *batch, *text)
         times: dict[str, list[float]] = {csgm: [] for csgm in steps}
         for round_ in range(arguments.rounds + 1):
             for csgm, step in steps.items():

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from daan.gradient_shares import Layer, Passage, squared_norms, weighted_gradients
+from daan.gradient_shares import Passage, squared_norms, weighted_gradients
 from daan.modulation import Rates, modulation_rates
 from daan.network import Daan, Embeddings
 
@@ -25,7 +25,7 @@ class PartNorms(NamedTuple):
 def add_modulated_gradients(
     network: Daan,
     loss: Tensor,
-    passages: Mapping[Layer, Passage],
+    passages: Mapping[nn.Linear, Passage],
     positive: Embeddings,
     negative: Embeddings,
     comparable: Tensor,
@@ -45,7 +45,7 @@ def add_modulated_gradients(
     """
     layers = list(passages)
     outputs = [passages[layer].y for layer in layers]
-    modulated = {id(parameter) for passage in passages.values() for parameter in passage.parameters}
+    modulated = {id(parameter) for layer in layers for parameter in layer.parameters()}
     others = [each for each in network.parameters() if each.requires_grad and id(each) not in modulated]
     found = torch.autograd.grad(loss, [*outputs, *others], allow_unused=True)
     with torch.no_grad():
@@ -58,19 +58,22 @@ def add_modulated_gradients(
             for part, part_layers in enumerate(parts):
                 for layer in part_layers:
                     weights = rates.modulation[:, modality, part]
-                    gradients = weighted_gradients(passages[layer], d[layer], weights)
-                    for parameter, gradient in zip(passages[layer].parameters, gradients, strict=True):
+                    gradients = weighted_gradients(layer, passages[layer].x, d[layer], weights)
+                    for parameter, gradient in zip(layer.parameters(), gradients, strict=True):
                         _add(parameter, gradient)
     return rates
 
 
-def _greed(network: Daan, passages: Mapping[Layer, Passage], d: Mapping[Layer, Tensor]) -> Tensor:
+def _greed(network: Daan, passages: Mapping[nn.Linear, Passage], d: Mapping[nn.Linear, Tensor]) -> Tensor:
     """How greedy each pair, modality and part is: r = |g|^2 / |Theta|^2 (B, 2, 2) (DAAN paper, eq. 7)."""
-    squares = [
-        [torch.stack([squared_norms(passages[layer], d[layer]) for layer in layers]).sum(0) for layers in parts]
-        for parts in network.parts
+
+    def squares(layer: nn.Linear) -> Tensor:
+        return squared_norms(passages[layer].x, d[layer], has_bias=layer.bias is not None)
+
+    by_part = [
+        [torch.stack([squares(layer) for layer in layers]).sum(0) for layers in parts] for parts in network.parts
     ]
-    share = torch.stack([torch.stack(by_part, dim=1) for by_part in squares], dim=1)
+    share = torch.stack([torch.stack(both, dim=1) for both in by_part], dim=1)
     return share / _norms(network, gradients=False).square().clamp_min(torch.finfo(share.dtype).tiny)
 
 
@@ -89,7 +92,7 @@ def _norms(network: Daan, *, gradients: bool) -> Tensor:
     """(2, 2) norm of each part's parameters, or of their gradients."""
     nothing = torch.full_like(network.absent_audio[0], torch.nan)
 
-    def norm(layers: tuple[Layer, ...]) -> Tensor:
+    def norm(layers: tuple[nn.Linear, ...]) -> Tensor:
         parameters = [parameter for layer in layers for parameter in layer.parameters()]
         tensors = [parameter.grad if gradients else parameter for parameter in parameters]
         norms = [torch.linalg.vector_norm(tensor) for tensor in tensors if tensor is not None]

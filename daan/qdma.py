@@ -7,16 +7,15 @@ from torch import Tensor, nn
 from daan.attention import DifferentialAttention
 from daan.batch_norm import MaskedBatchNorm
 from daan.config import DaanConfig
-from daan.gradient_shares import Layer
-from daan.sequences import last_valid, masked_mean
+from daan.sequences import masked_mean
 from daan.temporal_convolution import TemporalBypass
 
 
 class Parts(NamedTuple):
     """Layers of an encoder; all its weights but those of normalisation, which CSGM leaves as they are (C)."""
 
-    attention: tuple[Layer, ...]  # p = 1: attention and refinement
-    bypass: tuple[Layer, ...]  # p = 2: the temporal bypass
+    attention: tuple[nn.Linear, ...]  # p = 1: attention and refinement
+    bypass: tuple[nn.Linear, ...]  # p = 2: the temporal bypass
 
 
 class Encoded(NamedTuple):
@@ -53,12 +52,12 @@ class Qdma(nn.Module):
     @property
     def parts(self) -> Parts:
         """What CSGM modulates."""
-        return Parts((self.attention.query_key_value, self.refinement), self.bypass.convolutions)
+        return Parts((self.attention.query_key_value, self.refinement), self.bypass.layers)
 
     def forward(self, x: Tensor, mask: Tensor) -> Encoded:
         """Encode (B, T, D), zeros at invalid seconds, under a mask (B, T) with a valid second per video."""
         refined = self.refine(x, mask)
-        bypassed = last_valid(self.bypass(x), mask)
+        bypassed = self.bypass(x, mask)
         phi = masked_mean(refined, mask) + bypassed  # DAAN paper, eq. 4
         return Encoded(phi=phi, seconds=refined + bypassed[:, None], mask=mask)
 

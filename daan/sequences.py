@@ -16,13 +16,6 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     return (weights[:, None] @ x).squeeze(1)
 
 
-def last_valid(x: Tensor, mask: Tensor) -> Tensor:
-    """(B, D) values of (B, T, D) at each video's last valid second; each video has at least one."""
-    seconds = torch.arange(mask.shape[1], device=mask.device)
-    last = torch.where(mask, seconds, 0).amax(1)
-    return x.gather(1, last[:, None, None].expand(-1, 1, x.shape[2])).squeeze(1)
-
-
 def with_stand_in(x: Tensor, mask: Tensor, stand_in: Tensor) -> tuple[Tensor, Tensor]:
     """Give a video without any valid second one: the stand-in vector, alone.
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from daan.sequences import last_valid, masked_mean, with_stand_in
+from daan.sequences import masked_mean, with_stand_in
 
 masks = st.integers(1, 5).flatmap(
     lambda seconds: st.lists(
@@ -16,14 +16,13 @@ masks = st.integers(1, 5).flatmap(
 
 @settings(deadline=None, max_examples=25)
 @given(rows=masks)
-def test_mean_and_last_second_are_those_of_the_valid_seconds(rows: list[list[bool]]) -> None:
-    """Whatever the mask, holes too, each video gives the mean and the last of its own seconds."""
+def test_the_mean_is_that_of_the_valid_seconds(rows: list[list[bool]]) -> None:
+    """Whatever the mask, holes too, each video gives the mean of its own seconds."""
     mask = torch.tensor(rows)
     x = torch.randn(*mask.shape, 3, dtype=torch.float64)
     kept: list[Tensor] = [video[valid] for video, valid in zip(x, mask, strict=True)]
 
     torch.testing.assert_close(masked_mean(x, mask), torch.stack([video.mean(0) for video in kept]))
-    torch.testing.assert_close(last_valid(x, mask), torch.stack([video[-1] for video in kept]))
 
 
 def test_a_stand_in_takes_the_first_second_of_an_absent_sequence_only() -> None:

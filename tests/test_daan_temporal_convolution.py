@@ -1,4 +1,6 @@
-"""daan/temporal_convolution.py against sums over taps (eq. 3)."""
+"""daan/temporal_convolution.py against whole sequences convolved tap by tap (eq. 3)."""
+
+from collections.abc import Sequence
 
 import torch
 from hypothesis import given, settings
@@ -10,10 +12,10 @@ from daan.temporal_convolution import CausalConvolution, TemporalBypass
 
 def slow_convolution(layer: CausalConvolution, x: Tensor) -> Tensor:
     """(T, H) of one video (T, D)."""
-    taps = layer.taps.weight.chunk(layer.kernel, dim=1)
+    taps = layer.weight.chunk(layer.kernel, dim=1)
     rows = []
     for t in range(len(x)):
-        row = layer.taps.bias.clone()
+        row = layer.bias.clone()
         for tap, weight in enumerate(taps):
             if t - tap * layer.gap >= 0:
                 row = row + weight @ x[t - tap * layer.gap]
@@ -21,52 +23,82 @@ def slow_convolution(layer: CausalConvolution, x: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-@settings(deadline=None, max_examples=25)
-@given(seconds=st.integers(1, 7), kernel=st.integers(1, 4), gap=st.integers(1, 4))
-def test_a_convolution_sums_its_taps(seconds: int, kernel: int, gap: int) -> None:
-    """Every second is the sum over the taps that reach into the clip, clips shorter than the reach included."""
-    layer = CausalConvolution(3, 4, kernel=kernel, gap=gap).double()
-    x = torch.randn(2, seconds, 3, dtype=torch.float64)
-
-    torch.testing.assert_close(layer(x), torch.stack([slow_convolution(layer, video) for video in x]))
-
-
-def test_a_convolution_is_torchs_with_padding_before_the_clip() -> None:
-    """The taps are Conv1d's kernel from its last place to its first."""
-    layer = CausalConvolution(3, 4, kernel=3, gap=2)
-    x = torch.randn(2, 6, 3)
-    kernel = torch.stack(layer.taps.weight.chunk(3, dim=1)[::-1], dim=2)
-    padded = nn.functional.pad(x.transpose(1, 2), (4, 0))
-
-    expected = nn.functional.conv1d(padded, kernel, layer.taps.bias, dilation=2).transpose(1, 2)
-
-    torch.testing.assert_close(layer(x), expected)
-
-
-@settings(deadline=None, max_examples=25)
-@given(seconds=st.integers(1, 6), gaps=st.lists(st.integers(1, 3), max_size=3))
-def test_the_bypass_adds_the_dilated_layers_to_its_entry(seconds: int, gaps: list[int]) -> None:
-    """A causal convolution, dilated ones each followed by ReLU, and a residual connection around them."""
-    bypass = TemporalBypass(3, 4, kernel=3, gaps=gaps, dropout=0.5).double().eval()
-    x = torch.randn(1, seconds, 3, dtype=torch.float64)
-    entered = slow_convolution(bypass.entry, x[0])
-    inner = entered
+def slow_bypass(bypass: TemporalBypass, x: Tensor) -> Tensor:
+    """(H,) at the last second of one video (T, D): the entry, dilated layers each followed by ReLU, the residual."""
+    inner = entered = slow_convolution(bypass.entry, x)
     for layer in bypass.dilated:
         inner = slow_convolution(layer, inner).clamp(min=0)
+    return (entered + inner)[-1]
 
-    torch.testing.assert_close(bypass(x)[0], entered + inner)
+
+def bypass(gaps: Sequence[int], kernel: int = 3) -> TemporalBypass:
+    """One in evaluation, so that its dropout does nothing."""
+    return TemporalBypass(3, 4, kernel=kernel, gaps=gaps, dropout=0.5).double().eval()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    gaps=st.lists(st.integers(1, 4), max_size=3),
+    kernel=st.integers(1, 4),
+    padding=st.integers(0, 3),
+)
+def test_the_last_second_is_that_of_the_whole_sequence(
+    lengths: list[int], gaps: list[int], kernel: int, padding: int
+) -> None:
+    """Of every video of a padded batch, for clips shorter than the reach too: values and gradients."""
+    layers = bypass(gaps, kernel)
+    mask = torch.arange(max(lengths) + padding) < torch.tensor(lengths)[:, None]
+    x = torch.randn(*mask.shape, 3, dtype=torch.float64).requires_grad_()
+
+    found = layers(x, mask)
+    expected = torch.stack([slow_bypass(layers, video[:length]) for video, length in zip(x, lengths, strict=True)])
+
+    torch.testing.assert_close(found, expected)
+    direction = torch.randn_like(found)
+    wanted = [x, *layers.parameters()]
+    slow = torch.autograd.grad(expected, wanted, direction)
+    for one, other in zip(torch.autograd.grad(found, wanted, direction), slow, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_the_loop_is_torchs_dilated_convolution_with_padding_before_the_clip() -> None:
+    """The taps are Conv1d's kernel from its last place to its first."""
+    layer = CausalConvolution(3, 4, kernel=3, gap=2)
+    x = torch.randn(6, 3)
+    kernel = torch.stack(layer.weight.chunk(3, dim=1)[::-1], dim=2)
+    padded = nn.functional.pad(x.T[None], (4, 0))
+
+    expected = nn.functional.conv1d(padded, kernel, layer.bias, dilation=2)[0].T
+
+    torch.testing.assert_close(slow_convolution(layer, x), expected)
 
 
 @settings(deadline=None, max_examples=25)
 @given(changed=st.integers(1, 7))
 def test_no_second_depends_on_a_later_one(changed: int) -> None:
-    """Changing second t leaves all seconds before it as they were, to the bit."""
-    bypass = TemporalBypass(3, 4, kernel=3, gaps=(3, 3), dropout=0.0)
-    x = torch.randn(1, 8, 3)
+    """Asked for second t, the bypass reads nothing behind it, NaN included, and does read t itself."""
+    layers = bypass((3, 3))
+    x = torch.randn(1, 8, 3, dtype=torch.float64)
     other = x.clone()
     other[:, changed] += 1
+    behind = x.clone()
+    behind[:, changed + 1 :] = torch.nan
+    until = torch.arange(8)[None] <= changed
 
-    before, after = bypass(x), bypass(other)
+    assert torch.equal(layers(x, until), layers(behind, until))
+    assert not torch.equal(layers(x, until), layers(other, until))
+    earlier = torch.arange(8)[None] < changed
+    assert torch.equal(layers(x, earlier), layers(other, earlier))
 
-    assert torch.equal(before[:, :changed], after[:, :changed])
-    assert not torch.equal(before[:, changed], after[:, changed])
+
+def test_a_bypass_that_was_asked_without_gradients_first_can_be_trained() -> None:
+    """What is kept from one call to the next does not remember that there were none."""
+    layers = bypass((2,), kernel=2)
+    x, mask = torch.randn(2, 5, 3, dtype=torch.float64), torch.ones(2, 5, dtype=torch.bool)
+    with torch.inference_mode():
+        layers(x, mask)
+
+    layers(x, mask).sum().backward()
+
+    assert layers.entry.weight.grad is not None
