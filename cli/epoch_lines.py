@@ -1,27 +1,28 @@
 """A line an epoch."""
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cli.console import Terminal
 
 if TYPE_CHECKING:
-    from pipeline.fitting import EpochRecord
+    from pipeline.fitting import OnEpoch
+    from pipeline.history import EpochRecord
 
 
-def epoch_lines(terminal: Terminal) -> "Callable[[str, EpochRecord], None]":
+def epoch_lines(terminal: Terminal) -> "OnEpoch":
     """Prints a header when a stage begins, and then a line an epoch."""
-    shown: set[str] = set()
+    last: tuple[str, int] | None = None
 
-    def show(stage: str, record: "EpochRecord") -> None:
-        if stage not in shown:
-            shown.add(stage)
-            terminal.say(" epoch    loss      S      U     HM    ZSL  learning rate  seconds")
+    def show(stage: str, record: "EpochRecord", seconds: float) -> None:
+        nonlocal last
+        if last != (stage, record.epoch - 1):  # another stage, or another run's
+            terminal.say(" epoch    loss      S      U     HM    ZSL  balance a/v   learning rate  seconds")
+        last = (stage, record.epoch)
         figures = "  ".join(_percent(value) for value in (record.S, record.U, record.HM, record.ZSL))
-        terminal.say(
-            f" {record.epoch:5d}  {record.loss:6.3f}  {figures}  {record.learning_rate:13.2g}  {record.seconds:7.1f}"
-        )
+        balance = f"{record.audio_share:.2f} / {1 - record.audio_share:.2f}"
+        left = f" {record.epoch:5d}  {record.loss:6.3f}  {figures}"
+        terminal.say(f"{left}  {balance}  {record.learning_rate:13.2g}  {seconds:7.1f}")
 
     return show
 

@@ -1,5 +1,6 @@
 """`avzsl evaluate`."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
@@ -10,6 +11,7 @@ from cli.console import Terminal
 
 if TYPE_CHECKING:
     from pipeline.evaluation import EvaluationReport
+    from pipeline.seeds import SeedsReport
 
 
 def command(
@@ -25,42 +27,88 @@ def command(
 ) -> int:
     """Score the model on videos it never trained on: seen classes, unseen classes, their harmonic mean, zero-shot.
 
+    After a training with several seeds all its runs are scored, and their mean and deviation shown.
+
     Example: avzsl evaluate
     """
     from pipeline.devices import resolve_device
     from pipeline.evaluation import evaluate
+    from pipeline.seeds import evaluate_seeds, seed_runs
 
     if part not in {"test", "validation"}:
         raise typer.BadParameter(f"--on {part}: choose test or validation")
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
-    chosen = cast("Literal['test', 'validation']", part)
-    report = evaluate(
-        options.open_workspace(workspace), device=resolve_device(device), reporter=terminal, run=run, part=chosen
-    )
+    chosen, place = cast("Literal['test', 'validation']", part), options.open_workspace(workspace)
+    runs = seed_runs(place) if run is None else ()
+    report: EvaluationReport | SeedsReport
+    if runs:
+        report = evaluate_seeds(place, runs, device=resolve_device(device), reporter=terminal, part=chosen)
+        show = partial(show_seeds, report)
+    else:
+        report = evaluate(place, device=resolve_device(device), reporter=terminal, run=run, part=chosen)
+        show = partial(show_report, report)
     if json_output:
         terminal.document(report.to_json())
     else:
-        show_report(report, terminal)
+        show(terminal)
         terminal.say('Next: avzsl predict CLIP --classes "..."')
     return 0
 
 
 def show_report(report: "EvaluationReport", terminal: Terminal) -> None:
-    """The table of scores, beside what guessing would reach."""
+    """The table of scores, beside what guessing would reach; below it the same at the betas of published grids."""
+    _show_heading(report, terminal)
+    table = _table("score", "S", "U", "HM", "ZSL", "beta")
+    for name, scores in report.scores.items():
+        figures = [_figure(getattr(scores, column)) for column in ("S", "U", "HM", "ZSL")]
+        _add_score(table, name, report.score, *figures, f"{scores.beta:.2f}")
+    table.add_row("chance", "", "", "", _figure(report.chance), "", style="dim")
+    terminal.show(table)
+    _show_grids(report, terminal)
+    _explain(report, terminal)
+    for path in (report.metrics_file, *report.pictures):
+        terminal.say(f" {path}")
+
+
+def show_seeds(seeds: "SeedsReport", terminal: Terminal) -> None:
+    """The table of means and sample standard deviations over the seeds."""
+    first = seeds.reports[0]
+    _show_heading(first, terminal)
+    columns = ("S", "U", "HM", "ZSL")
+    table = _table("score", *columns, title=f"mean ± deviation over {len(seeds.reports)} seeds")
+    for name in first.scores:
+        pairs = ((seeds.mean[name][column], seeds.deviation[name][column]) for column in columns)
+        _add_score(table, name, first.score, *(f"{_figure(mean)} ± {_figure(deviation)}" for mean, deviation in pairs))
+    table.add_row("chance", "", "", "", _figure(first.chance), style="dim")
+    terminal.show(table)
+    _explain(first, terminal)
+    for path in (seeds.file, *(report.metrics_file for report in seeds.reports)):
+        terminal.say(f" {path}")
+
+
+def _show_heading(report: "EvaluationReport", terminal: Terminal) -> None:
     terminal.show(
         f"{report.videos} {report.part} videos, {report.seen} seen and {report.unseen} unseen classes, percent:"
     )
-    table = Table()
-    table.add_column("score")
-    for name in ("S", "U", "HM", "ZSL"):
-        table.add_column(name, justify="right")
-    table.add_column("beta", justify="right")
-    for name, scores in report.scores.items():
-        mark = " *" if name == report.score else ""
-        figures = [_figure(getattr(scores, column)) for column in ("S", "U", "HM", "ZSL")]
-        table.add_row(f"{name}{mark}", *figures, f"{scores.beta:.2f}", style="bold" if mark else "")
-    table.add_row("chance", "", "", "", _figure(report.chance), "", style="dim")
+
+
+def _show_grids(report: "EvaluationReport", terminal: Terminal) -> None:
+    """What the coarser search of published code would have cost or gained."""
+    from pipeline.calibration import PUBLISHED_GRIDS
+
+    if not report.grid_scores:
+        return
+    table = _table("score", "S", "U", "HM", "beta", title="with the beta of a published grid")
+    table.add_column("grid")
+    for grid in (grid for grid in PUBLISHED_GRIDS if grid.name in report.grid_scores):
+        source = f"{grid.used_by}: 0 to {grid.betas[-1]:g} in {len(grid.betas)}"
+        for name, scores in report.grid_scores[grid.name].items():
+            figures = [_figure(getattr(scores, column)) for column in ("S", "U", "HM")]
+            _add_score(table, name, report.score, *figures, f"{scores.beta:.2f}", source)
     terminal.show(table)
+
+
+def _explain(report: "EvaluationReport", terminal: Terminal) -> None:
     terminal.say(
         "S, U: recall on seen, unseen classes among all; HM: their harmonic mean; ZSL: unseen among unseen; *: predicts"
     )
@@ -70,8 +118,21 @@ def show_report(report: "EvaluationReport", terminal: Terminal) -> None:
         terminal.warn(
             f"classes without {report.part} videos, left out of the means: {', '.join(report.without_samples)}"
         )
-    for path in (report.metrics_file, *report.pictures):
-        terminal.say(f" {path}")
+
+
+def _table(first: str, *numbers: str, title: str | None = None) -> Table:
+    """A table whose columns are numbers but for the first."""
+    table = Table(title=title, title_justify="left", title_style="")
+    table.add_column(first)
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _add_score(table: Table, name: str, predicts: str, *cells: str) -> None:
+    """A score's row; the one that predicts stands out."""
+    mark = " *" if name == predicts else ""
+    table.add_row(f"{name}{mark}", *cells, style="bold" if mark else "")
 
 
 def _figure(value: float) -> str:

@@ -6,7 +6,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from cli import demo, evaluate, extract, predict, run, status, train
+from cli import demo, evaluate, extract, predict, report, run, status, train
 from cli.console import fail
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("extract")(extract.command)
 app.command("train")(train.command)
 app.command("evaluate")(evaluate.command)
+app.command("report")(report.command)
 app.command("predict")(predict.command)
 app.command("run")(run.command)
 app.command("status")(status.command)

@@ -8,6 +8,7 @@ import typer
 from cli import options
 from cli.console import Terminal
 from cli.stage_tables import stage_tables
+from cli.training_options import SeedsOption, training_settings
 
 
 def command(
@@ -18,6 +19,7 @@ def command(
     unseen: options.UnseenOption = None,
     unseen_fraction: options.UnseenFractionOption = None,
     seed: options.SeedOption = None,
+    seeds: SeedsOption = None,
     preset: options.PresetOption = None,
     config: options.ConfigOption = None,
     assignments: options.SetOption = None,
@@ -31,7 +33,7 @@ def command(
 
     Example: avzsl run videos/
     """
-    from pipeline.chain import run_all
+    from pipeline.chain import run_all, run_all_seeds
     from pipeline.config import load_settings
     from pipeline.devices import resolve_device
 
@@ -39,20 +41,17 @@ def command(
     given = {
         "extraction.extractor.weights": weights,
         "extraction.extractor.width": width,
-        "holdout.unseen_fraction": unseen_fraction,
-        "holdout.seed": seed,
-        "training.seed": seed,
+        **training_settings(unseen=unseen, unseen_fraction=unseen_fraction, seed=seed, seeds=seeds),
     }
     settings = load_settings(preset=preset, config_file=config, assignments=assignments or (), options=given)
-    report = run_all(
+    chain = run_all_seeds if settings.training.seeds else run_all
+    report = chain(
         options.open_workspace(workspace),
         source,
         settings,
         device=resolve_device(device),
         reporter=terminal,
         listeners=stage_tables(terminal),
-        unseen=options.split_names(unseen),
-        hold_out_anew=unseen_fraction is not None,
     )
     if json_output:
         terminal.document(report.evaluation.to_json())

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from cli import evaluate, extract, train
 from cli.console import Terminal
 from cli.epoch_lines import epoch_lines
+from cli.interruption import interruption
 
 if TYPE_CHECKING:
     from pipeline.chain import Listeners
@@ -18,5 +19,8 @@ def stage_tables(terminal: Terminal) -> "Listeners":
         on_extracted=lambda report: extract.show_report(report, terminal),
         on_epoch=epoch_lines(terminal),
         on_trained=lambda report: train.show_report(report, terminal),
+        on_seeds_trained=lambda report: train.show_seeds(report, terminal),
         on_evaluated=lambda report: evaluate.show_report(report, terminal),
+        on_seeds_evaluated=lambda report: evaluate.show_seeds(report, terminal),
+        stoppable=interruption,
     )

@@ -1,15 +1,23 @@
 """`avzsl train`."""
 
-from typing import TYPE_CHECKING, Annotated
+import math
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli import options
 from cli.console import Terminal
 from cli.epoch_lines import epoch_lines
+from cli.interruption import interruption
+from cli.training_options import SeedsOption, training_settings
 
 if TYPE_CHECKING:
+    from pipeline.config import Settings
     from pipeline.training import TrainingReport
+    from pipeline.training_seeds import SeedsTraining
+    from pipeline.workspace import Workspace
+
+_FIGURES = ("S", "U", "HM", "ZSL")
 
 
 def command(
@@ -22,6 +30,7 @@ def command(
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Epochs of stage 1 at most.")] = None,
     seed: options.SeedOption = None,
+    seeds: SeedsOption = None,
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Go on with an unfinished run of the same inputs and settings.")
     ] = True,
@@ -45,52 +54,94 @@ def command(
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     given = {
         "text.encoder": text,
-        "holdout.unseen_fraction": unseen_fraction,
-        "holdout.seed": seed,
         "training.epochs": epochs,
-        "training.seed": seed,
+        **training_settings(unseen=unseen, unseen_fraction=unseen_fraction, seed=seed, seeds=seeds),
     }
     settings = load_settings(preset=preset, config_file=config, assignments=assignments or (), options=given)
     if show_config:
         typer.echo(show_settings(settings), nl=False)
         return 0
+    start = _train_seeds if settings.training.seeds else _train
+    start(options.open_workspace(workspace), settings, device=device, terminal=terminal, resume=resume)
+    return 0
+
+
+def _train(workspace: "Workspace", settings: "Settings", *, device: str, terminal: Terminal, resume: bool) -> None:
+    """Train one run and show what it is worth."""
     from pipeline.devices import resolve_device
     from pipeline.training import train
 
-    report = train(
-        options.open_workspace(workspace),
-        settings,
-        device=resolve_device(device),
-        reporter=terminal,
-        on_epoch=epoch_lines(terminal),
-        unseen=options.split_names(unseen),
-        hold_out_anew=unseen_fraction is not None,
-        resume=resume,
-    )
-    if json_output:
-        terminal.document(
-            {
-                "run": report.run,
-                "model": str(report.folder),
-                "seen": list(report.seen),
-                "unseen": list(report.unseen),
-                "best_epoch": report.best_epoch,
-                "validation": dict(report.validation),
-            }
+    with interruption() as stop:
+        report = train(
+            workspace,
+            settings,
+            device=resolve_device(device),
+            reporter=terminal,
+            on_epoch=epoch_lines(terminal),
+            stop=stop,
+            resume=resume,
         )
+    if terminal.json_output:
+        terminal.document(_document(report))
     else:
         show_report(report, terminal)
         terminal.say("Next: avzsl evaluate, or avzsl predict CLIP")
-    return 0
+
+
+def _train_seeds(
+    workspace: "Workspace", settings: "Settings", *, device: str, terminal: Terminal, resume: bool
+) -> None:
+    """Train a run a seed and show what they are worth together."""
+    from pipeline.devices import resolve_device
+    from pipeline.training_seeds import train_seeds
+
+    with interruption() as stop:
+        report = train_seeds(
+            workspace,
+            settings,
+            device=resolve_device(device),
+            reporter=terminal,
+            on_epoch=epoch_lines(terminal),
+            on_trained=lambda one: show_report(one, terminal),
+            stop=stop,
+            resume=resume,
+        )
+    if terminal.json_output:
+        runs = {one.run: _document(one) for one in report.reports}
+        terminal.document(
+            {"runs": runs, "mean": report.mean, "deviation": report.deviation, "seeds": len(report.reports)}
+        )
+    else:
+        show_seeds(report, terminal)
+        terminal.say("Next: avzsl evaluate")
+
+
+def _document(report: "TrainingReport") -> dict[str, Any]:
+    return {
+        "run": report.run,
+        "model": str(report.folder),
+        "seed": report.seed,
+        "seen": list(report.seen),
+        "unseen": list(report.unseen),
+        "best_epoch": report.best_epoch,
+        "validation": dict(report.validation),
+    }
 
 
 def show_report(report: "TrainingReport", terminal: Terminal) -> None:
     """One line: the model, and what it was worth on validation."""
-    figures = ", ".join(
-        f"{name} {report.validation[name]:.1f}"
-        for name in ("S", "U", "HM", "ZSL")
-        if report.validation.get(name) is not None
-    )
-    validated = f", validation {figures}" if figures else ""
+    figures = [f"{name} {value:.1f}" for name in _FIGURES if (value := report.validation.get(name)) is not None]
+    validated = f", validation {', '.join(figures)}" if figures else ""
     done = "Nothing to do: trained already" if report.did_nothing else "trained"
     terminal.show(f"{done}, {report.folder} (epochs: {report.best_epoch}{validated})")
+
+
+def show_seeds(report: "SeedsTraining", terminal: Terminal) -> None:
+    """One line: mean and sample standard deviation of the validation figures over the seeds."""
+    figures = [
+        f"{name} {report.mean[name]:.1f}" + ("" if math.isnan(spread) else f" ± {spread:.1f}")
+        for name, spread in report.deviation.items()
+        if not math.isnan(report.mean[name])
+    ]
+    seeds = ", ".join(str(one.seed) for one in report.reports)
+    terminal.show(f"seeds {seeds}: validation {', '.join(figures) or 'has no figures'} (mean ± standard deviation)")

@@ -1,6 +1,8 @@
 """All stages one after the other: videos in, an evaluated model out."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +11,11 @@ import torch
 from pipeline.config import Settings
 from pipeline.evaluation import EvaluationReport, evaluate
 from pipeline.extraction import ExtractionReport, extract
-from pipeline.fitting import EpochRecord
+from pipeline.fitting import OnEpoch, Stop
 from pipeline.progress import Reporter
-from pipeline.training import TrainingReport, train
+from pipeline.seeds import SeedsReport, evaluate_seeds
+from pipeline.training import TrainingReport, never_stop, train
+from pipeline.training_seeds import SeedsTraining, train_seeds
 from pipeline.workspace import Workspace
 
 
@@ -24,14 +28,33 @@ class ChainReport:
     evaluation: EvaluationReport
 
 
+@dataclass(frozen=True)
+class SeedsChainReport:
+    """What each stage did, with several seeds."""
+
+    extraction: ExtractionReport
+    training: SeedsTraining
+    evaluation: SeedsReport
+
+
+@contextlib.contextmanager
+def unstoppable() -> Iterator[Stop]:
+    """Train to the end."""
+    yield never_stop
+
+
 @dataclass(frozen=True, kw_only=True)
 class Listeners:
     """Who hears of a stage's end, so that its table can be shown before the next one starts."""
 
     on_extracted: Callable[[ExtractionReport], None]
-    on_epoch: Callable[[str, EpochRecord], None]
-    on_trained: Callable[[TrainingReport], None]
+    on_epoch: OnEpoch
+    on_trained: Callable[[TrainingReport], None]  # of each run
+    on_seeds_trained: Callable[[SeedsTraining], None]
     on_evaluated: Callable[[EvaluationReport], None]
+    on_seeds_evaluated: Callable[[SeedsReport], None]
+    # Entered for the training only: whether to save and stop there. The other stages may be interrupted anywhere.
+    stoppable: Callable[[], AbstractContextManager[Stop]] = unstoppable
 
 
 def run_all(
@@ -42,8 +65,6 @@ def run_all(
     device: torch.device,
     reporter: Reporter,
     listeners: Listeners,
-    unseen: Sequence[str] | None = None,
-    hold_out_anew: bool = False,
 ) -> ChainReport:
     """Extract, train and evaluate; each stage is skipped where it is done already.
 
@@ -51,16 +72,37 @@ def run_all(
     """
     extraction = extract(workspace, source, settings.extraction, device=device, reporter=reporter)
     listeners.on_extracted(extraction)
-    training = train(
-        workspace,
-        settings,
-        device=device,
-        reporter=reporter,
-        on_epoch=listeners.on_epoch,
-        unseen=unseen,
-        hold_out_anew=hold_out_anew,
-    )
+    with listeners.stoppable() as stop:
+        training = train(workspace, settings, device=device, reporter=reporter, on_epoch=listeners.on_epoch, stop=stop)
     listeners.on_trained(training)
     evaluation = evaluate(workspace, device=device, reporter=reporter, run=training.run)
     listeners.on_evaluated(evaluation)
     return ChainReport(extraction, training, evaluation)
+
+
+def run_all_seeds(
+    workspace: Workspace,
+    source: Path,
+    settings: Settings,
+    *,
+    device: torch.device,
+    reporter: Reporter,
+    listeners: Listeners,
+) -> SeedsChainReport:
+    """As `run_all`, with a run for each of `training.seeds`."""
+    extraction = extract(workspace, source, settings.extraction, device=device, reporter=reporter)
+    listeners.on_extracted(extraction)
+    with listeners.stoppable() as stop:
+        training = train_seeds(
+            workspace,
+            settings,
+            device=device,
+            reporter=reporter,
+            on_epoch=listeners.on_epoch,
+            on_trained=listeners.on_trained,
+            stop=stop,
+        )
+    listeners.on_seeds_trained(training)
+    evaluation = evaluate_seeds(workspace, training.runs, device=device, reporter=reporter)
+    listeners.on_seeds_evaluated(evaluation)
+    return SeedsChainReport(extraction, training, evaluation)

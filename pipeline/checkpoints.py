@@ -34,3 +34,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise StorageError(f"{path} is no checkpoint of avzsl")
     return state
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that a killed writer left in a run's folder; no other process may write there."""
+    with storage_errors(folder):
+        for stray in folder.rglob(".*.tmp"):
+            stray.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Class names -> vectors, kept in the workspace so that an encoder is loaded only when names or encoder change."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -24,6 +24,7 @@ class ClassEmbeddings:
     """Unit vectors (C, W), a row a class, in the order of the dataset's classes."""
 
     vectors: NDArray[np.float32]
+    phrases: tuple[str, ...]  # C, whose vectors they are
     encoder: Mapping[str, str]  # identity of the text encoder
     spec: str  # what to load it by: a name or a file
 
@@ -43,7 +44,7 @@ def _encode(encoder: TextEncoder, spec: str, phrases: Sequence[str]) -> ClassEmb
         vectors = encoder.encode(phrases)
     except TextEncoderError as error:
         raise UsageError(str(error)) from error
-    return ClassEmbeddings(vectors=vectors, encoder=dict(encoder.identity), spec=spec)
+    return ClassEmbeddings(vectors=vectors, phrases=tuple(phrases), encoder=dict(encoder.identity), spec=spec)
 
 
 def _load_encoder(spec: str) -> TextEncoder:
@@ -69,7 +70,7 @@ def embed_classes(workspace: Workspace, phrases: Mapping[str, str], spec: str) -
     path = workspace.text_folder / "class_embeddings.h5"
     stored = _load(path, made_from)
     if stored is not None:
-        return ClassEmbeddings(vectors=stored, encoder=identity, spec=spec)
+        return ClassEmbeddings(vectors=stored, phrases=tuple(phrases.values()), encoder=identity, spec=spec)
     embeddings = _encode(encoder, spec, list(phrases.values()))
     with new_hdf5(path) as file:
         file["vectors"] = embeddings.vectors
@@ -83,6 +84,40 @@ def embed_classes(workspace: Workspace, phrases: Mapping[str, str], spec: str) -
     )
     workspace.record(STAGE, record)
     return embeddings
+
+
+def legacy_phrases(phrases: Mapping[str, str]) -> dict[str, str]:
+    """Class name -> the phrase whose vector the benchmark's public code gives it (benchmark.md, its fault).
+
+    That code sorts the vectors by phrase, and takes them by the places of the sorted class names.
+
+    Args:
+        phrases: class name -> its own phrase, for all classes of the benchmark: each shifts those behind it.
+    """
+    return dict(zip(sorted(phrases), sorted(phrases.values()), strict=True))
+
+
+def in_legacy_order(
+    embeddings: ClassEmbeddings, names: Sequence[str], given_phrases: Mapping[str, str]
+) -> ClassEmbeddings:
+    """Embeddings (C, W) of the phrases that some classes are given instead of their own.
+
+    Args:
+        embeddings: of the classes' own phrases.
+        names: C classes.
+        given_phrases: class name -> phrase, as `legacy_phrases` makes them.
+
+    Raises:
+        UsageError: a phrase has no vector.
+        PipelineError: the encoder cannot be loaded.
+    """
+    given = tuple(given_phrases[name] for name in names)
+    vector_of = dict(zip(embeddings.phrases, embeddings.vectors, strict=True))
+    others = [phrase for phrase in given if phrase not in vector_of]
+    if others:  # phrases of classes that have no videos here
+        vector_of |= dict(zip(others, encode_phrases(embeddings.spec, others).vectors, strict=True))
+    vectors = np.stack([vector_of[phrase] for phrase in given])
+    return replace(embeddings, vectors=vectors, phrases=given)
 
 
 def _load(path: Path, made_from: str) -> NDArray[np.float32] | None:

@@ -27,3 +27,9 @@ class IncompatibleFeaturesError(PipelineError):
 
 class MissingStageError(PipelineError):
     """A stage was asked for before the one it builds on."""
+
+
+class TrainingStoppedError(PipelineError):
+    """The user stopped a training, which saved what it had reached; the exit code is the shell's for Ctrl-C."""
+
+    exit_code = 130

@@ -1,6 +1,5 @@
 """Stage 3: a model and held-out videos -> S, U, HM and ZSL by sound, picture and both (benchmark.md, Protocol)."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline import plots
@@ -16,23 +14,18 @@ from pipeline.dataset import Dataset, load_dataset
 from pipeline.errors import PipelineError
 from pipeline.feature_set import FeatureSet, load_features
 from pipeline.files import fingerprint, make_folder, storage_errors, write_json
-from pipeline.metrics import (
-    Scores,
-    classes_without_samples,
-    confusion_matrix,
-    gzsl_predictions,
-    gzsl_scores,
-    recall_per_class,
-)
+from pipeline.history import read_history
+from pipeline.metrics import Scores, classes_without_samples, confusion_matrix, gzsl_scores, recall_per_class
 from pipeline.model_folder import Model, check_extractor, load_model
 from pipeline.progress import Reporter
-from pipeline.scoring import SCORES, Distances, distances_to_classes
+from pipeline.rivals import Flags, Places, Rivals
+from pipeline.scoring import SCORES, score_videos
 from pipeline.splits import parse_splits
 from pipeline.training import STAGE as MODEL_STAGE
 from pipeline.workspace import StageRecord, Workspace
 
 STAGE = "report"
-_STAGE_VERSION = 1
+_STAGE_VERSION = 2
 _PARTS = {"test": ("test_seen", "test_unseen"), "validation": ("val_seen", "val_unseen")}
 
 Part = Literal["test", "validation"]
@@ -44,7 +37,8 @@ class EvaluationReport:
 
     run: str
     part: str
-    scores: Mapping[str, Scores]  # by audio, visual, sum
+    scores: Mapping[str, Scores]  # by audio, visual, sum; at the exact beta of validation
+    grid_scores: Mapping[str, Mapping[str, Scores]]  # published grid -> score -> at what the grid chose in validation
     score: str  # the one the model predicts by
     videos: int
     seen: int  # classes
@@ -55,18 +49,18 @@ class EvaluationReport:
     metrics_file: Path
     pictures: tuple[Path, ...]
 
-    @property
-    def untrained(self) -> bool:
-        """Whether the features are those of random networks."""
-        return bool(self.extractor.get("weights") == "untrained")
-
     def to_json(self) -> dict[str, Any]:
-        """The document of `evaluate --json`."""
-        by_score = {
-            name: {key: getattr(scores, key) for key in ("S", "U", "HM", "ZSL", "beta")}
-            for name, scores in self.scores.items()
+        """The document of `evaluate --json`; without grids where the model is older than they are."""
+        figures = {name: _figures(scores, "S", "U", "HM", "ZSL", "beta") for name, scores in self.scores.items()}
+        grids = {
+            grid: {name: _figures(scores, "S", "U", "HM", "beta") for name, scores in by_score.items()}
+            for grid, by_score in self.grid_scores.items()
         }
-        return {**by_score, "classes": {"seen": self.seen, "unseen": self.unseen}}
+        return {**figures, "classes": {"seen": self.seen, "unseen": self.unseen}, **({"grids": grids} if grids else {})}
+
+
+def _figures(scores: Scores, *names: str) -> dict[str, float]:
+    return {name: getattr(scores, name) for name in names}
 
 
 def evaluate(
@@ -79,26 +73,86 @@ def evaluate(
     """
     with workspace.locked("evaluate"):
         folder = workspace.current_model(run)
-        model = load_model(folder, device)
-        dataset = load_dataset(workspace.dataset_folder)
-        features_file = workspace.current_features()
-        features = load_features(features_file, dataset.classes)
-        check_extractor(model, features.attributes, f"the features in {features_file}")
-        _check_classes(model, dataset)
-        places = _places(folder, features, part, reporter)
-        if len(places) == 0:
-            raise PipelineError(f"the splits of {folder.name} hold no {part} videos: there is nothing to evaluate on")
+        evaluator = Evaluator(workspace, part, device=device, reporter=reporter)
+        report, made_from = evaluator(folder)
+        if part == "test":
+            record_report(
+                workspace, report.metrics_file, made_from, {"run": report.run, **report.to_json()[report.score]}
+            )
+        return report
+
+
+class Evaluator:
+    """Evaluates runs of a workspace on its features, which are read once; the caller holds the workspace's lock.
+
+    Raises:
+        PipelineError: there are no features.
+    """
+
+    def __init__(self, workspace: Workspace, part: Part, *, device: torch.device, reporter: Reporter) -> None:
+        self._workspace, self._part, self._device, self._reporter = workspace, part, device, reporter
+        self._dataset = load_dataset(workspace.dataset_folder)
+        self._features_file = workspace.current_features()
+        self._features = load_features(self._features_file, self._dataset.classes)
         if part == "validation":
             reporter.warn("stage 2 trains on the validation videos: these figures say how well they are remembered")
-        reports = (
-            workspace.report_folder(folder.name) if part == "test" else workspace.report_folder(folder.name) / part
-        )
-        report = _score(reports, folder, model, features, places, part, device)
-        if report.untrained:
+        if self._features.attributes.get("weights") == "untrained":
             reporter.warn("the extractor's weights are untrained: these figures are for trying things out, not results")
-        if part == "test":
-            _record(workspace, report, str(model.training["fingerprint"]))
+
+    def __call__(self, folder: Path) -> tuple[EvaluationReport, str]:
+        """Evaluate the run in a model folder; its report, and the fingerprint of its model.
+
+        Raises:
+            PipelineError: no model, features of another extractor, nothing to evaluate on.
+        """
+        model = load_model(folder, self._device)
+        check_extractor(model, self._features.attributes, f"the features in {self._features_file}")
+        _check_classes(model, self._dataset)
+        places = _places(folder, self._features, self._part, self._reporter)
+        if len(places) == 0:
+            raise PipelineError(
+                f"the splits of {folder.name} hold no {self._part} videos: there is nothing to evaluate on"
+            )
+        reports = part_folder(self._workspace, folder.name, self._part)
+        report = self._score(reports, folder, model, places)
+        return report, str(model.training["fingerprint"])
+
+    def _score(self, reports: Path, folder: Path, model: Model, places: Tensor) -> EvaluationReport:
+        labels, names = self._features.labels[places].numpy(), [entry.name for entry in model.classes]
+        seen = np.array([entry.seen for entry in model.classes])
+        vectors = torch.from_numpy(model.class_vectors)
+        rivals = score_videos(
+            model.network, self._features, places, vectors, seen, model.standardiser, self._device
+        ).rivals
+        predictions = rivals[model.score].predictions(model.betas[model.score])
+        report = EvaluationReport(
+            run=folder.name,
+            part=self._part,
+            scores=_scores_at(rivals, labels, model.betas),
+            grid_scores={grid: _scores_at(rivals, labels, betas) for grid, betas in model.grid_betas.items()},
+            score=model.score,
+            videos=len(places),
+            seen=int(seen.sum()),
+            unseen=int((~seen).sum()),
+            chance=100.0 / max(1, int((~seen).sum())),
+            without_samples=tuple(names[place] for place in classes_without_samples(labels, len(names))),
+            extractor=self._features.attributes,
+            metrics_file=reports / "metrics.json",
+            pictures=_draw(reports, folder, names, seen, confusion_matrix(predictions, labels, len(names))),
+        )
+        _write(report, names, labels, predictions, rivals[model.score])
         return report
+
+
+def part_folder(workspace: Workspace, run: str, part: Part) -> Path:
+    """Where the report of a run lies: that of the test videos in front."""
+    folder = workspace.report_folder(run)
+    return folder if part == "test" else folder / part
+
+
+def _scores_at(rivals: Mapping[str, Rivals], labels: Places, betas: Mapping[str, float]) -> dict[str, Scores]:
+    """Scores by audio, visual and sum, each at its own beta."""
+    return {name: gzsl_scores(rivals[name], labels, betas[name]) for name in SCORES}
 
 
 def _places(folder: Path, features: FeatureSet, part: str, reporter: Reporter) -> Tensor:
@@ -118,70 +172,19 @@ def _check_classes(model: Model, dataset: Dataset) -> None:
         raise PipelineError("the dataset's classes changed since the model was trained: run avzsl train again")
 
 
-def _score(
-    reports: Path,
-    folder: Path,
-    model: Model,
-    features: FeatureSet,
-    places: Tensor,
-    part: str,
-    device: torch.device,
-) -> EvaluationReport:
-    labels = features.labels[places].numpy()
-    seen = np.array([entry.seen for entry in model.classes])
-    distances = distances_to_classes(
-        model.network, features, places, torch.from_numpy(model.class_vectors), model.standardiser, device
-    )
-    scores = {name: gzsl_scores(distances[name], labels, seen, model.betas[name]) for name in SCORES}
-    names = [entry.name for entry in model.classes]
-    predictions = gzsl_predictions(distances[model.score], seen, model.betas[model.score])
-    without = tuple(names[place] for place in classes_without_samples(labels, len(names)))
-    report = EvaluationReport(
-        run=folder.name,
-        part=part,
-        scores=scores,
-        score=model.score,
-        videos=len(places),
-        seen=int(seen.sum()),
-        unseen=int((~seen).sum()),
-        chance=100.0 / max(1, int((~seen).sum())),
-        without_samples=without,
-        extractor=features.attributes,
-        metrics_file=reports / "metrics.json",
-        pictures=_draw(reports, folder, names, seen, confusion_matrix(predictions, labels, len(names))),
-    )
-    _write(report, names, labels, predictions, seen, distances)
-    return report
-
-
-def _draw(
-    folder: Path, model_folder: Path, names: list[str], seen: NDArray[np.bool_], matrix: NDArray[np.int64]
-) -> tuple[Path, ...]:
+def _draw(folder: Path, model_folder: Path, names: list[str], seen: Flags, matrix: Places) -> tuple[Path, ...]:
     """Confusion matrix, and the curves of stage 1's history."""
     make_folder(folder)
     confusion, curves = folder / "confusion_matrix.png", folder / "training_curves.png"
     with storage_errors(folder):
         plots.confusion_matrix_picture(matrix, names, seen.tolist(), confusion)
-        with (model_folder / "stage1" / "history.csv").open(newline="") as file:
-            history = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-        plots.training_curves(history, curves)
+        plots.training_curves(read_history(model_folder / "stage1" / "history.csv"), curves)
     return confusion, curves
 
 
-def _write(
-    report: EvaluationReport,
-    names: list[str],
-    labels: NDArray[np.int64],
-    predictions: NDArray[np.int64],
-    seen: NDArray[np.bool_],
-    distances: Distances,
-) -> None:
+def _write(report: EvaluationReport, names: list[str], labels: Places, predictions: Places, rivals: Rivals) -> None:
     recall = recall_per_class(predictions, labels, len(names))
-    unseen = np.flatnonzero(~seen)
-    among_unseen = np.full(len(labels), -1)
-    if len(unseen):
-        among_unseen = unseen[np.argmin(distances[report.score][:, unseen], axis=1)]
-    zero_shot = recall_per_class(among_unseen, labels, len(names))
+    zero_shot = recall_per_class(rivals.nearest_unseen, labels, len(names))
     document = report.to_json() | {
         "run": report.run,
         "part": report.part,
@@ -192,9 +195,9 @@ def _write(
         "classes_without_samples": list(report.without_samples),
         "recall_per_class": {
             name: {
-                "seen": bool(seen[place]),
+                "seen": bool(rivals.seen[place]),
                 "recall": recall[place],
-                "recall_among_unseen": None if seen[place] else zero_shot[place],
+                "recall_among_unseen": None if rivals.seen[place] else zero_shot[place],
             }
             for place, name in enumerate(names)
         },
@@ -202,12 +205,12 @@ def _write(
     write_json(report.metrics_file, document)
 
 
-def _record(workspace: Workspace, report: EvaluationReport, model: str) -> None:
-    """Remember the report and which model, by its fingerprint, it is about."""
+def record_report(workspace: Workspace, file: Path, model: str, summary: Mapping[str, Any]) -> None:
+    """Remember a report and which models, by their fingerprint, it is about."""
     record = StageRecord(
         fingerprint=fingerprint({"stage": _STAGE_VERSION, "model": model}),
-        output=str(report.metrics_file.relative_to(workspace.root)),
+        output=str(file.relative_to(workspace.root)),
         inputs={MODEL_STAGE: model},
-        summary={"run": report.run, **report.to_json()[report.score]},
+        summary=summary,
     )
     workspace.record(STAGE, record)

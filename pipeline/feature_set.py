@@ -1,19 +1,21 @@
-"""Features in memory: ragged arrays once, padded only when a batch is chosen."""
+"""Features in memory: ragged arrays once, as they are stored; padded, in float32, only when a batch is chosen."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from daan.network import VideoBatch
 from pipeline.errors import PipelineError
-from pipeline.feature_store import open_store
+from pipeline.feature_store import StoredVideo, open_store
 
-_STATISTICS_ROWS = 65536  # rows turned to float64 at once
+_BLOCK_ROWS = 1024  # rows that are looked at together: some MB, which a processor's cache holds
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,12 @@ class Standardiser:
         )
 
     def audio(self, rows: Tensor) -> Tensor:
-        """(..., D) audio features, standardised; float32 whatever they were stored as."""
-        return (rows.float() - self.audio_mean) / self.audio_deviation
+        """(..., D) audio features of float16 or float32, standardised, in float32."""
+        return (rows - self.audio_mean).div_(self.audio_deviation)
 
     def visual(self, rows: Tensor) -> Tensor:
-        """(..., D) visual features, standardised; float32 whatever they were stored as."""
-        return (rows.float() - self.visual_mean) / self.visual_deviation
+        """(..., D) visual features of float16 or float32, standardised, in float32."""
+        return (rows - self.visual_mean).div_(self.visual_deviation)
 
     def to(self, device: torch.device) -> "Standardiser":
         """The same on another device."""
@@ -47,7 +49,11 @@ class Standardiser:
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """All videos of a features.h5. Legend: N videos, D features, B videos in a batch, T seconds of the longest one."""
+    """All videos of a features.h5, on the host.
+
+    Legend: N videos, M some of them, D features, B videos in a batch, T seconds of the longest one, R seconds of the
+    batch's videos together.
+    """
 
     keys: tuple[str, ...]  # N
     classes: tuple[str, ...]
@@ -60,23 +66,37 @@ class FeatureSet:
     has_visual: Tensor  # (N,) bool
     attributes: Mapping[str, Any]  # of the file: which extractor made it
 
+    @cached_property
+    def _place_of(self) -> dict[str, int]:
+        return {key: place for place, key in enumerate(self.keys)}
+
     def places(self, keys: Sequence[str]) -> Tensor:
         """(len(keys),) places of videos."""
-        place_of = {key: place for place, key in enumerate(self.keys)}
-        return torch.tensor([place_of[key] for key in keys], dtype=torch.int64)
+        return torch.tensor([self._place_of[key] for key in keys], dtype=torch.int64)
 
     def batch(self, places: Tensor, standardiser: Standardiser, device: torch.device) -> VideoBatch:
-        """Padded and masked features of (B,) videos, standardised, on `device`."""
+        """Padded and masked features of some videos, standardised; zeros wherever the mask is False.
+
+        Everything is chosen on the host, and only the seconds that are there leave it, as they are stored. A GPU gets
+        them from pinned memory, so that nobody waits for it.
+
+        Args:
+            places: (B,) which videos, on the host.
+            standardiser: on `device`.
+            device: where the batch is wanted.
+        """
         seconds = self.seconds[places]
         steps = torch.arange(int(seconds.max()))
         valid = steps < seconds[:, None]  # (B, T)
-        rows = torch.where(valid, self.offsets[places][:, None] + steps, 0)
+        rows = self.offsets[places][:, None] + steps  # (B, T)
         audio_mask, visual_mask = valid & self.has_audio[places][:, None], valid & self.has_visual[places][:, None]
+        audio, audio_cells = _chosen(self.audio, rows, audio_mask, device)
+        visual, visual_cells = _chosen(self.visual, rows, visual_mask, device)
         return VideoBatch(
-            audio=standardiser.audio(self.audio[rows].to(device)),
-            visual=standardiser.visual(self.visual[rows].to(device)),
-            audio_mask=audio_mask.to(device),
-            visual_mask=visual_mask.to(device),
+            audio=_padded(standardiser.audio(audio), audio_cells, valid.shape),
+            visual=_padded(standardiser.visual(visual), visual_cells, valid.shape),
+            audio_mask=_sent(audio_mask, device),
+            visual_mask=_sent(visual_mask, device),
         )
 
     def statistics(self, places: Tensor) -> Standardiser:
@@ -86,32 +106,59 @@ class FeatureSet:
         return Standardiser(*audio, *visual)
 
     def _moments(self, features: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-        width = features.shape[1]
-        total, squares, count = torch.zeros(width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64), 0
+        """Mean and deviation, (D,) each.
+
+        Each block has its own mean taken off before it is squared, so that float32 is exact enough wherever the values
+        lie; blocks are put together in float64 (Chan, Golub and LeVeque 1983, eq. 2.1).
+        """
+        width, count = features.shape[1], 0
+        mean, squares = torch.zeros(width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64)
         for rows in self._rows(places):
-            block = features[rows].double()
-            total += block.sum(0)
-            squares += block.square().sum(0)
+            block = features[rows].float()
+            block_mean = block.mean(0)
+            block.sub_(block_mean).square_()
+            step = block_mean.double() - mean
+            squares += block.sum(0).double() + step.square() * (count * len(block) / (count + len(block)))
             count += len(block)
+            mean += step * (len(block) / count)
         if count == 0:
             return torch.zeros(width), torch.ones(width)
-        mean = total / count
-        deviation = (squares / count - mean.square()).clamp_min(0).sqrt()
+        deviation = (squares / count).sqrt()
         # A feature that never varies carries nothing: it becomes 0, not noise of rounding blown up.
         constant = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
         return mean.float(), torch.where(constant, 1.0, deviation).float()
 
     def _rows(self, places: Tensor) -> Iterator[Tensor]:
-        """Rows of videos, some ten thousand at a time."""
-        pending: list[Tensor] = []
-        for place in places.tolist():
-            start = int(self.offsets[place])
-            pending.append(torch.arange(start, start + int(self.seconds[place])))
-            if sum(map(len, pending)) >= _STATISTICS_ROWS:
-                yield torch.cat(pending)
-                pending = []
-        if pending:
-            yield torch.cat(pending)
+        """All rows of (M,) videos in the order of the file, a block at a time."""
+        places = torch.sort(places).values
+        seconds = self.seconds[places]
+        ends = seconds.cumsum(0)
+        # Row r of all these videos together is row r + shift of the file, with a shift for each video.
+        shifts = torch.repeat_interleave(self.offsets[places] - (ends - seconds), seconds)
+        for start in range(0, len(shifts), _BLOCK_ROWS):
+            block = shifts[start : start + _BLOCK_ROWS]
+            yield block + torch.arange(start, start + len(block))
+
+
+def _chosen(features: Tensor, rows: Tensor, mask: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The features (R, D) that a mask (B, T) lets through, as stored, and their cells (R,) in it; both on `device`."""
+    cells = torch.nonzero(mask.flatten()).flatten()
+    kept = torch.empty((len(cells), features.shape[1]), dtype=features.dtype, pin_memory=device.type == "cuda")
+    torch.index_select(features, 0, rows.flatten()[cells], out=kept)
+    return kept.to(device, non_blocking=True), _sent(cells, device)
+
+
+def _padded(values: Tensor, cells: Tensor, shape: torch.Size) -> Tensor:
+    """(B, T, D) with values (R, D) in the cells (R,) of (B, T), zeros in the others."""
+    padded = values.new_zeros((shape.numel(), values.shape[1]))
+    return padded.index_copy_(0, cells, values).reshape(*shape, values.shape[1])
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host on `device`; a GPU fetches it when it gets there."""
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def load_features(path: Path, classes: Sequence[str]) -> FeatureSet:
@@ -134,12 +181,7 @@ def load_features(path: Path, classes: Sequence[str]) -> FeatureSet:
                 f"{path}: video {video.video!r} is of class {video.class_name!r}, not in the dataset: extract again"
             )
     for modality, values in (("visual", visual), ("audio", audio)):
-        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-        if len(bad):
-            owner = videos[int(np.searchsorted(offsets, bad[0], side="right")) - 1].video
-            raise PipelineError(
-                f"{path}: the {modality} features of {owner!r} are not finite: extract that video again"
-            )
+        _refuse_not_finite(path, modality, values, videos, offsets)
     return FeatureSet(
         keys=tuple(video.video for video in videos),
         classes=tuple(classes),
@@ -152,3 +194,26 @@ def load_features(path: Path, classes: Sequence[str]) -> FeatureSet:
         has_visual=torch.tensor([video.has_visual for video in videos], dtype=torch.bool),
         attributes=attributes,
     )
+
+
+def _refuse_not_finite(
+    path: Path,
+    modality: str,
+    values: NDArray[np.floating],
+    videos: Sequence[StoredVideo],
+    offsets: NDArray[np.int64],
+) -> None:
+    """Name the first video with a NaN or an infinite value in its rows (sum of seconds, D)."""
+    # Without its sign such a number's bits are at least those of infinity, read as an integer; numpy compares integers
+    # many times faster than it tests half-precision numbers.
+    integer = np.dtype(f"u{values.itemsize}")
+    infinity, unsigned = np.array(np.inf, values.dtype).view(integer), integer.type(np.iinfo(integer).max >> 1)
+    bits = values.view(integer)
+    for start in range(0, len(bits), _BLOCK_ROWS):
+        block = bits[start : start + _BLOCK_ROWS] & unsigned
+        if block.max(initial=0) >= infinity:
+            row = start + int((block >= infinity).any(axis=1).argmax())
+            owner = videos[int(np.searchsorted(offsets, row, side="right")) - 1].video
+            raise PipelineError(
+                f"{path}: the {modality} features of {owner!r} are not finite: extract that video again"
+            )

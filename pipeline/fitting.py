@@ -1,51 +1,37 @@
-"""One stage of training: epochs of pairs, validation, a checkpoint after each epoch, resuming."""
+"""One stage of training: epochs of pairs, validation, checkpoints, going on from them."""
 
-import csv
-import io
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from daan.network import Daan
-from daan.training_step import training_step
+from pipeline.balance import BalanceRecord, audio_share, summarise, write_balance
 from pipeline.checkpoints import load_checkpoint, save_checkpoint
-from pipeline.errors import StorageError
-from pipeline.feature_set import FeatureSet, Standardiser
-from pipeline.files import write_text
+from pipeline.epoch import Epoch
+from pipeline.errors import StorageError, TrainingStoppedError
+from pipeline.history import EpochRecord, write_history
 from pipeline.pair_sampler import PairSampler
-from pipeline.training_settings import TrainingSettings
-from pipeline.validation import Validation, Validator
+from pipeline.training_stage import Stage
+from pipeline.validation import Validation
 
-_LEAST_STEPS = 20
+_CHECKPOINT_VERSION = 3
 
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """A row of history.csv; validation figures in percent, NaN where nothing is validated."""
-
-    epoch: int  # from 1
-    loss: float
-    triplet: float
-    composite: float
-    regularisation: float
-    S: float
-    U: float
-    HM: float
-    ZSL: float
-    beta: float
-    learning_rate: float
-    seconds: float
+# Called after each epoch: the stage's name, the record, and the seconds that the epoch took.
+OnEpoch = Callable[[str, EpochRecord, float], None]
+# Asked after each step: whether to save and stop.
+Stop = Callable[[], bool]
 
 
 @dataclass
 class StageState:
-    """What a stage has reached; everything that resuming needs."""
+    """What a stage has reached."""
 
     history: list[EpochRecord] = field(default_factory=list)
+    balance: list[BalanceRecord] = field(default_factory=list)  # four rows an epoch
     best: Validation | None = None
     best_epoch: int = 0
 
@@ -55,175 +41,142 @@ class StageState:
         return len(self.history)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """The inputs of one stage of training."""
-
-    name: str  # stage1 or stage2
-    folder: Path  # of its checkpoint and history
-    epochs: int
-    train: Tensor  # (M,) places of videos
-    features: FeatureSet
-    standardiser: Standardiser
-    class_vectors: Tensor  # (C, W)
-    settings: TrainingSettings
-    device: torch.device
-    fingerprint: str  # of the run; a checkpoint of another is not resumed
-    validator: Validator | None = None
-    learning_rates: Sequence[float] | None = None  # an epoch's each; None: they follow the validation
-
-
-def fit(network: Daan, stage: Stage, *, on_epoch: Callable[[str, EpochRecord], None]) -> StageState:
+def fit(network: Daan, stage: Stage, *, on_epoch: OnEpoch, stop: Stop) -> StageState:
     """Train `network` for the stage's epochs, going on from its checkpoint where there is one.
 
-    Every random choice of an epoch comes from generators seeded by (seed, stage, epoch), so an interrupted training
-    makes the same choices as one that ran through.
+    On a CPU the result is the same, bit for bit, however often the training was interrupted and wherever.
 
     Args:
         network: on the stage's device; changed in place.
         stage: what to train on.
-        on_epoch: called with the stage's name and the record after each epoch.
+        on_epoch: hears of every epoch.
+        stop: whether to stop.
+
+    Raises:
+        TrainingStoppedError: `stop` said so; a checkpoint is written.
+        StorageError: the checkpoint is damaged, or another run's; the disk is full.
     """
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=stage.settings.learning_rate, weight_decay=stage.settings.weight_decay
-    )
-    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimizer, mode="max", factor=stage.settings.learning_rate_factor, patience=stage.settings.patience_epochs
-    )
-    state = _resume(network, optimizer, plateau, stage)
-    sampler = PairSampler(stage.features.labels, stage.train)
-    network.train()
-    while state.epoch < stage.epochs:
-        started = time.monotonic()
+    return _Fitting(network, stage, stop).run(on_epoch)
+
+
+class _Fitting:
+    """The state of a stage that a checkpoint holds."""
+
+    def __init__(self, network: Daan, stage: Stage, stop: Stop) -> None:
+        settings = stage.settings
+        self._network, self._stage, self._stop = network, stage, stop
+        self._optimizer = torch.optim.Adam(
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+        self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self._optimizer, mode="max", factor=settings.learning_rate_factor, patience=settings.patience_epochs
+        )
+        self._state = StageState()
+        self._saved_at_seconds = time.monotonic()
+
+    def run(self, on_epoch: OnEpoch) -> StageState:
+        """Every epoch that is left."""
+        unfinished = self._resume()
+        sampler = PairSampler(self._stage.features.labels, self._stage.train)
+        self._network.train()
+        while self._state.epoch < self._stage.epochs:
+            started_seconds = time.monotonic()
+            number = self._state.epoch + 1
+            record = self._one_epoch(Epoch(self._network, self._optimizer, sampler, self._stage, number, unfinished))
+            unfinished = None
+            on_epoch(self._stage.name, record, time.monotonic() - started_seconds)
+        return self._state
+
+    def _one_epoch(self, epoch: Epoch) -> EpochRecord:
+        """Train, validate, remember, save."""
+        stage = self._stage
         if stage.learning_rates is not None:
-            for group in optimizer.param_groups:
-                group["lr"] = stage.learning_rates[state.epoch]
-        learning_rate = float(optimizer.param_groups[0]["lr"])
-        losses = _one_epoch(network, optimizer, sampler, stage, epoch=state.epoch + 1)
-        validation = stage.validator(network) if stage.validator else None
-        _keep_best(state, stage, validation)
+            for group in self._optimizer.param_groups:
+                group["lr"] = stage.learning_rates[epoch.number - 1]
+        learning_rate = float(self._optimizer.param_groups[0]["lr"])
+        found = epoch.run(lambda: self._after_step(epoch))
+        validation = stage.validator(self._network) if stage.validator else None
+        self._keep_best(epoch.number, validation)
         if validation is not None and stage.validator is not None and stage.validator.chooses:
-            plateau.step(validation.merit[0])
-        record = _record(state.epoch + 1, losses, validation, learning_rate, time.monotonic() - started)
-        state.history.append(record)
-        _save(network, optimizer, plateau, stage, state)
-        on_epoch(stage.name, record)
-    return state
+            self._plateau.step(validation.merit[0])
+        config = self._network.config
+        balance = summarise(epoch.number, found, gamma=config.gamma, weighs=config.csgm == "full")
+        record = EpochRecord.of_epoch(
+            epoch.number, found["losses"], validation, audio_share=audio_share(balance), learning_rate=learning_rate
+        )
+        self._state.history.append(record)
+        self._state.balance += balance
+        self._save(None)
+        self._write_tables()
+        return record
 
+    def _after_step(self, epoch: Epoch) -> None:
+        """Stop where that is wanted; save now and then, for an epoch may take long."""
+        if self._stop():
+            self._save(epoch.state())
+            raise TrainingStoppedError(
+                f"stopped after step {epoch.done} of {self._stage.steps} in epoch {epoch.number} of "
+                f"{self._stage.title}; the same command goes on from there"
+            )
+        if time.monotonic() - self._saved_at_seconds >= 60 * self._stage.settings.checkpoint_minutes:
+            self._save(epoch.state())
 
-def _one_epoch(
-    network: Daan, optimizer: torch.optim.Optimizer, sampler: PairSampler, stage: Stage, *, epoch: int
-) -> Tensor:
-    """Mean losses (total, triplet, composite, regularisation) over the epoch's steps."""
-    pairs = min(stage.settings.batch_pairs, len(stage.train))
-    steps = stage.settings.steps_per_epoch or max(_LEAST_STEPS, -(-len(stage.train) // pairs))
-    seed = _epoch_seed(stage.settings.seed, stage.name, epoch)
-    choices = torch.Generator().manual_seed(seed)
-    sums = torch.zeros(4, device=stage.device)
-    cuda = [stage.device] if stage.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)  # dropout draws from the global generator
-        for _ in range(steps):
-            positive, negative = sampler.draw(pairs, choices)
-            text = stage.class_vectors[stage.features.labels[torch.stack((positive, negative))]].to(
-                stage.device
-            )  # (2, B, W)
-            losses = training_step(
-                network,
-                optimizer,
-                stage.features.batch(positive, stage.standardiser, stage.device),
-                stage.features.batch(negative, stage.standardiser, stage.device),
-                text[0],
-                text[1],
-            ).losses
-            sums += torch.stack((losses.total, losses.triplet, losses.composite, losses.regularisation))
-    return sums / steps
+    def _keep_best(self, number: int, validation: Validation | None) -> None:
+        """Among equals the later epoch, which has learned more; the last where validation is too small to choose."""
+        validator, state = self._stage.validator, self._state
+        if validation is None or validator is None:
+            return
+        if state.best is None or not validator.chooses or validation.merit >= state.best.merit:
+            state.best, state.best_epoch = validation, number
 
+    @property
+    def _checkpoint_file(self) -> Path:
+        return self._stage.folder / "checkpoint.pt"
 
-def _epoch_seed(seed: int, stage: str, epoch: int) -> int:
-    return ((seed * 2 + (stage == "stage2")) * 1_000_003 + epoch) % 2**63
+    def _write_tables(self) -> None:
+        write_history(self._stage.folder / "history.csv", self._state.history)
+        write_balance(self._stage.folder / "balance.csv", self._state.balance)
 
+    def _save(self, unfinished: dict[str, Any] | None) -> None:
+        """Write the checkpoint, with the state of the epoch that is not finished."""
+        state = self._state
+        save_checkpoint(
+            self._checkpoint_file,
+            {
+                "version": _CHECKPOINT_VERSION,
+                "fingerprint": self._stage.fingerprint,
+                "network": self._network.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "plateau": self._plateau.state_dict(),
+                "history": [asdict(record) for record in state.history],
+                "balance": [record.to_row() for record in state.balance],
+                "best": state.best.to_plain() if state.best else None,
+                "best_epoch": state.best_epoch,
+                "unfinished": unfinished,
+            },
+        )
+        self._saved_at_seconds = time.monotonic()
 
-def _keep_best(state: StageState, stage: Stage, validation: Validation | None) -> None:
-    """Among equals the later epoch, which has learned more; the last one where validation is too small to choose."""
-    if validation is None or stage.validator is None:
-        return
-    if state.best is None or not stage.validator.chooses or validation.merit >= state.best.merit:
-        state.best, state.best_epoch = validation, state.epoch + 1
-
-
-def _record(
-    epoch: int, losses: Tensor, validation: Validation | None, learning_rate: float, seconds: float
-) -> EpochRecord:
-    total, triplet, composite, regularisation = (float(value) for value in losses.tolist())
-    nan = float("nan")
-    scores = validation.scores if validation else None
-    return EpochRecord(
-        epoch=epoch,
-        loss=total,
-        triplet=triplet,
-        composite=composite,
-        regularisation=regularisation,
-        S=scores.S if scores else nan,
-        U=scores.U if scores else nan,
-        HM=scores.HM if scores else nan,
-        ZSL=scores.ZSL if scores else nan,
-        beta=scores.beta if scores else nan,
-        learning_rate=learning_rate,
-        seconds=round(seconds, 3),
-    )
-
-
-def _checkpoint_file(stage: Stage) -> Path:
-    return stage.folder / "checkpoint.pt"
-
-
-def _save(
-    network: Daan,
-    optimizer: torch.optim.Optimizer,
-    plateau: torch.optim.lr_scheduler.ReduceLROnPlateau,
-    stage: Stage,
-    state: StageState,
-) -> None:
-    save_checkpoint(
-        _checkpoint_file(stage),
-        {
-            "fingerprint": stage.fingerprint,
-            "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "plateau": plateau.state_dict(),
-            "history": [asdict(record) for record in state.history],
-            "best": state.best.to_plain() if state.best else None,
-            "best_epoch": state.best_epoch,
-        },
-    )
-    write_history(stage.folder / "history.csv", state.history)
-
-
-def _resume(
-    network: Daan, optimizer: torch.optim.Optimizer, plateau: torch.optim.lr_scheduler.ReduceLROnPlateau, stage: Stage
-) -> StageState:
-    """Load the stage's checkpoint into network, optimiser and schedule; a fresh state where there is none."""
-    path = _checkpoint_file(stage)
-    if not path.exists():
-        return StageState()
-    saved = load_checkpoint(path)
-    if saved.get("fingerprint") != stage.fingerprint:
-        raise StorageError(f"{path} belongs to another configuration: delete it, or train with --no-resume")
-    network.load_state_dict(saved["network"])
-    optimizer.load_state_dict(saved["optimizer"])
-    plateau.load_state_dict(saved["plateau"])
-    return StageState(
-        history=[EpochRecord(**record) for record in saved["history"]],
-        best=Validation.from_plain(saved["best"]) if saved["best"] else None,
-        best_epoch=saved["best_epoch"],
-    )
-
-
-def write_history(path: Path, history: Sequence[EpochRecord]) -> None:
-    """Write history.csv, a row an epoch."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([entry.name for entry in fields(EpochRecord)])
-    writer.writerows(asdict(record).values() for record in history)
-    write_text(path, buffer.getvalue())
+    def _resume(self) -> dict[str, Any] | None:
+        """Take up the checkpoint, where there is one; the state of its unfinished epoch."""
+        path = self._checkpoint_file
+        if not path.exists():
+            return None
+        saved = load_checkpoint(path)
+        if (saved.get("version"), saved.get("fingerprint")) != (_CHECKPOINT_VERSION, self._stage.fingerprint):
+            raise StorageError(
+                f"{path} belongs to another configuration or version of avzsl: delete it, or train with --no-resume"
+            )
+        self._network.load_state_dict(saved["network"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        self._plateau.load_state_dict(saved["plateau"])
+        self._state = StageState(
+            history=[EpochRecord(**record) for record in saved["history"]],
+            balance=[BalanceRecord.from_row(row) for row in saved["balance"]],
+            best=Validation.from_plain(saved["best"]) if saved["best"] else None,
+            best_epoch=saved["best_epoch"],
+        )
+        if self._state.history:
+            self._write_tables()  # the process may have been killed between the checkpoint and the table
+        unfinished: dict[str, Any] | None = saved["unfinished"]
+        return unfinished

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class Model:
     temperatures: Mapping[str, float]  # score -> of the softmax
     score: str  # the score that predicts
     training: Mapping[str, Any]  # epochs, validation figures, fingerprint
+    # Published grid -> score -> the beta it chose in validation; empty in models older than this.
+    grid_betas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def save_model(folder: Path, model: Model) -> None:
@@ -71,6 +73,7 @@ def save_model(folder: Path, model: Model) -> None:
         "temperatures": dict(model.temperatures),
         "score": model.score,
         "training": dict(model.training),
+        "grid_betas": {grid: dict(betas) for grid, betas in model.grid_betas.items()},
     }
     write_json(folder / "model.json", description)
 
@@ -108,6 +111,7 @@ def load_model(folder: Path, device: torch.device) -> Model:
             standardiser=standardiser.to(device),
             classes=tuple(ModelClass(**entry) for entry in description["classes"]),
             class_vectors=tensors["class_vectors"].numpy(),
+            grid_betas=description.get("grid_betas", {}),
             **{
                 name: description[name]
                 for name in ("text_encoder", "text_spec", "extractor", "betas", "temperatures", "score", "training")

@@ -1,6 +1,10 @@
-"""Distances of videos to classes by a trained network, in chunks so that memory stays flat."""
+"""Videos scored against classes by a trained network, chunk by chunk: no (N, C) matrix is ever held.
 
-from collections.abc import Mapping
+N videos, B of them in a chunk, C classes, W width of a class embedding, O output width, M sampled videos.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,48 +13,118 @@ from torch import Tensor
 
 from daan.network import Daan
 from daan.scoring import class_distances
+from pipeline.errors import PipelineError
 from pipeline.feature_set import FeatureSet, Standardiser
+from pipeline.rivals import Flags, Places, Rivals
 
 SCORES = ("audio", "visual", "sum")
-_VIDEOS_AT_ONCE = 256
+VIDEOS_AT_ONCE = 256
 
-Distances = Mapping[str, NDArray[np.float32]]  # score -> (N, C)
+
+@dataclass(frozen=True)
+class EmbeddedVideos:
+    """One chunk of videos in the space of the classes."""
+
+    rows: Places  # (B,) which of the N videos
+    theta_a: Tensor  # (B, O)
+    theta_v: Tensor  # (B, O)
+    has_audio: Tensor  # (B,) bool
+    has_visual: Tensor  # (B,) bool
+
+
+@dataclass(frozen=True)
+class ScoredVideos:
+    """What is kept of the distances of N videos to C classes, by score."""
+
+    rivals: Mapping[str, Rivals]
+    sample: Places  # (M,) ascending: the videos whose distances are kept
+    sample_distances: Mapping[str, NDArray[np.float32]]  # (M, C)
+
+
+def evenly_chosen(n_videos: int, at_most: int) -> Places:
+    """(M,) places of so many videos at most, equally far from each other: every part of a sorted list is there."""
+    chosen = min(n_videos, at_most)
+    return np.arange(chosen, dtype=np.int64) * n_videos // max(chosen, 1)
 
 
 @torch.inference_mode()
-def distances_to_classes(
+def score_videos(
     network: Daan,
     features: FeatureSet,
     places: Tensor,
     class_vectors: Tensor,
+    seen: Flags,
     standardiser: Standardiser,
     device: torch.device,
-) -> Distances:
-    """Distances of (N,) videos to C classes by each score.
+    *,
+    sample: Places | None = None,
+) -> ScoredVideos:
+    """Score N videos against C classes.
 
     Args:
         network: left in the mode it was in.
         features: all videos.
         places: (N,) which of them.
         class_vectors: (C, W).
+        seen: (C,) which classes were trained on.
         standardiser: of the features, on `device`.
         device: where the network is.
+        sample: (M,) ascending, which of the N videos keep all their distances; None: none.
+
+    Raises:
+        PipelineError: an embedding is not finite.
     """
     was_training = network.training
     network.eval()
-    classes = network.embed_classes(class_vectors.to(device))
-    found: dict[str, list[NDArray[np.float32]]] = {score: [] for score in SCORES}
-    # Videos of similar length go together, so that little is padded.
-    order = torch.argsort(features.seconds[places], stable=True)
-    for chunk in torch.split(order, _VIDEOS_AT_ONCE):
-        batch = features.batch(places[chunk], standardiser, device)
-        audio, visual = network.embed_videos(batch)
+    theta_w = network.embed_classes(class_vectors.to(device))
+    chunks = _embedded(network, features, places, standardiser, device)
+    scored = score_embeddings(chunks, len(places), theta_w, seen, sample=sample)
+    network.train(was_training)
+    return scored
+
+
+@torch.inference_mode()
+def score_embeddings(
+    chunks: Iterable[EmbeddedVideos], n_videos: int, theta_w: Tensor, seen: Flags, *, sample: Places | None = None
+) -> ScoredVideos:
+    """Score embedded videos against C classes.
+
+    Args:
+        chunks: together every one of N videos once, in any order.
+        n_videos: N.
+        theta_w: (C, O), on the device of the chunks.
+        seen: (C,) which classes were trained on.
+        sample: (M,) ascending, which of the N videos keep all their distances; None: none.
+    """
+    sample = np.zeros(0, np.int64) if sample is None else sample
+    kept = {score: np.zeros((len(sample), len(theta_w)), np.float32) for score in SCORES}
+    # Filled in place: small arrays that live on between the chunks' large ones would split the memory up.
+    rivals = {score: Rivals.blank(n_videos, seen) for score in SCORES}
+    for chunk in chunks:
+        _, in_chunk, in_sample = np.intersect1d(chunk.rows, sample, assume_unique=True, return_indices=True)
         by_score = class_distances(
-            audio, visual, classes, has_audio=batch.audio_mask.any(1), has_visual=batch.visual_mask.any(1)
+            chunk.theta_a, chunk.theta_v, theta_w, has_audio=chunk.has_audio, has_visual=chunk.has_visual
         )
         for score in SCORES:
-            found[score].append(by_score[score].cpu().numpy())
-    network.train(was_training)
-    back = torch.argsort(order).numpy()
-    empty = np.zeros((0, len(class_vectors)), np.float32)
-    return {score: np.concatenate(rows)[back] if rows else empty for score, rows in found.items()}
+            distances = by_score[score].cpu().numpy()
+            rivals[score].put(chunk.rows, Rivals.from_distances(distances, seen))
+            kept[score][in_sample] = distances[in_chunk]
+    return ScoredVideos(rivals, sample, kept)
+
+
+def _embedded(
+    network: Daan, features: FeatureSet, places: Tensor, standardiser: Standardiser, device: torch.device
+) -> Iterator[EmbeddedVideos]:
+    """Chunks of videos of similar length, so that little is padded."""
+    order = torch.argsort(features.seconds[places], stable=True)
+    for rows in torch.split(order, VIDEOS_AT_ONCE) if len(order) else ():
+        batch = features.batch(places[rows], standardiser, device)
+        theta_a, theta_v = network.embed_videos(batch)
+        finite = (torch.isfinite(theta_a) & torch.isfinite(theta_v)).all(1)
+        if not finite.all():
+            video = features.keys[int(places[rows[int(finite.int().argmin())]])]
+            raise PipelineError(
+                f"the network gives {video!r} an embedding that is not finite: its training diverged. "
+                "Train again with a lower training.learning_rate"
+            )
+        yield EmbeddedVideos(rows.numpy(), theta_a, theta_v, batch.audio_mask.any(1), batch.visual_mask.any(1))

@@ -1,6 +1,7 @@
 """What a workspace holds: every stage done, partial, stale or missing, and the command that comes next."""
 
 import datetime as dt
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,12 +66,15 @@ def _model(workspace: Workspace, stages: dict[str, StageRecord]) -> StageStatus:
     newest = max(unfinished, key=lambda folder: (folder / "config.yaml").stat().st_mtime, default=None)
     if newest is not None and (record is None or _modified(newest / "config.yaml") > record.made_at):
         beside = f" · {record.summary['run']} is done" if record else ""
-        command = f"avzsl train --config {newest / 'config.yaml'}"
+        command = f"avzsl train --config {shlex.quote(str(newest / 'config.yaml'))}"  # it holds all that was chosen
         return StageStatus("model", "partial", _reached(newest) + beside, next_command=command)
     if record is None:
         return StageStatus("model", "missing", "not trained", next_command="avzsl train")
     figures = [f"{name} {record.summary[name]:.1f}" for name in ("HM", "ZSL") if record.summary.get(name) is not None]
-    detail = f"{record.summary['run']}" + (f": validation {', '.join(figures)}" if figures else "")
+    runs = record.summary.get("runs", ())
+    others = f" and {len(runs) - 1} more seeds" if runs else ""
+    of_what = "mean validation" if runs else "validation"
+    detail = f"{record.summary['run']}{others}" + (f": {of_what} {', '.join(figures)}" if figures else "")
     features = stages.get("features")
     if features and record.inputs.get("features") != features.fingerprint:
         return StageStatus("model", "stale", f"the features are newer · {detail}", record.made_at, "avzsl train")

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from daan.config import DaanConfig
-from pipeline.class_embeddings import ClassEmbeddings, embed_classes
+from extractors.text import phrase_of
+from pipeline.class_embeddings import ClassEmbeddings, embed_classes, in_legacy_order, legacy_phrases
 from pipeline.config import Settings
-from pipeline.dataset import Dataset, load_dataset
+from pipeline.dataset import Dataset, load_dataset, read_phrases
 from pipeline.errors import UsageError
 from pipeline.feature_set import FeatureSet, load_features
 from pipeline.files import fingerprint
@@ -19,8 +20,9 @@ from pipeline.progress import Reporter
 from pipeline.splits import Splits, hold_out, read_splits
 from pipeline.workspace import Workspace
 
-_STAGE_VERSION = 1  # of training's code: one more for each change that can change the weights
+_STAGE_VERSION = 2  # of training's code: one more for each change that can change the weights
 _LEAST_CLASSES = 2
+_NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,21 @@ class TrainingInputs:
         """(M,) places of the videos of some parts of the splits."""
         return self.features.places([key for name in parts for key in self.splits.parts[name]])
 
+    def videos_of_classes(self, *parts: str) -> Tensor:
+        """(C,) how many videos each class has in some parts of the splits."""
+        return torch.bincount(self.features.labels[self.places(*parts)], minlength=len(self.dataset.classes))
+
     def classes_of(self, *parts: str) -> Tensor:
         """(C,) whether a class has a video in some parts of the splits."""
-        flags = torch.zeros(len(self.dataset.classes), dtype=torch.bool)
-        flags[self.features.labels[self.places(*parts)]] = True
-        return flags
+        return self.videos_of_classes(*parts) > 0
 
     def names_of(self, *parts: str) -> list[str]:
         """The classes that have a video in some parts of the splits."""
-        flags = self.classes_of(*parts).tolist()
-        return [name for name, flag in zip(self.dataset.classes, flags, strict=True) if flag]
+        return self.names_where(self.classes_of(*parts))
+
+    def names_where(self, flags: Tensor) -> list[str]:
+        """The classes with a True in (C,) flags."""
+        return [self.dataset.classes[place] for place in torch.nonzero(flags).flatten().tolist()]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -57,8 +64,9 @@ class TrainingInputs:
                 "stage": _STAGE_VERSION,
                 "features": self.features.attributes["content"],
                 "splits": self.splits.parts,
-                "phrases": list(self.dataset.phrases.items()),
+                "classes": list(zip(self.dataset.classes, self.embeddings.phrases, strict=True)),
                 "text": dict(self.embeddings.encoder),
+                "legacy_class_order": self.settings.text.legacy_class_order,
                 "daan": dataclasses.asdict(self.config),
                 "training": dataclasses.asdict(self.settings.training),
             }
@@ -78,7 +86,7 @@ def gather_inputs(
         reporter: hears of it.
 
     Raises:
-        PipelineError: a stage is missing, the splits do not fit, fewer than two classes to train on.
+        PipelineError: a stage is missing, splits or widths do not fit, fewer than two classes to train on.
     """
     dataset = load_dataset(workspace.dataset_folder)
     features = load_features(workspace.current_features(), dataset.classes)
@@ -87,16 +95,18 @@ def gather_inputs(
         splits, how = read_splits(given, dataset), "by the dataset's splits"
     else:
         splits, how = _held_out(dataset, features, settings, unseen)
-    splits = splits.restricted_to(features.keys)
     embeddings = embed_classes(workspace, dataset.phrases, settings.text.encoder)
-    config = dataclasses.replace(
+    if settings.text.legacy_class_order:
+        embeddings = _in_legacy_order(workspace, dataset, embeddings, reporter)
+    config = _with_widths(
         settings.daan,
-        audio_width=features.audio.shape[1],
-        visual_width=features.visual.shape[1],
-        text_width=embeddings.vectors.shape[1],
+        audio=features.audio.shape[1],
+        visual=features.visual.shape[1],
+        text=embeddings.vectors.shape[1],
     )
-    inputs = TrainingInputs(dataset, features, splits, embeddings, config, settings)
+    inputs = TrainingInputs(dataset, features, splits.restricted_to(features.keys), embeddings, config, settings)
     _check_classes(inputs, how, reporter)
+    _say_what_is_small(inputs, reporter)
     return inputs
 
 
@@ -123,6 +133,34 @@ def _class_called(name: str, dataset: Dataset) -> str:
     return name.strip()
 
 
+def _in_legacy_order(
+    workspace: Workspace, dataset: Dataset, embeddings: ClassEmbeddings, reporter: Reporter
+) -> ClassEmbeddings:
+    """The vectors that the benchmark's public code would give the classes; says how many get another's."""
+    # Classes without videos count too: UCF's public code sorts all 101 names, of which its splits use 51.
+    listed = read_phrases(workspace.dataset_folder / "classes.csv")
+    own = {name: phrase or phrase_of(name) for name, phrase in listed.items()} | dict(dataset.phrases)
+    given = legacy_phrases(own)
+    wrong = sum(given[name] != phrase for name, phrase in own.items())
+    reporter.warn(
+        f"legacy class order: {wrong} of {len(own)} classes get another class's vector, as in the public code "
+        "(text.legacy_class_order)"
+    )
+    return in_legacy_order(embeddings, dataset.classes, given)
+
+
+def _with_widths(config: DaanConfig, *, audio: int, visual: int, text: int) -> DaanConfig:
+    """The configuration with the data's widths; a width that was set to another value is refused."""
+    for kind, width in (("audio", audio), ("visual", visual), ("text", text)):
+        name = f"{kind}_width"
+        if getattr(config, name) not in {width, getattr(DaanConfig, name)}:
+            raise UsageError(
+                f"daan.{name} is {getattr(config, name)}, but the {kind} vectors are {width} wide: "
+                f"leave daan.{name} out, it is taken from the data"
+            )
+    return dataclasses.replace(config, audio_width=audio, visual_width=visual, text_width=text)
+
+
 def _check_classes(inputs: TrainingInputs, how: str, reporter: Reporter) -> None:
     """Refuse too few seen classes, and say which are unseen."""
     trained = inputs.names_of("train")
@@ -131,3 +169,17 @@ def _check_classes(inputs: TrainingInputs, how: str, reporter: Reporter) -> None
     seen, unseen = len(inputs.names_of("train", "val_seen", "val_unseen")), inputs.names_of("test_unseen")
     names = ", ".join(unseen) or "none"
     reporter.say(f"{seen + len(unseen)} classes: {seen} seen, {len(unseen)} unseen ({how}: {names})")
+
+
+def _say_what_is_small(inputs: TrainingInputs, reporter: Reporter) -> None:
+    """Name classes with a single video, and say where there are fewer videos than a batch has pairs."""
+    alone = (inputs.videos_of_classes(*inputs.splits.parts) == 1) & inputs.classes_of("train")
+    names = inputs.names_where(alone)
+    if names:
+        more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+        reporter.say(f"only one video: {', '.join(names[:_NAMES_SHOWN])}{more}; trained on, but never tested on")
+    videos, pairs = len(inputs.places("train")), inputs.settings.training.batch_pairs
+    if videos < pairs:
+        reporter.say(
+            f"batches of {videos} pairs: there are only {videos} training videos (training.batch_pairs is {pairs})"
+        )

@@ -1,17 +1,22 @@
 """What a network is worth on held-out videos, and the calibration that fits it best there."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from daan.network import Daan
+from pipeline.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
 from pipeline.feature_set import FeatureSet, Standardiser
-from pipeline.metrics import Scores, best_beta, best_temperature, gzsl_scores
-from pipeline.scoring import SCORES, distances_to_classes
+from pipeline.metrics import Scores, gzsl_scores
+from pipeline.scoring import SCORES, ScoredVideos, evenly_chosen, score_videos
+
+# A temperature is one number: this many videos fix it to a few percent, and their distances fit into any memory.
+VIDEOS_FOR_TEMPERATURE = 2000
 
 
 @dataclass(frozen=True)
@@ -19,8 +24,9 @@ class Validation:
     """One validation: the scores that choose the epoch, and per score the calibration for later."""
 
     scores: Scores  # of the configured score, percent
-    betas: Mapping[str, float]  # score -> calibrated stacking's beta
+    betas: Mapping[str, float]  # score -> calibrated stacking's beta, the exact optimum
     temperatures: Mapping[str, float]  # score -> of the softmax that makes probabilities
+    grid_betas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # published grid -> score -> its choice
 
     @property
     def merit(self) -> tuple[float, ...]:
@@ -36,6 +42,33 @@ class Validation:
     def from_plain(cls, plain: Mapping[str, Any]) -> "Validation":
         """Back from `to_plain`."""
         return cls(**{**plain, "scores": Scores(**plain["scores"])})
+
+    @classmethod
+    def of_scored(cls, scored: ScoredVideos, labels: ArrayLike, *, score: str, fit_temperature: bool) -> "Validation":
+        """Find every score's calibration.
+
+        Args:
+            scored: N videos; their sample fits the temperatures.
+            labels: (N,) places of the true classes.
+            score: the one whose figures are reported.
+            fit_temperature: else temperatures are 1.
+        """
+        means = {name: HarmonicMeans.over_betas(scored.rivals[name], labels) for name in SCORES}
+        betas = {name: means[name].best_beta() for name in SCORES}
+        temperatures = dict.fromkeys(SCORES, 1.0)
+        if fit_temperature:
+            sample_labels = np.asarray(labels)[scored.sample]
+            for name in SCORES:
+                calibrated = scored.sample_distances[name] + np.where(scored.rivals[name].seen, betas[name], 0.0)
+                temperatures[name] = best_temperature(calibrated, sample_labels)
+        return cls(
+            scores=gzsl_scores(scored.rivals[score], labels, betas[score]),
+            betas=betas,
+            temperatures=temperatures,
+            grid_betas={
+                grid.name: {name: means[name].best_of(grid.betas) for name in SCORES} for grid in PUBLISHED_GRIDS
+            },
+        )
 
 
 class Validator:
@@ -75,17 +108,18 @@ class Validator:
         renumbered = torch.full((len(allowed),), -1)
         renumbered[kept] = torch.arange(len(kept))
         self._labels = renumbered[features.labels[places]].numpy()
+        self._sample = evenly_chosen(len(places), VIDEOS_FOR_TEMPERATURE) if self.chooses else None
 
     def __call__(self, network: Daan) -> Validation:
         """Scores and calibration of a network."""
-        distances = distances_to_classes(
-            network, self._features, self._places, self._vectors, self._standardiser, self._device
+        scored = score_videos(
+            network,
+            self._features,
+            self._places,
+            self._vectors,
+            self._seen,
+            self._standardiser,
+            self._device,
+            sample=self._sample,
         )
-        betas = {name: best_beta(distances[name], self._labels, self._seen) for name in SCORES}
-        temperatures = dict.fromkeys(SCORES, 1.0)
-        if self.chooses:
-            for name in SCORES:
-                calibrated = distances[name] + np.where(self._seen, betas[name], 0.0)
-                temperatures[name] = best_temperature(calibrated, self._labels)
-        scores = gzsl_scores(distances[self._score], self._labels, self._seen, betas[self._score])
-        return Validation(scores=scores, betas=betas, temperatures=temperatures)
+        return Validation.of_scored(scored, self._labels, score=self._score, fit_temperature=self.chooses)

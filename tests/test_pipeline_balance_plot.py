@@ -36,7 +36,7 @@ def test_rates_that_took_no_part_have_no_panel(
 ) -> None:
     """Two columns, one a part of QDMA; norms always, rates where they are."""
     figures: list[Figure] = []
-    monkeypatch.setattr(balance_plot, "save_picture", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(balance_plot, "save_picture", lambda figure, _path: figures.append(figure))
     history = [dataclasses.replace(row, **dict.fromkeys(without, NOTHING)) for row in rows(3)]
 
     balance_picture(history, tmp_path / "balance.png")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -14,9 +15,9 @@ from pipeline.config import Settings
 from pipeline.errors import IncompatibleFeaturesError, MissingStageError, PipelineError
 from pipeline.evaluation import EvaluationReport, evaluate
 from pipeline.feature_set import load_features
-from pipeline.model_folder import load_model
+from pipeline.model_folder import load_model, save_model
 from pipeline.progress import SilentReporter
-from pipeline.scoring import distances_to_classes
+from pipeline.scoring import score_videos
 from pipeline.training import train
 from pipeline.training_settings import TrainingSettings
 from pipeline.workspace import Workspace
@@ -28,9 +29,9 @@ SETTINGS = Settings(
 )
 
 
-def trained(workspace: Workspace, unseen: list[str] | None = None) -> Path:
+def trained(workspace: Workspace) -> Path:
     """Train shortly; the run's folder."""
-    report = train(workspace, SETTINGS, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None, unseen=unseen)
+    report = train(workspace, SETTINGS, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
     return report.folder
 
 
@@ -40,7 +41,7 @@ def evaluated(workspace: Workspace, **options: str) -> EvaluationReport:
 
 
 def test_all_three_scores_are_reported_and_written(extracted: Callable[..., Workspace]) -> None:
-    """metrics.json and the report hold S, U, HM, ZSL and beta by sound, picture and both; pictures are PNGs."""
+    """S, U, HM, ZSL and beta by sound, picture and both, and beside them what published grids chose; two PNGs."""
     workspace = extracted()
     trained(workspace)
 
@@ -50,6 +51,7 @@ def test_all_three_scores_are_reported_and_written(extracted: Callable[..., Work
     for name in ("audio", "visual", "sum"):
         assert set(document[name]) == {"S", "U", "HM", "ZSL", "beta"}
     assert document["classes"] == {"seen": 6, "unseen": 2}
+    assert set(document["grids"]) == {"avca", "clipclap"}
     assert report.chance == 50.0
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in report.pictures)
 
@@ -64,29 +66,53 @@ def test_zsl_accuracy_is_that_of_the_nearest_unseen_class_counted_by_hand(extrac
     features = load_features(workspace.current_features(), [entry.name for entry in model.classes])
     unseen = [place for place, entry in enumerate(model.classes) if not entry.seen]
     recalls = []
+    vectors, seen = torch.from_numpy(model.class_vectors), np.array([entry.seen for entry in model.classes])
     for true in unseen:
         places = torch.tensor([place for place, label in enumerate(features.labels.tolist()) if label == true])
-        distances = distances_to_classes(
-            model.network, features, places, torch.from_numpy(model.class_vectors), model.standardiser, CPU
-        )["sum"]
+        sample = np.arange(len(places))
+        distances = score_videos(
+            model.network, features, places, vectors, seen, model.standardiser, CPU, sample=sample
+        ).sample_distances["sum"]
         hits = [min(unseen, key=lambda place, row=row: row[place]) == true for row in distances]
         recalls.append(100 * sum(hits) / len(hits))
     assert pytest.approx(np.mean(recalls)) == report.scores["sum"].ZSL
 
 
-def test_distances_do_not_depend_on_who_shares_the_batch(extracted: Callable[..., Workspace]) -> None:
-    """A video scored alone and among longer ones is as far from every class."""
-    workspace = extracted(silent=("red_ball/0.mp4",))
-    model = load_model(trained(workspace), CPU)
-    features = load_features(workspace.current_features(), [entry.name for entry in model.classes])
-    vectors = torch.from_numpy(model.class_vectors)
+def test_the_choices_of_published_grids_are_scored_beside_the_exact_beta(extracted: Callable[..., Workspace]) -> None:
+    """At the betas that the model remembers from validation, whatever they score on the test videos."""
+    workspace = extracted()
+    folder = trained(workspace)
+    betas = {"audio": 0.0, "visual": 1e6, "sum": load_model(folder, CPU).betas["sum"]}
+    save_model(folder, replace(load_model(folder, CPU), grid_betas={"avca": betas}))
 
-    together = distances_to_classes(model.network, features, torch.arange(10), vectors, model.standardiser, CPU)
+    report = evaluated(workspace)
 
-    for place in range(10):
-        alone = distances_to_classes(model.network, features, torch.tensor([place]), vectors, model.standardiser, CPU)
-        for score, distances in together.items():
-            np.testing.assert_allclose(alone[score][0], distances[place], atol=1e-4)
+    grid = report.grid_scores["avca"]
+    assert {name: scores.beta for name, scores in grid.items()} == betas
+    assert (grid["visual"].S, grid["visual"].U, grid["visual"].HM) == (0.0, report.scores["visual"].ZSL, 0.0)
+    assert grid["sum"] == report.scores["sum"]
+    document = json.loads(report.metrics_file.read_text())
+    assert set(document["grids"]) == {"avca"}
+    assert document["grids"]["avca"]["visual"] == {
+        "S": 0.0,
+        "U": pytest.approx(report.scores["visual"].ZSL),
+        "HM": 0.0,
+        "beta": 1e6,
+    }
+
+
+def test_a_model_without_grids_is_evaluated_as_before(extracted: Callable[..., Workspace]) -> None:
+    """A model.json that an older version wrote has no such field."""
+    workspace = extracted()
+    folder = trained(workspace)
+    description = json.loads((folder / "model.json").read_text())
+    description.pop("grid_betas", None)
+    (folder / "model.json").write_text(json.dumps(description))
+
+    report = evaluated(workspace)
+
+    assert report.grid_scores == {}
+    assert "grids" not in json.loads(report.metrics_file.read_text())
 
 
 def test_a_class_without_test_videos_is_named_and_left_out(extracted: Callable[..., Workspace]) -> None:

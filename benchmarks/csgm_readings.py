@@ -1,0 +1,149 @@
+"""Claim: the table of readings in daan/README.md, what each reading of CSGM does to validation scores.
+
+Generated data of UCF's shape, 1 to 4 seconds a video; plain training beside every reading, over seeds, epochs and noise
+levels. Every run's figures go to a file as they come (--results), and a run that is there already is not made again.
+"""
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import statistics
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from daan.config import DaanConfig
+from daan.network import Daan
+from pipeline.fitting import fit
+from pipeline.synthetic import SHAPES, Recipe, synthetic_benchmark
+from pipeline.training_settings import TrainingSettings
+from pipeline.training_stage import Stage
+from pipeline.validation import Validator
+
+READINGS: dict[str, dict[str, str]] = {
+    "plain training": {"csgm": "off"},
+    "V_c alone: sum": {"csgm": "convergence", "convergence": "sum"},
+    "V_c alone: product": {"csgm": "convergence", "convergence": "product"},
+    "sum, other (default)": {"convergence": "sum", "optimisation": "other"},
+    "sum, own": {"convergence": "sum", "optimisation": "own"},
+    "product, other": {"convergence": "product", "optimisation": "other"},
+    "as printed: batch, batch": {"convergence": "batch", "optimisation": "batch"},
+    "batch, other": {"convergence": "batch", "optimisation": "other"},
+}
+EPOCHS_SHOWN = (3, 6)
+
+
+def run(task: tuple[str, float, int]) -> dict[str, Any]:
+    """Validation figures of one reading, noise level and seed, by epoch."""
+    reading, noise, seed = task
+    torch.set_num_threads(1)
+    benchmark = synthetic_benchmark(replace(SHAPES["ucf"], seconds=(1, 4)), Recipe(seed=seed))
+    features, parts = benchmark.features, benchmark.splits.parts
+    train = features.places(parts["train"])
+    held_out = features.places([*parts["val_seen"], *parts["val_unseen"]])
+    seen, allowed = (torch.zeros(len(features.classes), dtype=torch.bool) for _ in range(2))
+    seen[features.labels[train]] = True
+    allowed[features.labels[torch.cat((train, held_out))]] = True
+    standardiser = features.statistics(train)
+    vectors, device = torch.from_numpy(benchmark.class_vectors), torch.device("cpu")
+    config = DaanConfig(hidden_width=256, noise=noise, **READINGS[reading])  # type: ignore[arg-type]
+    settings = TrainingSettings(epochs=max(EPOCHS_SHOWN), batch_pairs=64, steps_per_epoch=60, seed=seed)
+    with tempfile.TemporaryDirectory() as folder:
+        stage = Stage(
+            name="stage1",
+            folder=Path(folder),
+            epochs=settings.epochs,
+            train=train,
+            features=features,
+            standardiser=standardiser,
+            class_vectors=vectors,
+            settings=settings,
+            device=device,
+            fingerprint="",
+            validator=Validator(
+                features,
+                held_out,
+                vectors,
+                standardiser,
+                seen=seen,
+                allowed=allowed,
+                score="sum",
+                least_videos=20,
+                device=device,
+            ),
+        )
+        torch.manual_seed(seed)
+        state = fit(Daan(config), stage, on_epoch=lambda *_: None, stop=lambda: False)
+    above = [100 - record.at_gamma for record in state.balance]
+    history = [{"HM": record.HM, "ZSL": record.ZSL} for record in state.history]
+    return {"reading": reading, "noise": noise, "seed": seed, "above_gamma": statistics.mean(above), "history": history}
+
+
+def known(results: Path) -> list[dict[str, Any]]:
+    """Runs that were made before."""
+    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+
+
+def show(runs: list[dict[str, Any]]) -> None:
+    """The table in Markdown: mean and sample standard deviation over the seeds."""
+    columns = " | ".join(f"HM / ZSL after {epoch}" for epoch in EPOCHS_SHOWN)
+    print(f"| reading | noise | M above gamma | {columns} | seeds |")
+    print("|-|-|-|" + "-|" * (len(EPOCHS_SHOWN) + 1))
+    for (reading, noise), group in itertools.groupby(
+        sorted(runs, key=order), key=lambda one: (one["reading"], one["noise"])
+    ):
+        of_seeds = list(group)
+        cells = []
+        for epoch in EPOCHS_SHOWN:
+            figures = {name: [one["history"][epoch - 1][name] for one in of_seeds] for name in ("HM", "ZSL")}
+            cells.append(" / ".join(spread(values) for values in figures.values()))
+        above = statistics.mean(one["above_gamma"] for one in of_seeds)
+        plain = reading == "plain training"
+        print(
+            f"| {reading} | {'-' if plain else noise:} | {'-' if plain else f'{above:.1f} %'} | {' | '.join(cells)} "
+            f"| {len(of_seeds)} |"
+        )
+
+
+def order(one: dict[str, Any]) -> tuple[int, float]:
+    """As the readings stand above, quiet ones first."""
+    return list(READINGS).index(one["reading"]), one["noise"]
+
+
+def spread(values: list[float]) -> str:
+    """Mean and deviation."""
+    deviation = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{deviation}"
+
+
+def main() -> None:
+    """Make the runs that are missing, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=Path("csgm_readings.jsonl"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 1.0])
+    parser.add_argument("--jobs", type=int, default=2)
+    arguments = parser.parse_args()
+    done = known(arguments.results)
+    made = {(one["reading"], one["noise"], one["seed"]) for one in done}
+    # Plain training has no noise to vary.
+    wanted = [
+        (reading, noise, seed)
+        for seed, noise, reading in itertools.product(arguments.seeds, arguments.noise, READINGS)
+        if reading != "plain training" or noise == arguments.noise[0]
+    ]
+    tasks = [task for task in wanted if task not in made]
+    with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool, arguments.results.open("a") as file:
+        for one in pool.imap(run, tasks):
+            file.write(json.dumps(one) + "\n")
+            file.flush()
+            print(f"{one['reading']}, noise {one['noise']}, seed {one['seed']}: {one['history'][-1]}", flush=True)
+    show(known(arguments.results))
+
+
+if __name__ == "__main__":
+    main()

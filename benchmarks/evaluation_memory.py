@@ -1,0 +1,61 @@
+"""Claim: the peak memory of evaluation does not grow with the videos: distances come and go chunk by chunk.
+
+Scores generated embeddings, made chunk by chunk too, in fresh processes: some videos, four times as many, and four
+times as many with every distance kept, which is what chunking saves.
+"""
+
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from pipeline.metrics import confusion_matrix, gzsl_scores
+from pipeline.scoring import SCORES, VIDEOS_AT_ONCE, EmbeddedVideos, score_embeddings
+
+VIDEOS, CLASSES, SEEN, WIDTH = 15_000, 300, 200, 300
+
+
+def chunks(videos: int) -> Iterator[EmbeddedVideos]:
+    """Random embeddings; nothing of a chunk outlives it."""
+    generator = torch.Generator().manual_seed(0)
+    for rows in torch.split(torch.arange(videos), VIDEOS_AT_ONCE):
+        theta = torch.randn(2, len(rows), WIDTH, generator=generator)
+        there = torch.ones(len(rows), dtype=torch.bool)
+        yield EmbeddedVideos(rows.numpy(), theta[0], theta[1], there, there)
+
+
+def evaluate(videos: int, *, keep: bool) -> None:
+    """What the fresh process does: score, count, then print the peak."""
+    torch.set_num_threads(1)
+    seen, labels = np.arange(CLASSES) < SEEN, np.arange(videos) % CLASSES
+    sample = np.arange(videos) if keep else None
+    scored = score_embeddings(chunks(videos), videos, torch.randn(CLASSES, WIDTH), seen, sample=sample)
+    for score in SCORES:
+        gzsl_scores(scored.rivals[score], labels, 0.0)
+        confusion_matrix(scored.rivals[score].predictions(0.0), labels, CLASSES)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def peak_mib(videos: int, kept: str) -> float:
+    """Evaluate in a fresh process; its peak resident memory."""
+    command = [sys.executable, __file__, str(videos), kept]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def main() -> None:
+    """Compare the peaks."""
+    small, large = peak_mib(VIDEOS, "chunks"), peak_mib(4 * VIDEOS, "chunks")
+    whole = peak_mib(4 * VIDEOS, "all")
+    print(f"{VIDEOS:6d} videos x {CLASSES} classes: peak {small:.0f} MiB")
+    print(f"{4 * VIDEOS:6d} videos x {CLASSES} classes: peak {large:.0f} MiB")
+    print(f"ratio {large / small:.3f} for 4 x the videos; {whole / small:.3f} with every distance kept")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        evaluate(int(sys.argv[1]), keep=sys.argv[2] == "all")
+    else:
+        main()

@@ -1,0 +1,48 @@
+"""`avzsl report`."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cli import options
+from cli.console import Terminal
+
+
+def command(
+    workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Name of a run below models/; the newest by default.", metavar="NAME")
+    ] = None,
+    json_output: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+) -> int:
+    """Write a page about a run: scores, curves, and the balance of the modalities over the epochs.
+
+    Example: avzsl report
+    """
+    from pipeline.report import balance_row, write_report
+
+    terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
+    report = write_report(options.open_workspace(workspace), run)
+    if json_output:
+        balance = [record.to_row() for record in report.balance]
+        terminal.document({"run": report.run, "page": str(report.page), "balance": balance})
+        return 0
+    if report.balance:
+        terminal.say("Stage 1: audio's share of the encoders' gradients, and CSGM's mean rate M by modality and part:")
+        table = Table()
+        for name in ("epoch", "audio", "M a.att", "M a.byp", "M v.att", "M v.byp"):
+            table.add_column(name, justify="right")
+        for epoch in report.shown_epochs:
+            table.add_row(*balance_row(report, epoch))
+        terminal.show(table)
+    else:
+        terminal.warn("this run kept no balance of the modalities: it is older than that record")
+    if not report.evaluated:
+        terminal.warn("the run is not evaluated yet: avzsl evaluate, then avzsl report again")
+    terminal.show(f"{report.page}")
+    for picture in report.pictures:
+        terminal.say(f" {picture}")
+    return 0

@@ -1,0 +1,118 @@
+"""The steps of one epoch, which can be left after any of them and taken up again with the same result."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from daan.network import Daan
+from daan.training_step import Step, training_step
+from pipeline.balance import step_values
+from pipeline.pair_sampler import PairSampler
+from pipeline.training_stage import Stage
+
+
+class Epoch:
+    """One epoch of a stage.
+
+    Every random choice comes from two generators, one for pairs and torch's own for dropout and noise. They are
+    seeded when the epoch begins and are part of its state, as is what was found in the steps so far.
+
+    Args:
+        network: in training mode.
+        optimizer: of its parameters.
+        sampler: of the stage's pairs.
+        stage: what to train on.
+        number: of the epoch, from 1.
+        saved: `state()` of the same epoch, to go on from; None: it begins.
+    """
+
+    def __init__(
+        self,
+        network: Daan,
+        optimizer: torch.optim.Optimizer,
+        sampler: PairSampler,
+        stage: Stage,
+        number: int,
+        saved: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.number, self.done = number, 0
+        self._network, self._optimizer, self._sampler, self._stage = network, optimizer, sampler, stage
+        self._saved = saved
+        self._choices = torch.Generator()
+        self._values: dict[str, list[Tensor]] = {}
+        self._cuda = [stage.device] if stage.device.type == "cuda" else []
+
+    def run(self, after_step: Callable[[], None]) -> dict[str, Tensor]:
+        """Do the steps that are left.
+
+        Args:
+            after_step: called after each; it may ask for `state()`, and ends the epoch early by raising.
+
+        Returns:
+            What all the epoch's steps found, (S, ...) each, on the stage's device.
+        """
+        with torch.random.fork_rng(devices=self._cuda):
+            self._begin()
+            while self.done < self._stage.steps:
+                self._step()
+                self.done += 1
+                after_step()
+        return self._stacked()
+
+    def state(self) -> dict[str, Any]:
+        """Plain tensors and numbers from which the epoch goes on; to be asked for within `run` only."""
+        return {
+            "done": self.done,
+            "values": {name: values.cpu() for name, values in self._stacked().items()},
+            "choices": self._choices.get_state(),
+            "torch": torch.get_rng_state(),
+            "cuda": [torch.cuda.get_rng_state(device) for device in self._cuda],
+        }
+
+    def _begin(self) -> None:
+        """Set the generators, and what was found before."""
+        seed = self._stage.seed_of(self.number)
+        self._choices.manual_seed(seed)
+        torch.manual_seed(seed)
+        if self._saved is None:
+            return
+        self.done = self._saved["done"]
+        self._values = {
+            name: list(values.to(self._stage.device).unbind()) for name, values in self._saved["values"].items()
+        }
+        self._choices.set_state(self._saved["choices"])
+        torch.set_rng_state(self._saved["torch"])
+        # A run that came from a CPU brings no state of the GPU, which then begins with the epoch's seed.
+        for device, state in zip(self._cuda, self._saved["cuda"], strict=False):
+            torch.cuda.set_rng_state(state, device)
+
+    def _step(self) -> None:
+        stage = self._stage
+        positive, negative = self._sampler.draw(stage.pairs, self._choices)
+        labels = stage.features.labels[torch.stack((positive, negative))]
+        text = stage.class_vectors[labels].to(stage.device)  # (2, B, W)
+        step = training_step(
+            self._network,
+            self._optimizer,
+            stage.features.batch(positive, stage.standardiser, stage.device),
+            stage.features.batch(negative, stage.standardiser, stage.device),
+            text[0],
+            text[1],
+            clip_norm=stage.settings.clip_norm,
+            precision=stage.settings.precision,
+            pieces=min(stage.settings.accumulate, stage.pairs),
+        )
+        for name, value in _values_of(step).items():
+            self._values.setdefault(name, []).append(value)
+
+    def _stacked(self) -> dict[str, Tensor]:
+        return {name: torch.stack(values) for name, values in self._values.items()}
+
+
+def _values_of(step: Step) -> dict[str, Tensor]:
+    """What is kept of a step until its epoch ends, on the device: nothing here waits for it."""
+    losses = step.losses
+    total = torch.stack((losses.total, losses.triplet, losses.composite, losses.regularisation))
+    return {"losses": total, **step_values(step)}

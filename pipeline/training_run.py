@@ -1,0 +1,138 @@
+"""One run of training, stage 1 and stage 2 (benchmark.md, Protocol).
+
+Stage 1 trains on the training split and validates every epoch; it chooses the number of epochs and the calibration.
+Stage 2 trains anew on training and validation videos for that many epochs. The test videos take no part.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from daan.network import Daan
+from pipeline.feature_set import Standardiser
+from pipeline.fitting import OnEpoch, StageState, Stop, fit
+from pipeline.model_folder import Model, model_classes
+from pipeline.progress import Reporter
+from pipeline.scoring import SCORES
+from pipeline.training_inputs import TrainingInputs
+from pipeline.training_settings import TrainingSettings
+from pipeline.training_stage import Stage
+from pipeline.validation import Validator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of both stages."""
+
+    inputs: TrainingInputs
+    folder: Path
+    settings: TrainingSettings
+    device: torch.device
+    reporter: Reporter
+    on_epoch: OnEpoch
+    stop: Stop
+
+    def train(self) -> Model:
+        """Stage 1 chooses epoch and calibration, stage 2 trains on everything seen."""
+        parameters = sum(parameter.numel() for parameter in self._network().parameters())
+        self.reporter.say(f"DAAN, {parameters / 1e6:.1f} M parameters")
+        if self.inputs.features.attributes.get("weights") == "untrained":
+            self.reporter.warn("the features come from untrained weights: good for trying things out, not for results")
+        if len(self.inputs.places("val_seen", "val_unseen")) == 0:
+            self.reporter.warn("no videos are held out for validation: every epoch is trained, nothing is calibrated")
+        first = self._stage("stage1", ("train",), epochs=self.settings.epochs)
+        network = self._network()
+        state = self._fit(network, first)
+        standardiser = first.standardiser
+        if state.best is not None:
+            epochs = state.best_epoch
+            chooses = first.validator is not None and first.validator.chooses
+            chosen = f"best epoch {epochs}" if chooses else "too few validation videos to choose an epoch by"
+            self.reporter.say(f"{chosen}; stage 2 trains on all seen classes")
+            rates = [record.learning_rate for record in state.history]
+            second = self._stage("stage2", ("train", "val_seen", "val_unseen"), epochs=epochs, learning_rates=rates)
+            network = self._network()
+            self._fit(network, second)
+            standardiser = second.standardiser
+        return self._model(network, standardiser, state)
+
+    def _fit(self, network: Daan, stage: Stage) -> StageState:
+        return fit(network, stage, on_epoch=self.on_epoch, stop=self.stop)
+
+    def _network(self) -> Daan:
+        """A fresh network; both stages begin with the same weights."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed)
+            return Daan(self.inputs.config).to(self.device)
+
+    def _stage(
+        self, name: str, parts: tuple[str, ...], *, epochs: int, learning_rates: Sequence[float] | None = None
+    ) -> Stage:
+        """A stage on the videos of some parts of the splits; it validates unless its learning rates are given."""
+        places = self.inputs.places(*parts)
+        self.reporter.say(f"{name[:-1]} {name[-1]} of 2 on {self.device}: videos: {len(places)}, epochs: {epochs}")
+        standardiser = self._standardiser(places)
+        return Stage(
+            name=name,
+            folder=self.folder / name,
+            epochs=epochs,
+            train=places,
+            features=self.inputs.features,
+            standardiser=standardiser,
+            class_vectors=torch.from_numpy(self.inputs.embeddings.vectors),
+            settings=self.settings,
+            device=self.device,
+            fingerprint=self.inputs.fingerprint,
+            validator=self._validator(standardiser) if learning_rates is None else None,
+            learning_rates=learning_rates,
+        )
+
+    def _standardiser(self, places: Tensor) -> Standardiser:
+        features = self.inputs.features
+        if self.settings.standardise:
+            return features.statistics(places).to(self.device)
+        return Standardiser.identity(features.audio.shape[1], features.visual.shape[1]).to(self.device)
+
+    def _validator(self, standardiser: Standardiser) -> Validator | None:
+        """Validation on the videos held out for it; None where there are none."""
+        held_out = self.inputs.places("val_seen", "val_unseen")
+        if len(held_out) == 0:
+            return None
+        return Validator(
+            self.inputs.features,
+            held_out,
+            torch.from_numpy(self.inputs.embeddings.vectors),
+            standardiser,
+            seen=self.inputs.classes_of("train"),
+            allowed=self.inputs.classes_of("train", "val_seen", "val_unseen"),
+            score=self.inputs.config.score,
+            least_videos=self.settings.least_validation_videos,
+            device=self.device,
+        )
+
+    def _model(self, network: Daan, standardiser: Standardiser, state: StageState) -> Model:
+        inputs, best = self.inputs, state.best
+        seen = inputs.classes_of("train", "val_seen", "val_unseen")
+        return Model(
+            network=network,
+            standardiser=standardiser,
+            classes=model_classes(inputs.dataset.classes, inputs.dataset.phrases, seen.tolist()),
+            class_vectors=inputs.embeddings.vectors,
+            text_encoder=inputs.embeddings.encoder,
+            text_spec=inputs.embeddings.spec,
+            extractor=inputs.features.attributes,
+            betas=best.betas if best else dict.fromkeys(SCORES, 0.0),
+            temperatures=best.temperatures if best else dict.fromkeys(SCORES, 1.0),
+            grid_betas=best.grid_betas if best else {},
+            score=inputs.config.score,
+            training={
+                "fingerprint": inputs.fingerprint,
+                "best_epoch": state.best_epoch or state.epoch,
+                "validation": dataclasses.asdict(best.scores) if best else {},
+                "unseen": inputs.names_of("test_unseen"),
+            },
+        )

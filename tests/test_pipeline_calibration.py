@@ -1,0 +1,206 @@
+"""pipeline/calibration.py: no beta and no temperature beats the one that is found."""
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
+from pipeline.metrics import gzsl_scores, probabilities
+from pipeline.rivals import Rivals
+
+Case = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@st.composite
+def cases(draw: st.DrawFn, smallest: int = 0) -> Case:
+    """Distances (N, C) with many ties, labels and seen flags, groups and classes without samples among them."""
+    n_classes, n_videos = draw(st.integers(1, 6)), draw(st.integers(smallest, 12))
+    numbers = draw(st.sampled_from([st.integers(0, 6), st.floats(0, 10, width=32)]))
+    row = st.lists(numbers, min_size=n_classes, max_size=n_classes)
+    distances = draw(st.lists(row, min_size=n_videos, max_size=n_videos))
+    labels = draw(st.lists(st.integers(0, n_classes - 1), min_size=n_videos, max_size=n_videos))
+    seen = draw(st.lists(st.booleans(), min_size=n_classes, max_size=n_classes))
+    return np.array(distances, np.float32).reshape(n_videos, n_classes), np.array(labels, int), np.array(seen)
+
+
+def slow_mean(case: Case, beta: float) -> float:
+    """HM by adding beta to the distances of seen classes, choosing each video's class, and counting."""
+    recalls: dict[bool, list[float]] = {True: [], False: []}
+    for label in sorted(set(case[1].tolist())):
+        rows = [row for row, true in zip(case[0].tolist(), case[1], strict=True) if true == label]
+        hits = sum(slow_choice(row, case[2], beta) == label for row in rows)
+        recalls[bool(case[2][label])].append(100 * hits / len(rows))
+    if not (recalls[True] and recalls[False]):
+        return 0.0
+    s, u = (sum(recalls[group]) / len(recalls[group]) for group in (True, False))
+    return 0.0 if s + u == 0 else 2 * s * u / (s + u)
+
+
+def slow_choice(row: list[float], seen: np.ndarray, beta: float) -> int:
+    """The nearest class after calibration; of equally near ones an unseen one, else the first."""
+    groups = {
+        group: min((place for place in range(len(row)) if seen[place] == group), key=lambda place: row[place])
+        for group in set(seen.tolist())
+    }
+    if len(groups) == 1:
+        return next(iter(groups.values()))
+    return groups[True] if beta < row[groups[False]] - row[groups[True]] else groups[False]
+
+
+def means_of(distances: Any, labels: Any, seen: Any) -> HarmonicMeans:
+    """HM over betas of distances (N, C)."""
+    return HarmonicMeans.over_betas(Rivals.from_distances(distances, seen), labels)
+
+
+def candidates(distances: np.ndarray) -> list[float]:
+    """Every beta at, between and beyond the differences of a video's distances."""
+    tried = sorted({0.0, *(float(b) - float(a) for row in distances for a in row for b in row)})
+    between = [(low + high) / 2 for low, high in itertools.pairwise(tried)]
+    return [tried[0] - 1, *tried, *between, tried[-1] + 1]
+
+
+@given(cases())
+def test_hm_at_every_beta_is_what_the_loops_say(case: Case) -> None:
+    """The curve holds at, between and beyond its steps."""
+    means = means_of(*case)
+    for beta in candidates(case[0]):
+        held = means.means[np.count_nonzero(means.gaps <= beta)]
+        assert held == pytest.approx(slow_mean(case, beta))
+
+
+@given(cases())
+def test_no_beta_beats_the_best_beta(case: Case) -> None:
+    """Of all betas at, between and beyond the gaps of the videos, none has a higher HM."""
+    found = slow_mean(case, means_of(*case).best_beta())
+    assert found == pytest.approx(max(slow_mean(case, beta) for beta in candidates(case[0])))
+
+
+@given(cases(), st.sampled_from(PUBLISHED_GRIDS).map(lambda grid: grid.betas) | st.lists(st.floats(-9, 9), min_size=1))
+def test_the_choice_of_a_grid_is_that_of_trying_every_beta_of_it(case: Case, betas: tuple[float, ...]) -> None:
+    """The highest HM of the grid, of equals the first."""
+    tried = [slow_mean(case, beta) for beta in betas]
+    first = next(beta for beta, mean in zip(betas, tried, strict=True) if mean >= max(tried) - 1e-9)
+    assert means_of(*case).best_of(betas) == first
+
+
+@given(cases())
+def test_no_grid_beats_the_exact_beta(case: Case) -> None:
+    """The exact optimum is at least as good as the choice of either published grid."""
+    means = means_of(*case)
+    exact = slow_mean(case, means.best_beta())
+    for grid in PUBLISHED_GRIDS:
+        assert slow_mean(case, means.best_of(grid.betas)) <= exact + 1e-9
+
+
+def test_the_published_grids_are_those_of_the_public_code() -> None:
+    """linspace(0, 3, 16) and linspace(0, 5, 76)."""
+    steps = {grid.name: (grid.betas[0], grid.betas[-1], len(grid.betas)) for grid in PUBLISHED_GRIDS}
+    assert steps == {"avca": (0, 3, 16), "clipclap": (0, 5, 76)}
+    assert PUBLISHED_GRIDS[0].betas[1] == pytest.approx(0.2)
+    assert PUBLISHED_GRIDS[1].betas[1] == pytest.approx(1 / 15)
+
+
+def test_a_grid_that_ends_too_early_gives_its_end() -> None:
+    """The gaps lie beyond it: nothing in the grid changes a prediction, and the first of equals is 0."""
+    distances = np.array([[0.0, 100.0], [0.0, 60.0]])
+    assert means_of(distances, [0, 1], [True, False]).best_of(PUBLISHED_GRIDS[1].betas) == 0.0
+    nearer = np.array([[0.0, 100.0], [0.0, 4.99]])
+    assert means_of(nearer, [0, 1], [True, False]).best_of(PUBLISHED_GRIDS[1].betas) == 5.0
+
+
+def test_the_best_beta_is_the_middle_of_the_widest_best_stretch() -> None:
+    """Far from any change: gaps at 1 and 5 hold both classes right, the middle is 3."""
+    distances = np.array([[0.0, 5.0], [0.0, 1.0]])
+    assert means_of(distances, [0, 1], [True, False]).best_beta() == 3.0
+    assert gzsl_scores(Rivals.from_distances(distances, [True, False]), [0, 1], 3.0).HM == 100
+    # A third video, wrong at every beta, parts no stretch.
+    assert means_of([*distances, [0.0, 4.0]], [0, 1, 1], [True, False]).best_beta() == 4.5
+
+
+def test_wrong_videos_between_do_not_part_a_stretch() -> None:
+    """A change that leaves HM as it was is no end of a stretch."""
+    distances = [[0.0, 9.0, 5.0], [9.0, 0.0, 1.0], [0.0, 9.0, 2.0]]
+    labels = [0, 2, 1]
+    assert means_of(distances, labels, [True, True, False]).best_beta() == 3.0
+
+
+@pytest.mark.parametrize(
+    ("labels", "seen"), [([0, 0], [True, False]), ([1, 1], [True, False]), ([0, 1], [True, True]), ([], [True, False])]
+)
+def test_without_seen_or_unseen_samples_beta_is_zero(labels: list[int], seen: list[bool]) -> None:
+    """There is nothing to calibrate, and HM is undefined rather than wrong."""
+    distances = np.ones((len(labels), 2))
+    assert means_of(distances, labels, seen).best_beta() == 0.0
+    assert means_of(distances, labels, seen).best_of((0.0, 1.0)) == 0.0
+    assert math.isnan(gzsl_scores(Rivals.from_distances(distances, seen), labels, 0.0).HM)
+
+
+def test_the_best_beta_lies_beyond_every_published_grid_where_it_must() -> None:
+    """A fixed grid ends at 3 or 5; distances know no such end."""
+    distances = np.array([[0.0, 100.0], [0.0, 60.0]])
+    assert means_of(distances, [0, 1], [True, False]).best_beta() == 80.0
+
+
+def test_gaps_that_are_neighbouring_numbers_still_give_the_best_beta() -> None:
+    """Between two floats without a number between them, the lower is the beta."""
+    gap = np.nextafter(1.0, 2.0)
+    distances = np.array([[0.0, gap], [0.0, 1.0]])
+    beta = means_of(distances, [0, 1], [True, False]).best_beta()
+    assert gzsl_scores(Rivals.from_distances(distances, [True, False]), [0, 1], beta).HM == 100
+
+
+def slow_likelihood(distances: np.ndarray, labels: np.ndarray, temperature: float) -> float:
+    """Negative log likelihood by loops."""
+    total = 0.0
+    for row, label in zip(distances.astype(float), labels, strict=True):
+        near = min(row)
+        total += (row[label] - near) / temperature + math.log(sum(math.exp((near - d) / temperature) for d in row))
+    return total
+
+
+@given(cases(1))
+def test_no_temperature_beats_the_best_temperature(case: Case) -> None:
+    """On a grid over the whole allowed range, no temperature has a higher likelihood."""
+    distances, labels, _ = case
+    found = best_temperature(distances, labels)
+    assert 1e-3 <= found <= 1e3 * (1 + 1e-9)
+    best = min(slow_likelihood(distances, labels, temperature) for temperature in np.logspace(-3, 3, 61))
+    assert slow_likelihood(distances, labels, found) <= best + 1e-4 * len(labels)
+
+
+def test_the_temperature_behind_a_sample_is_found_again() -> None:
+    """Labels drawn at temperature 0.3 are best explained by about 0.3."""
+    rng = np.random.default_rng(0)
+    distances = rng.uniform(0, 2, (20_000, 10))
+    labels = (probabilities(distances, 0.3).cumsum(1) > rng.uniform(size=(len(distances), 1))).argmax(1)
+    assert best_temperature(distances, labels) == pytest.approx(0.3, rel=0.05)
+
+
+def test_without_videos_the_temperature_is_one() -> None:
+    """Nothing to fit changes nothing."""
+    assert best_temperature(np.zeros((0, 3)), []) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("distances", "labels", "message"),
+    [
+        ([1.0, 2.0], [0], r"expected \(N, C\) and \(N,\)"),
+        ([[1.0, 2.0]], [0, 1], r"expected \(N, C\) and \(N,\)"),
+        ([[1.0, 2.0]], [2], "expected places of 2 classes"),
+    ],
+)
+def test_a_temperature_of_arrays_that_do_not_fit_fails(distances: Any, labels: Any, message: str) -> None:
+    """A wrong shape, or a label without a class."""
+    with pytest.raises(ValueError, match=message):
+        best_temperature(distances, labels)
+
+
+def test_labels_that_do_not_fit_have_no_best_beta() -> None:
+    """As many labels as videos, each a class."""
+    with pytest.raises(ValueError, match="for 1 videos"):
+        means_of([[1.0, 2.0]], [0, 1], [True, False])

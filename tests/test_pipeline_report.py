@@ -1,0 +1,114 @@
+"""pipeline/report.py: one page about a run, from what its stages left."""
+
+import html.parser
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from daan.config import DaanConfig
+from pipeline.config import Settings
+from pipeline.errors import MissingStageError
+from pipeline.evaluation import evaluate
+from pipeline.progress import SilentReporter
+from pipeline.report import balance_row, write_report
+from pipeline.training import train
+from pipeline.training_settings import TrainingSettings
+from pipeline.workspace import Workspace
+
+CPU = torch.device("cpu")
+
+
+class Page(html.parser.HTMLParser):
+    """Counts pictures and keeps the text."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.pictures, self.text = 0, ""
+        self.feed(content)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Pictures must be part of the page."""
+        if tag == "img":
+            source = dict(attrs)["src"] or ""
+            assert source.startswith("data:image/png;base64,iVBOR")
+            self.pictures += 1
+
+    def handle_data(self, data: str) -> None:
+        """All of it."""
+        self.text += data + " "
+
+
+def trained(workspace: Workspace, **options: object) -> Workspace:
+    """The workspace with a model of a few steps."""
+    settings = Settings(
+        daan=DaanConfig(hidden_width=32, output_width=16, heads=2, **options),  # type: ignore[arg-type]
+        training=TrainingSettings(epochs=3, batch_pairs=8, steps_per_epoch=2),
+    )
+    train(workspace, settings, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
+    return workspace
+
+
+def test_the_page_holds_scores_settings_and_every_picture(extracted: Callable[..., Workspace]) -> None:
+    """After an evaluation: curves, balance and confusion matrix, inside the page; recall of every class."""
+    workspace = trained(extracted())
+    evaluated = evaluate(workspace, device=CPU, reporter=SilentReporter())
+
+    report = write_report(workspace)
+
+    page = Page(report.page.read_text())
+    assert report.evaluated
+    assert page.pictures == 3
+    assert f"{evaluated.scores['sum'].HM:.2f}" in page.text
+    assert "csgm: full" in page.text
+    assert all(name in page.text for name in ("red_ball", "recall per class", "published grids"))
+
+
+def test_before_an_evaluation_the_page_says_so(extracted: Callable[..., Workspace]) -> None:
+    """Curves and balance are there already."""
+    report = write_report(trained(extracted()))
+
+    page = Page(report.page.read_text())
+    assert not report.evaluated
+    assert "Not evaluated yet" in page.text
+    assert page.pictures == 2
+
+
+@pytest.mark.parametrize(("csgm", "modulated"), [("full", True), ("off", False)])
+def test_the_balance_has_a_row_an_epoch_for_the_terminal(
+    extracted: Callable[..., Workspace], csgm: str, modulated: bool
+) -> None:
+    """Audio's share of the gradients, then M by modality and part, `-` in plain training."""
+    report = write_report(trained(extracted(), csgm=csgm))
+
+    assert report.shown_epochs == (1, 2, 3)
+    row = balance_row(report, 2)
+    assert row[0] == "2"
+    assert 0 < float(row[1]) < 1
+    assert all((cell != "-") == modulated for cell in row[2:])
+    rates = [record.M.mean for record in report.balance if record.epoch == 2]
+    assert not modulated or [f"{rate:.2f}" for rate in rates] == row[2:]
+    assert modulated or all(math.isnan(rate) for rate in rates)
+
+
+def test_names_of_classes_cannot_write_into_the_page(extracted: Callable[..., Workspace]) -> None:
+    """What a manifest calls a class is text, never markup."""
+    workspace = trained(extracted())
+    evaluate(workspace, device=CPU, reporter=SilentReporter())
+    metrics = next(workspace.root.glob("reports/*/metrics.json"))
+    metrics.write_text(metrics.read_text().replace("red_ball", "<script>red_ball"))
+
+    content = write_report(workspace).page.read_text()
+
+    assert "<script>" not in content
+    assert "&lt;script&gt;red_ball" in content
+
+
+def test_a_run_without_an_epoch_has_no_page(extracted: Callable[..., Workspace]) -> None:
+    """One line says what to do."""
+    workspace = extracted()
+    workspace.model_folder("daan-new").mkdir(parents=True)
+
+    with pytest.raises(MissingStageError, match=r"has no finished epoch yet: run avzsl train"):
+        write_report(workspace, "daan-new")

@@ -1,0 +1,137 @@
+"""pipeline/scoring.py: chunked scoring keeps what all distances at once would say, and no more of them."""
+
+import gc
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from daan.config import DaanConfig
+from daan.network import Daan
+from daan.scoring import class_distances
+from pipeline.dataset import load_dataset
+from pipeline.errors import PipelineError
+from pipeline.feature_set import FeatureSet, Standardiser, load_features
+from pipeline.rivals import Rivals
+from pipeline.scoring import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos
+from pipeline.workspace import Workspace
+
+CPU = torch.device("cpu")
+
+
+def embedded(rows: np.ndarray, width: int = 4) -> EmbeddedVideos:
+    """Random embeddings of some videos, the same for a video whatever its chunk; some lack a modality."""
+    drawn = [torch.randn(2, width, generator=torch.Generator().manual_seed(int(row))) for row in rows]
+    thetas = torch.stack(drawn) if drawn else torch.zeros(0, 2, width)
+    places = torch.from_numpy(rows)
+    return EmbeddedVideos(rows, thetas[:, 0], thetas[:, 1], places % 3 != 0, places % 4 != 0)
+
+
+@pytest.mark.parametrize("sizes", [[9], [4, 4, 1], [1] * 9])
+def test_chunks_in_any_order_say_what_all_distances_at_once_say(sizes: list[int]) -> None:
+    """Rivals of every video, and the distances of the sampled ones, wherever chunks begin and end."""
+    theta_w, seen = torch.randn(6, 4), np.array([True, False, True, True, False, True])
+    whole = embedded(np.arange(9))
+    expected = class_distances(
+        whole.theta_a, whole.theta_v, theta_w, has_audio=whole.has_audio, has_visual=whole.has_visual
+    )
+    sample = np.array([0, 3, 8])
+    chunks = np.split(np.random.default_rng(0).permutation(9), np.cumsum(sizes)[:-1])
+
+    scored = score_embeddings((embedded(rows) for rows in chunks), 9, theta_w, seen, sample=sample)
+
+    for score in SCORES:
+        rivals = Rivals.from_distances(expected[score].numpy(), seen)
+        np.testing.assert_array_equal(scored.rivals[score].nearest_seen, rivals.nearest_seen)
+        np.testing.assert_array_equal(scored.rivals[score].nearest_unseen, rivals.nearest_unseen)
+        np.testing.assert_allclose(scored.rivals[score].gaps, rivals.gaps, atol=1e-5)
+        np.testing.assert_allclose(scored.sample_distances[score], expected[score].numpy()[sample], atol=1e-5)
+
+
+def test_without_videos_there_are_rivals_of_none() -> None:
+    """An empty part of the splits is no error of scoring."""
+    scored = score_embeddings([], 0, torch.randn(3, 4), np.array([True, False, True]))
+    assert [len(scored.rivals[score].gaps) for score in SCORES] == [0, 0, 0]
+    assert scored.sample_distances["sum"].shape == (0, 3)
+
+
+def test_memory_stays_flat_over_chunks() -> None:
+    """While the last chunk is scored, no more distances are alive than while the third one was."""
+    videos, classes, alive = 7, 11, []
+
+    def counted_chunks() -> Iterator[EmbeddedVideos]:
+        for number in range(20):
+            yield embedded(np.arange(number * videos, (number + 1) * videos))
+            if number in {2, 18}:
+                alive.append(
+                    sum(type(one) is torch.Tensor and one.shape == (videos, classes) for one in gc.get_objects())
+                )
+
+    score_embeddings(counted_chunks(), 20 * videos, torch.randn(classes, 4), np.arange(classes) < 6)
+
+    assert 0 < alive[0] == alive[1] < 2 * len(SCORES)
+
+
+@pytest.mark.parametrize(("n_videos", "at_most"), [(0, 5), (1, 5), (5, 5), (7, 5), (1000, 7)])
+def test_a_sample_is_evenly_spread(n_videos: int, at_most: int) -> None:
+    """All videos where they are few; else as many as allowed, each once, their distances differing by one at most."""
+    chosen = evenly_chosen(n_videos, at_most)
+    assert len(chosen) == min(n_videos, at_most)
+    assert all(0 <= place < n_videos for place in chosen)
+    steps = np.diff([*chosen, n_videos]) if len(chosen) else np.ones(1)
+    assert steps.min() >= 1
+    assert steps.max() - steps.min() <= 1
+
+
+@pytest.fixture
+def features(extracted: Callable[..., Workspace]) -> FeatureSet:
+    """Forty short videos of eight classes, one of them silent."""
+    workspace = extracted(silent=("red_ball/0.mp4",))
+    return load_features(workspace.current_features(), load_dataset(workspace.dataset_folder).classes)
+
+
+def network() -> Daan:
+    """A small one, as it begins."""
+    return Daan(DaanConfig(audio_width=16, visual_width=16, text_width=8, hidden_width=32, output_width=16, heads=2))
+
+
+def test_distances_do_not_depend_on_who_shares_the_batch(features: FeatureSet) -> None:
+    """A video scored alone and among longer ones is as far from every class."""
+    daan, vectors, seen = network(), torch.randn(8, 8), np.arange(8) < 6
+    standardiser = features.statistics(torch.arange(40))
+
+    def distances(places: list[int]) -> dict[str, np.ndarray]:
+        kept = np.arange(len(places))
+        scored = score_videos(
+            daan, features, torch.tensor(places), vectors, seen, standardiser, CPU, sample=kept
+        ).sample_distances
+        return dict(scored)
+
+    together = distances(list(range(10)))
+    for place in range(10):
+        for score, alone in distances([place]).items():
+            np.testing.assert_allclose(alone[0], together[score][place], atol=1e-4)
+
+
+def test_the_network_keeps_its_mode(features: FeatureSet) -> None:
+    """Validation between epochs does not end training."""
+    daan = network()
+    for training in (True, False):
+        daan.train(training)
+        score_videos(
+            daan, features, torch.arange(4), torch.randn(8, 8), np.arange(8) < 6, Standardiser.identity(16, 16), CPU
+        )
+        assert daan.training is training
+
+
+def test_a_diverged_network_is_refused_by_the_first_video_it_shows_in(features: FeatureSet) -> None:
+    """One line that says what to change, not a score of NaN."""
+    daan = network()
+    with torch.no_grad():
+        for parameter in daan.parameters():
+            parameter.fill_(float("nan"))
+    with pytest.raises(PipelineError, match=r"gives '.*\.mp4' an embedding that is not finite.*learning_rate"):
+        score_videos(
+            daan, features, torch.arange(40), torch.randn(8, 8), np.arange(8) < 6, Standardiser.identity(16, 16), CPU
+        )

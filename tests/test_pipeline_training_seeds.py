@@ -1,0 +1,115 @@
+"""Training with several seeds: one run each on the same splits, resumable, and what they say together."""
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from daan.config import DaanConfig
+from pipeline.config import Settings
+from pipeline.errors import TrainingStoppedError, UsageError
+from pipeline.files import read_json
+from pipeline.progress import SilentReporter
+from pipeline.status import workspace_status
+from pipeline.training import TrainingReport, train
+from pipeline.training_seeds import SeedsTraining, train_seeds
+from pipeline.training_settings import TrainingSettings
+from pipeline.workspace import Workspace
+
+CPU = torch.device("cpu")
+SETTINGS = Settings(
+    daan=DaanConfig(hidden_width=16, output_width=8, heads=2),
+    training=TrainingSettings(epochs=2, batch_pairs=8, steps_per_epoch=2, seeds=(0, 5, 2)),
+)
+
+
+def run(workspace: Workspace, **options: object) -> tuple[SeedsTraining, list[TrainingReport]]:
+    """Train all seeds; the report, and what was heard on the way."""
+    heard: list[TrainingReport] = []
+    report = train_seeds(
+        workspace,
+        SETTINGS,
+        device=CPU,
+        reporter=SilentReporter(),
+        on_epoch=lambda *_: None,
+        on_trained=heard.append,
+        **options,  # type: ignore[arg-type]  # as train_seeds takes them
+    )
+    return report, heard
+
+
+def test_every_seed_is_a_run_of_its_own_on_the_same_splits(extracted: Callable[..., Workspace]) -> None:
+    """Each is the run that training with that seed alone would make; mean and deviation are of validation."""
+    workspace = extracted()
+
+    report, heard = run(workspace)
+
+    assert tuple(heard) == report.reports
+    assert [one.seed for one in report.reports] == [0, 5, 2]
+    assert len(set(report.runs)) == 3
+    splits = {(one.folder / "splits.yaml").read_bytes() for one in report.reports}
+    assert len(splits) == 1
+    for name in ("S", "U", "HM", "ZSL"):
+        values = [read_json(one.folder / "model.json")["training"]["validation"][name] for one in report.reports]
+        assert report.mean[name] == pytest.approx(statistics.mean(values))
+        assert report.deviation[name] == pytest.approx(statistics.stdev(values))
+    alone = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, seed=5, seeds=()))
+    again = train(workspace, alone, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
+    assert again.did_nothing
+    assert again.run == report.runs[1]
+
+
+def test_the_workspace_remembers_all_runs_until_a_single_one_is_trained(extracted: Callable[..., Workspace]) -> None:
+    """The record names the first as output and lists all; an ordinary training has no such list."""
+    workspace = extracted()
+    report, _ = run(workspace)
+    record = workspace.stages()["model"]
+    line = next(entry for entry in workspace_status(workspace) if entry.stage == "model")
+
+    alone = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, seeds=()))
+    train(workspace, alone, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
+
+    assert record.output == f"models/{report.runs[0]}"
+    assert tuple(record.summary["runs"]) == report.runs
+    assert record.summary["ZSL"] == report.mean["ZSL"]
+    assert f"{report.runs[0]} and 2 more seeds: mean validation HM" in line.detail
+    assert "runs" not in workspace.stages()["model"].summary
+
+
+def test_a_stopped_training_skips_finished_seeds_and_goes_on_with_the_others(
+    extracted: Callable[..., Workspace],
+) -> None:
+    """Stopped in the second run: the first is found, and the third trained."""
+    workspace = extracted()
+    steps = 0
+
+    def stop() -> bool:
+        nonlocal steps
+        steps += 1
+        return len(list(workspace.root.glob("models/*/model.json"))) == 1
+
+    with pytest.raises(TrainingStoppedError):
+        run(workspace, stop=stop)
+    assert "model" not in workspace.stages()
+
+    report, heard = run(workspace)
+
+    assert [one.did_nothing for one in heard] == [True, False, False]
+    assert len(list(workspace.root.glob("models/*/model.json"))) == 3
+    assert tuple(workspace.stages()["model"].summary["runs"]) == report.runs
+
+
+def test_without_validation_there_are_no_figures(extracted: Callable[..., Workspace]) -> None:
+    """Three classes of one video each: NaN, not a crash."""
+    report, _ = run(extracted(classes=3, videos=1))
+
+    assert all(math.isnan(value) for value in (*report.mean.values(), *report.deviation.values()))
+
+
+def test_training_one_run_refuses_several_seeds(extracted: Callable[..., Workspace]) -> None:
+    """The demo trains one run; a setting that would be passed over is refused."""
+    with pytest.raises(UsageError, match=r"training\.seeds are \[0, 5, 2\]: one run is trained here, leave them out"):
+        train(extracted(), SETTINGS, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
