@@ -18,7 +18,7 @@ from pipeline.errors import IncompatibleFeaturesError, MissingStageError, Storag
 from pipeline.feature_set import Standardiser
 from pipeline.files import read_json, replacing, storage_errors, write_json
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had other names of weights in the temporal bypass
 # What describes an extractor beside what it computes: it may differ without the features differing.
 _NOT_COMPARED = {"content", "extractor_fingerprint", "schema", "dtype", "weights", "weights_file"}
 
@@ -99,7 +99,7 @@ def load_model(folder: Path, device: torch.device) -> Model:
     try:
         if description["schema"] != SCHEMA:
             raise StorageError(
-                f"{folder} is a model of schema {description['schema']}, this version of avzsl reads {SCHEMA}"
+                f"{folder} is a model of schema {description['schema']}, this version of avzsl reads {SCHEMA}: train it again"
             )
         with storage_errors(weights):
             tensors = safetensors.torch.load_file(weights)
