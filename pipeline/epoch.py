@@ -9,6 +9,7 @@ from torch import Tensor
 from daan.network import Daan
 from daan.training_step import Step, training_step
 from pipeline.balance import step_values
+from pipeline.feature_set import to_device
 from pipeline.pair_sampler import PairSampler
 from pipeline.training_stage import Stage
 
@@ -92,7 +93,7 @@ class Epoch:
         stage = self._stage
         positive, negative = self._sampler.draw(stage.pairs, self._choices)
         labels = stage.features.labels[torch.stack((positive, negative))]
-        text = stage.class_vectors[labels].to(stage.device)  # (2, B, W)
+        text = to_device(stage.class_vectors[labels], stage.device)  # (2, B, W)
         step = training_step(
             self._network,
             self._optimizer,

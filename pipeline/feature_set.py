@@ -95,8 +95,8 @@ class FeatureSet:
         return VideoBatch(
             audio=_padded(standardiser.audio(audio), audio_cells, valid.shape),
             visual=_padded(standardiser.visual(visual), visual_cells, valid.shape),
-            audio_mask=_sent(audio_mask, device),
-            visual_mask=_sent(visual_mask, device),
+            audio_mask=to_device(audio_mask, device),
+            visual_mask=to_device(visual_mask, device),
         )
 
     def statistics(self, places: Tensor) -> Standardiser:
@@ -145,7 +145,7 @@ def _chosen(features: Tensor, rows: Tensor, mask: Tensor, device: torch.device) 
     cells = torch.nonzero(mask.flatten()).flatten()
     kept = torch.empty((len(cells), features.shape[1]), dtype=features.dtype, pin_memory=device.type == "cuda")
     torch.index_select(features, 0, rows.flatten()[cells], out=kept)
-    return kept.to(device, non_blocking=True), _sent(cells, device)
+    return kept.to(device, non_blocking=True), to_device(cells, device)
 
 
 def _padded(values: Tensor, cells: Tensor, shape: torch.Size) -> Tensor:
@@ -154,7 +154,7 @@ def _padded(values: Tensor, cells: Tensor, shape: torch.Size) -> Tensor:
     return padded.index_copy_(0, cells, values).reshape(*shape, values.shape[1])
 
 
-def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """A tensor of the host on `device`; a GPU fetches it when it gets there."""
     if device.type == "cuda":
         tensor = tensor.pin_memory()

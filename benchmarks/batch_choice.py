@@ -1,0 +1,73 @@
+"""Claim: choosing and padding a batch takes at most 10 % of a training step.
+
+Generated data of UCF's shape and the ucf preset: 256 pairs of 512-wide float16 features. Choosing, padding and the
+step are timed in turns, so that a busy machine slows all of them.
+"""
+
+import argparse
+import dataclasses
+import time
+
+import torch
+
+from daan.network import Daan
+from daan.training_step import training_step
+from pipeline.config import load_settings
+from pipeline.pair_sampler import PairSampler
+from pipeline.synthetic import synthetic_benchmark
+from pipeline.synthetic_shapes import SHAPES
+
+
+def now(device: torch.device) -> float:
+    """The time at which the device has done all that was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def timed_rounds(
+    shortest: int, longest: int, pairs: int, rounds: int, device: torch.device
+) -> list[tuple[float, float, float]]:
+    """(seconds of choosing, of gathering and padding, of the step) of each round."""
+    benchmark = synthetic_benchmark(dataclasses.replace(SHAPES["ucf"], seconds=(shortest, longest)))
+    features = benchmark.features
+    train = features.places(benchmark.splits.train)
+    standardiser = features.statistics(train).to(device)
+    class_vectors = torch.from_numpy(benchmark.class_vectors).to(device)
+    sampler, generator = PairSampler(features.labels, train), torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    network = Daan(load_settings(preset="ucf").daan).to(device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, weight_decay=1e-5)
+    times = []
+    for _ in range(rounds + 1):
+        begin = now(device)
+        places = sampler.draw(pairs, generator)
+        chosen = now(device)
+        batches = [features.batch(of_side, standardiser, device) for of_side in places]
+        padded = now(device)
+        text = [class_vectors[features.labels[of_side].to(device)] for of_side in places]
+        ready = now(device)
+        training_step(network, optimizer, *batches, *text)
+        times.append((chosen - begin, padded - chosen, now(device) - ready))
+    return times[1:]  # the first warms up
+
+
+def main() -> None:
+    """Print the shares for averaged features, for videos of 10 s, and for videos of 2 to 12 s."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for shortest, longest in ((1, 1), (10, 10), (2, 12)):
+        times = timed_rounds(shortest, longest, arguments.pairs, arguments.rounds, device)
+        choosing, padding, step = (sorted(column)[len(times) // 2] for column in zip(*times, strict=True))
+        share = 100 * (choosing + padding) / (choosing + padding + step)
+        print(
+            f"{device}, {arguments.pairs} pairs, T = {shortest} to {longest}: choosing {1e3 * choosing:.2f} ms, "
+            f"padding {1e3 * padding:.1f} ms, step {1e3 * step:.0f} ms; choosing and padding {share:.1f} % of all"
+        )
+
+
+if __name__ == "__main__":
+    main()

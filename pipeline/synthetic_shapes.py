@@ -1,0 +1,94 @@
+"""How many classes and videos the benchmarks have. Legend: C classes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """How many classes and videos a benchmark has.
+
+    Raises:
+        ValueError: a part has fewer videos than classes, or no class is left to train on.
+    """
+
+    train_classes: int
+    val_unseen_classes: int
+    test_unseen_classes: int
+    train: int  # videos, here and below
+    val_seen: int
+    val_unseen: int
+    test_seen: int  # of the classes of train and val_unseen
+    test_unseen: int
+    seconds: tuple[int, int] = (10, 10)  # of the shortest and the longest video
+
+    def __post_init__(self) -> None:
+        if self.train_classes < 2 or self.val_unseen_classes < 0 or self.test_unseen_classes < 0:
+            raise ValueError(f"train_classes is {self.train_classes}: at least 2, and of the others at least 0")
+        for part, classes in self.classes_of_parts.items():
+            if getattr(self, part) and getattr(self, part) < len(classes):
+                raise ValueError(f"{part} is {getattr(self, part)}, must be 0 or at least {len(classes)}, its classes")
+        if not 1 <= self.seconds[0] <= self.seconds[1]:
+            raise ValueError(f"seconds are {self.seconds}, must be (shortest, longest), at least 1 each")
+
+    @property
+    def classes(self) -> int:
+        """C."""
+        return self.train_classes + self.val_unseen_classes + self.test_unseen_classes
+
+    @property
+    def classes_of_parts(self) -> dict[str, range]:
+        """Part of the splits -> places of its classes, which come in the order train, val_unseen, test_unseen."""
+        train, seen = self.train_classes, self.train_classes + self.val_unseen_classes
+        return {
+            "train": range(train),
+            "val_seen": range(train),
+            "val_unseen": range(train, seen),
+            "test_seen": range(seen),
+            "test_unseen": range(seen, self.classes),
+        }
+
+    def videos_of_class(self, place: int) -> dict[str, int]:
+        """Part of the splits -> how many of a class's videos it has: all classes of a part as many, nearly."""
+        return {
+            part: getattr(self, part) // len(classes) + (place - classes.start < getattr(self, part) % len(classes))
+            for part, classes in self.classes_of_parts.items()
+            if place in classes
+        }
+
+
+# Classes and videos of main_split (benchmark.md); VGGSound's videos are rounded, and the seconds are ours.
+SHAPES: Mapping[str, Shape] = {
+    "ucf": Shape(
+        train_classes=30,
+        val_unseen_classes=12,
+        test_unseen_classes=9,
+        train=3174,
+        val_seen=353,
+        val_unseen=1467,
+        test_seen=555,
+        test_unseen=1267,
+        seconds=(2, 12),
+    ),
+    "activitynet": Shape(
+        train_classes=99,
+        val_unseen_classes=51,
+        test_unseen_classes=50,
+        train=9204,
+        val_seen=1023,
+        val_unseen=4307,
+        test_seen=1615,
+        test_unseen=4199,
+        seconds=(5, 30),
+    ),
+    "vggsound": Shape(
+        train_classes=138,
+        val_unseen_classes=69,
+        test_unseen_classes=69,
+        train=70_000,
+        val_seen=8_000,
+        val_unseen=3_000,
+        test_seen=9_000,
+        test_unseen=3_000,
+    ),
+}

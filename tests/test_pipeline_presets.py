@@ -1,0 +1,70 @@
+"""The presets of the benchmarks: the paper's values, each of which --set overrides."""
+
+import dataclasses
+from importlib import resources
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.config import load_settings
+
+COMMON = {
+    "daan.hidden_width": 512,
+    "daan.output_width": 300,
+    "daan.qdma": "on",
+    "daan.csgm": "full",
+    "daan.noise": 1.0,
+    "training.epochs": 50,
+    "training.batch_pairs": 256,
+    "training.learning_rate": 1e-3,
+    "training.weight_decay": 1e-5,
+    "training.patience_epochs": 3,
+    "training.learning_rate_factor": 0.1,
+}
+OF_THE_PAPER = {
+    name: {
+        **COMMON,
+        "daan.omega": omega,
+        "daan.gamma": gamma,
+        "daan.tcn_gap": gap,
+        "daan.tcn_layers": layers,
+    }
+    for name, omega, gamma, gap, layers in (
+        ("ucf", 1.15, 0.45, 3, 2),
+        ("activitynet", 0.5, 0.5, 9, 3),
+        ("vggsound", 1.2, 0.6, 5, 5),
+    )
+}
+OTHER_CHOICES = {"daan.qdma": "off", "daan.csgm": "convergence"}
+
+
+def value_of(settings: object, key: str) -> Any:
+    """What a dotted key stands for."""
+    for name in key.split("."):
+        settings = getattr(settings, name)
+    return settings
+
+
+@pytest.mark.parametrize("preset", OF_THE_PAPER)
+def test_a_preset_holds_the_papers_values_and_nothing_else(preset: str) -> None:
+    """Its file names exactly the settings of daan.md's section 7, and they arrive as numbers and texts."""
+    text = resources.files("pipeline").joinpath("presets", f"{preset}.yaml").read_text(encoding="utf-8")
+
+    settings = load_settings(preset=preset)
+
+    named = {f"{section}.{key}" for section, values in yaml.safe_load(text).items() for key in values}
+    assert {key: value_of(settings, key) for key in named} == OF_THE_PAPER[preset]
+    plain = load_settings()
+    assert dataclasses.replace(settings, daan=plain.daan, training=plain.training) == plain
+
+
+@pytest.mark.parametrize(("preset", "key"), [(preset, key) for preset, keys in OF_THE_PAPER.items() for key in keys])
+def test_set_overrides_each_value_of_a_preset(preset: str, key: str) -> None:
+    """Only that setting changes."""
+    value = OF_THE_PAPER[preset][key]
+    other = OTHER_CHOICES[key] if isinstance(value, str) else value * 2 if key.count("factor") == 0 else 0.5
+
+    settings = load_settings(preset=preset, assignments=[f"{key}={other}"])
+
+    assert {name: value_of(settings, name) for name in OF_THE_PAPER[preset]} == {**OF_THE_PAPER[preset], key: other}

@@ -1,0 +1,286 @@
+"""pipeline/training_inputs.py: what a run is made from, what is said of it, and what is refused."""
+
+import csv
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from daan.config import DaanConfig
+from pipeline.config import Settings
+from pipeline.errors import PipelineError, UsageError
+from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, write_part
+from pipeline.progress import SilentReporter
+from pipeline.splits import Splits, write_splits
+from pipeline.synthetic import Recipe, synthetic_benchmark
+from pipeline.synthetic_shapes import Shape
+from pipeline.synthetic_workspace import write_benchmark
+from pipeline.training_inputs import TrainingInputs, gather_inputs
+from pipeline.training_settings import TextSettings, TrainingSettings
+from pipeline.workspace import Workspace
+
+SHAPE = Shape(
+    train_classes=4,
+    val_unseen_classes=2,
+    test_unseen_classes=2,
+    train=40,
+    val_seen=8,
+    val_unseen=10,
+    test_seen=12,
+    test_unseen=10,
+    seconds=(1, 3),
+)
+NAMES = ["Zebra", "YoYo", "Xylophone", "Waltz", "Violin", "Umpire", "TaiChi", "Surf"]
+
+
+class Listener(SilentReporter):
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        """Keep the line."""
+        self.lines.append(line)
+
+    def warn(self, line: str) -> None:
+        """Keep the line."""
+        self.lines.append(line)
+
+
+class Generated:
+    """A workspace of generated data, and what a training of it is made from."""
+
+    def __init__(self, root: Path) -> None:
+        self.workspace, self.reporter = Workspace(root), Listener()
+        vectors = {name: np.eye(9, dtype=np.float32)[place] for place, name in enumerate(NAMES)}
+        self.benchmark = synthetic_benchmark(SHAPE, Recipe(audio_width=12, visual_width=12), vectors)
+        self.encoder = str(write_benchmark(self.benchmark, self.workspace))
+        self.settings = Settings(text=TextSettings(encoder=self.encoder), training=TrainingSettings(batch_pairs=8))
+
+    def change(self, section: str, **values: object) -> "Generated":
+        """Change settings of a section."""
+        changed = dataclasses.replace(getattr(self.settings, section), **values)
+        self.settings = dataclasses.replace(self.settings, **{section: changed})
+        return self
+
+    def use_splits(self, **parts: Sequence[str]) -> "Generated":
+        """Replace parts of the splits."""
+        splits = {name: tuple(keys) for name, keys in {**self.benchmark.splits.parts, **parts}.items()}
+        write_splits(Splits(**splits), self.workspace.dataset_folder / "splits.yaml")
+        return self
+
+    def gather(self) -> TrainingInputs:
+        """By the splits of the dataset."""
+        return gather_inputs(self.workspace, self.settings, None, hold_out_anew=False, reporter=self.reporter)
+
+
+@pytest.fixture
+def generated(tmp_path: Path) -> Generated:
+    """Eight classes, of which the last two are unseen."""
+    return Generated(tmp_path)
+
+
+def test_inputs_follow_the_datasets_splits(generated: Generated) -> None:
+    """Places, classes and widths are the data's; nothing but the classes is worth a line."""
+    inputs = generated.gather()
+
+    assert len(inputs.places("train", "val_seen")) == 48
+    assert inputs.names_of("test_unseen") == ["Surf", "TaiChi"]
+    assert int(inputs.videos_of_classes("train").sum()) == 40
+    assert torch.equal(inputs.classes_of("test_unseen"), inputs.videos_of_classes("test_unseen") > 0)
+    assert (inputs.config.audio_width, inputs.config.visual_width, inputs.config.text_width) == (12, 12, 9)
+    assert generated.reporter.lines == ["8 classes: 6 seen, 2 unseen (by the dataset's splits: Surf, TaiChi)"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "width"),
+    [("audio", 12), ("visual", 12), ("text", 9)],
+)
+def test_a_width_other_than_the_datas_fails(generated: Generated, kind: str, width: int) -> None:
+    """The data's own width may be set, and the default is replaced."""
+    name = f"{kind}_width"
+    generated.change("daan", **{name: width}).gather()
+
+    generated.change("daan", **{name: 64})
+    message = f"daan.{name} is 64, but the {kind} vectors are {width} wide: leave daan.{name} out, it is taken from"
+
+    with pytest.raises(UsageError, match=message):
+        generated.gather()
+
+
+def test_the_defaults_are_the_widths_that_are_filled_in() -> None:
+    """Else a set width and a default could not be told apart."""
+    assert (DaanConfig.audio_width, DaanConfig.visual_width, DaanConfig.text_width) == (512, 512, 300)
+
+
+def test_a_batch_larger_than_the_set_is_said_to_be_smaller(generated: Generated) -> None:
+    """With both numbers, and the setting that asked for more."""
+    generated.change("training", batch_pairs=256).gather()
+
+    line = "batches of 40 pairs: there are only 40 training videos (training.batch_pairs is 256)"
+    assert generated.reporter.lines[1:] == [line]
+
+
+def test_classes_with_one_video_are_named(generated: Generated) -> None:
+    """They are trained on and nothing else; an unseen class with one video is not among them."""
+    train = generated.benchmark.splits.train
+    one = [next(key for key in train if key.startswith(name)) for name in NAMES[:2]]
+    rest = [key for key in train if not key.startswith(tuple(NAMES[:2]))]
+    generated.use_splits(
+        train=one + rest,
+        val_seen=(),
+        test_seen=(),
+        test_unseen=generated.benchmark.splits.test_unseen[:1],
+    ).gather()
+
+    assert generated.reporter.lines[1:] == ["only one video: YoYo, Zebra; trained on, but never tested on"]
+
+
+def test_of_many_classes_with_one_video_some_are_named(tmp_path: Path) -> None:
+    """Five, and how many more."""
+    generated = Generated(tmp_path)
+    parts = generated.benchmark.splits.parts
+    every = [next(key for keys in parts.values() for key in keys if key.startswith(name)) for name in NAMES]
+    generated.use_splits(train=every, val_seen=(), val_unseen=(), test_seen=(), test_unseen=())
+
+    generated.gather()
+
+    line = "only one video: Surf, TaiChi, Umpire, Violin, Waltz and 3 more; trained on, but never tested on"
+    assert line in generated.reporter.lines
+
+
+@pytest.mark.parametrize(
+    ("unseen", "other", "message"),
+    [
+        ("test_unseen", "train", r"'Zebra' is in test_unseen and in train; an unseen class is never trained on"),
+        ("val_unseen", "train", r"'Zebra' is in val_unseen and in train; an unseen class is never trained on"),
+        ("test_unseen", "val_unseen", r"'Violin' is in test_unseen and in val_unseen; an unseen class is never"),
+    ],
+)
+def test_a_class_that_is_seen_and_unseen_fails(generated: Generated, unseen: str, other: str, message: str) -> None:
+    """Moving one video of a seen class to an unseen part is enough."""
+    parts = generated.benchmark.splits.parts
+    first_of = "Zebra" if other == "train" else "Violin"
+    moved = next(key for key in parts[other] if key.startswith(first_of))
+    kept = [key for key in parts[other] if key != moved]
+    generated.use_splits(**{other: kept, unseen: [*parts[unseen], moved]})
+
+    with pytest.raises(UsageError, match=message):
+        generated.gather()
+
+
+def test_features_that_are_not_finite_fail_with_their_video(generated: Generated) -> None:
+    """Refused when they are loaded, before anything is trained."""
+    with h5py.File(generated.workspace.current_features(), "r+") as file:
+        row = int(file["index"][5]["offset"])
+        file["audio"][row, 3] = np.nan
+        video = file["index"][5]["video"].decode()
+
+    with pytest.raises(PipelineError, match=f"the audio features of '{video}' are not finite: extract that video"):
+        generated.gather()
+
+
+def test_fewer_than_two_classes_to_train_on_fail(generated: Generated) -> None:
+    """A pair needs videos of two classes."""
+    train = [key for key in generated.benchmark.splits.train if key.startswith("Zebra")]
+    generated.use_splits(train=train, val_seen=(), val_unseen=(), test_seen=())
+
+    with pytest.raises(UsageError, match="classes to train on: 1; at least 2 seen classes are needed"):
+        generated.gather()
+
+
+def test_the_legacy_class_order_is_another_run_even_where_it_moves_nothing(generated: Generated) -> None:
+    """These names and their phrases sort alike, so every class keeps its vector."""
+    right = generated.gather()
+    generated.reporter.lines.clear()
+
+    legacy = generated.change("text", legacy_class_order=True).gather()
+
+    line = "legacy class order: 0 of 8 classes get another class's vector, as in the public code"
+    assert generated.reporter.lines[0] == f"{line} (text.legacy_class_order)"
+    np.testing.assert_array_equal(legacy.embeddings.vectors, right.embeddings.vectors)
+    assert legacy.fingerprint != right.fingerprint
+
+
+def test_in_the_legacy_order_classes_get_the_vectors_of_sorted_phrases(generated: Generated) -> None:
+    """A phrase that sorts elsewhere than its class shifts those between."""
+    phrases = {**generated.benchmark.phrases, "Surf": "waves", "Zebra": "stripes"}
+    vectors = {phrase: np.eye(9, dtype=np.float32)[place] for place, phrase in enumerate(phrases.values())}
+    np.save(generated.encoder, vectors)  # type: ignore[arg-type]  # a dict, as the benchmark's
+    with (generated.workspace.dataset_folder / "classes.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("class", "phrase"), *phrases.items()])
+
+    inputs = generated.change("text", legacy_class_order=True).gather()
+
+    expected = ["stripes", "tai chi", "umpire", "violin", "waltz", "waves", "xylophone", "yo yo"]
+    moved = sum(phrase != own for phrase, own in zip(expected, phrases.values(), strict=True))
+    assert generated.reporter.lines[0].startswith(f"legacy class order: {moved} of 8 classes get another class's")
+    assert list(inputs.embeddings.phrases) == expected
+    np.testing.assert_array_equal(inputs.embeddings.vectors, [vectors[phrase] for phrase in expected])
+
+
+def test_listed_classes_without_videos_count_in_the_legacy_order(generated: Generated) -> None:
+    """UCF's public code sorts all 101 names, of which its splits use 51."""
+    vectors = np.load(generated.encoder, allow_pickle=True).item()
+    vectors["a banjo"] = np.eye(9, dtype=np.float32)[8]
+    np.save(generated.encoder, vectors)
+    with (generated.workspace.dataset_folder / "classes.csv").open("a", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerow(("unplayed", "a banjo"))
+
+    inputs = generated.change("text", legacy_class_order=True).gather()
+
+    assert generated.reporter.lines[0].startswith("legacy class order: 9 of 9 classes get another class's vector")
+    own = list(inputs.dataset.phrases.values())
+    assert inputs.embeddings.phrases == ("a banjo", *own[:-1])
+    np.testing.assert_array_equal(inputs.embeddings.vectors[0], vectors["a banjo"])
+
+
+@pytest.mark.needs_shared
+def test_ucf_gives_79_of_101_classes_another_vector(tmp_path: Path, shared: Path) -> None:
+    """With the benchmark's own names and vectors, from the workspace to the matrix that training uses."""
+    folder = shared / "benchmark"
+    with (folder / "UCF/class-split/ucf_w2v_class_names.csv").open(encoding="utf-8", newline="") as lines:
+        manual = {row["original"]: row["manual"] for row in csv.DictReader(lines)}
+    workspace, reporter = Workspace(tmp_path), Listener()
+    shape = dataclasses.replace(SHAPE, train_classes=97, train=97, val_seen=0, test_seen=99, test_unseen=2)
+    names = {name: np.ones(1, np.float32) for name in manual}
+    write_benchmark(synthetic_benchmark(shape, Recipe(audio_width=4, visual_width=4), names), workspace)
+    with (workspace.dataset_folder / "classes.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("class", "phrase"), *manual.items()])
+    encoder = str(folder / "w2v_features/word_embeddings_ucf_normed.npy")
+
+    def vectors(*, legacy: bool) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        settings = Settings(text=TextSettings(encoder=encoder, legacy_class_order=legacy))
+        found = gather_inputs(workspace, settings, None, hold_out_anew=False, reporter=reporter)
+        return found.embeddings.vectors
+
+    right, wrong = vectors(legacy=False), vectors(legacy=True)
+
+    assert int((right != wrong).any(axis=1).sum()) == 79
+    assert sum(line.startswith("legacy class order: 79 of 101 classes get another") for line in reporter.lines) == 1
+    np.testing.assert_allclose(np.linalg.norm(wrong, axis=1), 1, rtol=1e-6)
+
+
+def test_videos_whose_extraction_failed_leave_the_splits(generated: Generated) -> None:
+    """Splits name them, features lack them."""
+    lost = generated.benchmark.splits.train[0]
+    path = generated.workspace.current_features()
+    blank = StoredVideo("", SourceFile("", 0, 0), 1, has_audio=True, has_visual=True, duration_seconds=1.0)
+    rows = FeatureRows(np.ones((1, 12)), np.ones((1, 12)))
+    features = generated.benchmark.features
+    stored = [
+        (dataclasses.replace(blank, video=key, class_name=features.classes[label]), rows)
+        for key, label in zip(features.keys, features.labels.tolist(), strict=True)
+        if key != lost
+    ]
+    write_part(path, stored, [], width=12, dtype="float32", attributes={"content": "other"})
+
+    inputs = generated.gather()
+
+    assert lost not in inputs.splits.train
+    assert len(inputs.places("train")) == 39
