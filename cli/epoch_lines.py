@@ -17,12 +17,12 @@ def epoch_lines(terminal: Terminal) -> "OnEpoch":
     def show(stage: str, record: "EpochRecord", seconds: float) -> None:
         nonlocal last
         if last != (stage, record.epoch - 1):  # another stage, or another run's
-            terminal.say(" epoch    loss      S      U     HM    ZSL  balance a/v   learning rate  seconds")
+            terminal.say(" epoch    loss      S      U     HM    ZSL  balance a/v       lr  seconds")
         last = (stage, record.epoch)
         figures = "  ".join(_percent(value) for value in (record.S, record.U, record.HM, record.ZSL))
         balance = f"{record.audio_share:.2f} / {1 - record.audio_share:.2f}"
         left = f" {record.epoch:5d}  {record.loss:6.3f}  {figures}"
-        terminal.say(f"{left}  {balance}  {record.learning_rate:13.2g}  {seconds:7.1f}")
+        terminal.say(f"{left}  {balance}  {record.learning_rate:7.2g}  {seconds:7.1f}")
 
     return show
 
