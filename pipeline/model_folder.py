@@ -99,7 +99,8 @@ def load_model(folder: Path, device: torch.device) -> Model:
     try:
         if description["schema"] != SCHEMA:
             raise StorageError(
-                f"{folder} is a model of schema {description['schema']}, this version of avzsl reads {SCHEMA}: train it again"
+                f"{folder} is a model of schema {description['schema']}, this version of avzsl reads {SCHEMA}: "
+                "train it again"
             )
         with storage_errors(weights):
             tensors = safetensors.torch.load_file(weights)
