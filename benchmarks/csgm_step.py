@@ -14,9 +14,9 @@ import torch
 from daan.config import DaanConfig
 from daan.gradient_shares import recorded
 from daan.losses import daan_losses
-from daan.network import Daan, VideoBatch
+from daan.network import Daan
 from daan.training_step import training_step
-from daan.videos import joined
+from daan.videos import VideoBatch, joined
 
 
 def videos(count: int, seconds: int, device: torch.device) -> VideoBatch:
@@ -63,6 +63,13 @@ def measured(step: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
+def kernel_share(step: Callable[[], object], device: torch.device, steps: int = 10) -> float:
+    """Share of the wall clock in which the GPU computes, over some steps without a wait between them."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        taken = measured(lambda: [step() for _ in range(steps)], device)
+    return sum(event.self_device_time_total for event in profile.key_averages()) / 1e6 / taken
+
+
 def main() -> None:
     """Time steps for each T and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,6 +94,8 @@ def main() -> None:
                 taken = measured(step, device)
                 if round_:  # the first warms up
                     times[csgm].append(taken)
+        if device.type == "cuda":
+            print(f"T = {seconds}: kernels take {100 * kernel_share(steps['full'], device):.0f} % of a CSGM step")
         fastest = {csgm: min(values) for csgm, values in times.items()}
         loop = loop_seconds(network, *batch, text.flatten(0, 1), arguments.loop_pairs)
         ratios = sorted(full / off for full, off in zip(times["full"], times["off"], strict=True))

@@ -1,4 +1,4 @@
-"""Ctrl-C while a network is trained: the step is finished and saved before the command ends."""
+"""Ctrl-C amid long work: what is under way is finished and saved before the command ends."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_ANSWER = b"avzsl: finishing the step, then saving; once more interrupts at once\n"
+_ANSWER = b"avzsl: finishing what is under way, then saving; once more interrupts at once\n"
 _STANDARD_ERROR = 2
 
 

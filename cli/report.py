@@ -31,9 +31,10 @@ def command(
         terminal.document({"run": report.run, "page": str(report.page), "balance": balance})
         return 0
     if report.balance:
-        terminal.say("Stage 1: audio's share of the encoders' gradients, and CSGM's mean rate M by modality and part:")
+        rates = ", and CSGM's mean rate M by modality and part" if report.modulated else ""
+        terminal.say(f"Stage 1: audio's share of the encoders' gradients{rates}:")
         table = Table()
-        for name in ("epoch", "audio", "M a.att", "M a.byp", "M v.att", "M v.byp"):
+        for name in ("epoch", "audio", *(("M a.att", "M a.byp", "M v.att", "M v.byp") if report.modulated else ())):
             table.add_column(name, justify="right")
         for epoch in report.shown_epochs:
             table.add_row(*balance_row(report, epoch))

@@ -12,8 +12,6 @@ from daan.qdma import AveragedMlp, Encoded, Parts, Qdma
 from daan.sequences import with_stand_in
 from daan.videos import VideoBatch
 
-__all__ = ["Daan", "Embeddings", "VideoBatch"]
-
 
 @dataclass(frozen=True)
 class Embeddings:

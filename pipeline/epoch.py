@@ -13,6 +13,8 @@ from pipeline.feature_set import to_device
 from pipeline.pair_sampler import PairSampler
 from pipeline.training_stage import Stage
 
+_OF_CHOICES = 0x5EED << 44
+
 
 class Epoch:
     """One epoch of a stage.
@@ -75,7 +77,7 @@ class Epoch:
     def _begin(self) -> None:
         """Set the generators, and what was found before."""
         seed = self._stage.seed_of(self.number)
-        self._choices.manual_seed(seed)
+        self._choices.manual_seed(seed ^ _OF_CHOICES)  # or pairs and dropout would be drawn from one stream of bits
         torch.manual_seed(seed)
         if self._saved is None:
             return

@@ -20,7 +20,7 @@ from pipeline.model_folder import Model, check_extractor, load_model
 from pipeline.progress import Reporter
 from pipeline.rivals import Flags, Places, Rivals
 from pipeline.scoring import SCORES, score_videos
-from pipeline.splits import parse_splits
+from pipeline.splits import Splits, parse_splits
 from pipeline.training import STAGE as MODEL_STAGE
 from pipeline.workspace import StageRecord, Workspace
 
@@ -108,19 +108,28 @@ class Evaluator:
         model = load_model(folder, self._device)
         check_extractor(model, self._features.attributes, f"the features in {self._features_file}")
         _check_classes(model, self._dataset)
-        places = _places(folder, self._features, self._part, self._reporter)
+        splits = parse_splits(folder / "splits.yaml")
+        places = _places(splits, self._features, self._part, self._reporter)
         if len(places) == 0:
             raise PipelineError(
                 f"the splits of {folder.name} hold no {self._part} videos: there is nothing to evaluate on"
             )
         reports = part_folder(self._workspace, folder.name, self._part)
-        report = self._score(reports, folder, model, places)
+        report = self._score(reports, folder, model, places, self._classes_of(splits))
         return report, str(model.training["fingerprint"])
 
-    def _score(self, reports: Path, folder: Path, model: Model, places: Tensor) -> EvaluationReport:
-        labels, names = self._features.labels[places].numpy(), [entry.name for entry in model.classes]
-        seen = np.array([entry.seen for entry in model.classes])
-        vectors = torch.from_numpy(model.class_vectors)
+    def _classes_of(self, splits: Splits) -> Places:
+        """Places of the classes of which the splits have a video: of others in the dataset the run knows nothing."""
+        named = {key for part in splits.parts.values() for key in part}
+        classes = {video.class_name for video in self._dataset.videos if video.key in named}
+        return np.array([place for place, name in enumerate(self._dataset.classes) if name in classes], np.int64)
+
+    def _score(self, reports: Path, folder: Path, model: Model, places: Tensor, classes: Places) -> EvaluationReport:
+        """Score the videos at `places` among the classes at `classes`."""
+        labels = np.searchsorted(classes, self._features.labels[places].numpy())
+        entries = [model.classes[place] for place in classes]
+        names, seen = [entry.name for entry in entries], np.array([entry.seen for entry in entries])
+        vectors = torch.from_numpy(model.class_vectors[classes])
         rivals = score_videos(
             model.network, self._features, places, vectors, seen, model.standardiser, self._device
         ).rivals
@@ -155,9 +164,8 @@ def _scores_at(rivals: Mapping[str, Rivals], labels: Places, betas: Mapping[str,
     return {name: gzsl_scores(rivals[name], labels, betas[name]) for name in SCORES}
 
 
-def _places(folder: Path, features: FeatureSet, part: str, reporter: Reporter) -> Tensor:
+def _places(splits: Splits, features: FeatureSet, part: str, reporter: Reporter) -> Tensor:
     """(N,) places of the videos that the run's own splits evaluate on; says how many have no features any more."""
-    splits = parse_splits(folder / "splits.yaml")
     named = [key for name in _PARTS[part] for key in splits.parts[name]]
     known = set(features.keys)
     missing = sum(key not in known for key in named)

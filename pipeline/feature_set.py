@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from daan.network import VideoBatch
+from daan.videos import VideoBatch
 from pipeline.errors import PipelineError
 from pipeline.feature_store import StoredVideo, open_store
 

@@ -12,7 +12,7 @@ from daan.network import Daan
 from pipeline.balance import BalanceRecord, audio_share, summarise, write_balance
 from pipeline.checkpoints import load_checkpoint, save_checkpoint
 from pipeline.epoch import Epoch
-from pipeline.errors import StorageError, TrainingStoppedError
+from pipeline.errors import PipelineError, StorageError, TrainingStoppedError
 from pipeline.history import EpochRecord, write_history
 from pipeline.pair_sampler import PairSampler
 from pipeline.training_stage import Stage
@@ -95,6 +95,11 @@ class _Fitting:
                 group["lr"] = stage.learning_rates[epoch.number - 1]
         learning_rate = float(self._optimizer.param_groups[0]["lr"])
         found = epoch.run(lambda: self._after_step(epoch))
+        if not torch.isfinite(found["losses"]).all():
+            raise PipelineError(
+                f"training diverged in epoch {epoch.number} of {stage.title}: the loss is not finite. "
+                f"Lower training.learning_rate (now {learning_rate:g}), or set training.clip_norm"
+            )
         validation = stage.validator(self._network) if stage.validator else None
         self._keep_best(epoch.number, validation)
         if validation is not None and stage.validator is not None and stage.validator.chooses:

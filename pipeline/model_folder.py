@@ -19,6 +19,7 @@ from pipeline.feature_set import Standardiser
 from pipeline.files import read_json, replacing, storage_errors, write_json
 
 SCHEMA = 2  # 1 had other names of weights in the temporal bypass
+_PARTS = {"schema", "daan", "classes", "text_encoder", "extractor", "betas", "score", "training"}
 # What describes an extractor beside what it computes: it may differ without the features differing.
 _NOT_COMPARED = {"content", "extractor_fingerprint", "schema", "dtype", "weights", "weights_file"}
 
@@ -83,6 +84,25 @@ def is_complete(folder: Path) -> bool:
     return (folder / "model.json").exists()
 
 
+def read_description(folder: Path) -> dict[str, Any]:
+    """What model.json says.
+
+    Raises:
+        StorageError: it is not there, damaged, or of another version.
+    """
+    path = folder / "model.json"
+    description: dict[str, Any] = read_json(path)
+    missing = _PARTS - description.keys()
+    if missing:
+        raise StorageError(f"{path} is damaged (it lacks {min(missing)}): train the model again")
+    if description["schema"] != SCHEMA:
+        raise StorageError(
+            f"{folder} is a model of schema {description['schema']}, this version of avzsl reads {SCHEMA}: "
+            "train it again"
+        )
+    return description
+
+
 def load_model(folder: Path, device: torch.device) -> Model:
     """Read a model folder.
 
@@ -94,14 +114,9 @@ def load_model(folder: Path, device: torch.device) -> Model:
         raise MissingStageError(
             f"{folder} holds no trained model: run avzsl train first, or give a model folder with --model"
         )
-    description = read_json(folder / "model.json")
+    description = read_description(folder)
     weights = folder / "model.safetensors"
     try:
-        if description["schema"] != SCHEMA:
-            raise StorageError(
-                f"{folder} is a model of schema {description['schema']}, this version of avzsl reads {SCHEMA}: "
-                "train it again"
-            )
         with storage_errors(weights):
             tensors = safetensors.torch.load_file(weights)
         network = Daan(DaanConfig(**description["daan"]))

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from daan.network import VideoBatch
 from daan.scoring import class_distances
+from daan.videos import VideoBatch
 from extractors.decoding import DecodingRequest
 from extractors.decoding_pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos

@@ -10,10 +10,10 @@ from typing import Any
 
 from pipeline.balance import BalanceRecord, audio_share, read_balance
 from pipeline.balance_plot import balance_picture
-from pipeline.errors import MissingStageError
+from pipeline.errors import MissingStageError, StorageError
 from pipeline.files import make_folder, read_json, read_text, storage_errors, write_text
 from pipeline.history import read_history
-from pipeline.model_folder import is_complete
+from pipeline.model_folder import is_complete, read_description
 from pipeline.plots import training_curves
 from pipeline.workspace import Workspace
 
@@ -36,6 +36,11 @@ class RunReport:
     pictures: tuple[Path, ...]
     evaluated: bool
     balance: tuple[BalanceRecord, ...]  # of stage 1, four rows an epoch; empty in runs that kept none
+
+    @property
+    def modulated(self) -> bool:
+        """Whether CSGM took part."""
+        return any(math.isfinite(record.M.mean) for record in self.balance)
 
     @property
     def shown_epochs(self) -> tuple[int, ...]:
@@ -72,7 +77,12 @@ def write_report(workspace: Workspace, run: str | None = None) -> RunReport:
         if confusion.exists():
             pictures.append(confusion)
         page = reports / "report.html"
-        write_text(page, _page(models, reports, pictures))
+        try:
+            write_text(page, _page(models, reports, pictures))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StorageError(
+                f"metrics.json or seeds.json in {reports} is damaged: run avzsl evaluate again"
+            ) from error
         return RunReport(models.name, page, tuple(pictures), (reports / "metrics.json").exists(), tuple(balance))
 
 
@@ -95,7 +105,7 @@ def _page(models: Path, reports: Path, pictures: Sequence[Path]) -> str:
 def _about(models: Path) -> str:
     if not is_complete(models):
         return "<p>Training has not ended yet.</p>"
-    model = read_json(models / "model.json")
+    model = read_description(models)
     training, daan = model["training"], model["daan"]
     seen = sum(bool(entry["seen"]) for entry in model["classes"])
     rows = [
@@ -163,6 +173,7 @@ def _number(value: float | None) -> str:
 
 
 def balance_row(report: RunReport, epoch: int) -> list[str]:
-    """One epoch of the terminal's table: audio's share of the gradients, then mean M by modality and part."""
+    """One epoch of the terminal's table: audio's share of the gradients, then, if modulated, mean M by part."""
     records = [record for record in report.balance if record.epoch == epoch]
-    return [str(epoch), f"{audio_share(records):.2f}", *(_number(record.M.mean) for record in records)]
+    rates = [_number(record.M.mean) for record in records] if report.modulated else []
+    return [str(epoch), f"{audio_share(records):.2f}", *rates]

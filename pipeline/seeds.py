@@ -5,18 +5,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from pipeline.evaluation import EvaluationReport, Evaluator, Part, part_folder, record_report
 from pipeline.files import write_json
 from pipeline.metrics import Scores
+from pipeline.over_seeds import mean_and_deviation
 from pipeline.progress import Reporter
 from pipeline.scoring import SCORES
 from pipeline.training import STAGE as MODEL_STAGE
 from pipeline.workspace import Workspace
-
-FIGURES = ("S", "U", "HM", "ZSL")
 
 
 @dataclass(frozen=True)
@@ -88,9 +86,5 @@ def over_seeds(
     mean: dict[str, dict[str, float]] = {}
     deviation: dict[str, dict[str, float]] = {}
     for score in SCORES:
-        values = {name: np.array([asdict(run[score])[name] for run in runs]) for name in FIGURES}
-        mean[score] = {name: float(one.mean()) for name, one in values.items()}
-        deviation[score] = {
-            name: float(one.std(ddof=1)) if len(one) > 1 else float("nan") for name, one in values.items()
-        }
+        mean[score], deviation[score] = mean_and_deviation([asdict(run[score]) for run in runs])
     return mean, deviation

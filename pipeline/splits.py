@@ -14,6 +14,8 @@ from pipeline.files import read_text, write_text
 from pipeline.suggestions import did_you_mean
 
 _MIN_TRAIN_CLASSES = 2
+# Parts of seen classes, and the parts that train those.
+_TRAINED_BEFORE = {"val_seen": ("train",), "test_seen": ("train", "val_seen", "val_unseen")}
 _VIDEO_FRACTION = 0.2  # of a class's videos, held out for validation and again for test
 
 
@@ -41,6 +43,18 @@ class Splits:
         """The same splits without videos that are not among `keys`, such as those whose extraction failed."""
         known = set(keys)
         parts = {name: tuple(key for key in part if key in known) for name, part in self.parts.items()}
+        return Splits(**parts, origin=self.origin)
+
+    def without_strangers(self, class_of: Mapping[str, str]) -> "Splits":
+        """The same splits without videos of seen classes that no video is left of to train on.
+
+        Args:
+            class_of: video -> class, of every video of the splits.
+        """
+        parts = self.parts
+        for part, trained in _TRAINED_BEFORE.items():
+            known = {class_of[key] for other in trained for key in parts[other]}
+            parts[part] = tuple(key for key in parts[part] if class_of[key] in known)
         return Splits(**parts, origin=self.origin)
 
 
@@ -110,6 +124,13 @@ def check_splits(splits: Splits, dataset: Dataset, where: str) -> None:
                 raise UsageError(
                     f"{where}: class {both[0]!r} is in {unseen} and in {other}; an unseen class is never trained on"
                 )
+    for tested, trained in _TRAINED_BEFORE.items():
+        strangers = sorted(classes[tested] - {name for other in trained for name in classes[other]})
+        if strangers:
+            raise UsageError(
+                f"{where}: class {strangers[0]!r} is in {tested} but has no video in {' or '.join(trained)}; "
+                "a seen class is one that is trained on"
+            )
 
 
 def write_splits(splits: Splits, path: Path) -> None:

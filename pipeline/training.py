@@ -11,9 +11,9 @@ import torch
 from pipeline.checkpoints import sweep
 from pipeline.config import Settings, show_settings
 from pipeline.errors import UsageError
-from pipeline.files import make_folder, read_json, write_text
+from pipeline.files import make_folder, write_text
 from pipeline.fitting import OnEpoch, Stop
-from pipeline.model_folder import is_complete, save_model
+from pipeline.model_folder import is_complete, read_description, save_model
 from pipeline.progress import Reporter
 from pipeline.splits import write_splits
 from pipeline.training_inputs import TrainingInputs, gather_inputs
@@ -174,7 +174,7 @@ def _deciding(settings: Settings) -> Settings:
 
 
 def _report(folder: Path, run: str, *, seed: int, did_nothing: bool) -> TrainingReport:
-    description = read_json(folder / "model.json")
+    description = read_description(folder)
     training = description["training"]
     return TrainingReport(
         run=run,

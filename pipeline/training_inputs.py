@@ -104,10 +104,25 @@ def gather_inputs(
         visual=features.visual.shape[1],
         text=embeddings.vectors.shape[1],
     )
-    inputs = TrainingInputs(dataset, features, splits.restricted_to(features.keys), embeddings, config, settings)
+    splits = _usable(splits, features, reporter)
+    inputs = TrainingInputs(dataset, features, splits, embeddings, config, settings)
     _check_classes(inputs, how, reporter)
     _say_what_is_small(inputs, reporter)
     return inputs
+
+
+def _usable(splits: Splits, features: FeatureSet, reporter: Reporter) -> Splits:
+    """The splits of the videos that have features; says which seen classes lost all that trains them."""
+    class_of = {
+        key: features.classes[label] for key, label in zip(features.keys, features.labels.tolist(), strict=True)
+    }
+    there = splits.restricted_to(features.keys)
+    usable = there.without_strangers(class_of)
+    kept = {key for part in usable.parts.values() for key in part}
+    lost = sorted({class_of[key] for part in there.parts.values() for key in part if key not in kept})
+    if lost:
+        reporter.warn(f"no video is left to train these classes on, so they are not tested as seen: {', '.join(lost)}")
+    return usable
 
 
 def _held_out(

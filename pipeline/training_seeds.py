@@ -1,8 +1,6 @@
 """Several runs that differ by the seed of training alone: what validation says on average."""
 
 import dataclasses
-import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,11 +9,10 @@ import torch
 from pipeline.config import Settings
 from pipeline.files import fingerprint
 from pipeline.fitting import OnEpoch, Stop
+from pipeline.over_seeds import mean_and_deviation
 from pipeline.progress import Reporter
 from pipeline.training import Trainer, TrainingReport, make_current, never_stop
 from pipeline.workspace import StageRecord, Workspace
-
-FIGURES = ("S", "U", "HM", "ZSL")
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ def train_seeds(
             reports.append(report)
             records.append(record)
             on_trained(report)
-        mean, deviation = _over_seeds([report.validation for report in reports])
+        mean, deviation = mean_and_deviation([report.validation for report in reports])
         make_current(workspace, _together(records, mean))
     return SeedsTraining(tuple(reports), mean, deviation)
 
@@ -89,15 +86,3 @@ def _together(records: Sequence[StageRecord], mean: Mapping[str, float]) -> Stag
         fingerprint=fingerprint({"runs": [record.fingerprint for record in records]}),
         summary={**first.summary, **mean, "runs": [record.summary["run"] for record in records]},
     )
-
-
-def _over_seeds(runs: Sequence[Mapping[str, float | None]]) -> tuple[dict[str, float], dict[str, float]]:
-    """Mean and sample standard deviation (n - 1 in the denominator) of each figure over runs."""
-    mean: dict[str, float] = {}
-    deviation: dict[str, float] = {}
-    for name in FIGURES:
-        known = [value for run in runs if (value := run.get(name)) is not None and math.isfinite(value)]
-        everywhere = len(known) == len(runs)
-        mean[name] = statistics.fmean(known) if everywhere else math.nan
-        deviation[name] = statistics.stdev(known) if everywhere and len(runs) > 1 else math.nan
-    return mean, deviation

@@ -54,14 +54,14 @@ class TrainingSettings:
     __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
 
     epochs: int = 50  # P (as AVCA)
-    batch_pairs: int = 256  # C; at most as many as there are training videos
+    batch_pairs: int = 256  # C: batch statistics of both videos' 512 are steady; at most as many as training videos
     steps_per_epoch: int = (
         0  # C; 0: one pass over the videos, and at least 20 steps, so that small sets are learned too
     )
     least_validation_videos: int = 20  # C: with fewer they choose neither epoch, learning rate nor temperature
     learning_rate: float = 1e-3  # P
-    weight_decay: float = 1e-5  # C
-    patience_epochs: int = 3  # C (as AVCA): the learning rate falls when validation HM has not risen for so long
+    weight_decay: float = 1e-5  # C: mild, against overfitting
+    patience_epochs: int = 3  # C (as AVCA): epochs without a rise of validation HM; at the next the learning rate falls
     learning_rate_factor: float = 0.1  # C (as AVCA)
     standardise: bool = True  # C: features get mean 0 and deviation 1 over the training seconds; the paper does not say
     clip_norm: float = 0.0  # C; largest norm of the whole gradient before Adam sees it; 0: any

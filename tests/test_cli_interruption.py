@@ -51,7 +51,7 @@ def test_the_first_signal_asks_and_the_second_interrupts(
         train()
 
     assert answers == [False, True]
-    assert capfd.readouterr().err == "avzsl: finishing the step, then saving; once more interrupts at once\n"
+    assert capfd.readouterr().err == "avzsl: finishing what is under way, then saving; once more interrupts at once\n"
 
 
 def test_a_signal_that_nobody_asked_for_interrupts_at_the_end() -> None:

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from daan.config import DaanConfig
-from daan.network import Daan, VideoBatch
+from daan.network import Daan
 from daan.training_step import training_step
+from daan.videos import VideoBatch
 from pipeline.balance import (
     BalanceRecord,
     audio_share,

@@ -162,3 +162,25 @@ def test_a_damaged_model_is_one_line(extracted: Callable[..., Workspace]) -> Non
 
     with pytest.raises(PipelineError, match=r"damaged.*train it again"):
         evaluated(workspace)
+
+
+def test_classes_that_the_splits_do_not_name_take_no_part(extracted: Callable[..., Workspace]) -> None:
+    """They are neither seen nor unseen: not counted, no chance to be chosen, not in the report."""
+    workspace = extracted(classes=6, videos=3)
+    videos = [f"{name}/{number}.mp4" for name in ("red_ball", "red_dog", "red_drum") for number in range(3)]
+    parts = {
+        "train": [video for video in videos if not video.endswith("2.mp4")][:4],
+        "val_seen": ["red_ball/2.mp4"],
+        "test_seen": ["red_dog/2.mp4"],
+        "test_unseen": ["red_drum/0.mp4", "red_drum/1.mp4"],
+    }
+    (workspace.dataset_folder / "splits.yaml").write_text(json.dumps(parts))
+    trained(workspace)
+
+    report = evaluated(workspace)
+
+    assert (report.seen, report.unseen, report.chance) == (2, 1, 100.0)
+    assert report.scores["sum"].ZSL == 100.0
+    document = json.loads(report.metrics_file.read_text())
+    assert set(document["recall_per_class"]) == {"red_ball", "red_dog", "red_drum"}
+    assert report.without_samples == ("red_ball",)

@@ -9,7 +9,7 @@ import torch
 
 from daan.config import DaanConfig
 from pipeline.config import Settings
-from pipeline.errors import MissingStageError
+from pipeline.errors import MissingStageError, StorageError
 from pipeline.evaluation import evaluate
 from pipeline.progress import SilentReporter
 from pipeline.report import balance_row, write_report
@@ -79,14 +79,14 @@ def test_before_an_evaluation_the_page_says_so(extracted: Callable[..., Workspac
 def test_the_balance_has_a_row_an_epoch_for_the_terminal(
     extracted: Callable[..., Workspace], csgm: str, modulated: bool
 ) -> None:
-    """Audio's share of the gradients, then M by modality and part, `-` in plain training."""
+    """Audio's share of the gradients, then M by modality and part, but for plain training."""
     report = write_report(trained(extracted(), csgm=csgm))
 
     assert report.shown_epochs == (1, 2, 3)
     row = balance_row(report, 2)
     assert row[0] == "2"
     assert 0 < float(row[1]) < 1
-    assert all((cell != "-") == modulated for cell in row[2:])
+    assert len(row) == (6 if modulated else 2)
     rates = [record.M.mean for record in report.balance if record.epoch == 2]
     assert not modulated or [f"{rate:.2f}" for rate in rates] == row[2:]
     assert modulated or all(math.isnan(rate) for rate in rates)
@@ -112,3 +112,15 @@ def test_a_run_without_an_epoch_has_no_page(extracted: Callable[..., Workspace])
 
     with pytest.raises(MissingStageError, match=r"has no finished epoch yet: run avzsl train"):
         write_report(workspace, "daan-new")
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "seeds.json", "model.json"])
+def test_a_damaged_file_is_named(extracted: Callable[..., Workspace], name: str) -> None:
+    """An empty document where figures belong: one line, with what to do."""
+    workspace = trained(extracted())
+    report = evaluate(workspace, device=CPU, reporter=SilentReporter())
+    folder = workspace.current_model() if name == "model.json" else report.metrics_file.parent
+    (folder / name).write_text("{}")
+
+    with pytest.raises(StorageError, match=rf"{name}.* again"):
+        write_report(workspace)

@@ -142,7 +142,11 @@ def run(workspace: Workspace, settings: Settings = SETTINGS, **options: object) 
 
 def outcome(models: Path) -> dict[str, bytes]:
     """The content of every file that says how training ended, by its place below models/."""
-    names = ("model.safetensors", "model.json", "stage1/history.csv", "stage2/history.csv")
+    names = (
+        "model.safetensors",
+        "model.json",
+        *(f"{stage}/{table}.csv" for stage in ("stage1", "stage2") for table in ("history", "balance")),
+    )
     (folder,) = (path.parent for path in models.glob("*/model.json"))
     return {name: (folder / name).read_bytes() for name in names}
 
@@ -254,7 +258,7 @@ def test_a_signal_finishes_the_step_saves_and_says_how_to_go_on(
     said = [line for line in commands.output.splitlines() if line.startswith("avzsl: ")]
 
     assert code == 130, commands.output
-    assert said[0] == "avzsl: finishing the step, then saving; once more interrupts at once"
+    assert said[0] == "avzsl: finishing what is under way, then saving; once more interrupts at once"
     assert said[1].startswith("avzsl: stopped after step ")
     assert said[1].endswith(" of 25 in epoch 1 of stage 1; the same command goes on from there")
     assert commands.run() == 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.dataset import Dataset, Video
 from pipeline.errors import StorageError, UsageError
-from pipeline.splits import Splits, hold_out, read_splits, write_splits
+from pipeline.splits import Splits, hold_out, parse_splits, read_splits, write_splits
 
 PARTS = ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")
 
@@ -127,7 +127,7 @@ def test_every_splits_survive_yaml(
 
     write_splits(splits, path)
 
-    assert read_splits(path, dataset({name: part for name, part in parts.items() if part})) == splits
+    assert parse_splits(path) == splits
 
 
 sizes = st.lists(st.integers(1, 12), min_size=3, max_size=12)
@@ -235,3 +235,42 @@ def test_fewer_than_two_seen_classes_fail(sizes: list[int], unseen: list[str] | 
     """A pair needs two classes; the message says how many there are and what to do."""
     with pytest.raises(UsageError, match=message):
         hold_out(make_videos(sizes), unseen=unseen)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "train: [c0/0.mp4]\ntest_seen: [c1/0.mp4]",
+            "class 'c1' is in test_seen but has no video in train or val_seen",
+        ),
+        ("train: [c0/0.mp4]\nval_seen: [c1/0.mp4]", "class 'c1' is in val_seen but has no video in train;"),
+    ],
+)
+def test_a_seen_class_that_nothing_trains_fails(tmp_path: Path, text: str, message: str) -> None:
+    """It would be counted as unseen without being named so."""
+    with pytest.raises(UsageError, match=message):
+        read(tmp_path, text)
+
+
+def test_seen_classes_that_lost_their_training_videos_are_dropped_from_the_seen_parts() -> None:
+    """As when their extraction failed: c0 and c2 stay, for something trains them; c1's videos are left out."""
+    splits = Splits(
+        train=("c0/0.mp4",),
+        val_seen=("c0/1.mp4", "c1/1.mp4"),
+        val_unseen=("c2/0.mp4",),
+        test_seen=("c0/2.mp4", "c1/2.mp4", "c2/1.mp4"),
+        test_unseen=("c3/0.mp4",),
+        origin={"seed": 1},
+    )
+
+    usable = splits.without_strangers({key: key.split("/")[0] for part in splits.parts.values() for key in part})
+
+    assert usable.val_seen == ("c0/1.mp4",)
+    assert usable.test_seen == ("c0/2.mp4", "c2/1.mp4")
+    assert (usable.train, usable.val_unseen, usable.test_unseen) == (
+        splits.train,
+        splits.val_unseen,
+        splits.test_unseen,
+    )
+    assert usable.origin == {"seed": 1}

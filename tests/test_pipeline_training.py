@@ -11,7 +11,7 @@ import torch
 
 from daan.config import DaanConfig
 from pipeline.config import Settings
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.history import EpochRecord
 from pipeline.progress import SilentReporter
 from pipeline.training import TrainingReport, train
@@ -210,3 +210,14 @@ def test_enough_validation_videos_choose_the_epoch_of_the_best_harmonic_mean(
     rows = list(csv.DictReader((report.folder / "stage1" / "history.csv").open(newline="")))
     best = max(float(row["HM"]) for row in rows)
     assert float(rows[report.best_epoch - 1]["HM"]) == best
+
+
+def test_a_training_that_diverges_is_no_model(extracted: Callable[..., Workspace]) -> None:
+    """Without validation too: the epoch and what to change, and nothing is saved as trained."""
+    workspace = extracted(classes=3, videos=1)
+    wild = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, learning_rate=1e30))
+
+    with pytest.raises(PipelineError, match=r"training diverged in epoch \d of stage 1: the loss is not finite"):
+        run(workspace, wild)
+
+    assert not list(workspace.root.glob("models/*/model.json"))
