@@ -1,7 +1,8 @@
 """Claim: the table of readings in daan/README.md, what each reading of CSGM does to validation scores.
 
 Generated data of UCF's shape, 1 to 4 seconds a video; plain training beside every reading, over seeds, epochs and noise
-levels. Every run's figures go to a file as they come (--results), and a run that is there already is not made again.
+levels. Every run's figures go to a file as they come (--results), and a run that is there already is not made again:
+delete the file when the code has changed.
 """
 
 import argparse
@@ -97,8 +98,8 @@ def show(runs: list[dict[str, Any]]) -> None:
     last = EPOCHS_SHOWN[-1]
     plain_of = {one["seed"]: one["history"] for one in runs if one["reading"] == "plain training"}
     columns = " | ".join(f"HM / ZSL after {epoch}" for epoch in EPOCHS_SHOWN)
-    print(f"| reading | noise | M above gamma | {columns} | HM / ZSL after {last} less plain's |")
-    print("|-|-|-|" + "-|" * (len(EPOCHS_SHOWN) + 1))
+    print(f"| reading | noise | seeds | M above gamma | {columns} | HM / ZSL after {last} less plain's |")
+    print("|-|-|-|-|" + "-|" * (len(EPOCHS_SHOWN) + 1))
     for (reading, noise), group in itertools.groupby(
         sorted(runs, key=order), key=lambda one: (one["reading"], one["noise"])
     ):
@@ -108,10 +109,11 @@ def show(runs: list[dict[str, Any]]) -> None:
             [one["history"][last - 1][name] - plain_of[one["seed"]][last - 1][name] for one in of_seeds]
             for name in FIGURES
         ]
-        row = [reading, f"{noise:g}", f"{statistics.mean(one['above_gamma'] for one in of_seeds):.1f} %", *cells]
+        above = statistics.mean(one["above_gamma"] for one in of_seeds)
+        row = [reading, f"{noise:g}", str(len(of_seeds)), f"{above:.1f} %", *cells]
         row.append(" / ".join(spread(values, sign="+") for values in gains))
         if reading == "plain training":
-            row[1], row[2], row[-1] = "-", "-", "-"
+            row[1], row[3], row[-1] = "-", "-", "-"
         print(f"| {' | '.join(row)} |")
 
 
