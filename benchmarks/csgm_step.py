@@ -26,8 +26,10 @@ def videos(count: int, seconds: int, device: torch.device) -> VideoBatch:
 
 
 def loop_seconds(network: Daan, positive: VideoBatch, negative: VideoBatch, text: torch.Tensor, timed: int) -> float:
-    """Seconds that the shares of all pairs take, measured on some of them; the forward pass and d left out."""
+    """Seconds of one forward and one backward pass and of the shares of all pairs, the latter measured on some."""
     pairs = len(positive)
+    wait(positive.audio.device)
+    begun = time.perf_counter()
     layers = [layer for parts in network.parts for part in parts for layer in part]
     with recorded(layers) as passages:
         embedded = network(joined(positive, negative), text)
@@ -45,7 +47,7 @@ def loop_seconds(network: Daan, positive: VideoBatch, negative: VideoBatch, text
         for layer, output, kept in zip(layers, outputs, only, strict=True):
             torch.autograd.grad(output, list(layer.parameters()), kept, retain_graph=True)
     wait(positive.audio.device)
-    return (time.perf_counter() - started) * pairs / timed
+    return started - begun + (time.perf_counter() - started) * pairs / timed
 
 
 def wait(device: torch.device) -> None:
