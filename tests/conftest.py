@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,9 @@ from pipeline.workspace import StageRecord, Workspace
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 os.environ.setdefault("AVZSL_OFFLINE", "1")
+# No test fails because the machine was busy with something else.
+hypothesis.settings.register_profile("avzsl", deadline=None)
+hypothesis.settings.load_profile("avzsl")
 torch.set_num_threads(1)  # small tensors gain nothing from more, and suffer where the cores are busy
 
 
