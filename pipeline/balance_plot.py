@@ -41,6 +41,8 @@ def balance_picture(records: Sequence[BalanceRecord], path: Path) -> None:
             _rates(panels[place][column], rows, rate)
         panels[-1][column].set_xlabel("epoch")
         panels[-1][column].xaxis.set_major_locator(MaxNLocator(integer=True))
+    for row in panels[:2]:  # norms, from 0 on; both panels of a row share their scale, so only once all is drawn
+        row[0].set_ylim(0, 1.05 * max(line.get_ydata().max() for axes in row for line in axes.lines))
     for name, row in zip(names, panels, strict=True):
         row[0].set_ylabel(name)
         for axes in row:
@@ -60,7 +62,6 @@ def _norms(axes: Axes, rows: Sequence[BalanceRecord], norm: Callable[[BalanceRec
             label=modality,
             marker="o" if len(chosen) == 1 else "",
         )
-    axes.set_ylim(bottom=0)
 
 
 def _rates(axes: Axes, rows: Sequence[BalanceRecord], rate: str) -> None:
