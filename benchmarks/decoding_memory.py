@@ -15,7 +15,7 @@ import numpy as np
 
 from extractors.decoding import DecodingRequest, get_decoder
 
-SHORT_SECONDS, LONG_SECONDS = 10, 600
+SHORT_SECONDS, LONG_SECONDS = 10, 1800
 RATE_HZ = 44_100
 
 

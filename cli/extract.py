@@ -1,16 +1,22 @@
 """`avzsl extract`."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from cli import options
 from cli.console import Terminal
+from cli.interruption import interruption
 
 if TYPE_CHECKING:
-    from pipeline.extraction import ExtractionReport
+    from pipeline.extraction import ExtractionReport, ShareReport
+    from pipeline.extraction_settings import ExtractionSettings
+    from pipeline.workspace import Workspace
+
+_FAILURES_SHOWN = 10
 
 
 def command(
@@ -30,8 +36,15 @@ def command(
     width: options.WidthOption = None,
     decoder: Annotated[str | None, typer.Option("--decoder", help="pyav or decord.")] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="float32, or float16 for half the disk.")] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option("--precision", help="float32, or bfloat16 or float16: faster on a GPU, other features."),
+    ] = None,
+    runtime: Annotated[
+        str | None, typer.Option("--runtime", help="eager, or openvino: faster on a CPU, same features.")
+    ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", help="Decoding processes; all cores but one by default.")
+        str | None, typer.Option("--workers", help="Decoding processes, or auto: from the cores and the device.")
     ] = None,
     batch_seconds: Annotated[
         int | None, typer.Option("--batch-seconds", help="Seconds of video the network sees at once.")
@@ -39,6 +52,20 @@ def command(
     device: options.DeviceOption = "auto",
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try videos again that failed before.")] = False,
     allow_failures: options.AllowFailuresOption = False,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--part",
+            help="Extract every n-th video only, beside n-1 other processes or machines; join with --merge.",
+            metavar="i/n",
+        ),
+    ] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Extract nothing: join what processes with --part extracted.")
+    ] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="With --merge: join what is there, though videos are missing.")
+    ] = False,
     preset: options.PresetOption = None,
     config: options.ConfigOption = None,
     assignments: options.SetOption = None,
@@ -51,9 +78,11 @@ def command(
     Example: avzsl extract videos/
     """
     from pipeline.config import load_settings
-    from pipeline.devices import resolve_device
-    from pipeline.extraction import extract
 
+    if merge and (part or retry_failed):
+        raise typer.BadParameter("--merge extracts nothing: leave --part and --retry-failed out")
+    if allow_missing and not merge:
+        raise typer.BadParameter("--allow-missing goes with --merge only")
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     given = {
         "extraction.extractor.weights": weights,
@@ -61,33 +90,105 @@ def command(
         "extraction.extractor.width": width,
         "extraction.decoder": decoder,
         "extraction.dtype": dtype,
+        "extraction.extractor.precision": precision,
+        "extraction.runtime": runtime,
         "extraction.workers": workers,
         "extraction.batch_seconds": batch_seconds,
     }
     settings = load_settings(preset=preset, config_file=config, assignments=assignments or (), options=given)
-    report = extract(
-        options.open_workspace(workspace),
-        source,
-        settings.extraction,
-        device=resolve_device(device),
-        reporter=terminal,
-        retry_failed=retry_failed,
-    )
-    if json_output:
-        terminal.document(
-            {
-                "videos": report.videos,
-                "extracted": report.extracted,
-                "reused": report.reused,
-                "failed": report.failed,
-                "features": str(report.features),
-                "failures": [{"video": video, "reason": reason} for video, reason in report.failures],
-            }
-        )
+    work = _Work(options.open_workspace(workspace), source, settings.extraction, terminal)
+    if merge:
+        failed = work.merge(allow_missing=allow_missing)
+    elif part:
+        failed = work.extract_share(part, device=device, retry_failed=retry_failed)
     else:
-        show_report(report, terminal)
-        terminal.say("Next: avzsl train")
-    return 1 if report.failed and not allow_failures else 0
+        failed = work.extract(device=device, retry_failed=retry_failed)
+    return 1 if failed and not allow_failures else 0
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the command was given; each method does one of its jobs and returns how many videos failed."""
+
+    workspace: "Workspace"
+    source: Path | None
+    settings: "ExtractionSettings"
+    terminal: Terminal
+
+    def extract(self, *, device: str, retry_failed: bool) -> int:
+        from pipeline.devices import resolve_device
+        from pipeline.extraction import extract
+
+        with interruption() as stop:
+            report = extract(
+                self.workspace,
+                self.source,
+                self.settings,
+                device=resolve_device(device, cpu_only=self.settings.runtime == "openvino"),
+                reporter=self.terminal,
+                retry_failed=retry_failed,
+                stop=stop,
+            )
+        return self._show(report)
+
+    def extract_share(self, part: str, *, device: str, retry_failed: bool) -> int:
+        from pipeline.devices import resolve_device
+        from pipeline.extraction import extract_share
+        from pipeline.shares import parse_share
+
+        share = parse_share(part)
+        with interruption() as stop:
+            report = extract_share(
+                self.workspace,
+                self.source,
+                self.settings,
+                share=share,
+                device=resolve_device(device, cpu_only=self.settings.runtime == "openvino"),
+                reporter=self.terminal,
+                retry_failed=retry_failed,
+                stop=stop,
+            )
+        if self.terminal.json_output:
+            self.terminal.document({"part": str(report.share), **_counts(report)})
+        else:
+            _show_share(report, self.terminal)
+        return report.failed
+
+    def merge(self, *, allow_missing: bool) -> int:
+        from pipeline.extraction import merge
+
+        report = merge(self.workspace, self.source, self.settings, reporter=self.terminal, allow_missing=allow_missing)
+        return self._show(report)
+
+    def _show(self, report: "ExtractionReport") -> int:
+        if self.terminal.json_output:
+            self.terminal.document({**_counts(report), "missing": report.missing, "features": str(report.features)})
+        else:
+            show_report(report, self.terminal)
+            self.terminal.say("Next: avzsl train")
+        return report.failed
+
+
+def _counts(report: "ExtractionReport | ShareReport") -> dict[str, Any]:
+    return {
+        "videos": report.videos,
+        "extracted": report.extracted,
+        "reused": report.reused,
+        "failed": report.failed,
+        "failures": [{"video": video, "reason": reason} for video, reason in report.failures],
+    }
+
+
+def _show_share(report: "ShareReport", terminal: Terminal) -> None:
+    """One line about the share, and its failures."""
+    reused = f", {report.reused} of them before" if report.reused else ""
+    failed = f", {report.failed} failed" if report.failed else ""
+    terminal.show(f"part {report.share}: {report.extracted + report.reused} videos extracted{reused}{failed}")
+    for video, reason in report.failures[:_FAILURES_SHOWN]:
+        terminal.show(f"  {video}: {reason}")
+    if report.failed > _FAILURES_SHOWN:
+        terminal.show(f"  ... and {report.failed - _FAILURES_SHOWN} more")
+    terminal.say("Next, when all parts are extracted: avzsl extract --merge")
 
 
 def show_report(report: "ExtractionReport", terminal: Terminal) -> None:
@@ -96,7 +197,9 @@ def show_report(report: "ExtractionReport", terminal: Terminal) -> None:
         terminal.detail(f"{video}: {warning}")
     if report.did_nothing:
         known = f" ({report.failed} known failures; --retry-failed tries them again)" if report.failed else ""
-        terminal.show(f"Nothing to do: {report.features} holds all {report.videos - report.failed} videos{known}.")
+        held = report.extracted + report.reused
+        which = "all" if not report.missing else "the"
+        terminal.show(f"Nothing to do: {report.features} holds {which} {held} videos{known}.")
         return
     table = Table(box=None, show_header=False, padding=(0, 1))
     table.add_column(style="bold")
@@ -109,6 +212,8 @@ def show_report(report: "ExtractionReport", terminal: Terminal) -> None:
         str(report.extracted),
         f"{report.seconds} s in the file, {report.feature_width} + {report.feature_width} wide, {in_words}",
     )
+    if report.missing:
+        table.add_row("missing", str(report.missing), "not extracted yet: left out")
     if report.reused:
         table.add_row("reused", str(report.reused), "extracted before")
     if report.silent:
@@ -118,9 +223,9 @@ def show_report(report: "ExtractionReport", terminal: Terminal) -> None:
     if report.warnings:
         table.add_row("warnings", str(len(report.warnings)), "--verbose lists them")
     table.add_row("failed", str(report.failed), str(report.failures_file) if report.failed else "")
-    for video, reason in report.failures[:10]:
+    for video, reason in report.failures[:_FAILURES_SHOWN]:
         table.add_row("", "", f"{video}: {reason}")
-    if len(report.failures) > 10:
-        table.add_row("", "", f"... and {len(report.failures) - 10} more")
+    if report.failed > _FAILURES_SHOWN:
+        table.add_row("", "", f"... and {report.failed - _FAILURES_SHOWN} more")
     terminal.show(table)
     terminal.say(f"{report.extractor}: {report.features}")

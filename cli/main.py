@@ -1,12 +1,17 @@
 """The command `avzsl`."""
 
+import contextlib
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
 
 import typer
 from typer.exceptions import TyperException
 
-from cli import demo, evaluate, extract, predict, report, run, status, train
+from cli import demo, doctor, evaluate, extract, inspect, predict, probe, report, run, status, train
 from cli.console import fail
 
 app = typer.Typer(
@@ -23,6 +28,9 @@ app.command("report")(report.command)
 app.command("predict")(predict.command)
 app.command("run")(run.command)
 app.command("status")(status.command)
+app.command("inspect")(inspect.command)
+app.command("probe")(probe.command)
+app.command("doctor")(doctor.command)
 app.command("demo")(demo.command)
 
 _INTERRUPTED = 130
@@ -35,6 +43,12 @@ def main() -> None:
 
 def run_command(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
+    with _interruptions_remembered() as interrupted:
+        return _answered(arguments, interrupted)
+
+
+def _answered(arguments: list[str], interrupted: list[int]) -> int:
+    """Run a command line; its exit code, with a line for every expected error."""
     from pipeline.errors import PipelineError
 
     try:
@@ -47,6 +61,10 @@ def run_command(arguments: list[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
+    except ImportError:
+        if not interrupted:
+            raise
+        code = _INTERRUPTED  # a library that was being loaded took Ctrl-C for a failure
     except BrokenPipeError:
         # Whoever read our output stopped; say nothing more, also not when Python flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,6 +72,25 @@ def run_command(arguments: list[str]) -> int:
     if code == _INTERRUPTED:  # Typer answers Ctrl-C with this code, and with silence
         fail("interrupted; what is finished is kept. The same command goes on from there")
     return code if isinstance(code, int) else 0
+
+
+@contextlib.contextmanager
+def _interruptions_remembered() -> Iterator[list[int]]:
+    """Ctrl-C interrupts as ever, and is put down in the list."""
+    seen: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # Python lets no other handle signals
+        yield seen
+        return
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)  # None: set outside Python
 
 
 def _with_empty_classes(arguments: list[str]) -> list[str]:

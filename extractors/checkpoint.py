@@ -28,14 +28,16 @@ def load_checkpoint(path: Path, networks: Mapping[str, nn.Module]) -> None:
             mis-shaped or not finite.
     """
     state = _read_state(path)
+    prefixes = tuple(f"{name}." for name in networks)
+    given = {key: value for key, value in state.items() if key.startswith(prefixes)}
+    expected = {
+        f"{name}.base.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()
+    }
+    _check(path, given, expected)
     for name, network in networks.items():
-        prefix = f"{name}."
-        given = {key: value for key, value in state.items() if key.startswith(prefix)}
-        expected = {f"{prefix}base.{key}": value for key, value in network.state_dict().items()}
-        _check(path, given, expected)
-        network.load_state_dict(
-            {key.removeprefix(f"{prefix}base."): value for key, value in given.items()}, strict=False
-        )
+        prefix = f"{name}.base."
+        own = {key.removeprefix(prefix): value for key, value in given.items() if key.startswith(prefix)}
+        network.load_state_dict(own, strict=False)  # the counters of batches may be absent
 
 
 def _read_state(path: Path) -> dict[str, Any]:
@@ -60,13 +62,17 @@ def _read_state(path: Path) -> dict[str, Any]:
         raise WeightsError(
             f"{path} is no SeLaVi checkpoint: it has no entry 'model'. Pass one that SeLaVi's authors published."
         )
-    return {str(key).removeprefix("module."): value for key, value in model.items()}
+    state = {str(key).removeprefix("module."): value for key, value in model.items()}
+    if len(state) < len(model):
+        twice = [key for key in state if key in model and f"module.{key}" in model]
+        raise WeightsError(f"{path} holds keys with and without 'module.' ({_first(twice)}). Pass another checkpoint.")
+    return state
 
 
 def _check(path: Path, given: Mapping[str, Any], expected: Mapping[str, Tensor]) -> None:
-    shapes = {key: tuple(value.shape) if isinstance(value, Tensor) else None for key, value in given.items()}
+    shapes = {key: tuple(value.shape) if _is_plain(value) else None for key, value in given.items()}
     misshaped = [
-        f"{key} is {shapes[key] or 'no tensor'} instead of {tuple(value.shape)}"
+        f"{key} is {'no tensor' if shapes[key] is None else shapes[key]} instead of {tuple(value.shape)}"
         for key, value in expected.items()
         if key in shapes and shapes[key] != tuple(value.shape)
     ]
@@ -81,6 +87,11 @@ def _check(path: Path, given: Mapping[str, Any], expected: Mapping[str, Tensor])
     odd = [key for key, value in given.items() if not torch.isfinite(value).all()]
     if odd:
         raise WeightsError(f"{path} holds numbers that are not finite ({_first(odd)}). Pass another checkpoint.")
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a tensor of ordinary numbers, and they are there."""
+    return isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu"
 
 
 def _first(keys: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Decoding in processes of their own: several videos at once, and one that crashes or hangs costs only itself."""
 
 import multiprocessing
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -140,12 +141,12 @@ class DecodingPool:
         key = cast("str", worker.key)
         if worker.silent_seconds >= worker.limit_seconds:
             self._end([worker])
-            return VideoFailed(key, f"nothing decoded for {worker.limit_seconds:g} s: given up")
+            return VideoFailed(key, _silent(worker))
         try:
             return worker.hear()
         except (EOFError, OSError):
             self._end([worker])
-            return VideoFailed(key, _why_ended(worker.process.exitcode))
+            return VideoFailed(key, _silent(worker) if worker.fell_silent else _why_ended(worker.process.exitcode))
 
     def _end(self, workers: list["_Worker"]) -> None:
         for worker in workers:
@@ -174,6 +175,7 @@ class _Worker:
         self.limit_seconds = max(silence_limit_seconds, _START_LIMIT_SECONDS)
         self._silence_limit_seconds = silence_limit_seconds
         self._next_index = 0
+        self.fell_silent = False
 
     def assign(self, key: str, request: DecodingRequest) -> None:
         """Give it a video; raises ConnectionError if it is dead."""
@@ -183,7 +185,22 @@ class _Worker:
         self._next_index = 0
 
     def hear(self) -> DecodingEvent | None:
-        """The next message as an event; raises EOFError or OSError if the process has ended."""
+        """The next message as an event; raises EOFError or OSError if the process has ended.
+
+        Reading blocks in the middle of a message: a process that falls silent there is killed, which ends the wait.
+        """
+        watchdog = threading.Timer(self.limit_seconds, self._kill_silent)
+        watchdog.start()
+        try:
+            return self._receive()
+        finally:
+            watchdog.cancel()
+
+    def _kill_silent(self) -> None:
+        self.fell_silent = True
+        self.process.kill()
+
+    def _receive(self) -> DecodingEvent | None:
         key = cast("str", self.key)
         message: Message = self.connection.recv()
         if message is None:
@@ -202,6 +219,11 @@ class _Worker:
         self.process.kill()
         self.process.join()
         self.connection.close()
+
+
+def _silent(worker: _Worker) -> str:
+    """Why a worker from which nothing came was ended, for people."""
+    return f"nothing decoded for {worker.limit_seconds:g} s: given up"
 
 
 def _why_ended(exit_code: int | None) -> str:

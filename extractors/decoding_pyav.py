@@ -101,7 +101,13 @@ def _open_sound(reader: StreamReader, rate_hz: int, part: Part, origin_seconds: 
     if part.start_seconds > 0 and origin is not None:
         clock = StreamClock(largest_gap_seconds=reader.largest_gap_seconds, origin_seconds=origin)
         frames = reader.frames_from(origin + part.start_seconds - _SOUND_LEAD_SECONDS)
-        pieces = sound_pieces(reader, cast("Iterator[AudioFrame]", frames), clock, rate_hz)
+        pieces = sound_pieces(
+            reader,
+            cast("Iterator[AudioFrame]", frames),
+            clock,
+            rate_hz,
+            sound_start_seconds=first.first_sample / rate_hz,
+        )
     else:
         pieces = chain([first], pieces)
     return SoundTrack(pieces, rate_hz=rate_hz, part=part)

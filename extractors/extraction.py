@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from extractors.decoding import DecodingRequest, Second, VideoSummary
 from extractors.decoding_pool import DecodingPool, SecondDecoded, VideoFailed
+from extractors.runtime_queue import FinishedBatch, NetworkQueue
 from extractors.selavi import SelaviExtractor
 
 Vectors = NDArray[np.float32]
@@ -44,7 +44,7 @@ def extract_videos(
     batch_seconds: int = 8,
     on_second: Callable[[], None] | None = None,
 ) -> Iterator[VideoFeatures | VideoFailed]:
-    """Extract the features of videos, each as soon as it is complete, in no order.
+    """Extract the features of videos, each soon after it is complete, in no order.
 
     Args:
         requests: key and what to decode; no key twice. Taken lazily.
@@ -58,48 +58,43 @@ def extract_videos(
     """
     videos: dict[str, _Video] = {}
     batch: list[tuple[str, Second]] = []
-    for event in pool.decode(requests):
-        if isinstance(event, VideoFailed):
-            videos.pop(event.key, None)
-            batch = [(key, second) for key, second in batch if key != event.key]
-            yield event
-            continue
-        video = videos.setdefault(event.key, _Video())
-        if isinstance(event, SecondDecoded):
-            batch.append((event.key, event.second))
-            video.waiting += 1
-            if len(batch) < batch_seconds:
+    with NetworkQueue(extractor, seconds_at_once=batch_seconds) as queue:
+        for event in pool.decode(requests):
+            if isinstance(event, VideoFailed):
+                videos.pop(event.key, None)
+                batch = [(key, second) for key, second in batch if key != event.key]
+                yield event
                 continue
-            _run(batch, videos, extractor, on_second)
-            batch = []
-        else:
-            video.summary = event.summary
+            video = videos.setdefault(event.key, _Video())
+            if isinstance(event, SecondDecoded):
+                batch.append((event.key, event.second))
+                video.waiting += 1
+            else:
+                video.summary = event.summary
+            if len(batch) >= queue.batch_seconds:
+                _give(queue.submit(batch), videos, on_second)
+                batch = []
+            else:
+                _give(queue.finished(), videos, on_second)
+            yield from _take_complete(videos)
+        _give(queue.rest(batch), videos, on_second)
         yield from _take_complete(videos)
-    _run(batch, videos, extractor, on_second)
-    yield from _take_complete(videos)
 
 
-def _run(
-    batch: list[tuple[str, Second]],
-    videos: dict[str, _Video],
-    extractor: SelaviExtractor,
-    on_second: Callable[[], None] | None,
-) -> None:
-    """Put a batch through both networks, and give each vector to its video."""
-    pictures = [(key, second.frames) for key, second in batch if second.frames is not None]
-    sounds = [(key, second.audio) for key, second in batch if second.audio is not None]
-    if pictures:
-        vectors = extractor.visual(torch.from_numpy(np.stack([frames for _, frames in pictures]))).cpu().numpy()
-        for (key, _), vector in zip(pictures, vectors, strict=True):
-            videos[key].visual.append(vector)
-    if sounds:
-        vectors = extractor.audio(torch.from_numpy(np.stack([sound for _, sound in sounds]))).cpu().numpy()
-        for (key, _), vector in zip(sounds, vectors, strict=True):
-            videos[key].audio.append(vector)
-    for key, _ in batch:
-        videos[key].waiting -= 1
-        if on_second:
-            on_second()
+def _give(batches: Iterable[FinishedBatch], videos: dict[str, _Video], on_second: Callable[[], None] | None) -> None:
+    """Give each vector to its video; those of a video that has failed meanwhile are nobody's."""
+    for batch in batches:
+        for key, vector in batch.visual:
+            if key in videos:
+                videos[key].visual.append(vector)
+        for key, vector in batch.audio:
+            if key in videos:
+                videos[key].audio.append(vector)
+        for key in batch.keys:
+            if key in videos:
+                videos[key].waiting -= 1
+            if on_second:
+                on_second()
 
 
 def _take_complete(videos: dict[str, _Video]) -> Iterator[VideoFeatures | VideoFailed]:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRAME_SIDE_PIXELS = 112
+# Rows of fewer bytes are quicker read whole; of longer ones the bytes that count are picked out first.
+_FEW_BYTES = 1100
 
 
 def resize_and_crop(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -22,14 +24,29 @@ def resize_and_crop(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     Returns:
         (3, 112, 112), values in 0..1.
     """
-    plan = _plan(rgb.shape[0], rgb.shape[1])
-    # (3, 224, 224): the upper neighbours of the 112 rows, then the lower ones; columns likewise.
-    taps = np.take(rgb.reshape(-1), plan.taps).astype(np.float32)
-    side = FRAME_SIDE_PIXELS
-    lines = taps[:, :side] + (taps[:, side:] - taps[:, :side]) * plan.row_weights[:, None]
-    square = lines[:, :, :side] + (lines[:, :, side:] - lines[:, :, :side]) * plan.column_weights
-    square /= np.float32(255)
-    return square
+    height, width, _ = rgb.shape
+    plan = _plan(height, width)
+    # (224, n): the upper neighbours of the 112 rows, then the lower ones.
+    if plan.taps is None:
+        neighbours = rgb.reshape(height, width * 3)[plan.rows, plan.span].astype(np.float32)
+    else:
+        neighbours = np.take(rgb.reshape(-1), plan.taps).astype(np.float32)
+    lines = _blend(neighbours[:FRAME_SIDE_PIXELS], neighbours[FRAME_SIDE_PIXELS:], plan.row_weights)
+    square = _blend(lines[:, plan.left], lines[:, plan.right], plan.column_weights).reshape(
+        FRAME_SIDE_PIXELS, 3, FRAME_SIDE_PIXELS
+    )
+    planar = np.empty((3, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS), np.float32)
+    return np.divide(square.transpose(1, 0, 2), np.float32(255), out=planar)
+
+
+def _blend(
+    near: NDArray[np.float32], far: NDArray[np.float32], share_of_far: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Calculate near + (far - near) * share in place: memory asked for anew costs more than the arithmetic."""
+    far -= near
+    far *= share_of_far
+    near += far
+    return near
 
 
 def upright(rgb: NDArray[np.uint8], rotation_degrees: int) -> NDArray[np.uint8]:
@@ -49,11 +66,15 @@ def upright(rgb: NDArray[np.uint8], rotation_degrees: int) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Where the pixels of the result come from, for pictures of one size."""
+    """Where the pixels of the result come from, for pictures of one size whose rows are (width * 3,) bytes."""
 
-    taps: NDArray[np.intp]  # (3, 224, 224) positions in the flattened picture
-    row_weights: NDArray[np.float32]  # (112,) share of the lower neighbour
-    column_weights: NDArray[np.float32]  # (112,) share of the right neighbour
+    rows: NDArray[np.intp]  # (224,)
+    span: slice  # the bytes of a row between the first and the last that count
+    taps: NDArray[np.intp] | None  # (224, 672) positions of the bytes that count; None: those of the spans
+    left: NDArray[np.intp] | slice  # (336,) which of a row's bytes are the left neighbours, channel by channel
+    right: NDArray[np.intp] | slice  # (336,) likewise the right neighbours
+    row_weights: NDArray[np.float32]  # (112, 1) share of the lower neighbour
+    column_weights: NDArray[np.float32]  # (3 * 112,) share of the right neighbour
 
 
 @lru_cache(maxsize=4)
@@ -64,9 +85,14 @@ def _plan(height: int, width: int) -> _Plan:
         target_height, target_width = FRAME_SIDE_PIXELS, _scaled(width, height)
     rows, row_weights = _bilinear_taps(height, target_height)
     columns, column_weights = _bilinear_taps(width, target_width)
-    pixels = rows[:, None] * width + columns[None, :]
-    channels = np.arange(3)[:, None, None]
-    return _Plan(taps=pixels[None] * 3 + channels, row_weights=row_weights, column_weights=column_weights)
+    # (336,) each: the bytes of a row.
+    left, right = ((columns_of * 3 + np.arange(3)[:, None]).ravel() for columns_of in np.split(columns, 2))
+    weights = {"row_weights": row_weights[:, None], "column_weights": np.tile(column_weights, 3)}
+    span = slice(int(left.min()), int(right.max()) + 1)
+    if span.stop - span.start < _FEW_BYTES:
+        return _Plan(rows=rows, span=span, taps=None, left=left - span.start, right=right - span.start, **weights)
+    taps = (rows * width * 3)[:, None] + np.concatenate([left, right])
+    return _Plan(rows=rows, span=span, taps=taps, left=slice(0, left.size), right=slice(left.size, None), **weights)
 
 
 def _scaled(long_side: int, short_side: int) -> int:

@@ -16,7 +16,12 @@ _JITTER_SECONDS = 0.05
 
 
 def sound_pieces(
-    reader: StreamReader, frames: Iterator[AudioFrame], clock: StreamClock, rate_hz: int
+    reader: StreamReader,
+    frames: Iterator[AudioFrame],
+    clock: StreamClock,
+    rate_hz: int,
+    *,
+    sound_start_seconds: float | None = None,
 ) -> Iterator[SoundPiece]:
     """Mix and resample a stream's frames.
 
@@ -25,17 +30,29 @@ def sound_pieces(
         frames: In the order of the file.
         clock: The video's clock.
         rate_hz: The rate wanted.
+        sound_start_seconds: Where on the clock the sound of the whole video begins, if these frames are not its first:
+            the first of them is laid a whole number of frames behind it, as far as its rounded time stamp allows.
     """
     mixer = _Mixer(rate_hz)
     for frame in frames:
         stamp = None if frame.pts is None else frame.time
         seconds = clock.place(stamp, frame.samples / frame.sample_rate)
+        if sound_start_seconds is not None:
+            seconds = _unrounded(seconds, sound_start_seconds, frame)
+            sound_start_seconds = None
         try:
             yield from mixer.mix(frame, seconds)
         except av.FFmpegError:
             reader.damaged_packets += 1
             mixer = _Mixer(rate_hz)
     yield from mixer.flush()
+
+
+def _unrounded(seconds: float, sound_start_seconds: float, frame: AudioFrame) -> float:
+    """The time of a frame whose stamp is rounded, as Matroska does to milliseconds, if all frames are as long as it."""
+    length = frame.samples / frame.sample_rate
+    exact = sound_start_seconds + round((seconds - sound_start_seconds) / length) * length
+    return exact if abs(exact - seconds) <= float(frame.time_base or 0) else seconds
 
 
 class _Mixer:

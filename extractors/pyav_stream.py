@@ -11,7 +11,7 @@ from av.audio.stream import AudioStream
 from av.codec.context import CodecContext
 from av.container.input import InputContainer
 from av.packet import Packet
-from av.stream import Disposition, Stream
+from av.stream import Discard, Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -149,7 +149,10 @@ class StreamReader:
 
     def _open(self) -> None:
         self._container = open_container(self._path)
-        self._stream = _best_stream(self._container, self._kind)
+        self._stream = best_stream(self._container, self._kind)
+        for other in self._container.streams:
+            if other is not self._stream:
+                other.discard = Discard.all  # not even read, where the container allows it
         if self._stream is not None and _has_decoder(self._stream):
             # Two threads gain nothing when every core decodes a video of its own.
             self._stream.codec_context.thread_count = 1
@@ -170,7 +173,7 @@ class StreamReader:
         yield None
 
 
-def _best_stream(container: InputContainer, kind: Literal["video", "audio"]) -> Stream | None:
+def best_stream(container: InputContainer, kind: Literal["video", "audio"]) -> Stream | None:
     """The stream ffmpeg would choose, cover art aside; the sound is that of the same programme as the picture."""
     best = container.streams.best("video")
     if best is not None and best.disposition & Disposition.attached_pic:

@@ -11,10 +11,11 @@ import torch
 from pipeline.config import Settings
 from pipeline.evaluation import EvaluationReport, evaluate
 from pipeline.extraction import ExtractionReport, extract
-from pipeline.fitting import OnEpoch, Stop
+from pipeline.fitting import OnEpoch
 from pipeline.progress import Reporter
 from pipeline.seeds import SeedsReport, evaluate_seeds
-from pipeline.training import TrainingReport, never_stop, train
+from pipeline.stopping import Stop, never_stop
+from pipeline.training import TrainingReport, train
 from pipeline.training_seeds import SeedsTraining, train_seeds
 from pipeline.workspace import Workspace
 
@@ -39,7 +40,7 @@ class SeedsChainReport:
 
 @contextlib.contextmanager
 def unstoppable() -> Iterator[Stop]:
-    """Train to the end."""
+    """Work to the end."""
     yield never_stop
 
 
@@ -53,7 +54,7 @@ class Listeners:
     on_seeds_trained: Callable[[SeedsTraining], None]
     on_evaluated: Callable[[EvaluationReport], None]
     on_seeds_evaluated: Callable[[SeedsReport], None]
-    # Entered for the training only: whether to save and stop there. The other stages may be interrupted anywhere.
+    # Entered for extraction and for training: whether to save and stop there. Other stages may be interrupted anywhere.
     stoppable: Callable[[], AbstractContextManager[Stop]] = unstoppable
 
 
@@ -70,7 +71,8 @@ def run_all(
 
     Videos that fail do not stop the chain: the report names them.
     """
-    extraction = extract(workspace, source, settings.extraction, device=device, reporter=reporter)
+    with listeners.stoppable() as stop:
+        extraction = extract(workspace, source, settings.extraction, device=device, reporter=reporter, stop=stop)
     listeners.on_extracted(extraction)
     with listeners.stoppable() as stop:
         training = train(workspace, settings, device=device, reporter=reporter, on_epoch=listeners.on_epoch, stop=stop)
@@ -90,7 +92,8 @@ def run_all_seeds(
     listeners: Listeners,
 ) -> SeedsChainReport:
     """As `run_all`, with a run for each of `training.seeds`."""
-    extraction = extract(workspace, source, settings.extraction, device=device, reporter=reporter)
+    with listeners.stoppable() as stop:
+        extraction = extract(workspace, source, settings.extraction, device=device, reporter=reporter, stop=stop)
     listeners.on_extracted(extraction)
     with listeners.stoppable() as stop:
         training = train_seeds(

@@ -1,5 +1,6 @@
-"""Which device runs the networks."""
+"""Which device runs the networks, and how many cores there are for the rest."""
 
+import os
 import re
 
 import torch
@@ -7,8 +8,12 @@ import torch
 from pipeline.errors import UsageError
 
 
-def resolve_device(name: str) -> torch.device:
+def resolve_device(name: str, *, cpu_only: bool = False) -> torch.device:
     """`auto` (the first GPU, else the CPU), `cpu`, `cuda` or `cuda:n`.
+
+    Args:
+        name: what the user asked for.
+        cpu_only: `auto` means the CPU, for what runs there only, such as OpenVINO.
 
     Raises:
         UsageError: no such device on this machine.
@@ -16,7 +21,7 @@ def resolve_device(name: str) -> torch.device:
     if name == "cpu":
         return torch.device("cpu")
     if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda:0" if torch.cuda.is_available() and not cpu_only else "cpu")
     cuda = re.fullmatch(r"cuda(?::([0-9]+))?", name)
     if not cuda:
         raise UsageError(f"unknown device {name!r}: give auto, cpu, cuda or cuda:n")
@@ -26,3 +31,10 @@ def resolve_device(name: str) -> torch.device:
             f"device {name!r} is not on this machine ({torch.cuda.device_count()} GPUs seen): use --device auto or cpu"
         )
     return torch.device("cuda", index)
+
+
+def usable_cores() -> int:
+    """How many cores this process may use, which may be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -5,13 +5,14 @@ collecting. Where a video was extracted twice, the newest part counts.
 """
 
 import dataclasses
-import os
+import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pipeline.dataset import Video
-from pipeline.errors import StorageError
+from pipeline.errors import DamagedFileError, StorageError
 from pipeline.feature_store import (
     Attributes,
     FeatureRows,
@@ -23,6 +24,7 @@ from pipeline.feature_store import (
     write_part,
 )
 from pipeline.files import sha256_of_file, storage_errors
+from pipeline.part_checks import PartChecks
 from pipeline.progress import Reporter
 
 MAX_VIDEOS_A_PART = 512
@@ -63,7 +65,7 @@ def unchanged(path: Path, source: SourceFile) -> bool:
     return source_of(path).content_hash == source.content_hash
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Place:
     """Where an entry stands: the part's place in the list of parts, and its first row there."""
 
@@ -73,40 +75,53 @@ class _Place:
 
 
 class FeatureParts:
-    """What the part files in a folder hold."""
+    """What the part files in a folder hold.
 
-    def __init__(self, folder: Path) -> None:
-        """Read the index of every part; nothing on disk changes.
+    Args:
+        folder: of the parts; it need not exist.
+        read_fully: which parts to read to their last byte: none, those not known to be whole (see `part_checks`), all.
 
-        A part that cannot be read is left out, so its videos count as not extracted.
-        """
+    Attributes:
+        parts: those that can be read, the newest last.
+        damaged: those that cannot; their videos count as not extracted.
+    """
+
+    def __init__(self, folder: Path, *, read_fully: Literal["none", "unknown", "all"] = "none") -> None:
+        """Read the index of every part; nothing on disk changes."""
         self.folder = folder
         self.parts: list[Path] = []
         self.damaged: list[Path] = []
+        self._checks = PartChecks(folder)
         self._places: dict[_Key, _Place] = {}
         for path in sorted(folder.glob(f"part-{'[0-9]' * 6}-*.h5")):
+            known = read_fully == "none" or (read_fully == "unknown" and self._checks.is_checked(path))
             try:
-                self._add(path)
-            except StorageError:
+                self._add(path, fully=not known)
+            except DamagedFileError:
                 self.damaged.append(path)
 
-    def sweep(self, reporter: Reporter) -> None:
-        """Remove what a killed process left half-written, set damaged parts aside. Only under the workspace's lock."""
+    def set_damaged_aside(self, reporter: Reporter) -> None:
+        """Give damaged parts another name, and say so. Only where no other process adds parts."""
         with storage_errors(self.folder):
-            for folder in (self.folder, self.folder.parent):
-                for stray in folder.glob(".*.h5.*.tmp"):
-                    stray.unlink(missing_ok=True)
             for path in self.damaged:
                 reporter.warn(f"{path} is damaged: set aside, its videos are extracted again")
                 path.replace(path.with_suffix(".damaged"))
+        self.damaged = []
 
-    def _add(self, path: Path) -> None:
+    def save_checks(self) -> None:
+        """Remember that all parts are whole: so they were read, or written."""
+        self._checks.save()
+
+    def _add(self, path: Path, *, fully: bool) -> None:
         with open_store(path) as store:
             videos, offsets, failures = store.videos(), store.offsets(), store.failures()
+            if fully:
+                store.check(store.features("visual"), store.features("audio"))
+                self._checks.note(path)
         self.parts.append(path)
         place = len(self.parts) - 1
-        for video, row in zip(videos, offsets, strict=True):
-            self._places[video.key] = _Place(video, place, int(row))
+        for video, row in zip(videos, offsets.tolist(), strict=True):
+            self._places[video.key] = _Place(video, place, row)
         for failure in failures:
             self._places[failure.key] = _Place(failure, place, 0)
 
@@ -129,23 +144,29 @@ class FeatureParts:
         dtype: str,
         attributes: Attributes,
     ) -> None:
-        """Add a part; its number follows the newest, its process's id keeps several writers apart."""
+        """Add a part. Its number follows the newest; chance keeps apart what several machines write at once."""
         number = 1 + max((int(part.name.split("-")[1]) for part in self.parts), default=0)
-        path = self.folder / f"part-{number:06d}-{os.getpid()}.h5"
+        path = self.folder / f"part-{number:06d}-{secrets.token_hex(4)}.h5"
         write_part(path, videos, failures, width=width, dtype=dtype, attributes=attributes)
-        self._add(path)
+        self._add(path, fully=False)
+        self._checks.note(path)
 
     def rows(self, videos: Sequence[Video]) -> list[StoredVideo]:
         """Index rows of the videos that have features, in their order, with the classes they are in now."""
         entries = ((video, self.entry(video)) for video in videos)
         return [
-            dataclasses.replace(entry, class_name=video.class_name)
+            entry if entry.class_name == video.class_name else dataclasses.replace(entry, class_name=video.class_name)
             for video, entry in entries
             if isinstance(entry, StoredVideo)
         ]
 
     def merge(self, path: Path, rows: Sequence[StoredVideo], attributes: Attributes) -> None:
-        """Copy the features of `rows`, in their order, into one file."""
+        """Copy the features of `rows`, in their order, into one file.
+
+        Raises:
+            DamagedFileError: features in a part are not what was written there.
+            StorageError: no space.
+        """
         places = [self._places[row.key] for row in rows]
         merge_parts(path, self.parts, rows, [(place.part, place.row) for place in places], attributes)
 

@@ -2,12 +2,13 @@
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import h5py
 
+from pipeline.deferred_signals import deferred_signals
 from pipeline.files import replacing
 
 
@@ -40,16 +41,33 @@ class _PatientFile(io.FileIO):
             return size or 0
 
 
+class _NewFile(h5py.File):  # type: ignore[misc]  # h5py has no types
+    """An HDF5 file to fill."""
+
+    def __init__(self, raw: _PatientFile, handle_signals: Callable[[], None]) -> None:
+        super().__init__(raw, "w")
+        self._raw, self._handle_signals = raw, handle_signals
+
+    def pause(self) -> None:
+        """Long work calls this now and then: raises what went wrong so far, and what Ctrl-C means."""
+        if self._raw.failure:
+            raise self._raw.failure
+        self._handle_signals()
+
+
 @contextlib.contextmanager
 def new_hdf5(path: Path) -> Iterator[Any]:
     """An h5py.File to fill; it takes the place of `path` only when everything is in it.
 
+    Signals wait meanwhile, as the HDF5 library crashes where Python leaves it in the middle; a call of the file's
+    method `pause` handles them.
+
     Raises:
         StorageError: the disk is full or the folder cannot be written; what was at `path` is left as it was.
     """
-    with replacing(path) as temporary, _PatientFile(temporary, "w+") as raw:
+    with deferred_signals() as handle_signals, replacing(path) as temporary, _PatientFile(temporary, "w+") as raw:
         try:
-            with h5py.File(raw, "w") as file:
+            with _NewFile(raw, handle_signals) as file:
                 yield file
         finally:
             if raw.failure:  # whatever HDF5 says about a file that lacks a part comes from this

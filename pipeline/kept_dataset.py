@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.collector import collector_paused
 from pipeline.dataset import Dataset, load_dataset, read_phrases, read_source, save_dataset
 from pipeline.files import fingerprint, read_json, replacing, write_json
 from pipeline.progress import Reporter
@@ -11,6 +12,7 @@ from pipeline.progress import Reporter
 _FILES = ("manifest.csv", "classes.csv", "splits.yaml")
 
 
+@collector_paused()
 def named_dataset(source: Path | None, folder: Path) -> Dataset:
     """The dataset that a user means.
 

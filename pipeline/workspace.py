@@ -2,18 +2,14 @@
 
 import contextlib
 import datetime as dt
-import json
-import os
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from pipeline.errors import MissingStageError, StorageError, WorkspaceInUseError
-from pipeline.files import make_folder, read_json, storage_errors, write_json
+from pipeline.files import read_json, write_json
+from pipeline.locks import LockHeldError, held
 
 
 @dataclass(frozen=True)
@@ -51,6 +47,11 @@ class Workspace:
     def extractor_file(self) -> Path:
         """Which extractor this workspace uses, written before its first video."""
         return self.root / "features" / "extractor.json"
+
+    @property
+    def shares_folder(self) -> Path:
+        """Locks of the processes that share an extraction."""
+        return self.root / "features" / "shares"
 
     @property
     def text_folder(self) -> Path:
@@ -113,44 +114,21 @@ class Workspace:
         return self.root / record.output
 
     @contextlib.contextmanager
-    def locked(self, command: str) -> Iterator[None]:
+    def locked(self, command: str, *, wait_seconds: float = 0.0) -> Iterator[None]:
         """Keep other processes from writing here while the context lasts.
 
-        The operating system frees the lock when its process ends, however it ends, so a lock left by a killed
-        process is no obstacle; the file beside it only says who holds it.
+        Args:
+            command: what this process does, for the message that another one gets.
+            wait_seconds: how long to wait for a process that writes.
 
         Raises:
-            WorkspaceInUseError: another process holds it.
+            WorkspaceInUseError: another process holds the lock.
         """
-        make_folder(self.root)
-        holder_file = self.root / "lock.json"
-        lock = filelock.FileLock(self.root / "lock", timeout=0)
-        with storage_errors(self.root / "lock"):
+        with contextlib.ExitStack() as stack:
             try:
-                lock.acquire()
-            except filelock.Timeout as error:  # an OSError, so it is caught first
+                stack.enter_context(held(self.root / "lock", command, wait_seconds=wait_seconds))
+            except LockHeldError as error:
                 raise WorkspaceInUseError(
-                    f"{self.root} is in use by {_holder(holder_file)}: wait for it, or choose another with --workspace"
+                    f"{self.root} is in use by {error}: wait for it, or choose another with --workspace"
                 ) from error
-            except NotImplementedError as error:
-                raise StorageError(
-                    f"{self.root} is on a file system without locks: choose a local folder with --workspace"
-                ) from error
-        try:
-            with storage_errors(holder_file):
-                holder_file.write_text(
-                    json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "command": command})
-                )
             yield
-        finally:
-            holder_file.unlink(missing_ok=True)
-            lock.release()
-
-
-def _holder(holder_file: Path) -> str:
-    """Who holds the lock, as far as its file tells."""
-    try:
-        holder = json.loads(holder_file.read_text())
-        return f"avzsl {holder['command']} (process {holder['pid']} on {holder['host']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another avzsl process"

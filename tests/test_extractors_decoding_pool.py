@@ -108,6 +108,31 @@ def test_a_process_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
     assert [type(of_video(events, key)[-1]) for key in ("a", "aaa")] == [VideoDecoded, VideoDecoded]
 
 
+def test_a_process_that_stops_in_the_middle_of_a_message_is_killed(tmp_path: Path) -> None:
+    """Stopped while the second second is half in the pipe: the parent does not wait for the other half for ever."""
+    jobs = [make_job(tmp_path, "long", seconds=20), make_job(tmp_path, "b", seconds=1)]
+    events: list[DecodingEvent] = []
+    with DecodingPool(silence_limit_seconds=1) as pool:
+        for event in pool.decode(jobs):
+            if not events:
+                time.sleep(0.5)  # the pipe holds far less than a second of pictures: it is full by now
+                os.kill(worker_ids()[0], signal.SIGSTOP)
+            events.append(event)
+    assert of_video(events, "long")[-1] == VideoFailed("long", "nothing decoded for 1 s: given up")
+    assert isinstance(of_video(events, "b")[-1], VideoDecoded)
+
+
+def test_library_noise_stays_out_of_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What ffmpeg complains of in damaged pictures reaches neither stdout nor stderr."""
+    key, request = make_job(tmp_path, "damaged", seconds=3)
+    content = bytearray(request.path.read_bytes())
+    content[200:600] = bytes(400)
+    request.path.write_bytes(content)
+    with DecodingPool() as pool:
+        assert list(pool.decode([(key, request)]))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_process_that_dies_costs_its_video_only(tmp_path: Path) -> None:
     """Killed in the middle of a video: it fails with the reason, the next is decoded."""
     jobs = [make_job(tmp_path, "long", seconds=20), make_job(tmp_path, "b", seconds=1)]

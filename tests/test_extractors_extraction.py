@@ -162,7 +162,24 @@ def test_videos_come_out_as_soon_as_they_are_complete(extractor: SelaviExtractor
     pool = ReadyPool([event for number in range(6) for event in events_of(str(number), 2)])
     first = next(iter(extract_videos([], extractor, pool=cast("DecodingPool", pool), batch_seconds=2)))
     assert first.key == "0"
-    assert pool.taken <= 4
+    assert pool.taken <= 9  # of 18: those of the video itself, of a batch that runs and of one that waits
+
+
+@pytest.mark.parametrize("calls_at_once", [2, 5])
+def test_features_do_not_depend_on_how_many_calls_run_at_once(
+    extractor: SelaviExtractor, calls_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads that finish in any order give every video its own rows, in its order."""
+    videos = interleaved([events_of("a", 4), events_of("b", 1), events_of("c", 3, sound=False)], 0)
+    expected = extracted(ReadyPool(videos), extractor, 4)
+    monkeypatch.setattr(extractor, "calls_at_once", calls_at_once)
+    results = extracted(ReadyPool(videos), extractor, 5)
+    for key in "abc":
+        one, other = features(results[key]), features(expected[key])
+        np.testing.assert_allclose(one.visual, other.visual, rtol=1e-5, atol=1e-5)  # type: ignore[arg-type]  # all have one
+        assert (one.audio is None) == (other.audio is None) == (key == "c")
+        if one.audio is not None and other.audio is not None:
+            np.testing.assert_allclose(one.audio, other.audio, rtol=1e-5, atol=1e-5)
 
 
 def test_a_feature_that_is_not_finite_fails_its_video_only(extractor: SelaviExtractor) -> None:

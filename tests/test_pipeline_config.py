@@ -194,7 +194,7 @@ def test_an_unknown_setting_fails_with_the_one_that_was_meant(key: str, hint: st
         ("training.standardise=perhaps", "training.standardise = 'perhaps': input should be a valid boolean"),
         ("holdout.unseen_fraction=1", "holdout.unseen_fraction is 1.0, must lie between 0 and 1"),
         ("extraction.dtype=float64", "extraction.dtype = 'float64': input should be 'float16' or 'float32'"),
-        ("extraction.workers=-1", "extraction.workers is -1, must be at least 0"),
+        ("extraction.workers=-1", "extraction.workers is -1, must be auto or at least 1"),
         ("extraction.time_limit_seconds=inf", "extraction.time_limit_seconds = 'inf': input should be a finite number"),
         ("extraction.extractor.width=x", "extraction.extractor.width = 'x': input should be a valid integer"),
         ("extraction.extractor.width=0", "extraction.extractor.width is 0, must be at least 1"),

@@ -1,9 +1,11 @@
-"""pipeline/devices.py: the name of a device -> the device, or what to give instead."""
+"""pipeline/devices.py: the name of a device -> the device, or what to give instead; and how many cores there are."""
+
+import os
 
 import pytest
 import torch
 
-from pipeline.devices import resolve_device
+from pipeline.devices import resolve_device, usable_cores
 from pipeline.errors import UsageError
 
 
@@ -19,6 +21,15 @@ def test_auto_takes_the_first_gpu_and_else_the_cpu(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve_device("auto") == torch.device("cpu")
+
+
+def test_auto_takes_the_cpu_where_only_it_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO beside a GPU needs no second option; a GPU that is named is still taken at its word."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+
+    assert resolve_device("auto", cpu_only=True) == torch.device("cpu")
+    assert resolve_device("cuda", cpu_only=True) == torch.device("cuda:0")
 
 
 @pytest.mark.parametrize(("name", "index"), [("cuda", 0), ("cuda:0", 0), ("cuda:1", 1)])
@@ -43,3 +54,13 @@ def test_another_name_fails_and_says_what_is_allowed(name: str) -> None:
     """A device that torch knows but avzsl does not use is refused as well."""
     with pytest.raises(UsageError, match="give auto, cpu, cuda or cuda:n"):
         resolve_device(name)
+
+
+def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container or `taskset` gives fewer than the machine has; where nothing says so, all count."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 7}, raising=False)
+    assert usable_cores() == 3
+
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores() == 1

@@ -1,6 +1,8 @@
-"""pipeline/feature_parts.py: resuming from parts, damaged ones, strays of killed writers, merging."""
+"""pipeline/feature_parts.py: resuming from parts, damaged ones, merging."""
 
+import json
 import os
+import random
 import shutil
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from pipeline import feature_parts
 from pipeline.dataset import Video
+from pipeline.errors import DamagedFileError, StorageError
 from pipeline.feature_parts import FeatureParts, PartWriter, source_of, unchanged
 from pipeline.feature_store import FeatureRows, SourceFile, StoredFailure, StoredVideo, open_store
 from pipeline.files import sha256_of_file
@@ -160,7 +163,7 @@ def test_a_damaged_part_costs_its_own_videos_only(folder: Path, tmp_path: Path, 
     listener = Listener()
 
     parts = FeatureParts(folder)
-    parts.sweep(listener)
+    parts.set_damaged_aside(listener)
 
     assert parts.valid_entry(a) is None
     assert parts.valid_entry(b) == entry_of(b)
@@ -169,20 +172,116 @@ def test_a_damaged_part_costs_its_own_videos_only(folder: Path, tmp_path: Path, 
     assert FeatureParts(folder).damaged == []
 
 
-def test_the_rests_of_killed_writers_are_swept_and_nothing_else(folder: Path, tmp_path: Path) -> None:
-    """Half-written parts and a half-written features.h5 go, finished files stay."""
-    write(FeatureParts(folder), (make_video(tmp_path, "a.mp4"), 1.0))
-    strays = [folder / ".part-000002-1.h5.abc.tmp", folder.parent / ".features.h5.abc.tmp"]
-    others = [folder.parent / "features.h5", folder.parent / "failures.csv", folder / "part-notes.h5"]
-    for path in (*strays, *others):
-        path.touch()
+def flip(path: Path, place: int, bit: int = 0) -> None:
+    """Change one bit of a file, and its time."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1 << bit
+    path.write_bytes(content)
 
+
+def contents(folder: Path) -> dict[str, object]:
+    """All that the parts in a folder hold, as far as they are whole."""
+    parts = FeatureParts(folder, read_fully="unknown")
+    found: dict[str, object] = {}
+    for path in parts.parts:
+        with open_store(path) as store:
+            rows = {name: store.features(name).tolist() for name in ("visual", "audio")}
+            found[path.name] = (store.videos(), store.failures(), rows)
+    return found
+
+
+def test_no_flipped_bit_goes_unnoticed(folder: Path, tmp_path: Path) -> None:
+    """Wherever in the file it is: either the part is found damaged, or everything in it reads as before."""
     parts = FeatureParts(folder)
-    parts.sweep(SilentReporter())
+    write(parts, (make_video(tmp_path, "a.mp4"), 1.0), failure_of(make_video(tmp_path, "b.mp4")))
+    (part,) = parts.parts
+    content, expected, chance, found = part.read_bytes(), contents(folder), random.Random(0), 0
+    features = content.index(np.float32([1.0, 1.0]).tobytes())
+    texts = [content.index(text) for text in (b"a.mp4", b"cut short")]
 
-    assert not any(path.exists() for path in strays)
-    assert all(path.exists() for path in (*parts.parts, *others))
+    for place in (features, features + 3, *texts, *(chance.randrange(len(content)) for _ in range(300))):
+        flip(part, place, chance.randrange(8))
+        now = contents(folder)
+        assert now in ({}, expected), place
+        found += now == {}
+        part.write_bytes(content)
+
+    assert found > 50
+
+
+def test_parts_that_are_known_to_be_whole_are_not_read_again(folder: Path, tmp_path: Path) -> None:
+    """Features that change behind size and time pass, until somebody reads everything or merges."""
+    a = make_video(tmp_path, "a.mp4")
+    parts = FeatureParts(folder)
+    write(parts, (a, 1.0))
+    parts.save_checks()
+    (part,) = parts.parts
+    stat = part.stat()
+    flip(part, part.read_bytes().index(np.float32([1.0, 1.0]).tobytes()))
+    assert FeatureParts(folder, read_fully="unknown").damaged == [part]  # its time is another
+
+    os.utime(part, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    parts = FeatureParts(folder, read_fully="unknown")
+
     assert parts.damaged == []
+    assert FeatureParts(folder, read_fully="all").damaged == [part]
+    with pytest.raises(DamagedFileError) as error:
+        parts.merge(folder.parent / "features.h5", parts.rows([a]), ATTRIBUTES)
+    assert error.value.path == part
+    assert not (folder.parent / "features.h5").exists()
+
+
+def test_what_a_killed_process_wrote_is_read_once(folder: Path, tmp_path: Path) -> None:
+    """Only an orderly end says that its parts are whole; afterwards they are known."""
+    write(FeatureParts(folder), (make_video(tmp_path, "a.mp4"), 1.0))
+    assert not (folder / "checked.json").exists()
+
+    FeatureParts(folder, read_fully="unknown").save_checks()
+
+    (part,) = FeatureParts(folder).parts
+    assert json.loads((folder / "checked.json").read_text()) == {
+        part.name: [part.stat().st_size, part.stat().st_mtime_ns]
+    }
+
+
+@pytest.mark.parametrize("notes", ["", "{", "[1]", "7", '{"part": 1}'])
+def test_damaged_notes_only_cost_reading_the_parts(folder: Path, tmp_path: Path, notes: str) -> None:
+    """Whatever stands in checked.json, nothing is taken for whole that is not."""
+    parts = FeatureParts(folder)
+    write(parts, (make_video(tmp_path, "a.mp4"), 1.0))
+    parts.save_checks()
+    (folder / "checked.json").write_text(notes)
+    flip(parts.parts[0], parts.parts[0].read_bytes().index(np.float32([1.0, 1.0]).tobytes()))
+
+    assert FeatureParts(folder, read_fully="unknown").damaged == parts.parts
+
+
+def test_notes_of_two_writers_add_up_and_those_of_missing_parts_go(folder: Path, tmp_path: Path) -> None:
+    """Each knows its own parts only; a part that was set aside is forgotten."""
+    first, second = FeatureParts(folder), FeatureParts(folder)
+    for parts, name in ((first, "a.mp4"), (second, "b.mp4")):
+        write(parts, (make_video(tmp_path, name), 1.0))
+    first.save_checks()
+    second.save_checks()
+    names = {path.name for path in folder.glob("part-*.h5")}
+    assert set(json.loads((folder / "checked.json").read_text())) == names
+
+    first.parts[0].rename(folder / "elsewhere")
+    write(second, (make_video(tmp_path, "c.mp4"), 1.0))
+    second.save_checks()
+
+    assert set(json.loads((folder / "checked.json").read_text())) == {path.name for path in second.parts}
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions that hold for this user")
+def test_a_part_that_may_not_be_read_is_not_damaged(folder: Path, tmp_path: Path) -> None:
+    """It must not be set aside for want of a permission."""
+    parts = FeatureParts(folder)
+    write(parts, (make_video(tmp_path, "a.mp4"), 1.0))
+    parts.parts[0].chmod(0)
+
+    with pytest.raises(StorageError, match="permission denied"):
+        FeatureParts(folder)
 
 
 def test_a_part_is_written_whenever_enough_has_come_together(

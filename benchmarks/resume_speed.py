@@ -1,0 +1,130 @@
+"""Claim: `extract` sees in less than 10 s that 200,000 videos are extracted already, and merging is bound by the disk.
+
+Makes so many files (empty ones) and part files of random features for them, in a temporary folder; merges them, copies
+as many bytes plainly, and asks for the same extraction again, as a process of its own and without its start.
+"""
+
+import argparse
+import dataclasses
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.dataset import read_source
+from pipeline.extraction import ExtractionReport, extract
+from pipeline.extraction_settings import ExtractionSettings
+from pipeline.feature_parts import MAX_VIDEOS_A_PART, source_of
+from pipeline.feature_store import FeatureRows, StoredVideo
+from pipeline.progress import SilentReporter
+from pipeline.store_preparation import Preparation, prepare
+from pipeline.workspace import Workspace
+
+CLASSES, SECONDS, WIDTH = 300, 10, 512
+SETTINGS = dataclasses.replace(
+    ExtractionSettings(), extractor=dataclasses.replace(ExtractionSettings().extractor, weights="untrained")
+)
+COPY_BYTES = 1 << 20
+
+
+def make_videos(folder: Path, count: int) -> None:
+    """Empty files in class folders."""
+    for number in range(CLASSES):
+        (folder / f"class_{number:03d}").mkdir(parents=True)
+    for number in range(count):
+        (folder / f"class_{number % CLASSES:03d}" / f"video_{number:06d}.mp4").touch()
+
+
+def write_parts(store: Preparation) -> None:
+    """What an extraction of all videos leaves; the videos of a part stand there in no order, as they came."""
+    random, videos = np.random.default_rng(0), store.dataset.videos
+    visual, audio = random.standard_normal((2, SECONDS, WIDTH), np.float32)
+    for start in range(0, len(videos), MAX_VIDEOS_A_PART):
+        entries = []
+        for video in random.permutation(np.array(videos[start : start + MAX_VIDEOS_A_PART], dtype=object)):
+            stored = StoredVideo(
+                video.key, source_of(video.path), SECONDS, True, True, float(SECONDS), video.class_name
+            )
+            entries.append((stored, FeatureRows(visual, audio)))
+        store.parts.write(entries, [], width=WIDTH, dtype=store.settings.dtype, attributes=store.attributes)
+    store.parts.save_checks()
+
+
+def copy_plainly(parts: list[Path], target: Path) -> None:
+    """All their bytes into one file, down to the disk."""
+    with target.open("wb") as copy:
+        for path in parts:
+            with path.open("rb") as part:
+                while block := part.read(COPY_BYTES):
+                    copy.write(block)
+        copy.flush()
+        os.fsync(copy.fileno())
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """How long it takes."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def look_at(folder: Path) -> None:
+    """The least that any answer needs: name, size and time of every file."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            Path(parent, name).stat()
+
+
+def run(workspace: Workspace, source: Path) -> ExtractionReport:
+    """What `avzsl extract` does."""
+    return extract(workspace, source, SETTINGS, device=torch.device("cpu"), reporter=SilentReporter())
+
+
+def main() -> None:
+    """Prepare, measure, print, delete."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--videos", type=int, default=200_000)
+    parser.add_argument("--folder", type=Path, help="where to make the temporary folder")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        videos, workspace = Path(folder) / "videos", Workspace(Path(folder) / "workspace")
+        make_videos(videos, arguments.videos)
+        store = prepare(workspace, read_source(videos), SETTINGS, SilentReporter(), alone=True)
+        write_parts(store)
+        size = sum(path.stat().st_size for path in store.parts.parts)
+        print(f"{arguments.videos} videos of {SECONDS} s, {len(store.parts.parts)} parts, {size / 2**30:.2f} GiB")
+        resume = seconds_of(lambda: run(workspace, videos))
+        listing, cpu = seconds_of(lambda: look_at(videos)), time.process_time()
+        again = seconds_of(lambda: run(workspace, videos))
+        cpu = time.process_time() - cpu
+        command = [
+            str(Path(sys.executable).with_name("avzsl")),
+            "extract",
+            str(videos),
+            "-w",
+            str(workspace.root),
+            "-q",
+        ]
+        process = seconds_of(lambda: subprocess.run([*command, "--weights", "untrained"], check=True))
+        print(f"nothing to do: {again:.1f} s ({cpu:.1f} s of a core), as a command {process:.1f} s")
+        print(f"that is {again / listing:.1f} x listing the files")
+        features, copied = store.folder / "features.h5", Path(folder) / "copy"
+        rows = store.parts.rows(store.dataset.videos)
+        ratios = []
+        for _ in range(3):
+            merging = seconds_of(lambda: store.parts.merge(features, rows, store.attributes))
+            copying = seconds_of(lambda: copy_plainly(store.parts.parts, copied))
+            ratios.append(merging / copying)
+            speeds = (size / 2**20 / seconds for seconds in (merging, copying))
+            print("merging {:.0f} MiB/s, copying {:.0f} MiB/s, ratio of the times {:.2f}".format(*speeds, ratios[-1]))
+        print(f"median ratio {sorted(ratios)[1]:.2f}; the merge and all before it {resume:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

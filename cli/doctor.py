@@ -1,0 +1,58 @@
+"""`avzsl doctor`."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from cli import options
+from cli.console import Terminal, fail
+
+if TYPE_CHECKING:
+    from pipeline.check_results import Check
+
+# A sign and a colour for each state; the word stands beside them, so that neither is the only one to tell.
+_LOOKS = {"ok": ("✓", "green"), "note": ("•", "yellow"), "missing": ("✗", "red")}
+
+
+def command(
+    workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
+    json_output: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+) -> int:
+    """Try out what avzsl needs: libraries, devices, decoders, text encoder, weights, folders. Takes some seconds.
+
+    Ends with exit code 1 where something is missing that avzsl cannot work without.
+
+    Example: avzsl doctor
+    """
+    from pipeline.doctor import examine
+
+    terminal = Terminal(json_output=json_output, quiet=quiet)
+    checks = []
+    for check in examine(options.open_workspace(workspace)):
+        checks.append(check)
+        if not json_output and not (quiet and check.state == "ok"):
+            terminal.show(_line(check))
+    fatal = [check.name for check in checks if check.fatal]
+    if json_output:
+        terminal.document({"works": not fatal, "checks": [dataclasses.asdict(check) for check in checks]})
+    if fatal:
+        fail(f"avzsl cannot work here: {', '.join(fatal)}")
+        return 1
+    lacking = sum(check.state == "missing" for check in checks)
+    terminal.say("avzsl works here" + (f"; missing, but not essential: {lacking}" if lacking else ""))
+    return 0
+
+
+def _line(check: "Check") -> Table:
+    """One check; it is shown as soon as it is made, so each is a table of its own, with the same columns."""
+    sign, colour = _LOOKS[check.state]
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column(width=9, no_wrap=True)
+    table.add_column(width=18, style="bold", overflow="fold")
+    table.add_column(overflow="fold")
+    remedy = f"\n[{colour}]→[/] {escape(check.remedy)}" if check.remedy else ""
+    table.add_row(f"[{colour}]{sign} {check.state}[/]", escape(check.name), escape(check.detail) + remedy)
+    return table

@@ -1,0 +1,97 @@
+"""`avzsl probe`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cli import options
+from cli.console import Terminal, fail
+from pipeline.words import byte_size, counted
+
+if TYPE_CHECKING:
+    from pipeline.probing import Probe
+    from pipeline.track_words import TrackRow
+
+
+def command(
+    clips: Annotated[list[Path], typer.Argument(help="Videos, or folders of videos.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The contact sheet of one clip; probes/ in the workspace by default.", metavar="PNG"
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file that --out names.")] = False,
+    decoder: Annotated[
+        str | None, typer.Option("--decoder", help="pyav or decord; the workspace's by default.", metavar="NAME")
+    ] = None,
+    workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
+    json_output: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+) -> int:
+    """Show what decoding sees of clips: tracks, seconds, warnings, and a picture of their frames and their sound.
+
+    Example: avzsl probe clip.mp4
+    """
+    from pipeline.prediction import find_clips
+    from pipeline.probing import decoding_choice, picture_places, probe
+
+    terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
+    place = options.open_workspace(workspace)
+    found = find_clips(clips)
+    pictures = picture_places(place, found, out, force=force)
+    choice = decoding_choice(place, decoder)
+    probes = []
+    for clip, picture in zip(found, pictures, strict=True):
+        probes.append(probe(clip, picture, choice, terminal))
+        if not json_output:
+            _show(probes[-1], terminal)
+        if probes[-1].reason:
+            fail(f"{clip}: {probes[-1].reason}")
+    if json_output:
+        terminal.document({"clips": [entry.to_json() for entry in probes]})
+    return 1 if any(entry.reason for entry in probes) else 0
+
+
+def _show(result: "Probe", terminal: Terminal) -> None:
+    from pipeline.track_words import track_rows
+
+    if result.media is not None:
+        terminal.show(f"{result.path} · {byte_size(result.size_bytes)} · {result.media.container_words}")
+        terminal.show(_tracks_table(track_rows(result.media)))
+    if result.summary is None:
+        return
+    modalities = [name for name, there in _modalities(result) if there]
+    terminal.show(
+        f"{counted(result.summary.seconds, 'second')} of features from {' and '.join(modalities)}, "
+        f"decoded by {result.choice.decoder} ({result.summary.duration_seconds:.2f} s)"
+    )
+    for warning in result.warnings:
+        terminal.warn(warning)
+    terminal.show(f" {result.picture}")
+
+
+def _modalities(result: "Probe") -> list[tuple[str, bool]]:
+    summary = result.summary
+    if summary is None:
+        return []
+    rate = f"sound at {result.choice.audio_rate_hz / 1000:g} kHz"
+    return [("30 pictures a second", summary.has_visual), (rate, summary.has_audio)]
+
+
+def _tracks_table(rows: "Sequence[TrackRow]") -> Table:
+    """A row a track; a star marks those that decoding takes."""
+    table = Table(box=None, padding=(0, 1))
+    table.add_column("", no_wrap=True, justify="right")
+    for name in ("track", "codec", "format"):
+        table.add_column(name, overflow="fold")
+    for name in ("start", "length"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(row.number, escape(row.kind), escape(row.codec), escape(row.format), row.start, row.length)
+    return table

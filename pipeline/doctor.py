@@ -1,0 +1,137 @@
+"""Is everything here that avzsl needs? Each part is tried out, not only looked for."""
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+from pipeline.check_results import Check
+from pipeline.doctor_media import decoder_checks, text_checks, weights_checks
+from pipeline.doctor_places import place_checks, setting_checks
+from pipeline.words import byte_size, counted
+from pipeline.workspace import Workspace
+
+# What a library that is broken or built for another machine raises when it is imported.
+_IMPORT_ERRORS = (ImportError, OSError, RuntimeError, AttributeError)
+_OLDEST_PYTHON, _FIRST_PYTHON_TOO_NEW = (3, 11), (3, 13)
+_TOGETHER = "pip install --force-reinstall 'torch==2.11.*' 'torchvision==0.26.*' 'torchaudio==2.11.*'"
+
+
+def examine(workspace: Workspace) -> Iterator[Check]:
+    """Look at everything, a check at a time; changes nothing but files of its own in a temporary folder.
+
+    Args:
+        workspace: the one commands would use now; it need not exist.
+    """
+    yield _avzsl()
+    yield _python()
+    for name, remedy in (("torch", _TOGETHER), ("torchvision", _TOGETHER), ("torchaudio", _TOGETHER)):
+        yield _library(name, remedy)
+    yield _av()
+    yield _decord()
+    yield _openvino()
+    yield from _devices()
+    yield _cores()
+    yield from decoder_checks()
+    yield from text_checks()
+    yield from weights_checks()
+    yield from place_checks(workspace)
+    yield from setting_checks()
+
+
+def _avzsl() -> Check:
+    try:
+        return Check("avzsl", "ok", importlib.metadata.version("avzsl"))
+    except importlib.metadata.PackageNotFoundError:
+        return Check("avzsl", "note", "runs from a folder, not installed", "pip install -e . in that folder")
+
+
+def _python() -> Check:
+    found = f"{platform.python_version()} on {platform.platform(terse=True)}, {platform.machine()}"
+    if _OLDEST_PYTHON <= sys.version_info[:2] < _FIRST_PYTHON_TOO_NEW:
+        return Check("Python", "ok", found)
+    return Check("Python", "note", found, "avzsl is made for Python 3.11 and 3.12")
+
+
+def _import(name: str) -> ModuleType | Exception:
+    """A library, or why there is none."""
+    try:
+        return importlib.import_module(name)
+    except _IMPORT_ERRORS as error:
+        return error
+
+
+def _version(library: ModuleType) -> str:
+    return str(getattr(library, "__version__", "of unknown version"))
+
+
+def _why(error: Exception) -> str:
+    """A failed import in one line."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"not installed ({error})"
+    return f"does not load: {' '.join(str(error).split()) or type(error).__name__}"
+
+
+def _library(name: str, remedy: str) -> Check:
+    library = _import(name)
+    if isinstance(library, Exception):
+        return Check(name, "missing", _why(library), remedy, essential=True)
+    return Check(name, "ok", _version(library), essential=True)
+
+
+def _av() -> Check:
+    av = _import("av")
+    if isinstance(av, Exception):
+        return Check("PyAV", "missing", _why(av), "pip install --force-reinstall 'av>=18,<19'", essential=True)
+    libraries = ", ".join(
+        f"{name.removeprefix('lib')} {'.'.join(map(str, version))}"
+        for name, version in av.library_versions.items()
+        if name in {"libavcodec", "libavformat", "libswscale", "libswresample"}
+    )
+    return Check("PyAV", "ok", f"{_version(av)}, ffmpeg {av.ffmpeg_version_info} ({libraries})", essential=True)
+
+
+def _decord() -> Check:
+    decord = _import("decord")
+    if isinstance(decord, ModuleType):
+        return Check("decord", "ok", _version(decord))
+    built_for_here = (sys.platform == "linux" and platform.machine() == "x86_64") or sys.platform == "win32"
+    if built_for_here:
+        return Check("decord", "note", f"{_why(decord)}: PyAV does all decoding", "pip install decord==0.6.0")
+    return Check("decord", "note", f"has no build for {sys.platform} {platform.machine()}: PyAV does all decoding")
+
+
+def _openvino() -> Check:
+    runtime = _import("extractors.runtime_openvino")  # not openvino itself, which would report over the network
+    if isinstance(runtime, ModuleType):
+        version = _version(sys.modules["openvino"]).split("-")[0]
+        return Check("openvino", "ok", f"{version}: --runtime openvino is faster on a CPU")
+    return Check("openvino", "note", f"{_why(runtime)}: an extra, faster on a CPU", "pip install 'avzsl[openvino]'")
+
+
+def _devices() -> Iterator[Check]:
+    torch = _import("torch")
+    if isinstance(torch, Exception):
+        return  # said already
+    if not torch.cuda.is_available():
+        built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built without CUDA"
+        remedy = "with an NVIDIA GPU in this machine, check its driver with nvidia-smi" if torch.version.cuda else ""
+        yield Check("GPU", "note", f"none, the CPU does all work ({built})", remedy)
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        free, total = torch.cuda.mem_get_info(index)
+        detail = f"{torch.cuda.get_device_name(index)}, {byte_size(free)} of {byte_size(total)} free"
+        yield Check(f"GPU cuda:{index}", "ok", detail)
+
+
+def _cores() -> Check:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = "memory unknown"
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        page = os.sysconf("SC_PAGE_SIZE")
+        memory = f"{byte_size(page * os.sysconf('SC_PHYS_PAGES'))} of memory"
+        if "SC_AVPHYS_PAGES" in os.sysconf_names:
+            memory += f", {byte_size(page * os.sysconf('SC_AVPHYS_PAGES'))} free"
+    return Check("CPU", "ok", f"{counted(usable, 'core')}, {memory}")

