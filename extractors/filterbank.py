@@ -11,9 +11,10 @@ FILTERS = 257
 FFT_SAMPLES = 1024
 PRE_EMPHASIS = 0.97
 
-_LOG_OF_ZERO = math.log(torch.finfo(torch.float64).eps)  # what the reference takes for it
-_BLOCK_FRAMES = 198  # at once, so that they stay in a processor's cache
-_BAND_FILTERS = 32  # multiplied at once, with the few bins that they cover
+_ENERGY_OF_SILENCE = torch.finfo(torch.float64).eps  # what the reference takes for zero
+_BLOCK_FRAMES = 990  # at once: enough that calling costs little
+_CACHED_FRAMES = 99  # transformed at once, so that they stay in a processor's cache
+_BAND_FILTERS = 16  # multiplied at once, with the few bins that they cover
 
 
 class LogFilterbank(nn.Module):
@@ -55,63 +56,81 @@ class LogFilterbank(nn.Module):
         delayed = nn.functional.pad(sound, (1, 0))
         frames_at_once = min(frames, _BLOCK_FRAMES)
         sounds_at_once = _BLOCK_FRAMES // frames_at_once
-        scratch = _Scratch(sounds_at_once * frames_at_once, sound.device)
+        scratch = _Scratch(min(len(sound), sounds_at_once) * frames_at_once, sound.device)
         for some, out in zip(torch.split(delayed, sounds_at_once), torch.split(logs, sounds_at_once), strict=True):
             for first in range(0, frames, frames_at_once):
                 block = out[:, :, first : first + frames_at_once]
-                count = len(some) * block.shape[2]
-                self._cut(some, first, scratch.windows[:count].view(len(some), -1, FFT_SAMPLES))
-                energies = self._energies(scratch.windows[:count], scratch.parts[:count])
+                windows = self._windows(some, first, block.shape[2])
+                energies = self._energies(self._squares(windows, scratch))
                 torch.log(energies.view(FILTERS, len(some), -1).transpose(0, 1), out=block)
-                block.nan_to_num_(nan=math.nan, posinf=math.inf, neginf=_LOG_OF_ZERO)
         return logs
 
-    def _cut(self, delayed: Tensor, first: int, windows: Tensor) -> None:
-        """Pre-emphasise what some neighbouring frames of each sound need, and cut it into them.
+    def _windows(self, delayed: Tensor, first: int, count: int) -> Tensor:
+        """Pre-emphasise what some neighbouring frames of each sound need, and look at it through their windows.
 
         Args:
             delayed: (N, 1 + samples), with a zero before each sound.
             first: the first of the frames.
-            windows: (N, count, 1024) float64, where they go; what lies behind the windows is left alone.
+            count: how many.
+
+        Returns:
+            (N, count, window) float64, overlapping views.
         """
         start = first * self.step_samples
-        stop = start + (windows.shape[1] - 1) * self.step_samples + self.window_samples
+        stop = start + (count - 1) * self.step_samples + self.window_samples
         samples = delayed[:, start : stop + 1].double()
         # Multiplied and rounded first, as the reference does: fused, sums that cancel would leave another remainder.
         emphasised = samples[:, 1:] - PRE_EMPHASIS * samples[:, :-1]
         missing = stop - start - emphasised.shape[1]
         if missing:
             emphasised = nn.functional.pad(emphasised, (0, missing))
-        windows[..., : self.window_samples] = emphasised.unfold(1, self.window_samples, self.step_samples)
+        return emphasised.unfold(1, self.window_samples, self.step_samples)
 
-    def _energies(self, windows: Tensor, parts: Tensor) -> Tensor:
+    def _squares(self, windows: Tensor, scratch: "_Scratch") -> Tensor:
+        """Square the real and the imaginary parts of the windows' spectra.
+
+        Args:
+            windows: (N, count, window) float64.
+            scratch: memory for at least N * count frames.
+
+        Returns:
+            (N * count, 1026) float32, which lies in the scratch memory.
+        """
+        sounds, count, _ = windows.shape
+        parts = scratch.parts[: sounds * count].view(sounds, count, -1)
+        sounds_at_once = max(1, _CACHED_FRAMES // count)
+        for some, out in zip(windows.split(sounds_at_once), parts.split(sounds_at_once), strict=True):
+            for cut, into in zip(some.split(_CACHED_FRAMES, dim=1), out.split(_CACHED_FRAMES, dim=1), strict=True):
+                padded = scratch.padded[: cut.shape[0] * cut.shape[1]].view(*cut.shape[:2], FFT_SAMPLES)
+                padded[..., : self.window_samples] = cut
+                into.copy_(torch.view_as_real(torch.fft.rfft(padded)).flatten(2))
+        return parts.mul_(parts).flatten(0, 1)
+
+    def _energies(self, squares: Tensor) -> Tensor:
         """Energies of the filters, a band of them at a time, as each covers few of the bins.
 
         Args:
-            windows: (M, 1024) float64.
-            parts: (M, 1026) float32, overwritten.
+            squares: (M, 1026) float32.
 
         Returns:
-            (257, M) float32.
+            (257, M) float32, none of them zero.
         """
-        parts.copy_(torch.view_as_real(torch.fft.rfft(windows)).flatten(1))
-        squares = parts.mul_(parts).T
-        energies = squares.new_empty(FILTERS, len(windows))
+        energies = squares.new_empty(FILTERS, len(squares))
         for filters, bins in self._bands:
-            torch.mm(self.filters[filters, bins], squares[bins], out=energies[filters])
-        return energies
+            torch.mm(self.filters[filters, bins], squares[:, bins].T, out=energies[filters])
+        return energies.masked_fill_(energies == 0, _ENERGY_OF_SILENCE)  # not clamp: the reference keeps smaller ones
 
 
 class _Scratch:
     """Memory for one block after the other: on a CPU asking for it anew costs more than the arithmetic.
 
     Attributes:
-        windows: (M, 1024) float64, zero behind the windows.
-        parts: (M, 1026) float32, the real and imaginary parts of their spectra.
+        padded: (99, 1024) float64, zero behind the windows.
+        parts: (frames, 1026) float32, the real and imaginary parts of the spectra.
     """
 
     def __init__(self, frames: int, device: torch.device) -> None:
-        self.windows = torch.zeros(frames, FFT_SAMPLES, dtype=torch.float64, device=device)
+        self.padded = torch.zeros(_CACHED_FRAMES, FFT_SAMPLES, dtype=torch.float64, device=device)
         self.parts = torch.empty(frames, FFT_SAMPLES + 2, device=device)
 
 
