@@ -54,7 +54,7 @@ class DecordDecoder:
                 late_seconds = sound.start_seconds - picture.start_seconds if picture.exists else 0.0
                 piece = SoundPiece(round(late_seconds * request.audio_rate_hz), samples)
                 track = SoundTrack(iter([piece]), rate_hz=request.audio_rate_hz, part=part)
-            seconds = None if pictures is None else frames_by_second(pictures.frames(), _converted, part)
+            seconds = None if pictures is None else frames_by_second(pictures.frames(), _convert, part)
             duration = yield from join_seconds(seconds, track, part)
             warnings = [] if pictures is None else pictures.warnings
             if sound.exists and track is None:
@@ -110,12 +110,12 @@ class _Pictures:
             self.warnings.append("decord stopped at a picture it cannot decode; the pyav decoder may read on")
 
 
-def _converted(frame: Any) -> NDArray[np.float32]:  # noqa: ANN401 -- decord has no types
-    """The (3, 112, 112) of a picture; decord has turned it upright."""
-    rgb = frame.asnumpy()
+def _convert(image: Any, out: NDArray[np.float32]) -> None:  # noqa: ANN401 -- decord has no types
+    """Write the (3, 112, 112) of a picture; decord has turned it upright."""
+    rgb = image.asnumpy()
     if rgb.shape[2] != 3:
         raise VideoError("decord garbles pictures as narrow as this one; use the pyav decoder")
-    return resize_and_crop(rgb)
+    resize_and_crop(rgb, out)
 
 
 def _read_sound(path: Path, header: StreamReader, rate_hz: int) -> NDArray[np.int16] | None:

@@ -85,9 +85,9 @@ class _PictureConverter:
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
-    def __call__(self, frame: VideoFrame) -> NDArray[np.float32]:
-        rgb = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        return resize_and_crop(upright(cast("NDArray[np.uint8]", rgb), frame.rotation))
+    def __call__(self, image: VideoFrame, out: NDArray[np.float32]) -> None:
+        rgb = self._reformatter.reformat(image, format="rgb24", threads=1).to_ndarray()
+        resize_and_crop(upright(cast("NDArray[np.uint8]", rgb), image.rotation), out)
 
 
 def _open_sound(reader: StreamReader, rate_hz: int, part: Part, origin_seconds: float | None) -> SoundTrack | None:

@@ -99,8 +99,10 @@ class LogFilterbank(nn.Module):
         sounds, count, _ = windows.shape
         parts = scratch.parts[: sounds * count].view(sounds, count, -1)
         sounds_at_once = max(1, _CACHED_FRAMES // count)
-        for some, out in zip(windows.split(sounds_at_once), parts.split(sounds_at_once), strict=True):
-            for cut, into in zip(some.split(_CACHED_FRAMES, dim=1), out.split(_CACHED_FRAMES, dim=1), strict=True):
+        for some, out in zip(torch.split(windows, sounds_at_once), torch.split(parts, sounds_at_once), strict=True):
+            for cut, into in zip(
+                torch.split(some, _CACHED_FRAMES, 1), torch.split(out, _CACHED_FRAMES, 1), strict=True
+            ):
                 padded = scratch.padded[: cut.shape[0] * cut.shape[1]].view(*cut.shape[:2], FFT_SAMPLES)
                 padded[..., : self.window_samples] = cut
                 into.copy_(torch.view_as_real(torch.fft.rfft(padded)).flatten(2))

@@ -12,7 +12,7 @@ FRAME_SIDE_PIXELS = 112
 _FEW_BYTES = 1100
 
 
-def resize_and_crop(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+def resize_and_crop(rgb: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
     """Scale the short side to 112 pixels and cut the middle out of the long side.
 
     The same as bilinear `torch.nn.functional.interpolate` (align_corners=False, no antialiasing) of the whole picture
@@ -20,11 +20,14 @@ def resize_and_crop(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     Args:
         rgb: (H, W, 3) picture of any size from 1 x 1.
-
-    Returns:
-        (3, 112, 112), values in 0..1.
+        out: (3, 112, 112), overwritten with values in 0..1.
     """
     height, width, _ = rgb.shape
+    if min(height, width) == FRAME_SIDE_PIXELS:
+        top, left = _crop_offset(height), _crop_offset(width)
+        square = rgb[top : top + FRAME_SIDE_PIXELS, left : left + FRAME_SIDE_PIXELS]
+        np.divide(square.transpose(2, 0, 1), np.float32(255), out=out)
+        return
     plan = _plan(height, width)
     # (224, n): the upper neighbours of the 112 rows, then the lower ones.
     if plan.taps is None:
@@ -32,11 +35,8 @@ def resize_and_crop(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     else:
         neighbours = np.take(rgb.reshape(-1), plan.taps).astype(np.float32)
     lines = _blend(neighbours[:FRAME_SIDE_PIXELS], neighbours[FRAME_SIDE_PIXELS:], plan.row_weights)
-    square = _blend(lines[:, plan.left], lines[:, plan.right], plan.column_weights).reshape(
-        FRAME_SIDE_PIXELS, 3, FRAME_SIDE_PIXELS
-    )
-    planar = np.empty((3, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS), np.float32)
-    return np.divide(square.transpose(1, 0, 2), np.float32(255), out=planar)
+    blended = _blend(lines[:, plan.left], lines[:, plan.right], plan.column_weights)
+    np.divide(blended.reshape(FRAME_SIDE_PIXELS, 3, -1).transpose(1, 0, 2), np.float32(255), out=out)
 
 
 def _blend(
@@ -61,7 +61,7 @@ def upright(rgb: NDArray[np.uint8], rotation_degrees: int) -> NDArray[np.uint8]:
         (H, W, 3) or (W, H, 3); a view.
     """
     quarter_turns, rest = divmod(rotation_degrees, 90)
-    return rgb if rest else np.rot90(rgb, quarter_turns % 4)
+    return rgb if rest or quarter_turns % 4 == 0 else np.rot90(rgb, quarter_turns)
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,18 @@ def _scaled(long_side: int, short_side: int) -> int:
     return math.floor(long_side / short_side * FRAME_SIDE_PIXELS)
 
 
+def _crop_offset(side_pixels: int) -> int:
+    """Where the middle 112 pixels of a side begin."""
+    return math.ceil((side_pixels - FRAME_SIDE_PIXELS) / 2)
+
+
 def _bilinear_taps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Which source pixels the middle 112 of `target` pixels are made of.
 
     Returns:
         Indices (224,): the nearer neighbours towards 0, then those away from it; and the weights (112,) of the latter.
     """
-    offset = math.ceil((target - FRAME_SIDE_PIXELS) / 2)
+    offset = _crop_offset(target)
     # Pixel centres lie at half integers; torch clamps positions before the first centre to it. In float32, like torch.
     scale = np.float32(source / target)
     wanted = np.arange(offset, offset + FRAME_SIDE_PIXELS, dtype=np.float32)

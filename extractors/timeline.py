@@ -1,17 +1,19 @@
 """The clock of a video: which picture is on screen when, and how many whole seconds there are."""
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from extractors.decoding import DecodingRequest
 from extractors.errors import VideoError
+from extractors.frames import FRAME_SIDE_PIXELS
 
 ImageT = TypeVar("ImageT")
+ImageT_contra = TypeVar("ImageT_contra", contravariant=True)
 
 FRAMES_PER_SECOND = 30
 # Matroska and FLV round time stamps to milliseconds: a frame due at 33.3 ms may say 34.
@@ -121,8 +123,16 @@ class StreamClock:
         return last_seconds - seconds > LARGEST_STEP_BACK_SECONDS or gap > self._largest_gap_seconds
 
 
+class Converter(Protocol[ImageT_contra]):
+    """Makes what the network sees of a picture."""
+
+    def __call__(self, image: ImageT_contra, out: NDArray[np.float32]) -> None:
+        """Write it to `out`, (3, 112, 112)."""
+        ...
+
+
 def frames_by_second(
-    frames: Iterable[TimedFrame[ImageT]], convert: Callable[[ImageT], NDArray[np.float32]], part: Part
+    frames: Iterable[TimedFrame[ImageT]], convert: Converter[ImageT], part: Part
 ) -> Generator[NDArray[np.float32], None, float]:
     """Choose, for every whole second of the part, the 30 pictures on screen at s + k/30.
 
@@ -153,14 +163,15 @@ def frames_by_second(
 
 
 class _Screen(Generic[ImageT]):
-    """The picture on screen, and those already taken for the seconds that are not out yet."""
+    """The picture on screen, and those already taken for the second that is not out yet."""
 
-    def __init__(self, convert: Callable[[ImageT], NDArray[np.float32]], start_seconds: float) -> None:
+    def __init__(self, convert: Converter[ImageT], start_seconds: float) -> None:
         self._convert = convert
         self._start_seconds = start_seconds
         self._current: TimedFrame[ImageT] | None = None
         self._converted: NDArray[np.float32] | None = None
-        self._taken: list[NDArray[np.float32]] = []
+        self._second = _new_second()
+        self._taken = 0
         self._seconds_out = 0
 
     def begin(self, frame: TimedFrame[ImageT]) -> None:
@@ -170,11 +181,12 @@ class _Screen(Generic[ImageT]):
 
     def show_until(self, successor: TimedFrame[ImageT]) -> Iterator[NDArray[np.float32]]:
         """Take the current picture at every instant before its successor replaces it."""
-        seconds = successor.time_seconds
-        while self._instant_seconds() + ROUNDING_SECONDS < seconds:
-            yield from self._take(whole_seconds(seconds - self._start_seconds))
-        # The last pictures may have been taken while it was open whether their second is whole.
-        yield from self._complete(whole_seconds(seconds - self._start_seconds))
+        seconds_known = whole_seconds(successor.time_seconds - self._start_seconds)
+        while self._instant_seconds() + ROUNDING_SECONDS < successor.time_seconds:
+            # A second that was full while it was open whether it is whole; that is known by now.
+            yield from self._complete(seconds_known)
+            self._take()
+        yield from self._complete(seconds_known)
         if successor is not self._current:
             self._current, self._converted = successor, None
 
@@ -183,22 +195,32 @@ class _Screen(Generic[ImageT]):
         if self._current is None or duration_seconds <= 0:
             return
         seconds = max(1, whole_seconds(duration_seconds))
+        yield from self._complete(seconds)
         while self._seconds_out < seconds:
-            yield from self._take(seconds)
+            self._take()
+            yield from self._complete(seconds)
 
     def _instant_seconds(self) -> float:
-        taken = self._seconds_out * FRAMES_PER_SECOND + len(self._taken)
-        return self._start_seconds + taken / FRAMES_PER_SECOND
+        return self._start_seconds + (self._seconds_out * FRAMES_PER_SECOND + self._taken) / FRAMES_PER_SECOND
 
-    def _take(self, seconds_known: int) -> Iterator[NDArray[np.float32]]:
-        if self._current is not None and self._converted is None:
-            self._converted = self._convert(self._current.image)
-        if self._converted is not None:
-            self._taken.append(self._converted)
-        yield from self._complete(seconds_known)
+    def _take(self) -> None:
+        if self._current is None:
+            return
+        place = self._second[self._taken]
+        if self._converted is None:
+            self._convert(self._current.image, place)
+        else:
+            place[...] = self._converted
+        self._converted = place
+        self._taken += 1
 
     def _complete(self, seconds_known: int) -> Iterator[NDArray[np.float32]]:
-        if len(self._taken) >= FRAMES_PER_SECOND and self._seconds_out < seconds_known:
-            second, self._taken = self._taken[:FRAMES_PER_SECOND], self._taken[FRAMES_PER_SECOND:]
+        if self._taken == FRAMES_PER_SECOND and self._seconds_out < seconds_known:
+            second, self._second = self._second, _new_second()
+            self._taken = 0
             self._seconds_out += 1
-            yield np.stack(second)
+            yield second
+
+
+def _new_second() -> NDArray[np.float32]:
+    return np.empty((FRAMES_PER_SECOND, 3, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS), np.float32)

@@ -21,23 +21,28 @@ def by_torch(rgb: np.ndarray) -> np.ndarray:
     return scaled[0, :, top : top + 112, left : left + 112].numpy()
 
 
+def by_ours(rgb: np.ndarray) -> np.ndarray:
+    """Written over what was there before."""
+    out = np.full((3, 112, 112), np.nan, np.float32)
+    resize_and_crop(rgb, out)
+    return out
+
+
 @given(height=st.integers(1, 300), width=st.integers(1, 300), seed=st.integers(0, 9))
 @settings(max_examples=60, deadline=None)
 def test_equals_scaling_everything_and_cropping(height: int, width: int, seed: int) -> None:
     """Any size, smaller than 112 included."""
     rgb = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    assert np.allclose(resize_and_crop(rgb), by_torch(rgb), rtol=0, atol=1e-4)
+    assert np.allclose(by_ours(rgb), by_torch(rgb), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [(64, 3000), (1080, 1920), (112, 112), (1280, 720), (241, 321)])
+@pytest.mark.parametrize(
+    "size", [(64, 3000), (1080, 1920), (112, 112), (112, 145), (149, 112), (1280, 720), (241, 321)]
+)
 def test_equals_it_for_usual_and_extreme_sizes(size: tuple[int, int]) -> None:
     """Very wide, full HD, exactly fitting, upright and odd pictures."""
     rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    result = resize_and_crop(rgb)
-    assert result.shape == (3, 112, 112)
-    assert result.dtype == np.float32
-    assert result.flags.c_contiguous
-    assert np.allclose(result, by_torch(rgb), rtol=0, atol=1e-4)
+    assert np.allclose(by_ours(rgb), by_torch(rgb), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(
