@@ -25,14 +25,19 @@ class Video:
     """One labelled video, or a segment of one.
 
     `key` names it everywhere: for a folder, its path relative to that folder, so equal file names in different
-    folders are different videos.
+    folders are different videos. `location` is its absolute path as text, as 200,000 Path objects take seconds to make.
     """
 
     key: str
-    path: Path
+    location: str
     class_name: str
     start_seconds: float | None = None
     end_seconds: float | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where its file is."""
+        return Path(self.location)
 
 
 @dataclass(frozen=True)
@@ -79,14 +84,15 @@ def read_source(source: Path) -> Dataset:
 def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int]:
     """Videos of `folder/<class>/**/<file>` in the order of their keys, and how many files have no class folder."""
     videos, without_class = [], 0
-    for parent, names in _media_names(folder):
+    root = folder.absolute()
+    for parent, names in _media_names(root):
         # Once a folder, and not once a file: of 200,000 files this is most of the work.
-        relative = parent.relative_to(folder)
+        relative = parent.relative_to(root)
         if not relative.parts:
             without_class += len(names)
             continue
         prefix, class_name = f"{_text(relative.as_posix())}/", _text(relative.parts[0]).strip()
-        videos += [Video(prefix + _text(name), parent / name, class_name) for name in names]
+        videos += [Video(prefix + _text(name), f"{parent}/{name}", class_name) for name in names]
     if not videos and without_class:
         raise UsageError(
             f"{folder}: its {without_class} videos lie in no class folder. "
@@ -183,9 +189,8 @@ def _read_manifest(path: Path, *, known_classes: Mapping[str, str]) -> Iterator[
                 f"{where}: video {key!r} is already on line {seen[key]}; give each row its own name in the column video"
             )
         seen[key] = line
-        yield Video(
-            key=key, path=path.parent / row["path"], class_name=class_name, start_seconds=start, end_seconds=end
-        )
+        location = str(path.parent.absolute() / row["path"])
+        yield Video(key, location, class_name, start, end)
     if not seen:
         raise UsageError(f"{path} lists no videos")
 
@@ -247,7 +252,7 @@ def _refuse_equal_phrases(phrases: Mapping[str, str]) -> None:
 def save_dataset(dataset: Dataset, folder: Path) -> None:
     """Write manifest.csv and classes.csv of a workspace."""
     rows = [
-        (video.key, str(video.path.absolute()), video.class_name, _cell(video.start_seconds), _cell(video.end_seconds))
+        (video.key, video.location, video.class_name, _cell(video.start_seconds), _cell(video.end_seconds))
         for video in dataset.videos
     ]
     write_text(folder / "manifest.csv", _csv((_MANIFEST_COLUMNS, *rows)))

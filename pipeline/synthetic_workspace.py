@@ -31,7 +31,7 @@ def write_benchmark(benchmark: SyntheticBenchmark, workspace: Workspace) -> Path
     if features.audio.shape[1] != width:
         raise ValueError(f"audio is {features.audio.shape[1]} wide and visual {width}: a features.h5 has one width")
     videos = tuple(
-        Video(key=key, path=workspace.root / "videos" / key, class_name=features.classes[label])
+        Video(key=key, location=str(workspace.root.absolute() / "videos" / key), class_name=features.classes[label])
         for key, label in zip(features.keys, features.labels.tolist(), strict=True)
     )
     save_dataset(Dataset(workspace.root / "videos", videos, benchmark.phrases), workspace.dataset_folder)

@@ -88,7 +88,7 @@ def _workspace_with_features(root: Path, classes: int, videos: int, width: int, 
             entries.append(
                 (stored, FeatureRows(rows[0].astype(np.float32), rows[1].astype(np.float32) if has_audio else None))
             )
-            dataset.append(Video(key=key, path=root / "videos" / key, class_name=name))
+            dataset.append(Video(key=key, location=str(root / "videos" / key), class_name=name))
     workspace = Workspace(root)
     folder = workspace.feature_folder("synthetic")
     attributes = {

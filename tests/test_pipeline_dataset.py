@@ -225,7 +225,7 @@ def test_every_dataset_survives_the_workspace(
 ) -> None:
     """Keys, paths, classes and segments come back exactly, whatever characters they hold."""
     videos = tuple(
-        Video(key, Path("/") / name.strip("/"), class_name, start if segment else None, start + length + 1)
+        Video(key, str(Path("/") / name.strip("/")), class_name, start if segment else None, start + length + 1)
         for key, name, class_name, start, length, segment in rows
     )
     phrases = {name: name.lower() for name in sorted({video.class_name for video in videos})}

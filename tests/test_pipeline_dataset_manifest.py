@@ -28,9 +28,9 @@ def test_manifests_of_every_editor_are_read(tmp_path: Path, start: bytes, end: b
     dataset = read_source(path)
 
     assert dataset.videos == (
-        Video("a.mp4#1.5-2", tmp_path / "a.mp4", "dog", 1.5, 2.0),
-        Video("a.mp4#3-", tmp_path / "a.mp4", "dog", 3.0, None),
-        Video("b, c.mp4", tmp_path / "b, c.mp4", "cat"),
+        Video("a.mp4#1.5-2", str(tmp_path / "a.mp4"), "dog", 1.5, 2.0),
+        Video("a.mp4#3-", str(tmp_path / "a.mp4"), "dog", 3.0, None),
+        Video("b, c.mp4", str(tmp_path / "b, c.mp4"), "cat"),
     )
     assert dataset.classes == ("cat", "dog")
 

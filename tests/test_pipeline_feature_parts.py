@@ -43,7 +43,7 @@ def make_video(tmp_path: Path, key: str, content: str = "", start: float | None 
     path = tmp_path / "videos" / key
     path.parent.mkdir(exist_ok=True)
     path.write_text(content or key)
-    return Video(key, path, "c", start_seconds=start)
+    return Video(key, str(path), "c", start_seconds=start)
 
 
 def entry_of(video: Video, seconds: int = 2) -> StoredVideo:
@@ -140,7 +140,7 @@ def test_merging_leaves_failures_out_and_takes_the_datasets_classes(folder: Path
     parts = FeatureParts(folder)
     write(parts, (a, 1.0), failure_of(b))
     write(parts, (c, 3.0))
-    moved = Video(a.key, a.path, "another class")
+    moved = Video(a.key, a.location, "another class")
 
     index = parts.rows([c, b, moved])
     parts.merge(folder.parent / "features.h5", index, ATTRIBUTES)
@@ -342,23 +342,23 @@ def test_what_is_no_readable_file_has_no_source_and_does_not_block(tmp_path: Pat
     for name in ("missing.mp4", "folder.mp4", "fifo.mp4", "loop.mp4"):
         source = source_of(tmp_path / name)
         assert source == SourceFile("", 0, 0)
-        assert unchanged(tmp_path / name, source)
+        assert unchanged(str(tmp_path / name), source)
 
 
 def test_only_the_content_makes_a_file_another_one(tmp_path: Path) -> None:
     """A new time or a copy is no change; other content of the same length is; a file that is gone stays valid."""
     path = make_video(tmp_path, "a.mp4", "content").path
     source = source_of(path)
-    assert unchanged(path, source)
+    assert unchanged(str(path), source)
 
     os.utime(path, ns=(0, 0))
-    assert unchanged(path, source)
+    assert unchanged(str(path), source)
 
     path.write_text("CONTENT")
-    assert not unchanged(path, source)
+    assert not unchanged(str(path), source)
 
     path.unlink()
-    assert unchanged(path, source)
+    assert unchanged(str(path), source)
 
 
 def test_a_file_that_failed_for_want_of_being_there_is_due_once_it_is(tmp_path: Path) -> None:
@@ -367,4 +367,4 @@ def test_a_file_that_failed_for_want_of_being_there_is_due_once_it_is(tmp_path: 
     source = source_of(path)
     shutil.copy(make_video(tmp_path, "b.mp4").path, path)
 
-    assert not unchanged(path, source)
+    assert not unchanged(str(path), source)

@@ -18,7 +18,7 @@ PARTS = ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")
 
 def dataset(videos_of: Mapping[str, Sequence[str]]) -> Dataset:
     """A dataset of these classes and keys."""
-    videos = tuple(Video(key, Path(key), name) for name, keys in videos_of.items() for key in keys)
+    videos = tuple(Video(key, key, name) for name, keys in videos_of.items() for key in keys)
     return Dataset(Path("videos"), videos, {name: name for name in videos_of})
 
 
