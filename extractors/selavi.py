@@ -153,12 +153,12 @@ class Preprocessing:
     @staticmethod
     def visual_input(frames: Tensor) -> Tensor:
         """(N, frames, 3, 112, 112) in 0..1 -> (N, 3, frames, 112, 112)."""
-        return ((frames - PICTURE_MEAN) / PICTURE_DEVIATION).transpose(1, 2)
+        return (frames - PICTURE_MEAN).div_(PICTURE_DEVIATION).transpose(1, 2)
 
     def audio_input(self, sound: Tensor) -> Tensor:
         """(N, audio_rate_hz) int16 -> (N, 1, 257, 99)."""
         energies: Tensor = self._filterbank(sound)
-        return ((energies - self._recipe.audio_mean) / self._recipe.audio_deviation).unsqueeze(1)
+        return energies.sub_(self._recipe.audio_mean).div_(self._recipe.audio_deviation).unsqueeze(1)
 
 
 def load_selavi(

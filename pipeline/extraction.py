@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from extractors.runtime import check_runtime
+from pipeline.chosen_extractor import extractor_errors
 from pipeline.errors import DamagedFileError, PipelineError
 from pipeline.extraction_settings import ExtractionSettings
 from pipeline.feature_store import StoredFailure, StoredVideo
@@ -62,6 +64,7 @@ def extract(
         ExtractionStoppedError: `stop` said so.
         PipelineError: the source is wrong, the weights cannot be had, the workspace is in use, the disk is full.
     """
+    _check_runtime(settings, device)
     dataset = named_dataset(source, workspace.dataset_folder)
     with workspace.locked("extract"):
         refuse_running_shares(workspace)
@@ -104,6 +107,7 @@ def extract_share(
         ExtractionStoppedError: `stop` said so.
         PipelineError: as for `extract`; also where another process has this share.
     """
+    _check_runtime(settings, device)
     dataset = named_dataset(source, workspace.dataset_folder)
     with contextlib.ExitStack() as stack:
         with preparing_share(workspace):
@@ -121,6 +125,12 @@ def extract_share(
         reused=len(stored - new),
         failures=tuple((entry.video, entry.reason) for entry in entries if isinstance(entry, StoredFailure)),
     )
+
+
+def _check_runtime(settings: ExtractionSettings, device: torch.device) -> None:
+    """Refuse what cannot run here before weights are fetched and files are written."""
+    with extractor_errors():
+        check_runtime(settings.runtime, device, settings.extractor.precision)
 
 
 def merge(

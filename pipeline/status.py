@@ -72,7 +72,7 @@ def _model(workspace: Workspace, stages: dict[str, StageRecord]) -> StageStatus:
         return StageStatus("model", "missing", "not trained", next_command="avzsl train")
     figures = [f"{name} {record.summary[name]:.1f}" for name in ("HM", "ZSL") if record.summary.get(name) is not None]
     runs = record.summary.get("runs", ())
-    others = f" and {len(runs) - 1} more seeds" if runs else ""
+    others = f", the first of {len(runs)} seeds" if runs else ""
     of_what = "mean validation" if runs else "validation"
     detail = f"{record.summary['run']}{others}" + (f": {of_what} {', '.join(figures)}" if figures else "")
     features = stages.get("features")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import MissingStageError, StorageError, WorkspaceInUseError
+from pipeline.errors import MissingStageError, StorageError, UsageError, WorkspaceInUseError
 from pipeline.files import read_json, write_json
 from pipeline.locks import LockHeldError, held
 
@@ -100,13 +100,14 @@ class Workspace:
         """The folder of a run, or of the newest model.
 
         Raises:
-            MissingStageError: no such run, or nothing trained yet.
+            UsageError: no such run.
+            MissingStageError: nothing trained yet.
         """
         if run is not None:
             folder = self.model_folder(run)
             if not folder.is_dir():
                 known = sorted(entry.parent.name for entry in self.root.glob("models/*/model.json"))
-                raise MissingStageError(f"{self.root} has no run {run!r}; it has {', '.join(known) or 'none'}")
+                raise UsageError(f"{self.root} has no run {run!r}; it has {', '.join(known) or 'none'}")
             return folder
         record = self.stages().get("model")
         if record is None or not (self.root / record.output).exists():

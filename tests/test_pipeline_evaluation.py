@@ -12,7 +12,7 @@ import torch
 
 from daan.config import DaanConfig
 from pipeline.config import Settings
-from pipeline.errors import IncompatibleFeaturesError, MissingStageError, PipelineError
+from pipeline.errors import IncompatibleFeaturesError, MissingStageError, PipelineError, UsageError
 from pipeline.evaluation import EvaluationReport, evaluate
 from pipeline.feature_set import load_features
 from pipeline.model_folder import load_model, save_model
@@ -149,7 +149,7 @@ def test_an_unknown_run_is_refused_with_those_there_are(extracted: Callable[...,
     workspace = extracted()
     folder = trained(workspace)
 
-    with pytest.raises(MissingStageError, match=f"has no run 'nosuch'; it has {folder.name}"):
+    with pytest.raises(UsageError, match=f"has no run 'nosuch'; it has {folder.name}"):
         evaluated(workspace, run="nosuch")
 
 

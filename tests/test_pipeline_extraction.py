@@ -254,3 +254,15 @@ def test_an_error_amid_the_extraction_keeps_what_is_finished(
     monkeypatch.undo()
 
     assert run(workspace, plain[0]).reused == 1
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_runtime_that_cannot_run_is_refused_before_anything_is_written(tmp_path: Path, precision: str) -> None:
+    """OpenVINO in half precision; the workspace stays as empty as it was, so that no such recipe is remembered."""
+    settings = ExtractionSettings(
+        extractor=ExtractorOptions(weights="untrained", width=2, precision=precision),  # type: ignore[arg-type]
+        runtime="openvino",
+    )
+    with pytest.raises(PipelineError, match="runtime openvino"):
+        run(Workspace(tmp_path / "work"), copy_clips(tmp_path / "videos"), settings)
+    assert not (tmp_path / "work").exists()

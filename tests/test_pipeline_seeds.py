@@ -11,7 +11,7 @@ import torch
 
 from daan.config import DaanConfig
 from pipeline.config import Settings
-from pipeline.errors import MissingStageError, WorkspaceInUseError
+from pipeline.errors import UsageError, WorkspaceInUseError
 from pipeline.metrics import Scores
 from pipeline.progress import SilentReporter
 from pipeline.seeds import SeedsReport, evaluate_seeds, over_seeds, seed_runs
@@ -102,7 +102,7 @@ def test_a_run_that_is_gone_is_named_before_anything_is_evaluated(extracted: Cal
     """One line with the runs that are left."""
     workspace = extracted()
     runs = trained(workspace, (0,))
-    with pytest.raises(MissingStageError, match=f"has no run 'gone'; it has {runs[0]}"):
+    with pytest.raises(UsageError, match=f"has no run 'gone'; it has {runs[0]}"):
         evaluated(workspace, [*runs, "gone"])
     assert not workspace.report_folder(runs[0]).exists()
 

@@ -75,7 +75,7 @@ def test_the_workspace_remembers_all_runs_until_a_single_one_is_trained(extracte
     assert record.output == f"models/{report.runs[0]}"
     assert tuple(record.summary["runs"]) == report.runs
     assert record.summary["ZSL"] == report.mean["ZSL"]
-    assert f"{report.runs[0]} and 2 more seeds: mean validation HM" in line.detail
+    assert f"{report.runs[0]}, the first of 3 seeds: mean validation HM" in line.detail
     assert "runs" not in workspace.stages()["model"].summary
 
 

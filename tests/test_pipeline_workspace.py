@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import MissingStageError, StorageError, WorkspaceInUseError
+from pipeline.errors import MissingStageError, StorageError, UsageError, WorkspaceInUseError
 from pipeline.workspace import StageRecord, Workspace
 
 HOLD = (
@@ -101,13 +101,13 @@ def test_what_was_recorded_is_current_while_it_is_there(workspace: Workspace) ->
 
 def test_an_unknown_run_fails_and_the_known_ones_are_listed(workspace: Workspace) -> None:
     """A name that no model has is answered with the names there are."""
-    with pytest.raises(MissingStageError, match="has no run 'x'; it has none"):
+    with pytest.raises(UsageError, match="has no run 'x'; it has none"):
         workspace.current_model("x")
     for run in ("b", "a"):
         workspace.model_folder(run).mkdir(parents=True)
         (workspace.model_folder(run) / "model.json").touch()
 
-    with pytest.raises(MissingStageError, match="has no run 'x'; it has a, b"):
+    with pytest.raises(UsageError, match="has no run 'x'; it has a, b"):
         workspace.current_model("x")
 
 
