@@ -66,8 +66,11 @@ class Download:
         return self._arrival is None or bool(self._arrival.query())  # type: ignore[no-untyped-call]  # torch does not say
 
     def vectors(self) -> NDArray[np.float32]:
-        """(N, D), once they are there; no pinned memory is held by them."""
-        if self._arrival is None:
-            return self._host.numpy()
-        self._arrival.synchronize()
+        """(N, D), once they are there; a copy, as they stay long.
+
+        No pinned memory is held by them, and nothing small amid what the threads of the networks take and give back:
+        that would keep the C library from using the room between.
+        """
+        if self._arrival is not None:
+            self._arrival.synchronize()
         return self._host.numpy().copy()
