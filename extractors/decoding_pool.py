@@ -16,6 +16,8 @@ from extractors.decoding_worker import Message, receive_second, run_worker
 _START_LIMIT_SECONDS = 120.0
 # The worker's own limit comes into play only when the parent, which has the first word, is gone.
 _ORPHAN_FACTOR = 2.0
+# What every decoded second adds to the time that a video may take, as a share of the limit.
+_LIMIT_A_SECOND = 0.25
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class DecodingPool:
     Args:
         decoder: The name of the decoder.
         workers: How many processes; each uses one thread.
-        silence_limit_seconds: A video of which nothing comes for longer, while the parent listens, has failed.
+        silence_limit_seconds: A video of which nothing comes for longer, while the parent listens, has failed; so has
+            one that takes longer than that in all, and a quarter of it more for each of its seconds.
 
     Raises:
         UnavailableError: There is no such decoder here.
@@ -126,22 +129,21 @@ class DecodingPool:
     def _speaking(self, busy: list["_Worker"]) -> list["_Worker"]:
         """Wait until workers have something to say, and return them; or those that have been silent for too long."""
         began = time.monotonic()
-        left = min(worker.limit_seconds - worker.silent_seconds for worker in busy)
+        left = min(worker.patience_seconds for worker in busy)
         speaking = wait([worker.connection for worker in busy], timeout=max(0.0, left))
         # Only time spent listening counts: a worker may be waiting for a parent that did something else.
         listened = time.monotonic() - began
         for worker in busy:
             worker.silent_seconds = 0.0 if worker.connection in speaking else worker.silent_seconds + listened
-        return [
-            worker for worker in busy if worker.connection in speaking or worker.silent_seconds >= worker.limit_seconds
-        ]
+            worker.waited_seconds += listened
+        return [worker for worker in busy if worker.connection in speaking or worker.patience_seconds <= 0]
 
     def _hear(self, worker: "_Worker") -> DecodingEvent | None:
         """Turn one message of a worker, or its silence or death, into an event; None: it only reported to be ready."""
         key = cast("str", worker.key)
-        if worker.silent_seconds >= worker.limit_seconds:
+        if worker.patience_seconds <= 0:
             self._end([worker])
-            return VideoFailed(key, _silent(worker))
+            return VideoFailed(key, _silent(worker) if worker.silent_seconds >= worker.limit_seconds else _slow(worker))
         try:
             return worker.hear()
         except (EOFError, OSError):
@@ -171,18 +173,25 @@ class _Worker:
         # With the parent's copy closed, the end of the process is the end of the pipe.
         its_end.close()
         self.key: str | None = None
-        self.silent_seconds = 0.0
+        self.silent_seconds = 0.0  # since its last message
+        self.waited_seconds = 0.0  # for its video in all
+        self.seconds_out = 0
         self.limit_seconds = max(silence_limit_seconds, _START_LIMIT_SECONDS)
         self._silence_limit_seconds = silence_limit_seconds
-        self._next_index = 0
         self.fell_silent = False
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long to go on listening to it."""
+        allowed = self.limit_seconds * (1 + self.seconds_out * _LIMIT_A_SECOND)
+        return min(self.limit_seconds - self.silent_seconds, allowed - self.waited_seconds)
 
     def assign(self, key: str, request: DecodingRequest) -> None:
         """Give it a video; raises ConnectionError if it is dead."""
         self.connection.send(request)
         self.key = key
-        self.silent_seconds = 0.0
-        self._next_index = 0
+        self.silent_seconds = self.waited_seconds = 0.0
+        self.seconds_out = 0
 
     def hear(self) -> DecodingEvent | None:
         """The next message as an event; raises EOFError or OSError if the process has ended.
@@ -205,12 +214,13 @@ class _Worker:
         message: Message = self.connection.recv()
         if message is None:
             self.limit_seconds = self._silence_limit_seconds
+            self.waited_seconds = 0.0
             return None
         if isinstance(message, tuple):
             has_frames, samples = message
             second = receive_second(self.connection, has_frames=has_frames, samples=samples)
-            self._next_index += 1
-            return SecondDecoded(key, self._next_index - 1, second)
+            self.seconds_out += 1
+            return SecondDecoded(key, self.seconds_out - 1, second)
         self.key = None
         return VideoDecoded(key, message) if isinstance(message, VideoSummary) else VideoFailed(key, message)
 
@@ -224,6 +234,11 @@ class _Worker:
 def _silent(worker: _Worker) -> str:
     """Why a worker from which nothing came was ended, for people."""
     return f"nothing decoded for {worker.limit_seconds:g} s: given up"
+
+
+def _slow(worker: _Worker) -> str:
+    """Why a worker that goes on and on was ended, for people."""
+    return f"too slow: {worker.seconds_out} s of it decoded in {worker.waited_seconds:.0f} s: given up"
 
 
 def _why_ended(exit_code: int | None) -> str:

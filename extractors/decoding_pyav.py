@@ -93,21 +93,20 @@ class _PictureConverter:
 def _open_sound(reader: StreamReader, rate_hz: int, part: Part, origin_seconds: float | None) -> SoundTrack | None:
     """The sound of the part; None if not one sample of the video's sound can be decoded."""
     clock = StreamClock(largest_gap_seconds=reader.largest_gap_seconds, origin_seconds=origin_seconds)
-    pieces = sound_pieces(reader, cast("Iterator[AudioFrame]", reader.frames()), clock, rate_hz)
+    frames = cast("Iterator[AudioFrame]", reader.frames())
+    opening = next(frames, None)
+    if opening is None:
+        return None
+    pieces = sound_pieces(reader, chain([opening], frames), clock, rate_hz)
     first = next(pieces, None)
     if first is None:
         return None
     origin = clock.origin_seconds
     if part.start_seconds > 0 and origin is not None:
         clock = StreamClock(largest_gap_seconds=reader.largest_gap_seconds, origin_seconds=origin)
-        frames = reader.frames_from(origin + part.start_seconds - _SOUND_LEAD_SECONDS)
-        pieces = sound_pieces(
-            reader,
-            cast("Iterator[AudioFrame]", frames),
-            clock,
-            rate_hz,
-            sound_start_seconds=first.first_sample / rate_hz,
-        )
+        frames = cast("Iterator[AudioFrame]", reader.frames_from(origin + part.start_seconds - _SOUND_LEAD_SECONDS))
+        grid_seconds = first.first_sample / rate_hz + opening.samples / opening.sample_rate
+        pieces = sound_pieces(reader, frames, clock, rate_hz, grid_seconds=grid_seconds)
     else:
         pieces = chain([first], pieces)
     return SoundTrack(pieces, rate_hz=rate_hz, part=part)

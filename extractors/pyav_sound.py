@@ -21,7 +21,7 @@ def sound_pieces(
     clock: StreamClock,
     rate_hz: int,
     *,
-    sound_start_seconds: float | None = None,
+    grid_seconds: float | None = None,
 ) -> Iterator[SoundPiece]:
     """Mix and resample a stream's frames.
 
@@ -30,16 +30,16 @@ def sound_pieces(
         frames: In the order of the file.
         clock: The video's clock.
         rate_hz: The rate wanted.
-        sound_start_seconds: Where on the clock the sound of the whole video begins, if these frames are not its first:
-            the first of them is laid a whole number of frames behind it, as far as its rounded time stamp allows.
+        grid_seconds: Where on the clock the first frame of the whole video's sound ends, if these frames are later
+            ones: the first of them is laid a whole number of frames behind it, as far as its rounded time stamp allows.
     """
     mixer = _Mixer(rate_hz)
     for frame in frames:
         stamp = None if frame.pts is None else frame.time
         seconds = clock.place(stamp, frame.samples / frame.sample_rate)
-        if sound_start_seconds is not None:
-            seconds = _unrounded(seconds, sound_start_seconds, frame)
-            sound_start_seconds = None
+        if grid_seconds is not None:
+            seconds = _unrounded(seconds, grid_seconds, frame)
+            grid_seconds = None
         try:
             yield from mixer.mix(frame, seconds)
         except av.FFmpegError:
@@ -48,10 +48,13 @@ def sound_pieces(
     yield from mixer.flush()
 
 
-def _unrounded(seconds: float, sound_start_seconds: float, frame: AudioFrame) -> float:
-    """The time of a frame whose stamp is rounded, as Matroska does to milliseconds, if all frames are as long as it."""
+def _unrounded(seconds: float, grid_seconds: float, frame: AudioFrame) -> float:
+    """The time of a frame whose stamp is rounded, as Matroska does to milliseconds, if frames are as long as it.
+
+    The very first, which only gives the grid its place, may be shorter: of Opus, what only primes the decoder is cut.
+    """
     length = frame.samples / frame.sample_rate
-    exact = sound_start_seconds + round((seconds - sound_start_seconds) / length) * length
+    exact = grid_seconds + round((seconds - grid_seconds) / length) * length
     return exact if abs(exact - seconds) <= float(frame.time_base or 0) else seconds
 
 

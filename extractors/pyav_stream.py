@@ -22,6 +22,7 @@ from extractors.media_file import why_unreadable
 _LARGEST_DEMUXING_FAILURES = 10
 # How long before a wanted time to aim at: key frames are indexed by decoding time, which lies a little earlier.
 _SEEKING_MARGINS_SECONDS = (0.5, 10.0)
+_NAMES_ENDS = frozenset({"matroska"})  # formats whose header's duration counts from time stamp 0
 # Demuxers that only name other files, so that one "video" would show another's data, or that draw text.
 _REFUSED_FORMATS = frozenset({"hls", "dash", "concat", "sdp", "image2", "imf", "tty"})
 
@@ -77,7 +78,11 @@ class StreamReader:
     @property
     def is_broadcast(self) -> bool:
         """Whether this is a transport or programme stream, whose time stamps may start anywhere and jump."""
-        return self._container.format.name in {"mpegts", "mpeg"}
+        return not {"mpegts", "mpeg"}.isdisjoint(self._format_names)
+
+    @property
+    def _format_names(self) -> list[str]:
+        return self._container.format.name.split(",")
 
     @property
     def largest_gap_seconds(self) -> float:
@@ -115,7 +120,11 @@ class StreamReader:
                 seconds = max(seconds, float(stream.frames / stream.average_rate))
             return seconds, True
         duration = self._container.duration
-        return (duration / av.time_base if duration else None), False
+        if not duration:
+            return None, False
+        # Matroska writes the time stamp at which the last stream ends; others how long all of them last together.
+        begins_at = max(0.0, self.start_seconds) if _NAMES_ENDS.intersection(self._format_names) else 0.0
+        return duration / av.time_base - begins_at, False
 
     def frames(self) -> Iterator[VideoFrame | AudioFrame]:
         """The frames from where the reader stands to the end; damaged packets are skipped and counted."""
@@ -138,8 +147,9 @@ class StreamReader:
                 self._container.seek(int((stamp_seconds - margin) / stream.time_base), stream=stream)
             except av.FFmpegError:
                 break  # no index to jump by: read from the beginning
-            frames = self.frames()
+            frames, damaged_before = self.frames(), self.damaged_packets
             first = next(frames, None)
+            self.damaged_packets = damaged_before  # the jump may have ended in the middle of a frame
             if first is not None and first.pts is not None and first.pts * stream.time_base <= stamp_seconds:
                 return chain([first], frames)
         self._container.close()

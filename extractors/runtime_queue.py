@@ -11,11 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from extractors.decoding import Second
+from extractors.freed_memory import give_back_freed_memory
 from extractors.runtime_transfer import Download, Transfer
 from extractors.selavi import SelaviExtractor
 
 Batch = Sequence[tuple[str, Second]]  # the key of each second's video, and the second
 Rows = list[tuple[str, NDArray[np.float32]]]  # key and vector (D,)
+
+_BATCHES_BETWEEN_TRIMS = 8
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class NetworkQueue:
 
     Args:
         extractor: the networks.
-        seconds_at_once: how many seconds the networks see at the same time, at most; as many more may be waiting.
+        seconds_at_once: how many seconds the networks see at the same time, at most; one more batch may be waiting.
 
     Attributes:
         batch_seconds: how long a batch is to be.
@@ -74,6 +77,7 @@ class NetworkQueue:
             initargs=(max(1, self._threads // self._lanes),),
         )
         self._under_way: deque[Future[_Launched]] = deque()
+        self._submitted = 0
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +90,10 @@ class NetworkQueue:
 
     def submit(self, batch: Batch) -> Iterator[FinishedBatch]:
         """Have a batch run; yields what is finished, and waits for that while too much is under way."""
-        yield from self._finished(most_left=2 * self._lanes - 1)
+        yield from self._finished(most_left=self._lanes)
+        self._submitted += 1
+        if self._submitted % _BATCHES_BETWEEN_TRIMS == 0:
+            give_back_freed_memory()
         self._under_way.append(self._executor.submit(self._launch, batch))
 
     def finished(self) -> Iterator[FinishedBatch]:

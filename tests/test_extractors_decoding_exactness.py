@@ -161,6 +161,39 @@ def test_a_segments_sound_is_that_of_the_whole(tmp_path: Path, layout: str) -> N
     assert all(np.array_equal(a.audio, b.audio) for a, b in zip(whole[5:7], part, strict=True))
 
 
+def test_a_segment_of_opus_lies_where_it_lies_in_the_whole(tmp_path: Path) -> None:
+    """Its first frame is shorter than the others, and Matroska rounds: not a sample early or late."""
+    path = write_sound(tmp_path / "clip.mkv", layout="stereo", rate_hz=48_000, seconds=6, codec="libopus")
+    whole, _ = decode(path, rate_hz=44_100)
+    for start in (1, 2, 3):
+        part, _ = decode(path, rate_hz=44_100, start_seconds=start, end_seconds=start + 1)
+        mine, theirs = (second.audio.astype(np.float64)[100:-100] for second in (part[0], whole[start]))
+        match = [np.dot(mine, np.roll(theirs, lag)) for lag in range(-40, 41)]
+        assert int(np.argmax(match)) - 40 == 0
+
+
+@pytest.mark.parametrize("begins_at", [0, 100_000])
+@pytest.mark.parametrize("ending", ["mkv", "flv"])
+def test_pictures_that_begin_late_are_not_taken_for_cut_short(tmp_path: Path, begins_at: int, ending: str) -> None:
+    """The header of Matroska says when it ends, not how long it lasts; a file that is cut still says so."""
+    path = write_pictures(tmp_path / f"clip.{ending}", [begins_at + 40 * n for n in range(75)])
+    seconds, summary = decode(path)
+    assert len(seconds) == 3
+    assert summary.warnings == ()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    seconds, summary = decode(path)
+    assert len(seconds) < 3
+    assert any("cut short" in warning and "announced 3.0" in warning for warning in summary.warnings)
+
+
+def test_a_segment_in_the_middle_of_a_stream_is_not_called_damaged(tmp_path: Path) -> None:
+    """A jump into an MPEG programme stream ends in the middle of a frame of sound."""
+    path = write_sound(tmp_path / "clip.mpg", layout="stereo", rate_hz=44_100, seconds=6, codec="mp2")
+    for start in (1, 2, 3):
+        _, summary = decode(path, start_seconds=start, end_seconds=start + 2)
+        assert summary.warnings == ()
+
+
 def test_a_segment_decodes_only_its_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two seconds from the middle of a minute take the packets from the key frame before them to a little after."""
     path = write_pictures(tmp_path / "clip.mp4", [40 * n for n in range(1500)], size=(20, 20), g="25")

@@ -1,5 +1,6 @@
 """Decoding in processes: nothing that happens to one video or process reaches another."""
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -106,6 +108,16 @@ def test_a_process_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
         assert worker_ids() != seen
     assert of_video(events, "aa") == [VideoFailed("aa", "nothing decoded for 1 s: given up")]
     assert [type(of_video(events, key)[-1]) for key in ("a", "aaa")] == [VideoDecoded, VideoDecoded]
+
+
+def test_a_video_that_only_trickles_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each second comes within the limit, but takes nine tenths of it, on a clock that says so."""
+    clock = itertools.count(step=0.9)
+    monkeypatch.setattr("extractors.decoding_pool.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with DecodingPool(silence_limit_seconds=1) as pool:
+        events = list(pool.decode([make_job(tmp_path, "slow", seconds=9)]))
+    assert [type(event) for event in events] == [SecondDecoded, VideoFailed]
+    assert events[-1] == VideoFailed("slow", "too slow: 1 s of it decoded in 2 s: given up")
 
 
 def test_a_process_that_stops_in_the_middle_of_a_message_is_killed(tmp_path: Path) -> None:
