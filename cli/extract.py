@@ -10,6 +10,7 @@ from rich.table import Table
 from cli import options
 from cli.console import Terminal
 from cli.interruption import interruption
+from pipeline.words import counted
 
 if TYPE_CHECKING:
     from pipeline.extraction import ExtractionReport, ShareReport
@@ -183,12 +184,17 @@ def _show_share(report: "ShareReport", terminal: Terminal) -> None:
     """One line about the share, and its failures."""
     reused = f", {report.reused} of them before" if report.reused else ""
     failed = f", {report.failed} failed" if report.failed else ""
-    terminal.show(f"part {report.share}: {report.extracted + report.reused} videos extracted{reused}{failed}")
+    videos = counted(report.extracted + report.reused, "video")
+    terminal.show(f"part {report.share}: {videos} extracted{reused}{failed}")
+    _show_failures(report, terminal)
+    terminal.say("Next, when all parts are extracted: avzsl extract --merge")
+
+
+def _show_failures(report: "ExtractionReport | ShareReport", terminal: Terminal) -> None:
     for video, reason in report.failures[:_FAILURES_SHOWN]:
         terminal.show(f"  {video}: {reason}")
     if report.failed > _FAILURES_SHOWN:
         terminal.show(f"  ... and {report.failed - _FAILURES_SHOWN} more")
-    terminal.say("Next, when all parts are extracted: avzsl extract --merge")
 
 
 def show_report(report: "ExtractionReport", terminal: Terminal) -> None:
@@ -196,10 +202,9 @@ def show_report(report: "ExtractionReport", terminal: Terminal) -> None:
     for video, warning in report.warnings:
         terminal.detail(f"{video}: {warning}")
     if report.did_nothing:
-        known = f" ({report.failed} known failures; --retry-failed tries them again)" if report.failed else ""
-        held = report.extracted + report.reused
-        which = "all" if not report.missing else "the"
-        terminal.show(f"Nothing to do: {report.features} holds {which} {held} videos{known}.")
+        known = f" ({counted(report.failed, 'known failure')}; --retry-failed tries again)" if report.failed else ""
+        held = counted(report.extracted + report.reused, "video")
+        terminal.show(f"Nothing to do: {report.features} holds {'the' if report.missing else 'all'} {held}{known}.")
         return
     table = Table(box=None, show_header=False, padding=(0, 1))
     table.add_column(style="bold")
@@ -223,9 +228,6 @@ def show_report(report: "ExtractionReport", terminal: Terminal) -> None:
     if report.warnings:
         table.add_row("warnings", str(len(report.warnings)), "--verbose lists them")
     table.add_row("failed", str(report.failed), str(report.failures_file) if report.failed else "")
-    for video, reason in report.failures[:_FAILURES_SHOWN]:
-        table.add_row("", "", f"{video}: {reason}")
-    if report.failed > _FAILURES_SHOWN:
-        table.add_row("", "", f"... and {report.failed - _FAILURES_SHOWN} more")
     terminal.show(table)
+    _show_failures(report, terminal)
     terminal.say(f"{report.extractor}: {report.features}")

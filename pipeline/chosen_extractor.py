@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -32,20 +33,21 @@ def choose_extractor(
 ) -> tuple[ExtractionSettings, ResolvedWeights]:
     """Find the extractor that settings ask for; the settings returned name exactly that one.
 
-    Where nothing about the extractor was given, the one this workspace uses already is meant, and `auto` weights are
-    its weights, so that nothing changes under a user who calls a command without options.
+    Whatever about the extractor was not named is as this workspace has it already, so that nothing changes under a user
+    who calls a command without options.
 
     Raises:
         UsageError: weights that are neither a name nor a file, or a width that they do not have.
     """
     former = _remembered(workspace)
-    if former is not None and settings.identity == ExtractionSettings().identity:
-        settings = replace(settings, extractor=former.extractor, decoder=former.decoder, dtype=former.dtype)
-        reporter.say(f"the extractor is the one this workspace uses already ({former.extractor.weights} weights)")
-    options = settings.extractor
-    spec = former.extractor.weights if former is not None and options.weights == "auto" else options.weights
-    if options.width != SELAVI_WIDTH and options.weights == "auto":
-        spec = "untrained"
+    named = _named(settings)
+    if former is not None:
+        settings = _as_before(settings, former, named)
+        if not named:
+            reporter.say(f"the extractor is the one this workspace uses already ({former.extractor.weights} weights)")
+    options, spec = settings.extractor, settings.extractor.weights
+    if options.width != SELAVI_WIDTH and "extractor.weights" not in named:
+        spec = "untrained"  # no others have another width
     _check(spec, options.width)
     if Path(spec).is_file():
         spec = str(Path(spec).absolute())
@@ -54,6 +56,27 @@ def choose_extractor(
         reporter.warn(weights.note)
     exact = replace(options, weights=spec if Path(spec).is_absolute() else weights.name)
     return replace(settings, extractor=exact), weights
+
+
+def _named(settings: ExtractionSettings) -> set[str]:
+    """Dotted names of what was named of all that can change a feature; weights `auto` are not named."""
+    values, defaults = _identifying(settings), _identifying(ExtractionSettings())
+    differing = {name for name in values if values[name] != defaults[name]}
+    named = differing if settings.named is None else set(settings.named & values.keys())
+    return named - ({"extractor.weights"} if settings.extractor.weights == "auto" else set())
+
+
+def _identifying(settings: ExtractionSettings) -> dict[str, object]:
+    """All that can change a feature, by dotted names."""
+    options = {f"extractor.{name}": value for name, value in asdict(settings.extractor).items()}
+    return {**options, "decoder": settings.decoder, "dtype": settings.dtype}
+
+
+def _as_before(settings: ExtractionSettings, former: ExtractionSettings, named: AbstractSet[str]) -> ExtractionSettings:
+    """The settings with whatever was not named as it was."""
+    options = {name: value for name, value in asdict(former.extractor).items() if f"extractor.{name}" not in named}
+    others = {name: getattr(former, name) for name in ("decoder", "dtype") if name not in named}
+    return replace(settings, extractor=replace(settings.extractor, **options), **others)
 
 
 def _check(spec: str, width: int) -> None:

@@ -73,6 +73,8 @@ def load_settings(
     for key, value in (options or {}).items():
         if value is not None:
             _assign(tree, key, value)
+    named = [key.removeprefix("extraction.") for key, _ in _flatten(tree) if key.startswith("extraction.")]
+    tree.setdefault("extraction", {})["named"] = frozenset(named)
     try:
         return pydantic.TypeAdapter(Settings).validate_python(tree)
     except pydantic.ValidationError as error:
@@ -124,7 +126,14 @@ def _assign(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401
 @functools.cache
 def setting_names() -> tuple[str, ...]:
     """Every dotted key, such as training.epochs."""
-    return tuple(key for key, _ in _flatten(dataclasses.asdict(Settings())))
+    return tuple(key for key, _ in _flatten(_tree_of(Settings())))
+
+
+def _tree_of(settings: Settings) -> dict[str, Any]:
+    """All settings as plain values, section by section."""
+    tree = dataclasses.asdict(settings)
+    del tree["extraction"]["named"]  # says where settings come from, and is none
+    return tree
 
 
 def _nearest_setting(key: str) -> str:
@@ -157,4 +166,4 @@ def _allowed(message: str) -> str:
 
 def show_settings(settings: Settings) -> str:
     """The settings as YAML that --config reads."""
-    return yaml.safe_dump(dataclasses.asdict(settings), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(_tree_of(settings), sort_keys=False, allow_unicode=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
+from extractors.errors import UnavailableError
 from extractors.runtime import check_runtime
-from pipeline.chosen_extractor import extractor_errors
-from pipeline.errors import DamagedFileError, PipelineError
+from pipeline.errors import DamagedFileError, PipelineError, UsageError
 from pipeline.extraction_settings import ExtractionSettings
 from pipeline.feature_store import StoredFailure, StoredVideo
 from pipeline.kept_dataset import named_dataset
@@ -68,7 +68,7 @@ def extract(
     dataset = named_dataset(source, workspace.dataset_folder)
     with workspace.locked("extract"):
         refuse_running_shares(workspace)
-        store = prepare(workspace, dataset, settings, reporter, alone=True)
+        store = prepare(workspace, dataset, settings, reporter, alone=True).keep(reporter)
         todo = store.due(retry_failed=retry_failed)
         extract_missing(todo, store, device=device, reporter=reporter, stop=stop)
         try:
@@ -112,7 +112,7 @@ def extract_share(
     with contextlib.ExitStack() as stack:
         with preparing_share(workspace):
             stack.enter_context(working_on(workspace, share))
-            store = prepare(workspace, dataset, settings, reporter, alone=False)
+            store = prepare(workspace, dataset, settings, reporter, alone=False).keep(reporter)
         todo = [video for video in store.due(retry_failed=retry_failed) if share.takes(video.key)]
         extract_missing(todo, store, device=device, reporter=reporter, stop=stop)
     mine = [video for video in store.dataset.videos if share.takes(video.key)]
@@ -129,8 +129,10 @@ def extract_share(
 
 def _check_runtime(settings: ExtractionSettings, device: torch.device) -> None:
     """Refuse what cannot run here before weights are fetched and files are written."""
-    with extractor_errors():
+    try:
         check_runtime(settings.runtime, device, settings.extractor.precision)
+    except UnavailableError as error:
+        raise UsageError(str(error)) from error
 
 
 def merge(
@@ -158,12 +160,12 @@ def merge(
         refuse_running_shares(workspace)
         store = prepare(workspace, dataset, settings, reporter, alone=True)
         try:
-            return _merge(store, allow_missing=allow_missing)
+            return _merge(store, reporter, allow_missing=allow_missing)
         except DamagedFileError:  # where no other sign told of it
-            return _merge(store.recheck(reporter), allow_missing=allow_missing)
+            return _merge(store.recheck(reporter), reporter, allow_missing=allow_missing)
 
 
-def _merge(store: Preparation, *, allow_missing: bool) -> ExtractionReport:
+def _merge(store: Preparation, reporter: Reporter, *, allow_missing: bool) -> ExtractionReport:
     missing, videos = store.due(retry_failed=False), len(store.dataset.videos)
     if len(missing) == videos or (missing and not allow_missing):
         remedy = "" if len(missing) == videos else "; or merge what is there with --allow-missing"
@@ -171,4 +173,4 @@ def _merge(store: Preparation, *, allow_missing: bool) -> ExtractionReport:
             f"{len(missing)} of {videos} videos are not extracted yet: run the parts that did not end, "
             f"or avzsl extract without --part for what is missing{remedy}"
         )
-    return merge_store(store, missing=missing)
+    return merge_store(store.keep(reporter), missing=missing)

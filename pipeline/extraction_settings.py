@@ -25,7 +25,10 @@ class ExtractionSettings:
     runtime: Runtime = "eager"  # what runs the networks; the features are the same to 1e-4 of their size
     workers: Literal["auto"] | int = "auto"  # decoding processes, of one thread each
     batch_seconds: int = 8  # seconds of video the network sees at once
-    time_limit_seconds: float = 60.0  # a decoder that yields nothing for so long is killed
+    # A decoder that yields nothing for so long is killed; a video may take as long, and a quarter more for each second.
+    time_limit_seconds: float = 60.0
+    # Dotted names of what the user named, be it with its default; None: what differs from its default.
+    named: frozenset[str] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.workers != "auto" and self.workers < 1:

@@ -105,8 +105,9 @@ class FeatureParts:
         """Give damaged parts another name, and say so. Only where no other process adds parts."""
         with storage_errors(self.folder):
             for path in self.damaged:
-                reporter.warn(f"{path} is damaged: set aside, its videos are extracted again")
-                path.replace(path.with_suffix(".damaged"))
+                aside = path.with_suffix(".damaged")
+                reporter.warn(f"{path} is damaged: its videos are extracted again; {aside.name} may be deleted")
+                path.replace(aside)
         self.damaged = []
 
     def save_checks(self) -> None:

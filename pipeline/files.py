@@ -68,7 +68,7 @@ def replacing(path: Path) -> Iterator[Path]:
         StorageError: the disk is full or the folder cannot be written.
     """
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folders(path.parent)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
@@ -93,8 +93,17 @@ def _umask() -> int:
 def make_folder(path: Path) -> Path:
     """Create a folder and its parents; StorageError where that cannot be done."""
     with storage_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+        _make_folders(path)
     return path
+
+
+def _make_folders(path: Path) -> None:
+    """Create a folder and its parents so that they are there after a loss of power too."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    if os.name == "posix":
+        for folder in missing:
+            _fsync(folder.parent)
 
 
 def write_text(path: Path, text: str) -> None:

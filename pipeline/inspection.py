@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from pipeline.checksum_check import FeatureChecksums
-from pipeline.errors import StorageError
+from pipeline.errors import StorageError, UsageError
 from pipeline.feature_index import table_checksum
 from pipeline.feature_store import SCHEMA
 from pipeline.files import storage_errors
@@ -163,9 +163,9 @@ def _damaged(path: Path, what: str) -> Iterator[None]:
 def _opened(path: Path) -> Iterator[Any]:
     """The open file, if it is a store of this schema."""
     if not path.exists():
-        raise StorageError(does_not_exist(path))
+        raise UsageError(does_not_exist(path))
     if path.is_dir():
-        raise StorageError(f"{path} is a folder: give the features.h5 in it")
+        raise UsageError(f"{path} is a folder: give the features.h5 in it")
     with storage_errors(path), path.open("rb"):
         pass  # HDF5 would say "not a store" of a file that may not be read
     if not h5py.is_hdf5(path):

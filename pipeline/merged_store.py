@@ -12,6 +12,7 @@ from pipeline.dataset import Video
 from pipeline.errors import PipelineError
 from pipeline.feature_store import StoredFailure, content_fingerprint, open_store
 from pipeline.files import write_text
+from pipeline.part_checks import PartChecks
 from pipeline.store_preparation import Preparation, in_words
 from pipeline.workspace import StageRecord, Workspace
 
@@ -71,10 +72,13 @@ def merge_store(
     failures = [entry for entry in entries if isinstance(entry, StoredFailure)]
     content = content_fingerprint(rows, store.identity)
     features, failures_file = store.folder / "features.h5", store.folder / "failures.csv"
-    merged = _content_of(features) != content
+    checks = PartChecks(store.folder)
+    merged = _content_of(features, checks) != content
     if merged:
         attributes = {**store.attributes, "content": content, "extractor_fingerprint": store.identity}
         store.parts.merge(features, rows, attributes)
+        checks.note(features)
+    checks.save()
     _write_failures(failures_file, failures)
     new_keys, stored = {video.key for video in new}, {row.video for row in rows}
     report = ExtractionReport(
@@ -98,11 +102,14 @@ def merge_store(
     return report
 
 
-def _content_of(features: Path) -> str | None:
-    """What a features.h5 says it holds; None where there is none that can be read."""
+def _content_of(features: Path, checks: PartChecks) -> str | None:
+    """What a features.h5 holds; None where there is none that is whole. One that is not as it was written is read."""
     if not features.exists():
         return None
     with contextlib.suppress(PipelineError), open_store(features) as store:
+        if not checks.is_checked(features):
+            store.check(store.features("visual"), store.features("audio"))
+            checks.note(features)
         return str(store.attributes.get("content"))
     return None
 

@@ -1,9 +1,10 @@
-"""Which part files were read to their last byte and found whole, so that they need not be read each time.
+"""Which files of features were read to their last byte and found whole, so that they need not be read each time.
 
 What catches what:
 - Every start opens every part: a part cut short, or damaged in its tables or the structure of the file, is found.
 - A part whose size or time is not the one noted here is read in full and compared with its checksums: one that was
   written to, restored from a backup or copied, and any part of a process that was killed, as only an orderly end notes.
+- So is a features.h5 that is not the one that was merged; one that is damaged is merged anew.
 - Merging compares the features of every video it copies: damage that left size and time as they were, such as bits
   that a disk lost, is found where it would do harm.
 Losing the notes costs one reading of all parts, so anything wrong with them is answered by having none.
@@ -19,7 +20,7 @@ _FILE = "checked.json"
 
 
 class PartChecks:
-    """Sizes and times of the parts in a folder that are known to be whole."""
+    """Sizes and times of the files in a folder that are known to be whole."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / _FILE

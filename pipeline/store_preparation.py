@@ -16,6 +16,7 @@ from pipeline.feature_store import Attributes, StoredFailure
 from pipeline.files import fingerprint, storage_errors
 from pipeline.kept_dataset import keep_dataset
 from pipeline.progress import Reporter
+from pipeline.words import counted
 from pipeline.workspace import Workspace
 
 _STAGE_VERSION = 1
@@ -27,7 +28,7 @@ class Preparation:
 
     Attributes:
         workspace: where both are.
-        dataset: as the workspace keeps it.
+        dataset: what is to be extracted.
         settings: they name the extractor exactly.
         weights: of its networks.
         attributes: what its files of features say of it.
@@ -56,6 +57,11 @@ class Preparation:
             video for video, entry in entries if entry is None or (retry_failed and isinstance(entry, StoredFailure))
         ]
 
+    def keep(self, reporter: Reporter) -> "Preparation":
+        """Make the dataset and the extractor those of the workspace, which from now on a bare command means."""
+        remember(self.workspace, self.settings, self.identity)
+        return dataclasses.replace(self, dataset=keep_dataset(self.workspace.dataset_folder, self.dataset, reporter))
+
     def recheck(self, reporter: Reporter) -> "Preparation":
         """Read every part to its last byte, and set aside those that are damaged. Only under the workspace's lock."""
         parts = FeatureParts(self.folder / "parts", read_fully="all")
@@ -68,7 +74,7 @@ class Preparation:
 def prepare(
     workspace: Workspace, dataset: Dataset, settings: ExtractionSettings, reporter: Reporter, *, alone: bool
 ) -> Preparation:
-    """Choose the extractor, keep the dataset, look at the parts. Call it under the workspace's lock.
+    """Choose the extractor and look at the parts. Call it under the workspace's lock; `keep` what comes of it.
 
     Args:
         workspace: where everything is kept.
@@ -81,7 +87,8 @@ def prepare(
         PipelineError: the weights cannot be had, the disk is full.
     """
     ignored = f" ({dataset.ignored} more lie in no class folder and are left out)" if dataset.ignored else ""
-    reporter.say(f"{dataset.source}: {len(dataset.videos)} videos in {len(dataset.classes)} classes{ignored}")
+    videos, classes = counted(len(dataset.videos), "video"), counted(len(dataset.classes), "class")
+    reporter.say(f"{dataset.source}: {videos} in {classes}{ignored}")
     with extractor_errors():
         settings, weights = choose_extractor(workspace, settings, reporter)
         get_decoder(settings.decoder)
@@ -96,8 +103,6 @@ def prepare(
         parts.save_checks()
     for path in parts.damaged:
         reporter.warn(f"{path} is damaged: its videos are extracted again")
-    remember(workspace, settings, identity)
-    dataset = keep_dataset(workspace.dataset_folder, dataset, reporter)
     attributes |= {"feature_width": 8 * settings.extractor.width}
     if Path(settings.extractor.weights).is_absolute():
         attributes |= {"weights_file": settings.extractor.weights}

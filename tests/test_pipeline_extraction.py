@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
 from extractors.selavi import ExtractorOptions
 from pipeline.errors import ExtractionStoppedError, PipelineError
-from pipeline.extraction import ExtractionReport, extract
+from pipeline.extraction import ExtractionReport, extract, merge
 from pipeline.extraction_settings import ExtractionSettings
 from pipeline.feature_parts import PartWriter
 from pipeline.feature_store import open_store
@@ -177,7 +178,9 @@ def test_a_part_damaged_on_disk_is_found_and_its_videos_extracted_again(
 
     report = run(workspace, videos, reporter=listener)
 
-    assert listener.warnings == [f"{part} is damaged: set aside, its videos are extracted again"]
+    assert listener.warnings == [
+        f"{part} is damaged: its videos are extracted again; {part.stem}.damaged may be deleted"
+    ]
     assert report.extracted == len(CLIPS)
     assert part.with_suffix(".damaged").exists()
     assert_same(features_of(report.features), expected)
@@ -213,9 +216,39 @@ def test_another_recipe_is_another_store(home: tuple[Path, Workspace, Features])
     assert (report.extracted, report.reused) == (3, 0)
     assert report.features.parent != former.parent
     assert not np.allclose(features_of(report.features)[CLIPS[0]][1], expected[CLIPS[0]][1])
-    assert run(workspace, videos).did_nothing
+    assert run(workspace, videos).did_nothing  # what is not named is as before
+    assert workspace.current_features() == report.features
+    named = replace(SETTINGS, named=frozenset({"extractor.recipe"}))
+    assert run(workspace, videos, named).did_nothing
     assert workspace.current_features() == former
     assert_same(features_of(former), expected)
+
+
+def test_a_merge_that_is_refused_changes_nothing_that_is_remembered(home: tuple[Path, Workspace, Features]) -> None:
+    """Nothing was extracted with the other recipe, so a bare extraction still means the former."""
+    videos, workspace, _ = home
+    other = replace(SETTINGS, extractor=replace(SETTINGS.extractor, recipe="selavi"))
+    with pytest.raises(PipelineError, match="3 of 3 videos are not extracted yet"):
+        merge(workspace, videos, other, reporter=SilentReporter())
+    assert run(workspace, None, ExtractionSettings()).did_nothing
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["a bit", "cut"])
+def test_a_damaged_store_is_merged_anew(home: tuple[Path, Workspace, Features], cut: bool) -> None:
+    """One bit of a feature, or half of the file: found at the next extraction, which extracts nothing."""
+    videos, workspace, expected = home
+    features = workspace.current_features()
+    content = bytearray(features.read_bytes())
+    with h5py.File(features) as file:
+        place = file["visual"].id.get_offset()
+    content[place] ^= 1
+    features.write_bytes(content[: len(content) // 2] if cut else content)
+
+    report = run(workspace, videos)
+
+    assert (report.extracted, report.merged) == (0, True)
+    assert_same(features_of(features), expected)
+    assert run(workspace, videos).did_nothing
 
 
 def test_what_killed_processes_left_half_written_is_swept(home: tuple[Path, Workspace, Features]) -> None:

@@ -167,7 +167,9 @@ def test_a_damaged_part_costs_its_own_videos_only(folder: Path, tmp_path: Path, 
 
     assert parts.valid_entry(a) is None
     assert parts.valid_entry(b) == entry_of(b)
-    assert listener.warnings == [f"{victim} is damaged: set aside, its videos are extracted again"]
+    assert listener.warnings == [
+        f"{victim} is damaged: its videos are extracted again; {victim.stem}.damaged may be deleted"
+    ]
     assert not victim.exists()
     assert FeatureParts(folder).damaged == []
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline import index_check, modality_statistics
 from pipeline.checksum_check import TableChecksum, joined_checksum
-from pipeline.errors import StorageError
+from pipeline.errors import PipelineError
 from pipeline.feature_index import table_checksum
 from pipeline.feature_store import FeatureRows, SourceFile, StoredFailure, StoredVideo, content_fingerprint, write_part
 from pipeline.index_check import ContentDigest
@@ -332,7 +332,7 @@ def damaged_file(tmp_path: Path, store: Path, what: str) -> Path:
 )
 def test_a_file_that_is_no_store_is_refused_in_one_line(tmp_path: Path, store: Path, what: str, message: str) -> None:
     """The line says what it is instead."""
-    with pytest.raises(StorageError, match=message) as error:
+    with pytest.raises(PipelineError, match=message) as error:
         inspect(damaged_file(tmp_path, store, what))
     assert "\n" not in str(error.value)
 
