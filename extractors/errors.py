@@ -1,5 +1,7 @@
 """What can go wrong between a video or a class name and its vectors. Every message is one line a user can act on."""
 
+from collections.abc import Mapping, Sequence
+
 
 class ExtractorError(Exception):
     """Anything expected that goes wrong in this folder."""
@@ -15,6 +17,22 @@ class WeightsError(ExtractorError):
 
 class TextEncoderError(ExtractorError):
     """A text encoder cannot be loaded, or has no vector for a name."""
+
+
+class TextSpecError(TextEncoderError):
+    """What was asked for is neither the name of a text encoder nor a file: wrong usage, on whatever machine."""
+
+
+class NoVectorError(TextEncoderError):
+    """Some phrases have no vector.
+
+    Attributes:
+        missing: those phrases, each with the words of it that are unknown; none where no word is to blame.
+    """
+
+    def __init__(self, message: str, missing: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(message)
+        self.missing = missing
 
 
 class UnavailableError(ExtractorError):

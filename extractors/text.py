@@ -1,17 +1,17 @@
 """Class name -> vector: the interface of text encoders, how one is chosen, and how a name becomes a phrase."""
 
-import difflib
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.errors import TextEncoderError
+from extractors.errors import NoVectorError
+from extractors.text_spec import CLIP, MINILM, parse_text_spec
 
 
 class TextEncoder(Protocol):
@@ -32,42 +32,49 @@ class TextEncoder(Protocol):
         """Vectors (C, W) of C phrases, in their order, each of length 1.
 
         Raises:
-            TextEncoderError: names every phrase that has no vector.
+            NoVectorError: names every phrase that has no vector.
         """
         ...
 
 
-def _minilm() -> TextEncoder:
-    from extractors.text_minilm import MiniLM  # noqa: PLC0415 - torch and transformers take seconds to import
-
-    return MiniLM()
-
-
-_ENCODERS: Mapping[str, Callable[[], TextEncoder]] = {"minilm": _minilm}
-
-
-def load_text_encoder(spec: str) -> TextEncoder:
-    """The text encoder of that name, or the one a file of vectors makes; a name goes before a file of that name.
+def load_text_encoder(spec: str, *, cache_dir: Path | None = None) -> TextEncoder:
+    """The text encoder that `spec` names.
 
     Args:
-        spec: `minilm`, or the path of a file: word2vec (text or binary), GloVe, or the benchmark's .npy.
+        spec: `minilm`; the path of a file of vectors, alone or behind `fasttext:`, `word2vec:`, `glove:` or `file:`
+            (any format); `clip:` and a folder or the name of a model on the hub.
+        cache_dir: where models from the hub are kept, and the checksums of large files; None: models where
+            huggingface_hub keeps them, checksums nowhere.
 
     Raises:
-        TextEncoderError: neither a name nor a file, or the file is damaged or of another format.
+        TextSpecError: neither a name nor a file.
+        TextEncoderError: the file is damaged or of another format, or a model is not here and cannot be fetched.
     """
-    if spec in _ENCODERS:
-        return _ENCODERS[spec]()
-    path = Path(spec)
-    if path.is_file():
-        from extractors.text_vectors import load_vectors  # noqa: PLC0415 - only for those who bring a file
+    chosen = parse_text_spec(spec)
+    # Imported late: torch and transformers take seconds, and a file of vectors needs neither.
+    if chosen.kind == MINILM:
+        from extractors.text_minilm import MiniLM  # noqa: PLC0415 - as above
 
-        return load_vectors(path)
-    if path.is_dir():
-        raise TextEncoderError(f"{spec} is a folder: give the file of vectors in it")
-    close = difflib.get_close_matches(spec, _ENCODERS, n=1)
-    remedy = f"did you mean {close[0]}?" if close else "give the path of a word2vec, GloVe or .npy file of vectors"
-    names = ", ".join(sorted(_ENCODERS))
-    raise TextEncoderError(f"{spec!r} is neither a text encoder ({names}) nor a file that exists: {remedy}")
+        return MiniLM()
+    if chosen.kind == CLIP:
+        from extractors.text_clip import load_clip  # noqa: PLC0415 - as above
+
+        return load_clip(chosen, cache_dir)
+    from extractors.text_vectors import load_vectors  # noqa: PLC0415 - as above
+
+    return load_vectors(Path(chosen.place).expanduser(), form=chosen.kind, cache_dir=cache_dir)
+
+
+def refuse_blank(phrases: Sequence[str]) -> None:
+    """A phrase without a letter has no meaning, whatever an encoder would make of it.
+
+    Raises:
+        NoVectorError: names every such phrase.
+    """
+    blank: dict[str, list[str]] = {phrase: [] for phrase in phrases if not phrase.strip()}
+    if blank:
+        named = ", ".join(map(repr, blank))
+        raise NoVectorError(f"no vector for {named}: a class needs a phrase with at least one word", blank)
 
 
 def phrase_of(class_name: str) -> str:

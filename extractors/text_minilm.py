@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from extractors.errors import TextEncoderError
+from extractors.text import refuse_blank
 
 if TYPE_CHECKING:
     from transformers import BertModel, PreTrainedTokenizerFast
@@ -54,11 +55,9 @@ class MiniLM:
         """Vectors (C, 384) of C phrases, in their order, each of length 1.
 
         Raises:
-            TextEncoderError: a phrase is blank.
+            NoVectorError: a phrase is blank.
         """
-        blank = [repr(phrase) for phrase in phrases if not phrase.strip()]
-        if blank:
-            raise TextEncoderError(f"no vector for {', '.join(blank)}: a class needs a phrase with at least one word")
+        refuse_blank(phrases)
         vectors = np.zeros((len(phrases), self.width), np.float32)
         # Phrases of similar length go together, so that little is padded.
         order = sorted(range(len(phrases)), key=lambda place: len(phrases[place]))

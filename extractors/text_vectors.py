@@ -9,28 +9,69 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.errors import TextEncoderError
+from extractors.errors import NoVectorError, TextEncoderError
+from extractors.remembered_checksums import remembered_sha256
 from extractors.safe_pickle import NPY_MAGIC, PickleRefusedError, load_npy
 from extractors.text import TextEncoder, phrase_of, words_of
-from extractors.word_vector_files import Vectors, WordVectorFile, file_sha256, open_word_vectors
+from extractors.text_fasttext import FASTTEXT_MAGIC, FastText
+from extractors.text_spec import ANY_FILE, TextSpec
+from extractors.unit_vectors import REMEDY, unit_vectors
+from extractors.word_vector_files import (
+    FILE_ERRORS,
+    Vectors,
+    WordVectorFile,
+    open_plain_or_gzip,
+    open_word_vectors,
+    unreadable,
+)
 
 # Words that some files leave out (Google's word2vec has no "of"); a phrase means much the same without them.
 _FUNCTION_WORDS = frozenset(("a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"))
-_REMEDY = "give the class another phrase, or use the text encoder minilm, which knows every phrase"
 
 
-def load_vectors(path: Path) -> TextEncoder:
+def load_vectors(path: Path, *, form: str = ANY_FILE, cache_dir: Path | None = None) -> TextEncoder:
     """The text encoder that a file of vectors makes; the format is told by the content.
+
+    Args:
+        path: the file.
+        form: fasttext, word2vec or glove, where the user said so; `file`: any.
+        cache_dir: where the checksums of large files are noted.
 
     Raises:
         TextEncoderError: empty, damaged or of another format.
     """
-    identity = {"encoder": "vectors", "file": path.name, "sha256": file_sha256(path)}
-    with path.open("rb") as file:
-        is_npy = file.read(len(NPY_MAGIC)) == NPY_MAGIC
-    if is_npy:
-        return NamedVectors(_read_named(path), identity)
-    return WordVectors(open_word_vectors(path), identity)
+    sha256 = remembered_sha256(path, cache_dir)
+    identity = {"encoder": "vectors", "sha256": sha256}
+    start = _first_bytes(path)
+    if start.startswith(NPY_MAGIC):
+        _check_form(path, form, "file")
+        return NamedVectors(path, _read_named(path), identity)
+    if start.startswith(FASTTEXT_MAGIC):
+        _check_form(path, form, "fasttext")
+        return FastText(path, {"encoder": "fasttext", "sha256": sha256})
+    vectors = open_word_vectors(path)
+    _check_form(path, form, vectors.form)
+    return WordVectors(path, vectors, identity)
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        with open_plain_or_gzip(path) as file:
+            start = file.read(len(NPY_MAGIC))
+        with path.open("rb") as file:
+            packed = file.read(len(start)) != start
+    except FILE_ERRORS as error:
+        raise TextEncoderError(unreadable(path, error)) from error
+    if packed and start.startswith((NPY_MAGIC, FASTTEXT_MAGIC)):
+        raise TextEncoderError(f"{path} is gzipped: unpack it first (gunzip {path.name})")
+    return start
+
+
+def _check_form(path: Path, asked: str, found: str) -> None:
+    """Refuse a file of another format than the user named."""
+    if asked not in {ANY_FILE, found}:
+        named = "a .npy file" if found == ANY_FILE else f"a {found} file"
+        raise TextEncoderError(f"{path} is {named}, not {asked}: give {TextSpec(found, str(path))}")
 
 
 class WordVectors:
@@ -40,19 +81,21 @@ class WordVectors:
     an entry may be joined by spaces or underscores. Function words that the file lacks are left out of the mean.
 
     Args:
+        path: of the file, for messages.
         vectors: the file.
         identity: of the encoder.
     """
 
-    def __init__(self, vectors: WordVectorFile, identity: Mapping[str, str]) -> None:
-        self._vectors, self.identity = vectors, identity
+    def __init__(self, path: Path, vectors: WordVectorFile, identity: Mapping[str, str]) -> None:
+        self._name, self._vectors, self.identity = path.name, vectors, identity
         self.width = vectors.width
 
     def encode(self, phrases: Sequence[str]) -> NDArray[np.float32]:
         """Vectors (C, W) of C phrases, in their order, each of length 1.
 
         Raises:
-            TextEncoderError: names every phrase that has no vector and the words that are missing; or damage.
+            NoVectorError: names every phrase that has no vector and the words that are missing.
+            TextEncoderError: the file is damaged.
         """
         words = {phrase: [bare for word in words_of(phrase) if (bare := _bare(word))] for phrase in phrases}
         whole = {phrase: _spellings_of_phrase(phrase, words[phrase]) for phrase in phrases}
@@ -69,8 +112,8 @@ class WordVectors:
             else:
                 vectors[phrase] = np.mean(known, axis=0) if entry is None else entry
         if missing:
-            raise TextEncoderError(_no_vector(self.identity["file"], missing))
-        return _unit([vectors[phrase] for phrase in phrases], phrases, self.width, self.identity["file"])
+            raise _no_vector(self._name, missing)
+        return unit_vectors([vectors[phrase] for phrase in phrases], phrases, self.width, self._name)
 
 
 class NamedVectors:
@@ -79,12 +122,13 @@ class NamedVectors:
     `HandStandPushups` finds `Handstand Pushups`. Names that only differ in such ways are found by exact name alone.
 
     Args:
+        path: of the file, for messages.
         vectors: name -> (W,).
         identity: of the encoder.
     """
 
-    def __init__(self, vectors: Mapping[str, NDArray[np.float32]], identity: Mapping[str, str]) -> None:
-        self._vectors, self.identity = vectors, identity
+    def __init__(self, path: Path, vectors: Mapping[str, NDArray[np.float32]], identity: Mapping[str, str]) -> None:
+        self._name, self._vectors, self.identity = path.name, vectors, identity
         self.width = len(next(iter(vectors.values())))
         self._by_phrase = _unambiguous({name: phrase_of(name) for name in vectors})
         self._by_letters = _unambiguous({name: _letters_of(name) for name in vectors})
@@ -93,14 +137,14 @@ class NamedVectors:
         """Vectors (C, W) of C class names or phrases, in their order, each of length 1.
 
         Raises:
-            TextEncoderError: names every one that has no vector.
+            NoVectorError: names every one that has no vector.
         """
         names = {phrase: self._name_of(phrase) for phrase in phrases}
         missing: dict[str, list[str]] = {phrase: [] for phrase, name in names.items() if name is None}
         if missing:
-            raise TextEncoderError(_no_vector(self.identity["file"], missing))
+            raise _no_vector(self._name, missing)
         rows = [self._vectors[name] for phrase in phrases if (name := names[phrase]) is not None]
-        return _unit(rows, phrases, self.width, self.identity["file"])
+        return unit_vectors(rows, phrases, self.width, self._name)
 
     def _name_of(self, phrase: str) -> str | None:
         if phrase in self._vectors:
@@ -170,17 +214,6 @@ def _unambiguous(forms: Mapping[str, str]) -> dict[str, str]:
     return {form: shared[0] for form, shared in names.items() if form and len(shared) == 1}
 
 
-def _no_vector(file: str, missing: Mapping[str, Sequence[str]]) -> str:
+def _no_vector(file: str, missing: Mapping[str, Sequence[str]]) -> NoVectorError:
     named = (repr(phrase) + (f" ({', '.join(words)})" if words else "") for phrase, words in missing.items())
-    return f"{file} has no vector for {'; '.join(named)}: {_REMEDY}"
-
-
-def _unit(rows: Sequence[NDArray[np.float32]], phrases: Sequence[str], width: int, file: str) -> NDArray[np.float32]:
-    """(C, W) scaled to length 1."""
-    vectors = np.array(rows, np.float64).reshape(len(rows), width)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    zero = [repr(phrase) for phrase, length in zip(phrases, lengths[:, 0], strict=True) if length == 0]
-    if zero:
-        raise TextEncoderError(f"{file}: the vector of {', '.join(zero)} is zero: {_REMEDY}")
-    unit: NDArray[np.float32] = (vectors / lengths).astype(np.float32)
-    return unit
+    return NoVectorError(f"{file} has no vector for {'; '.join(named)}: {REMEDY}", missing)

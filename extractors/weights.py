@@ -2,14 +2,13 @@
 
 import difflib
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
 from extractors.errors import WeightsError
-from extractors.weights_download import DownloadError, OnProgress, download
+from extractors.weights_download import DownloadError, OnProgress, download, is_offline
 
 BASE_URL = "https://dl.fbaipublicfiles.com/selavi"
 PUBLISHED = ("vgg_sound", "kinetics", "kinetics_sound", "ave")  # by what they were trained on
@@ -109,7 +108,7 @@ def _fetch(name: str, cache_dir: Path, on_progress: OnProgress | None) -> Resolv
 
 
 def _check_online() -> None:
-    if os.environ.get("AVZSL_OFFLINE", "0") not in {"", "0"}:
+    if is_offline():
         raise DownloadError("AVZSL_OFFLINE is set")
 
 

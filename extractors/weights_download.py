@@ -19,6 +19,11 @@ class DownloadError(ExtractorError):
     """A file cannot be fetched; the message is the reason."""
 
 
+def is_offline() -> bool:
+    """Whether the environment says that nothing may be fetched."""
+    return os.environ.get("AVZSL_OFFLINE", "0") not in {"", "0"}
+
+
 def download(url: str, partial: Path, *, on_progress: OnProgress | None = None) -> None:
     """Fetch `url` into `partial`, from where an earlier attempt stopped if the file has not changed on the server.
 

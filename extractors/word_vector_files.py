@@ -22,14 +22,17 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _LONGEST_LINE_BYTES = 1 << 20
 _SAMPLE_BYTES = 1 << 16
 _CONTROL_CHARACTERS = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # in numbers stored as bytes, never in text
-_FILE_ERRORS = (OSError, EOFError, zlib.error)
+FILE_ERRORS = (OSError, EOFError, zlib.error)
 
 
 class WordVectorFile(Protocol):
-    """A file of vectors, W = `width` numbers a word."""
+    """A file of vectors, W = `width` numbers a word; its `form` is word2vec or glove."""
 
     @property
     def width(self) -> int: ...  # noqa: D102 - described above
+
+    @property
+    def form(self) -> str: ...  # noqa: D102 - described above
 
     def find(self, words: AbstractSet[str]) -> Vectors:
         """The vectors (W,) of those words that the file has.
@@ -47,11 +50,11 @@ def open_word_vectors(path: Path) -> WordVectorFile:
         TextEncoderError: empty, unreadable, or of another format.
     """
     try:
-        with _open(path) as file:
+        with open_plain_or_gzip(path) as file:
             first = file.readline(_LONGEST_LINE_BYTES)
             sample = file.read(_SAMPLE_BYTES)
-    except _FILE_ERRORS as error:
-        raise TextEncoderError(_unreadable(path, error)) from error
+    except FILE_ERRORS as error:
+        raise TextEncoderError(unreadable(path, error)) from error
     if not first.strip():
         raise TextEncoderError(f"{path} is empty: give a file of word2vec or GloVe vectors")
     header = re.fullmatch(rb"\s*(\d{1,12})\s+(\d{1,6})\s*", first)
@@ -65,7 +68,8 @@ def open_word_vectors(path: Path) -> WordVectorFile:
     width = _numbers_at_the_end(first) if _is_text(first) else 0
     if width == 0:
         raise TextEncoderError(
-            f"{path} is no file of vectors: expected word2vec (text or binary), GloVe, or a .npy file that holds a dict"
+            f"{path} is no file of vectors: expected word2vec (text or binary), GloVe, fastText's .bin, or a .npy file "
+            "that holds a dict"
         )
     return TextVectors(path, width)
 
@@ -80,7 +84,7 @@ def file_sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise TextEncoderError(_unreadable(path, error)) from error
+        raise TextEncoderError(unreadable(path, error)) from error
 
 
 class TextVectors:
@@ -98,6 +102,7 @@ class TextVectors:
 
     def __init__(self, path: Path, width: int, *, announced: int | None = None) -> None:
         self._path, self.width, self._announced = path, width, announced
+        self.form = "glove" if announced is None else "word2vec"
 
     def find(self, words: AbstractSet[str]) -> Vectors:
         """The vectors (W,) of those words that the file has; of a word that stands there twice, the first."""
@@ -105,7 +110,7 @@ class TextVectors:
         found: Vectors = {}
         rows = 0
         try:
-            with _open(self._path) as file:
+            with open_plain_or_gzip(self._path) as file:
                 for number, line in enumerate(file, 1):
                     if (number == 1 and self._announced is not None) or line.isspace():
                         continue
@@ -113,8 +118,8 @@ class TextVectors:
                     word = self._word_of(line, number, wanted.keys())
                     if word in wanted and wanted[word] not in found:
                         found[wanted[word]] = self._vector_of(line, number)
-        except _FILE_ERRORS as error:
-            raise TextEncoderError(_unreadable(self._path, error)) from error
+        except FILE_ERRORS as error:
+            raise TextEncoderError(unreadable(self._path, error)) from error
         if self._announced is not None and rows < self._announced:
             raise TextEncoderError(
                 f"{self._path} is cut short: it holds {rows} of {self._announced} words; make or download it again"
@@ -161,6 +166,8 @@ class BinaryVectors:
         TextEncoderError: the file is shorter than what is announced, or gzipped under another ending.
     """
 
+    form = "word2vec"
+
     def __init__(self, path: Path, width: int, *, announced: int) -> None:
         if _is_gzip(path):
             if path.suffix != ".gz":
@@ -192,11 +199,12 @@ def _read_binary(path: Path) -> "KeyedVectors":
     try:
         # The original tool cuts long words within a letter: one odd word must not cost the file.
         return KeyedVectors.load_word2vec_format(str(path), binary=True, unicode_errors="replace")
-    except (*_FILE_ERRORS, ValueError, AssertionError, MemoryError) as error:
-        raise TextEncoderError(_unreadable(path, error)) from error
+    except (*FILE_ERRORS, ValueError, AssertionError, MemoryError) as error:
+        raise TextEncoderError(unreadable(path, error)) from error
 
 
-def _open(path: Path) -> gzip.GzipFile | BufferedReader:
+def open_plain_or_gzip(path: Path) -> gzip.GzipFile | BufferedReader:
+    """The file's content, unpacked where it is gzipped."""
     return gzip.open(path, "rb") if _is_gzip(path) else path.open("rb")
 
 
@@ -232,6 +240,7 @@ def _is_number(field: bytes) -> bool:
     return True
 
 
-def _unreadable(path: Path, error: BaseException) -> str:
+def unreadable(path: Path, error: BaseException) -> str:
+    """The message for a file that cannot be read."""
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return f"{path} cannot be read ({reason}): check the file, or make or download it again"

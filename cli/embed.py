@@ -1,0 +1,102 @@
+"""`avzsl embed`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cli import options
+from cli.console import Terminal
+
+if TYPE_CHECKING:
+    from pipeline.embedding_table import EmbeddedClass, EmbeddingTable
+    from pipeline.workspace import Workspace
+
+_LINES_SHOWN = 10
+
+
+def command(
+    text: options.TextOption = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            "--classes",
+            help='Names to embed, "dog barking|a dog barks, yoga" (| parts phrases of one), or a file, a name a line. '
+            "Left out: the workspace's.",
+            metavar="NAMES|FILE",
+        ),
+    ] = None,
+    nearest: Annotated[int, typer.Option("--nearest", "-k", min=1, help="So many near classes for each.")] = 3,
+    workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
+    json_output: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+) -> int:
+    """Show which class names are near each other, as the text encoder sees them, and which have no vector.
+
+    Example: avzsl embed --text glove.txt --classes "dog barking, cat meowing, yoga"
+    """
+    from pipeline.class_embeddings import AUTO, chosen_text
+    from pipeline.embedding_table import embedding_table
+
+    terminal = Terminal(json_output=json_output, quiet=quiet)
+    opened = options.open_workspace(workspace)
+    texts = _texts(opened, classes)
+    table = embedding_table(chosen_text(opened, text or AUTO), texts, neighbours=nearest)
+    if json_output:
+        terminal.document(table.to_json())
+    else:
+        if table.classes:
+            terminal.show(_table(table.classes))
+        terminal.say(f"{table.spec}: {table.width} numbers a class; the figures are cosine similarities")
+    _warn(table, terminal)
+    return 0
+
+
+def _texts(workspace: "Workspace", classes: str | None) -> dict[str, str]:
+    """Class name -> phrases, of the classes that were named or else of the workspace's."""
+    from pipeline.class_phrases import phrases_of_name
+    from pipeline.dataset import load_dataset
+    from pipeline.errors import MissingStageError
+    from pipeline.named_classes import parse_classes
+
+    names = parse_classes(classes)
+    if names is not None:
+        return {name: phrases_of_name(name) for name in names}
+    try:
+        return dict(load_dataset(workspace.dataset_folder).phrases)
+    except MissingStageError as error:
+        raise MissingStageError(f'{error}, or name classes: --classes "dog barking, yoga"') from error
+
+
+def _table(classes: "tuple[EmbeddedClass, ...]") -> Table:
+    table = Table(box=None, padding=(0, 1))
+    table.add_column("class", overflow="fold")
+    table.add_column("phrases", overflow="fold")
+    table.add_column("nearest", overflow="fold")
+    for entry in classes:
+        near = ", ".join(f"{one.name} {one.cosine:.2f}" for one in entry.nearest)
+        table.add_row(escape(entry.name), escape("\n".join(entry.phrases)), escape(near))
+    return table
+
+
+def _warn(table: "EmbeddingTable", terminal: Terminal) -> None:
+    without = [
+        f"{name} has no vector: {'; '.join(_unknown(phrase, words) for phrase, words in phrases.items())}"
+        for name, phrases in table.without_vector.items()
+    ]
+    alike = [
+        f"{first} and {second} have nearly the same vector ({cosine:.2f}) and will be mistaken for each other"
+        for first, second, cosine in table.alike
+    ]
+    for lines, what in ((without, "classes have no vector"), (alike, "pairs are nearly the same")):
+        for line in lines[:_LINES_SHOWN]:
+            terminal.warn(line)
+        if len(lines) > _LINES_SHOWN:
+            terminal.warn(f"{len(lines) - _LINES_SHOWN} more {what}: --json lists all")
+    if without:
+        terminal.warn("training refuses classes without a vector: give them other phrases, or take another --text")
+
+
+def _unknown(phrase: str, words: "tuple[str, ...]") -> str:
+    return repr(phrase) + (f" (unknown: {', '.join(words)})" if words else "")

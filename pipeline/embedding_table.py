@@ -1,0 +1,123 @@
+"""What class vectors say about classes: which are near each other, which nearly the same, which have none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extractors.errors import NoVectorError, TextEncoderError
+from extractors.text import TextEncoder
+from pipeline.class_embeddings import encode_texts, load_encoder
+from pipeline.class_phrases import phrases_in
+from pipeline.errors import PipelineError
+
+NEARLY_THE_SAME = 0.95  # cosine similarity from which two classes can hardly be told apart
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A class and how near it is."""
+
+    name: str
+    cosine: float
+
+
+@dataclass(frozen=True)
+class EmbeddedClass:
+    """A class, what describes it, and the classes nearest to it, nearest first."""
+
+    name: str
+    phrases: tuple[str, ...]
+    nearest: tuple[Neighbour, ...]
+
+
+@dataclass(frozen=True)
+class EmbeddingTable:
+    """Classes by one text encoder."""
+
+    spec: str
+    encoder: Mapping[str, str]  # identity
+    width: int
+    classes: tuple[EmbeddedClass, ...]  # those with a vector
+    without_vector: Mapping[str, Mapping[str, tuple[str, ...]]]  # class -> its phrases without one -> unknown words
+    alike: tuple[tuple[str, str, float], ...]  # pairs and their cosine similarity, most alike first
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `embed --json`."""
+        return {
+            "text": self.spec,
+            "encoder": dict(self.encoder),
+            "width": self.width,
+            "classes": [
+                {
+                    "class": entry.name,
+                    "phrases": list(entry.phrases),
+                    "nearest": [{"class": near.name, "cosine": near.cosine} for near in entry.nearest],
+                }
+                for entry in self.classes
+            ],
+            "without_vector": self.without_vector,
+            "alike": [{"classes": [first, second], "cosine": cosine} for first, second, cosine in self.alike],
+        }
+
+
+def embedding_table(spec: str, texts: Mapping[str, str], *, neighbours: int) -> EmbeddingTable:
+    """Embed classes and compare each with all others.
+
+    Args:
+        spec: of the text encoder.
+        texts: class name -> its phrases, `|` between several.
+        neighbours: how many of the nearest classes to list for each.
+
+    Raises:
+        UsageError: no such text encoder, or a class's phrases cancel each other.
+        PipelineError: the text encoder cannot be loaded.
+    """
+    encoder = load_encoder(spec)
+    missing = _without_vector(encoder, texts)
+    embedded = {name: text for name, text in texts.items() if name not in missing}
+    vectors = encode_texts(encoder, list(embedded.values()))
+    cosines = vectors @ vectors.T  # (C, C)
+    return EmbeddingTable(
+        spec=spec,
+        encoder=dict(encoder.identity),
+        width=encoder.width,
+        classes=_with_neighbours(embedded, cosines, neighbours),
+        without_vector=missing,
+        alike=_alike(list(embedded), cosines),
+    )
+
+
+def _without_vector(encoder: TextEncoder, texts: Mapping[str, str]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """The classes of which a phrase has no vector, those phrases, and the unknown words of each."""
+    phrases = {name: phrases_in(text) for name, text in texts.items()}
+    try:
+        encoder.encode(list(dict.fromkeys(chain(*phrases.values()))))
+    except NoVectorError as error:
+        unknown = {phrase: tuple(words) for phrase, words in error.missing.items()}
+        by_class = {name: [phrase for phrase in of_class if phrase in unknown] for name, of_class in phrases.items()}
+        return {name: {phrase: unknown[phrase] for phrase in lacking} for name, lacking in by_class.items() if lacking}
+    except TextEncoderError as error:
+        raise PipelineError(str(error)) from error
+    return {}
+
+
+def _with_neighbours(
+    texts: Mapping[str, str], cosines: NDArray[np.float32], neighbours: int
+) -> tuple[EmbeddedClass, ...]:
+    names = list(texts)
+    entries = []
+    for place, (name, text) in enumerate(texts.items()):
+        order = [other for other in np.argsort(-cosines[place], kind="stable") if other != place][:neighbours]
+        nearest = tuple(Neighbour(names[other], float(cosines[place, other])) for other in order)
+        entries.append(EmbeddedClass(name, phrases_in(text), nearest))
+    return tuple(entries)
+
+
+def _alike(names: list[str], cosines: NDArray[np.float32]) -> tuple[tuple[str, str, float], ...]:
+    firsts, seconds = np.nonzero(np.triu(cosines > NEARLY_THE_SAME, k=1))
+    pairs = [(names[a], names[b], float(cosines[a, b])) for a, b in zip(firsts, seconds, strict=True)]
+    return tuple(sorted(pairs, key=lambda pair: -pair[2]))
