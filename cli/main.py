@@ -11,7 +11,24 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from cli import demo, doctor, evaluate, extract, inspect, predict, probe, report, run, status, train
+from cli import (
+    demo,
+    doctor,
+    embed,
+    evaluate,
+    export,
+    extract,
+    import_features,
+    inspect,
+    predict,
+    prepare,
+    probe,
+    report,
+    reproduce,
+    run,
+    status,
+    train,
+)
 from cli.console import fail
 
 app = typer.Typer(
@@ -21,9 +38,11 @@ app = typer.Typer(
     help="Audio-visual zero-shot learning: point it at videos and class names, and it recognises classes it never saw.",
     epilog="Start with: avzsl demo",
 )
+app.add_typer(prepare.app, name="prepare")
 app.command("extract")(extract.command)
 app.command("train")(train.command)
 app.command("evaluate")(evaluate.command)
+app.command("embed")(embed.command)
 app.command("report")(report.command)
 app.command("predict")(predict.command)
 app.command("run")(run.command)
@@ -32,6 +51,9 @@ app.command("inspect")(inspect.command)
 app.command("probe")(probe.command)
 app.command("doctor")(doctor.command)
 app.command("demo")(demo.command)
+app.add_typer(import_features.app, name="import")
+app.add_typer(export.app, name="export")
+app.command("reproduce")(reproduce.command)
 
 _INTERRUPTED = 130
 

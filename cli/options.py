@@ -51,6 +51,15 @@ WidthOption = Annotated[
         help="Channels of the networks' first stage; 64 is SeLaVi's, fewer are faster (untrained weights only).",
     ),
 ]
+TextOption = Annotated[
+    str | None,
+    typer.Option(
+        "--text",
+        help="minilm, a file of vectors (or fasttext:FILE, word2vec:FILE, glove:FILE), clip:FOLDER or clip:MODEL of "
+        "the hub. Left out: the one the workspace came with, else minilm.",
+        metavar="NAME|FILE",
+    ),
+]
 UnseenOption = Annotated[
     str | None, typer.Option("--unseen", help='Classes to hold out, such as "yoga, drumming".', metavar="NAMES")
 ]

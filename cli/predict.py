@@ -22,7 +22,8 @@ def command(
         str | None,
         typer.Option(
             "--classes",
-            help='Names to choose among, "dog barking, yoga", or a file, a name a line. Left out: all the model knows.',
+            help='Names to choose among, "dog barking|a dog barks, yoga" (| parts phrases of one), or a file, a name a '
+            "line. Left out: all the model knows.",
             metavar="NAMES|FILE",
         ),
     ] = None,
@@ -34,7 +35,10 @@ def command(
         str | None, typer.Option("--weights", help="Where the extractor's weights lie now, if moved.", metavar="FILE")
     ] = None,
     text: Annotated[
-        str | None, typer.Option("--text", help="Where the file of class vectors lies now, if moved.", metavar="FILE")
+        str | None,
+        typer.Option(
+            "--text", help="Where the file of class vectors or CLIP's folder lies now, if moved.", metavar="FILE"
+        ),
     ] = None,
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     device: options.DeviceOption = "auto",
@@ -47,7 +51,8 @@ def command(
     Example: avzsl predict clip.mp4 --classes "dog barking, playing drums, yoga"
     """
     from pipeline.devices import resolve_device
-    from pipeline.prediction import find_clips, parse_classes, predict
+    from pipeline.named_classes import parse_classes
+    from pipeline.prediction import find_clips, predict
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     found = find_clips(clips)

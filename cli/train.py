@@ -24,10 +24,7 @@ def command(
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     unseen: options.UnseenOption = None,
     unseen_fraction: options.UnseenFractionOption = None,
-    text: Annotated[
-        str | None,
-        typer.Option("--text", help="minilm, or a file of vectors: word2vec, GloVe, .npy.", metavar="NAME|FILE"),
-    ] = None,
+    text: options.TextOption = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Epochs of stage 1 at most.")] = None,
     seed: options.SeedOption = None,
     seeds: SeedsOption = None,
@@ -49,7 +46,7 @@ def command(
 
     Example: avzsl train --unseen "yoga, drumming"
     """
-    from pipeline.config import load_settings, show_settings
+    from pipeline.config import load_settings
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     given = {
@@ -58,12 +55,23 @@ def command(
         **training_settings(unseen=unseen, unseen_fraction=unseen_fraction, seed=seed, seeds=seeds),
     }
     settings = load_settings(preset=preset, config_file=config, assignments=assignments or (), options=given)
+    opened = options.open_workspace(workspace)
     if show_config:
-        typer.echo(show_settings(settings), nl=False)
+        _show_config(opened, settings)
         return 0
     start = _train_seeds if settings.training.seeds else _train
-    start(options.open_workspace(workspace), settings, device=device, terminal=terminal, resume=resume)
+    start(opened, settings, device=device, terminal=terminal, resume=resume)
     return 0
+
+
+def _show_config(workspace: "Workspace", settings: "Settings") -> None:
+    """YAML for --config; what `auto` is here is a comment, so that the file fits other workspaces too."""
+    from pipeline.class_embeddings import AUTO, chosen_text
+    from pipeline.config import show_settings
+
+    if settings.text.encoder == AUTO:
+        typer.echo(f"# text.encoder {AUTO} is {chosen_text(workspace, AUTO)} in this workspace")
+    typer.echo(show_settings(settings), nl=False)
 
 
 def _train(workspace: "Workspace", settings: "Settings", *, device: str, terminal: Terminal, resume: bool) -> None:

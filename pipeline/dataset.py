@@ -2,21 +2,18 @@
 
 import csv
 import io
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from extractors.text import phrase_of
+from pipeline.class_phrases import joined, phrases_in, reads_as
 from pipeline.errors import MissingStageError, UsageError
-from pipeline.files import read_text, storage_error, storage_errors, write_text
+from pipeline.files import read_text, storage_errors, write_text
+from pipeline.media_files import MEDIA_ENDINGS, media_names
 from pipeline.suggestions import did_you_mean, does_not_exist
 
-_PICTURE_ENDINGS = {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"}
-_PICTURE_ENDINGS |= {".ogv", ".ts", ".vob", ".webm", ".wmv"}
-_SOUND_ENDINGS = {".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"}
-MEDIA_ENDINGS = frozenset(_PICTURE_ENDINGS | _SOUND_ENDINGS)
 _MANIFEST_COLUMNS = ("video", "path", "class", "start_seconds", "end_seconds")
 
 
@@ -42,12 +39,13 @@ class Video:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Videos in a fixed order and a phrase for each class, classes sorted by name."""
+    """Videos in a fixed order and a phrase for each of their classes, classes sorted by name."""
 
     source: Path
     videos: tuple[Video, ...]
     phrases: Mapping[str, str]
     ignored: int = 0  # media files that lie in no class folder
+    without_videos: Mapping[str, str] = field(default_factory=dict)  # classes that are only listed -> phrase
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -75,17 +73,33 @@ def read_source(source: Path) -> Dataset:
         videos, ignored = _scan_folder(source)
     else:
         videos, ignored = tuple(_read_manifest(source, known_classes=phrases)), 0
-    names = sorted({video.class_name for video in videos})
-    every_phrase = {name: phrases.get(name) or phrase_of(name) for name in names}
-    _refuse_equal_phrases(every_phrase)
-    return Dataset(source=source.resolve(), videos=videos, phrases=every_phrase, ignored=ignored)
+    return dataset_of(source.resolve(), videos, phrases, ignored=ignored)
+
+
+def dataset_of(source: Path, videos: tuple[Video, ...], phrases: Mapping[str, str], *, ignored: int = 0) -> Dataset:
+    """A dataset of videos and the phrases that are known; a class without one gets the words of its name.
+
+    Args:
+        source: what it was made from.
+        videos: in their order.
+        phrases: class name -> phrase, of classes with and without videos; it may be empty.
+        ignored: media files that lie in no class folder.
+
+    Raises:
+        UsageError: two classes with videos have one phrase, or a class has no words.
+    """
+    there = {video.class_name for video in videos}
+    of_videos = {name: phrases.get(name) or phrase_of(name) for name in sorted(there)}
+    _refuse_equal_phrases(of_videos)
+    others = {name: phrases[name] or phrase_of(name) for name in sorted(set(phrases) - there)}
+    return Dataset(source=source, videos=videos, phrases=of_videos, ignored=ignored, without_videos=others)
 
 
 def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int]:
     """Videos of `folder/<class>/**/<file>` in the order of their keys, and how many files have no class folder."""
     videos, without_class = [], 0
     root = folder.absolute()
-    for parent, names in _media_names(root):
+    for parent, names in media_names(root):
         # Once a folder, and not once a file: of 200,000 files this is most of the work.
         relative = parent.relative_to(root)
         if not relative.parts:
@@ -103,38 +117,6 @@ def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int]:
             f"{folder} holds no videos: expected {folder.name}/<class>/<file>.mp4 (or .mkv, .webm, .avi, .mov, ...)"
         )
     return tuple(sorted(videos, key=lambda video: video.key)), without_class
-
-
-def media_files(folder: Path) -> Iterator[Path]:
-    """Every media file below a folder, links followed; a link back to a folder it lies in is left out.
-
-    Raises:
-        StorageError: a folder cannot be read.
-    """
-    for parent, names in _media_names(folder):
-        for name in names:
-            yield parent / name
-
-
-def _media_names(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Every folder from `folder` downwards, and the names of the media files in it."""
-    endings = tuple(MEDIA_ENDINGS)
-    for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
-        inner = [name for name in folders if not name.startswith(".")]
-        folders[:] = sorted(name for name in inner if not _is_loop(Path(parent) / name, folder))
-        names = [name for name in sorted(files) if not name.startswith(".")]
-        yield Path(parent), [name for name in names if name.lower().endswith(endings)]
-
-
-def _refuse(error: OSError) -> None:
-    raise storage_error(error, Path(error.filename)) from error
-
-
-def _is_loop(path: Path, root: Path) -> bool:
-    """Whether a folder below `root` is a link to one that leads to it."""
-    if not path.is_symlink():
-        return False
-    return path.resolve() in {parent.resolve() for parent in path.parents if parent.is_relative_to(root)}
 
 
 def _text(name: str) -> str:
@@ -183,7 +165,7 @@ def _read_manifest(path: Path, *, known_classes: Mapping[str, str]) -> Iterator[
         start, end = _seconds(row, "start_seconds", where), _seconds(row, "end_seconds", where)
         if end is not None and end <= (start or 0.0):
             raise UsageError(f"{where}: end_seconds ({end:g}) must be greater than start_seconds ({start or 0:g})")
-        key = _text(row.get("video") or _segment_key(row["path"], start, end))
+        key = _text(row.get("video") or segment_key(row["path"], start, end))
         if key in seen:
             raise UsageError(
                 f"{where}: video {key!r} is already on line {seen[key]}; give each row its own name in the column video"
@@ -195,7 +177,7 @@ def _read_manifest(path: Path, *, known_classes: Mapping[str, str]) -> Iterator[
         raise UsageError(f"{path} lists no videos")
 
 
-def _segment_key(path: str, start: float | None, end: float | None) -> str:
+def segment_key(path: str, start: float | None, end: float | None) -> str:
     """The name of a row without one: its path, and the segment where there is one."""
     if start is None and end is None:
         return path
@@ -219,18 +201,21 @@ def _seconds(row: Mapping[str, str], column: str, where: str) -> float | None:
 def read_phrases(path: Path) -> dict[str, str]:
     """The phrases of a classes.csv (columns class, phrase; an empty phrase means: made from the name).
 
+    A class may have several phrases, in rows of its own or parted by `|`; they are joined by `pipeline.class_phrases`.
+
     Raises:
-        UsageError: a column is missing, a name is empty or there twice.
+        UsageError: a column is missing, a name is empty, or there twice without another phrase.
     """
-    phrases: dict[str, str] = {}
+    phrases: dict[str, tuple[str, ...]] = {}
     for line, row in _rows(path, required=("class",)):
         name = _text(row["class"]).strip()
         if not name:
             raise UsageError(f"{path}, line {line}: the class is empty")
-        if name in phrases:
-            raise UsageError(f"{path}, line {line}: class {name!r} is there twice")
-        phrases[name] = _text(row.get("phrase", "")).strip()
-    return phrases
+        further = phrases_in(_text(row.get("phrase", "")))
+        if name in phrases and set(further) <= set(phrases[name]):
+            raise UsageError(f"{path}, line {line}: class {name!r} is there twice; give each row another phrase of it")
+        phrases[name] = tuple(dict.fromkeys((*phrases.get(name, ()), *further)))
+    return {name: joined(several) for name, several in phrases.items()}
 
 
 def _refuse_equal_phrases(phrases: Mapping[str, str]) -> None:
@@ -240,7 +225,7 @@ def _refuse_equal_phrases(phrases: Mapping[str, str]) -> None:
             raise UsageError(
                 f"class {name!r} has no letters to make a phrase of: rename it, or give its phrase in classes.csv"
             )
-    read_as = {name: " ".join(phrase.lower().split()) for name, phrase in phrases.items()}
+    read_as = {name: reads_as(phrase) for name, phrase in phrases.items()}
     for phrase, count in Counter(read_as.values()).items():
         if count > 1:
             names = ", ".join(repr(name) for name in phrases if read_as[name] == phrase)
@@ -250,13 +235,14 @@ def _refuse_equal_phrases(phrases: Mapping[str, str]) -> None:
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> None:
-    """Write manifest.csv and classes.csv of a workspace."""
+    """Write manifest.csv and classes.csv of a workspace; the latter also lists classes without videos."""
     rows = [
         (video.key, video.location, video.class_name, _cell(video.start_seconds), _cell(video.end_seconds))
         for video in dataset.videos
     ]
     write_text(folder / "manifest.csv", _csv((_MANIFEST_COLUMNS, *rows)))
-    write_text(folder / "classes.csv", _csv((("class", "phrase"), *dataset.phrases.items())))
+    classes = sorted({**dataset.without_videos, **dataset.phrases}.items())
+    write_text(folder / "classes.csv", _csv((("class", "phrase"), *classes)))
 
 
 def load_dataset(folder: Path) -> Dataset:

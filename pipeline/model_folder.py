@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from daan.config import DaanConfig
 from daan.network import Daan
+from extractors.text_spec import kept_text_spec, restored_text_spec
 from pipeline.errors import IncompatibleFeaturesError, MissingStageError, StorageError
 from pipeline.feature_set import Standardiser
 from pipeline.files import read_json, replacing, storage_errors, write_json
@@ -68,7 +69,8 @@ def save_model(folder: Path, model: Model) -> None:
         "daan": dataclasses.asdict(model.network.config),
         "classes": [dataclasses.asdict(entry) for entry in model.classes],
         "text_encoder": dict(model.text_encoder),
-        "text_spec": model.text_spec,
+        # By its place in the workspace, where it lies there, so that the workspace may be moved.
+        "text_spec": kept_text_spec(model.text_spec, _workspace_of(folder)),
         "extractor": dict(model.extractor),
         "betas": dict(model.betas),
         "temperatures": dict(model.temperatures),
@@ -77,6 +79,11 @@ def save_model(folder: Path, model: Model) -> None:
         "grid_betas": {grid: dict(betas) for grid, betas in model.grid_betas.items()},
     }
     write_json(folder / "model.json", description)
+
+
+def _workspace_of(folder: Path) -> Path:
+    """The workspace of models/<run>; of a model folder that was copied out of one, its second parent."""
+    return folder.absolute().parent.parent
 
 
 def is_complete(folder: Path) -> bool:
@@ -128,9 +135,10 @@ def load_model(folder: Path, device: torch.device) -> Model:
             classes=tuple(ModelClass(**entry) for entry in description["classes"]),
             class_vectors=tensors["class_vectors"].numpy(),
             grid_betas=description.get("grid_betas", {}),
+            text_spec=restored_text_spec(description["text_spec"], _workspace_of(folder)),
             **{
                 name: description[name]
-                for name in ("text_encoder", "text_spec", "extractor", "betas", "temperatures", "score", "training")
+                for name in ("text_encoder", "extractor", "betas", "temperatures", "score", "training")
             },
         )
     except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:

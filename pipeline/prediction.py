@@ -16,18 +16,14 @@ from extractors.decoding import DecodingRequest
 from extractors.decoding_pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
 from extractors.selavi import ExtractorOptions, describe, load_selavi
-from extractors.text import phrase_of
 from pipeline.chosen_extractor import extractor_errors, fetch_weights
-from pipeline.class_embeddings import encode_phrases
-from pipeline.dataset import media_files
 from pipeline.errors import PipelineError, UsageError
-from pipeline.files import read_text
+from pipeline.media_files import media_files
 from pipeline.metrics import probabilities
 from pipeline.model_folder import Model, check_extractor, load_model
+from pipeline.named_classes import class_vectors
 from pipeline.progress import Reporter
 from pipeline.suggestions import does_not_exist
-
-_LIST_ENDINGS = {".txt", ".csv", ".list"}
 
 
 @dataclass(frozen=True)
@@ -79,47 +75,6 @@ class PredictionReport:
         }
 
 
-def parse_classes(text: str | None) -> list[str] | None:
-    """Class names as given: "a, b, c", a text file with a name a line, or nothing (None: all classes of the model).
-
-    Raises:
-        UsageError: no such file, an empty name, or a name twice.
-    """
-    if text is None or not text.strip():
-        return None
-    path = Path(text)
-    if _exists(path) and path.is_dir():
-        raise UsageError(f"{path} is a folder: give class names, or a text file with a name a line")
-    if _exists(path):
-        lines = read_text(path).splitlines()
-        names = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-        where = str(path)
-        if not names:
-            raise UsageError(f"{path} names no classes: expected a name a line")
-    elif path.suffix.lower() in _LIST_ENDINGS and "," not in text:
-        raise UsageError(does_not_exist(path))
-    else:
-        names, where = [name.strip() for name in text.split(",")], "--classes"
-    known: dict[str, str] = {}
-    for name in names:
-        phrase = phrase_of(name) if name else ""
-        if not phrase:
-            raise UsageError(
-                f'{where}: a class name is empty; give names such as --classes "dog barking, playing drums"'
-            )
-        if phrase in known:
-            raise UsageError(f"{where}: duplicate class names: {known[phrase]!r} and {name!r} read the same")
-        known[phrase] = name
-    return names
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a long list of names is no path
-        return False
-
-
 def find_clips(paths: Sequence[Path]) -> list[Path]:
     """The clips that a user named: files as they are, folders with every media file below.
 
@@ -159,17 +114,15 @@ def predict(
         device: where the networks run.
         reporter: hears of progress.
         weights: where the extractor's weights lie now, if not where they lay in training.
-        text: where the file of class vectors lies now, if not where it lay in training.
+        text: where the file of class vectors (or CLIP's folder) lies now, if not where it lay in training.
 
     Raises:
-        PipelineError: no model, weights that cannot be had, a class name without a vector.
+        PipelineError: no model, weights that cannot be had, another text encoder, a class name without a vector.
     """
     model = load_model(model_folder, device)
     if weights is not None:
         model = replace(model, extractor={**model.extractor, "weights_file": weights})
-    if text is not None:
-        model = replace(model, text_spec=text)
-    names, vectors, seen = _class_vectors(model, classes)
+    names, vectors, seen = class_vectors(model, classes, text)
     with torch.inference_mode():
         theta_classes = model.network.embed_classes(torch.from_numpy(vectors).to(device))
     predictions, failures = {}, []
@@ -180,31 +133,6 @@ def predict(
             predictions[result.key] = _predict_one(model, result, names, theta_classes, seen, device)
     ordered = tuple(predictions[str(clip)] for clip in clips if str(clip) in predictions)
     return PredictionReport(predictions=ordered, failures=tuple(failures))
-
-
-def _class_vectors(
-    model: Model, classes: Sequence[str] | None
-) -> tuple[list[str], NDArray[np.float32], NDArray[np.bool_]]:
-    """Names, vectors (C, W), and which were trained on. Names the model knows need no text encoder."""
-    known = {entry.phrase.lower(): place for place, entry in enumerate(model.classes)}
-    known |= {phrase_of(entry.name): place for place, entry in enumerate(model.classes)}
-    if classes is None:
-        classes = [entry.name for entry in model.classes]
-    places = [known.get(phrase_of(name)) for name in classes]
-    vectors = np.zeros((len(classes), model.class_vectors.shape[1]), np.float32)
-    new = [row for row, place in enumerate(places) if place is None]
-    if new:
-        encoded = encode_phrases(model.text_spec, [phrase_of(classes[row]) for row in new])
-        if dict(encoded.encoder) != dict(model.text_encoder):
-            raise PipelineError(
-                f"the model was trained with another text encoder than {model.text_spec} is now: its vectors do not fit"
-            )
-        vectors[new] = encoded.vectors
-    for row, place in enumerate(places):
-        if place is not None:
-            vectors[row] = model.class_vectors[place]
-    seen = np.array([place is not None and model.classes[place].seen for place in places])
-    return list(classes), vectors, seen
 
 
 def _features(

@@ -11,12 +11,11 @@ import yaml
 from pipeline.dataset import Dataset
 from pipeline.errors import UsageError
 from pipeline.files import read_text, write_text
+from pipeline.hold_out_amounts import LEAST_TRAINED_CLASSES, Amounts
 from pipeline.suggestions import did_you_mean
 
-_MIN_TRAIN_CLASSES = 2
 # Parts of seen classes, and the parts that train those.
 _TRAINED_BEFORE = {"val_seen": ("train",), "test_seen": ("train", "val_seen", "val_unseen")}
-_VIDEO_FRACTION = 0.2  # of a class's videos, held out for validation and again for test
 
 # Those of libyaml read 100,000 videos in half a second instead of five, and write every character so that it is read.
 _SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -151,6 +150,7 @@ def hold_out(
     *,
     unseen: Sequence[str] | None = None,
     unseen_fraction: float = 0.25,
+    amounts: Amounts | None = None,
     seed: int = 0,
 ) -> Splits:
     """Splits for a dataset that has none: some classes are held out for test, some of the rest for validation.
@@ -159,45 +159,57 @@ def hold_out(
         videos_of: class name -> its videos.
         unseen: the classes to hold out for test; None: `unseen_fraction` of them at random, at least one.
         unseen_fraction: also the share of the seen classes that validation holds out.
+        amounts: how much of each to hold out, at least; what it leaves open is as above, and a fifth of the videos.
         seed: of every random choice; each class's videos are shuffled by a generator of their own, so adding a class
             does not reshuffle the others.
 
     Raises:
-        UsageError: an unknown class in `unseen`, or fewer than two classes left to train on.
+        UsageError: an unknown class in `unseen`, fewer than two classes left to train on, or less there than asked for.
     """
+    amounts = amounts or Amounts()
     classes = sorted(videos_of)
     if unseen is not None and not unseen:
         raise UsageError('--unseen names no class; give names such as --unseen "yoga, drumming"')
     test_unseen = (
         _named_classes(unseen, classes)
         if unseen is not None
-        else _random_classes(classes, unseen_fraction, f"{seed}/test")
+        else _random_classes(classes, amounts.of_classes("unseen_test", len(classes), unseen_fraction), f"{seed}/test")
     )
     seen = [name for name in classes if name not in test_unseen]
-    if len(seen) < _MIN_TRAIN_CLASSES:
-        raise UsageError(
-            f"{len(classes)} classes, {len(test_unseen)} of them unseen, leave {len(seen)} to train on: "
-            f"at least {_MIN_TRAIN_CLASSES} seen classes are needed. "
-            "Add videos of other classes, or hold out fewer with --unseen"
-        )
-    val_unseen = _random_classes(seen, unseen_fraction, f"{seed}/validation") if len(seen) > _MIN_TRAIN_CLASSES else []
+    _refuse_too_few(classes, test_unseen)
+    validation = amounts.of_classes("unseen_val", len(seen), unseen_fraction)
+    val_unseen = _random_classes(seen, validation, f"{seed}/validation") if len(seen) > LEAST_TRAINED_CLASSES else []
+    parts = _held_out_parts(videos_of, test_unseen, val_unseen, amounts, seed)
+    amounts.check_videos({name: len(part) for name, part in parts.items()})
+    origin = {"unseen": list(unseen)} if unseen is not None else {"unseen_fraction": unseen_fraction}
+    origin |= {name: value for name, value in asdict(amounts).items() if value is not None}
+    return Splits(**{name: tuple(sorted(part)) for name, part in parts.items()}, origin={**origin, "seed": seed})
+
+
+def _held_out_parts(
+    videos_of: Mapping[str, Sequence[str]],
+    test_unseen: Sequence[str],
+    val_unseen: Sequence[str],
+    amounts: Amounts,
+    seed: int,
+) -> dict[str, list[str]]:
+    """Part of the splits -> its videos, class by class."""
     parts: dict[str, list[str]] = {"train": [], "val_seen": [], "val_unseen": [], "test_seen": [], "test_unseen": []}
-    for name in classes:
+    for name in sorted(videos_of):
         videos = sorted(videos_of[name])
         random.Random(f"{seed}/{name}").shuffle(videos)
         if name in test_unseen:
             parts["test_unseen"] += videos
             continue
-        test, rest = _held_out_videos(videos)
+        test, rest = _held_out_videos(videos, amounts.of_videos("seen_test", len(videos)))
         parts["test_seen"] += test
         if name in val_unseen:
             parts["val_unseen"] += rest
         else:
-            val, train = _held_out_videos(rest)
+            val, train = _held_out_videos(rest, amounts.of_videos("seen_val", len(rest)))
             parts["val_seen"] += val
             parts["train"] += train
-    origin = {"unseen": list(unseen)} if unseen is not None else {"unseen_fraction": unseen_fraction}
-    return Splits(**{name: tuple(sorted(part)) for name, part in parts.items()}, origin={**origin, "seed": seed})
+    return parts
 
 
 def _named_classes(names: Sequence[str], classes: Sequence[str]) -> list[str]:
@@ -207,15 +219,20 @@ def _named_classes(names: Sequence[str], classes: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _random_classes(classes: Sequence[str], fraction: float, seed: str) -> list[str]:
-    """At least one class; never so many that fewer than two are left, where that can be helped."""
-    count = min(max(1, round(fraction * len(classes))), max(1, len(classes) - _MIN_TRAIN_CLASSES), len(classes))
+def _refuse_too_few(classes: Sequence[str], unseen: Sequence[str]) -> None:
+    left = len(classes) - len(unseen)
+    if left < LEAST_TRAINED_CLASSES:
+        raise UsageError(
+            f"{len(classes)} classes, {len(unseen)} of them unseen, leave {left} to train on: "
+            f"at least {LEAST_TRAINED_CLASSES} seen classes are needed. "
+            "Add videos of other classes, or hold out fewer with --unseen"
+        )
+
+
+def _random_classes(classes: Sequence[str], count: int, seed: str) -> list[str]:
     return random.Random(seed).sample(list(classes), count)
 
 
-def _held_out_videos(videos: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(held out, rest): a fifth, at least one of two; a single video stays in training."""
-    if len(videos) < 2:
-        return [], list(videos)
-    count = max(1, round(_VIDEO_FRACTION * len(videos)))
+def _held_out_videos(videos: Sequence[str], count: int) -> tuple[list[str], list[str]]:
+    """(held out, rest)."""
     return list(videos[:count]), list(videos[count:])

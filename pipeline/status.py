@@ -45,7 +45,7 @@ def _modified(path: Path) -> str:
 def _features(workspace: Workspace, dataset: Dataset, stages: dict[str, StageRecord]) -> StageStatus:
     """Counts what the parts of the extractor in use hold, whether its extraction came to an end or not."""
     if not workspace.extractor_file.exists():
-        return StageStatus("features", "missing", f"0 of {len(dataset.videos)} videos", next_command="avzsl extract")
+        return _features_from_elsewhere(workspace, dataset, stages.get("features"))
     folder = workspace.feature_folder(str(read_json(workspace.extractor_file)["fingerprint"]))
     parts = FeatureParts(folder / "parts")
     entries = [parts.valid_entry(video) for video in dataset.videos]
@@ -57,6 +57,16 @@ def _features(workspace: Workspace, dataset: Dataset, stages: dict[str, StageRec
     if record is None or not merged or stored + failed < len(dataset.videos):
         return StageStatus("features", "partial", detail, next_command="avzsl extract")
     return StageStatus("features", "done", f"{detail} · {record.summary.get('extractor', '')}", record.made_at)
+
+
+def _features_from_elsewhere(workspace: Workspace, dataset: Dataset, record: StageRecord | None) -> StageStatus:
+    """Features that no extraction made here: generated or imported ones, or none."""
+    if record is None or not (workspace.root / record.output).exists():
+        return StageStatus("features", "missing", f"0 of {len(dataset.videos)} videos", next_command="avzsl extract")
+    detail = (
+        f"{record.summary.get('videos', '?')} of {len(dataset.videos)} videos · {record.summary.get('extractor', '')}"
+    )
+    return StageStatus("features", "done", detail, record.made_at)
 
 
 def _model(workspace: Workspace, stages: dict[str, StageRecord]) -> StageStatus:

@@ -7,7 +7,7 @@ Legend: C classes, W width of a class vector, D of features, M videos of a class
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Literal
 
 import numpy as np
@@ -49,10 +49,10 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name != "dtype" and not value >= 0:
-                raise ValueError(f"{field.name} is {value}, must be at least 0")
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if entry.name != "dtype" and not value >= 0:
+                raise ValueError(f"{entry.name} is {value}, must be at least 0")
         if self.own > 1:
             raise ValueError(f"own is {self.own}, must be at most 1")
         if self.missing_audio + self.missing_visual > 1:
@@ -67,6 +67,7 @@ class SyntheticBenchmark:
     splits: Splits
     phrases: Mapping[str, str]  # class name -> phrase, in the order of features.classes
     class_vectors: Vector  # (C, W), likewise
+    others: Mapping[str, tuple[str, Vector]] = field(default_factory=dict)  # class without videos -> phrase, (W,)
 
 
 def synthetic_benchmark(

@@ -34,13 +34,17 @@ def write_benchmark(benchmark: SyntheticBenchmark, workspace: Workspace) -> Path
         Video(key=key, location=str(workspace.root.absolute() / "videos" / key), class_name=features.classes[label])
         for key, label in zip(features.keys, features.labels.tolist(), strict=True)
     )
-    save_dataset(Dataset(workspace.root / "videos", videos, benchmark.phrases), workspace.dataset_folder)
+    listed = {name: phrase for name, (phrase, _) in benchmark.others.items()}
+    dataset = Dataset(workspace.root / "videos", videos, benchmark.phrases, without_videos=listed)
+    save_dataset(dataset, workspace.dataset_folder)
     write_splits(benchmark.splits, workspace.dataset_folder / "splits.yaml")
     path = workspace.feature_folder(content) / "features.h5"
     write_part(
         path, _stored(benchmark), [], width=width, dtype=features.attributes["dtype"], attributes=features.attributes
     )
-    workspace.record("features", StageRecord(fingerprint=content, output=str(path.relative_to(workspace.root))))
+    summary = {"extractor": features.attributes["extractor"], "videos": len(features.keys)}
+    record = StageRecord(fingerprint=content, output=str(path.relative_to(workspace.root)), summary=summary)
+    workspace.record("features", record)
     return _write_class_vectors(benchmark, workspace.text_folder / "generated_vectors.npy")
 
 
@@ -69,6 +73,7 @@ def _stored(benchmark: SyntheticBenchmark) -> list[tuple[StoredVideo, FeatureRow
 def _write_class_vectors(benchmark: SyntheticBenchmark, path: Path) -> Path:
     """A dict phrase -> (W,) in a .npy, the form of the benchmark's own vectors."""
     vectors = dict(zip(benchmark.phrases.values(), benchmark.class_vectors, strict=True))
+    vectors |= {phrase: vector for phrase, vector in benchmark.others.values() if phrase not in vectors}
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, np.array(vectors, dtype=object), allow_pickle=True)
     return path

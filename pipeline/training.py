@@ -108,7 +108,10 @@ class Trainer:
             self.reporter.say(f"going on with the unfinished run in {folder} (--no-resume starts over)")
             sweep(folder)
         make_folder(folder)
-        write_text(folder / "config.yaml", show_settings(dataclasses.replace(settings, daan=inputs.config)))
+        exact = dataclasses.replace(
+            settings, daan=inputs.config, text=dataclasses.replace(settings.text, encoder=inputs.embeddings.spec)
+        )
+        write_text(folder / "config.yaml", show_settings(exact))
         write_splits(inputs.splits, folder / "splits.yaml")
 
     def _record(self, inputs: TrainingInputs, report: TrainingReport) -> StageRecord:

@@ -11,6 +11,7 @@ from torch import Tensor
 from daan.config import DaanConfig
 from extractors.text import phrase_of
 from pipeline.class_embeddings import ClassEmbeddings, embed_classes, in_legacy_order, legacy_phrases
+from pipeline.class_phrases import phrases_in
 from pipeline.config import Settings
 from pipeline.dataset import Dataset, load_dataset, read_phrases
 from pipeline.errors import UsageError
@@ -142,8 +143,8 @@ def _held_out(
 
 def _class_called(name: str, dataset: Dataset) -> str:
     """The class a user means by its name or phrase, whatever the case."""
-    for known, phrase in dataset.phrases.items():
-        if name.strip().lower() in {known.lower(), phrase.lower()}:
+    for known, text in dataset.phrases.items():
+        if name.strip().lower() in {known.lower(), text.lower(), *map(str.lower, phrases_in(text))}:
             return known
     return name.strip()
 

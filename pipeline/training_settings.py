@@ -21,7 +21,9 @@ class TextSettings:
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
 
-    encoder: str = "minilm"  # or the path of a file of vectors: word2vec, GloVe, the benchmark's .npy
+    # auto: the one that the workspace remembers, else minilm. Or minilm, clip:FOLDER, clip:MODEL, or a file of vectors
+    # (fasttext:FILE, word2vec:FILE, glove:FILE; the path alone: its format is recognised).
+    encoder: str = "auto"
     legacy_class_order: bool = False  # give classes the wrong vectors that published code gives them, to compare
 
 

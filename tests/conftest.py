@@ -2,6 +2,7 @@
 
 import os
 import random
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -106,3 +107,74 @@ def _workspace_with_features(root: Path, classes: int, videos: int, width: int, 
     save_dataset(Dataset(source=root / "videos", videos=tuple(dataset), phrases=phrases), workspace.dataset_folder)
     workspace.record("features", StageRecord(fingerprint=content, output="features/synthetic/features.h5"))
     return workspace
+
+
+@pytest.fixture(scope="session")
+def fasttext_model() -> Callable[..., Path]:
+    """Writes a fastText .bin of random rows, field by field as the format has them."""
+
+    def write(
+        path: Path,
+        *,
+        words: Sequence[str],
+        labels: Sequence[str] = (),
+        width: int = 6,
+        buckets: int = 50,
+        least: int = 2,
+        most: int = 4,
+        version: int = 12,
+        model: int = 2,
+        pruned_rows: int = -1,
+        quantised: bool = False,
+    ) -> Path:
+        rows = np.random.default_rng(0).normal(size=(len(words) + buckets, width)).astype("<f4")
+        arguments = [width, 5, 5, 1, 5, 1, 2, model, buckets, least, most, 100]
+        entries = [(word, 0) for word in words] + [(label, 1) for label in labels]
+        content = struct.pack("<ii12id", 793712314, version, *arguments, 1e-4)
+        content += struct.pack("<iiiqq", len(entries), len(words), len(labels), 1000, pruned_rows)
+        for word, kind in entries:
+            content += word.encode() + b"\0" + struct.pack("<qb", 7, kind)
+        content += struct.pack("<?qq", quantised, len(rows), width) + rows.tobytes()
+        path.write_bytes(content + b"what follows is not read")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def clip_model() -> Callable[..., Path]:
+    """Saves a tiny CLIP text tower with random weights and a tokenizer of whole words, as transformers would."""
+    from safetensors.torch import save_file  # noqa: PLC0415 - few tests need transformers, which takes seconds
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: PLC0415 - as above
+    from transformers import CLIPTextConfig, CLIPTextModelWithProjection  # noqa: PLC0415 - as above
+
+    def save(folder: Path, *, words: Sequence[str], width: int = 6, seed: int = 0) -> Path:
+        folder.mkdir(exist_ok=True)
+        vocabulary = {word: place for place, word in enumerate(["<unk>", *words, "<begin>", "<end>"])}
+        tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))  # noqa: S106 - no password
+        tokenizer.normalizer = normalizers.Lowercase()
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        ends = [("<begin>", vocabulary["<begin>"]), ("<end>", vocabulary["<end>"])]
+        tokenizer.post_processor = processors.TemplateProcessing("<begin> $A <end>", special_tokens=ends)
+        tokenizer.save(str(folder / "tokenizer.json"))
+        config = CLIPTextConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=8,
+            intermediate_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=10,
+            projection_dim=width,
+            bos_token_id=ends[0][1],
+            eos_token_id=ends[1][1],
+            pad_token_id=0,
+        )
+        torch.manual_seed(seed)
+        network = CLIPTextModelWithProjection(config)
+        for value in network.parameters():  # as initialised, all phrases would be nearly the same
+            torch.nn.init.normal_(value, std=0.5)
+        save_file(network.state_dict(), folder / "model.safetensors")
+        config.save_pretrained(folder)
+        return folder
+
+    return save

@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.class_embeddings import embed_classes, encode_phrases, in_legacy_order, legacy_phrases
-from pipeline.errors import UsageError
+from pipeline.class_embeddings import (
+    chosen_text,
+    embed_classes,
+    encode_phrases,
+    in_legacy_order,
+    legacy_phrases,
+    remember_text,
+)
+from pipeline.errors import PipelineError, StorageError, UsageError
 from pipeline.workspace import Workspace
 
 PHRASES = {"Alto": "tenor voice", "Bass": "double bass", "Cello": "cello"}
@@ -80,6 +87,118 @@ def test_a_phrase_without_a_vector_fails(vectors_file: str) -> None:
     """The message names it."""
     with pytest.raises(UsageError, match="has no vector for 'zither'"):
         encode_phrases(vectors_file, ["cello", "zither"])
+
+
+def test_several_phrases_of_a_class_are_averaged(tmp_path: Path) -> None:
+    """The mean of unit vectors, of length 1 again; a class with one phrase keeps that vector as it is."""
+    path = tmp_path / "vectors.txt"
+    path.write_text("dog 3 0 0\nwoof 0 5 0\ncat 1 2 2\n")
+
+    vectors = encode_phrases(str(path), ["dog | woof", "cat", "cat|dog|woof"]).vectors
+
+    np.testing.assert_allclose(vectors[0], [0.5**0.5, 0.5**0.5, 0], atol=1e-6)
+    np.testing.assert_allclose(vectors[1], [1 / 3, 2 / 3, 2 / 3], atol=1e-6)
+    mean = np.array([4, 5, 2]) / 9
+    np.testing.assert_allclose(vectors[2], mean / np.linalg.norm(mean), atol=1e-6)
+    assert vectors.dtype == np.float32
+
+
+def test_phrases_that_cancel_each_other_fail(tmp_path: Path) -> None:
+    """Their mean has no direction."""
+    (tmp_path / "vectors.txt").write_text("hot 1 0 2\ncold -2 0 -4\n")
+    with pytest.raises(UsageError, match=r"'hot \| cold' have opposite vectors"):
+        encode_phrases(str(tmp_path / "vectors.txt"), ["hot | cold"])
+
+
+def test_the_legacy_order_gives_away_a_class_with_all_its_phrases(vectors_file: str) -> None:
+    """The phrases of a class are sorted as one text."""
+    phrases = {"Alto": "tenor voice", "Bass": "double bass | a drum", "Cello": "cello"}
+    embeddings = encode_phrases(vectors_file, list(phrases.values()))
+
+    wrong = in_legacy_order(embeddings, list(phrases), legacy_phrases(phrases))
+
+    assert wrong.phrases == ("cello", "double bass | a drum", "tenor voice")
+    np.testing.assert_allclose(wrong.vectors[1], np.array([0, 1, 0, 1]) / 2**0.5, atol=1e-6)
+
+
+def test_a_workspace_uses_what_it_remembers_until_another_is_asked_for(tmp_path: Path, vectors_file: str) -> None:
+    """`auto` is minilm in a fresh workspace; a name or file that is asked for always wins."""
+    workspace = Workspace(tmp_path / "workspace")
+    assert chosen_text(workspace, "auto") == "minilm"
+
+    remember_text(workspace, f"file:{vectors_file}")
+
+    assert chosen_text(workspace, "auto") == vectors_file
+    assert chosen_text(workspace, "minilm") == "minilm"
+    by_auto = embed_classes(workspace, PHRASES, "auto")
+    assert (by_auto.spec, by_auto.encoder["encoder"]) == (vectors_file, "vectors")
+    remember_text(workspace, "minilm")
+    assert chosen_text(workspace, "auto") == "minilm"
+
+
+def test_a_moved_workspace_finds_its_file_of_vectors(tmp_path: Path, vectors_file: str) -> None:
+    """A file inside is noted by its place there, one outside by its own."""
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.text_folder.mkdir(parents=True)
+    inside = workspace.text_folder / "vectors.npy"
+    inside.write_bytes(Path(vectors_file).read_bytes())
+    remember_text(workspace, str(inside))
+    assert str(tmp_path) not in (workspace.text_folder / "source.json").read_text()
+
+    moved = Workspace(workspace.root.rename(tmp_path / "moved"))
+
+    assert chosen_text(moved, "auto") == str(moved.text_folder / "vectors.npy")
+    remember_text(moved, vectors_file)
+    assert chosen_text(Workspace(moved.root.rename(tmp_path / "again")), "auto") == vectors_file
+
+
+def test_a_relative_path_is_remembered_from_the_current_folder(
+    tmp_path: Path, vectors_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it was meant when it was given."""
+    monkeypatch.chdir(tmp_path)
+    remember_text(Workspace(Path("workspace")), "vectors.npy")
+    monkeypatch.chdir("/")
+    assert chosen_text(Workspace(tmp_path / "workspace"), "auto") == vectors_file
+
+
+def test_what_a_workspace_remembers_may_be_gone_or_damaged(tmp_path: Path, vectors_file: str) -> None:
+    """The user asked for nothing wrong, so that is no wrong usage; the line says what to do."""
+    workspace = Workspace(tmp_path / "workspace")
+    remember_text(workspace, vectors_file)
+    Path(vectors_file).unlink()
+    with pytest.raises(PipelineError, match=r"is not there .*put it back, name another with --text") as caught:
+        chosen_text(workspace, "auto")
+    assert caught.value.exit_code == 1
+    for damage in ("[]", "{}", '{"spec": 3}', "{"):
+        (workspace.text_folder / "source.json").write_text(damage)
+        with pytest.raises(StorageError, match="damaged"):
+            chosen_text(workspace, "auto")
+
+
+def test_what_is_no_text_encoder_is_wrong_usage_and_not_remembered(tmp_path: Path) -> None:
+    """Neither a name nor a file."""
+    workspace = Workspace(tmp_path / "workspace")
+    with pytest.raises(UsageError, match="neither a text encoder"):
+        remember_text(workspace, "nonsense")
+    assert not workspace.text_folder.exists()
+    with pytest.raises(UsageError, match="neither a text encoder"):
+        embed_classes(workspace, PHRASES, "nonsense")
+
+
+def test_workspaces_with_different_encoders_never_mix(tmp_path: Path, vectors_file: str) -> None:
+    """Equal contents under two names make equal fingerprints, other contents another one."""
+    other = tmp_path / "other.npy"
+    np.save(other, dict(zip(PHRASES.values(), np.eye(3, dtype=np.float32)[::-1], strict=True)))  # type: ignore[arg-type]  # a dict
+    copy = tmp_path / "copy.npy"
+    copy.write_bytes(Path(vectors_file).read_bytes())
+    prints = []
+    for place, spec in enumerate((vectors_file, str(copy), str(other))):
+        workspace = Workspace(tmp_path / str(place))
+        remember_text(workspace, spec)
+        embed_classes(workspace, PHRASES, "auto")
+        prints.append(workspace.stages()["text"].fingerprint)
+    assert prints[0] == prints[1] != prints[2]
 
 
 @pytest.mark.needs_shared

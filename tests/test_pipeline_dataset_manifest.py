@@ -98,7 +98,7 @@ def test_a_binary_file_is_no_manifest(tmp_path: Path) -> None:
         ("class,phrase\ndogs,\n", r"line 2: unknown class 'dog': it is not in .*classes\.csv\. Did you mean dogs\?"),
         ("phrase\nx\n", r"classes\.csv: no column class"),
         ("class,phrase\ndog,\n ,\n", r"classes\.csv, line 3: the class is empty"),
-        ("class,phrase\ndog,a\ndog ,b\n", r"classes\.csv, line 3: class 'dog' is there twice"),
+        ("class,phrase\ndog,a\ndog ,a\n", r"classes\.csv, line 3: class 'dog' is there twice"),
         ("class,phrase\ndog,An  Animal\ncat,an animal\n", "duplicate class names: 'cat', 'dog' all read 'an animal'"),
     ],
 )

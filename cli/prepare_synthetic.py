@@ -1,0 +1,84 @@
+"""`avzsl prepare synthetic`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from cli import options
+from cli.console import Terminal
+from cli.prepare_options import plain_table, show_parts
+from pipeline.words import byte_size, grouped
+
+if TYPE_CHECKING:
+    from pipeline.synthetic_preparation import SyntheticReport
+
+
+def command(
+    shape: Annotated[
+        str, typer.Option("--shape", help="ucf, activitynet, vggsound (1.8 GiB), or small for a try.")
+    ] = "small",
+    benchmark: Annotated[
+        Path | None,
+        typer.Option(
+            "--benchmark",
+            help="Folder with UCF/class-split and w2v_features: official class names, sizes and class vectors.",
+            metavar="DIR",
+        ),
+    ] = None,
+    audio_strength: Annotated[
+        float | None, typer.Option("--audio-strength", help="How plainly sound tells the class; 0.4 by default.")
+    ] = None,
+    visual_strength: Annotated[
+        float | None, typer.Option("--visual-strength", help="How plainly pictures tell the class; 0.8 by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of all that is random.", min=0)] = 0,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Another value of the recipe, such as --set noise=0.5 or own, second_noise, missing_audio, "
+            "missing_visual, dtype. May be repeated.",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
+    workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
+    json_output: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+) -> int:
+    """A workspace of generated features in a benchmark's shape, to try a setting without any video.
+
+    Example: avzsl prepare synthetic --shape ucf --audio-strength 0.2
+    """
+    from pipeline.synthetic_preparation import prepare_synthetic, recipe_of
+
+    terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
+    values = {"audio_strength": audio_strength, "visual_strength": visual_strength, "seed": seed}
+    recipe = recipe_of(values, assignments or ())
+    place = options.open_workspace(workspace)
+    with place.locked("prepare synthetic"):
+        report = prepare_synthetic(place, shape, benchmark, recipe, terminal)
+    if json_output:
+        counts = {part: {"classes": count[0], "videos": count[1]} for part, count in report.parts.items()}
+        document = {name: getattr(report, name) for name in ("classes", "listed_classes", "videos", "seconds")}
+        files = {"features": str(report.features), "class_vectors": str(report.text)}
+        terminal.document(document | {"splits": counts, "class_names": report.class_names} | files)
+    else:
+        _show(report, terminal)
+        preset = "" if shape == "small" else f" --preset {shape}"
+        terminal.say(f"Next: avzsl train{preset}")
+    return 0
+
+
+def _show(report: "SyntheticReport", terminal: Terminal) -> None:
+    table = plain_table()
+    others = report.listed_classes - report.classes
+    listed = f", and {others} more without videos" if others else ""
+    table.add_row("classes", grouped(report.classes), escape(f"names: {report.class_names}{listed}"))
+    table.add_row("videos", grouped(report.videos), f"{grouped(report.seconds)} s of features")
+    table.add_row("features", "", escape(f"{report.features} ({byte_size(report.features.stat().st_size)})"))
+    table.add_row("text", "", escape(f"{report.text}, used by avzsl train here"))
+    show_parts(table, report.parts, str(report.folder / "splits.yaml"))
+    terminal.show(table)

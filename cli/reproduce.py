@@ -1,0 +1,99 @@
+"""`avzsl reproduce`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from cli import options
+from cli.console import Terminal
+from cli.epoch_lines import epoch_lines
+from cli.import_features import MethodOption, SplitsOption, TextOption
+from cli.interruption import interruption
+from cli.training_options import training_settings
+
+if TYPE_CHECKING:
+    from pipeline.reproduction_tables import TextTable
+
+
+def command(
+    benchmark: Annotated[str, typer.Argument(help="ucf, activitynet or vggsound.", metavar="BENCHMARK")],
+    features: Annotated[
+        Path,
+        typer.Option("--features", help="An official feature folder, or an avzsl workspace.", metavar="DIR"),
+    ],
+    seeds: Annotated[str, typer.Option("--seeds", help="A run each, on the same splits.", metavar="NUMBERS")] = "0,1,2",
+    ablation: Annotated[
+        bool, typer.Option("--ablation/--no-ablation", help="Also the rows of the paper's ablation.")
+    ] = True,
+    workspace: Annotated[
+        Path | None,
+        typer.Option("--workspace", "-w", help="Where an official folder is imported to; avzsl-BENCHMARK by default."),
+    ] = None,
+    method: MethodOption = None,
+    splits: SplitsOption = None,
+    text: TextOption = None,
+    config: options.ConfigOption = None,
+    assignments: options.SetOption = None,
+    device: options.DeviceOption = "auto",
+    json_output: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+) -> int:
+    """Run a benchmark's protocol and the paper's ablation, and print the figures beside the published ones.
+
+    What is finished is kept: the same command goes on where it was stopped.
+
+    Example: avzsl reproduce ucf --features avgzsl_benchmark_non_averaged_datasets/UCF --seeds 0,1,2
+    """
+    from pipeline.benchmarks import BENCHMARKS
+    from pipeline.config import load_settings
+    from pipeline.devices import resolve_device
+    from pipeline.errors import UsageError
+    from pipeline.reproduction import reproduce
+    from pipeline.reproduction_report import document_of, notes_of, write_reproduction
+    from pipeline.reproduction_source import FeatureSource, workspace_of
+    from pipeline.reproduction_tables import tables
+
+    if benchmark not in BENCHMARKS:
+        raise UsageError(f"unknown benchmark {benchmark!r}: choose one of {', '.join(BENCHMARKS)}")
+    terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
+    given = training_settings(unseen=None, unseen_fraction=None, seed=None, seeds=seeds)
+    settings = load_settings(
+        preset=benchmark, config_file=config, assignments=assignments or (), options={**given, "text.encoder": text}
+    )
+    source = FeatureSource(features, method=method, splits=splits, text=text)
+    place = workspace_of(source, benchmark, workspace or Path(f"avzsl-{benchmark}"), terminal)
+    with interruption() as stop:
+        result = reproduce(
+            benchmark,
+            place,
+            settings,
+            ablation=ablation,
+            device=resolve_device(device),
+            reporter=terminal,
+            on_epoch=epoch_lines(terminal),
+            stop=stop,
+        )
+    files = write_reproduction(result, place)
+    if json_output:
+        terminal.document(document_of(result))
+        return 0
+    for table in tables(result):
+        terminal.show(_rich(table))
+    for note in notes_of(result):
+        terminal.say(note)
+    for path in (files.markdown, files.page, files.document):
+        terminal.show(f" {path}")
+    return 0
+
+
+def _rich(table: "TextTable") -> Table:
+    """A table whose columns are numbers but for the first."""
+    shown = Table(title=table.title, title_justify="left", title_style="", padding=(0, 1), box=None)
+    for place, name in enumerate(table.columns):
+        shown.add_column(name, justify="right" if name and place and name != "run" else "left", no_wrap=True)
+    for place, row in enumerate(table.rows):
+        shown.add_row(*row, style="bold" if place in table.strong else "")
+    return shown

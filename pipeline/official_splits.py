@@ -1,0 +1,149 @@
+"""The benchmark's own lists of which video is for what, and how it spells its classes."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pipeline.benchmarks import PART_OF_STAGE, RETRAINING
+from pipeline.dataset import Dataset, Video
+from pipeline.errors import UsageError
+from pipeline.files import read_text
+from pipeline.official_classes import OfficialClasses, read_classes
+from pipeline.splits import Splits, check_splits
+from pipeline.suggestions import does_not_exist
+from pipeline.words import some_of
+
+_USUAL = "main_split"
+
+
+@dataclass(frozen=True)
+class OfficialSplits:
+    """What the lists of one folder say.
+
+    Attributes:
+        folder: main_split or cls_split, or another with such lists.
+        parts: part of the splits -> the names of its videos, in their order.
+        class_of: name of a video -> its class.
+        classes: of the folder above: every class with its phrase.
+        notes: a line each for what the user should know.
+    """
+
+    folder: Path
+    parts: Mapping[str, tuple[str, ...]]
+    class_of: Mapping[str, str]
+    classes: OfficialClasses
+    notes: tuple[str, ...]
+
+    @cached_property
+    def phrases(self) -> dict[str, str]:
+        """Every class as it is officially spelled -> its phrase, '' where no list gives one."""
+        listed = {self.classes.called(name) or name for name in self.class_of.values()}
+        return dict.fromkeys(sorted(listed), "") | dict(self.classes.phrases)
+
+    @cached_property
+    def _by_case(self) -> dict[str, str]:
+        return {name.casefold(): name for name in self.phrases}
+
+    @cached_property
+    def _by_letters(self) -> dict[str, str]:
+        """Letters of a class's name -> the class, where no other has the same."""
+        counts = Counter(_letters(name) for name in self.phrases)
+        return {letters: name for name in self.phrases if counts[letters := _letters(name)] == 1}
+
+    def called(self, name: str) -> str | None:
+        """The class of that name, whatever its case and spaces: `Applying sunscreen` is `Applyingsunscreen` there."""
+        if name in self.phrases:
+            return name
+        return self._by_case.get(name.casefold()) or self._by_letters.get(_letters(name))
+
+
+def read_official_splits(given: Path) -> OfficialSplits:
+    """The lists of a folder.
+
+    Args:
+        given: `class-split`, which means its main_split, or main_split or cls_split itself.
+
+    Raises:
+        UsageError: another folder, or lists that contradict themselves.
+    """
+    folder, notes = _split_folder(given)
+    parts: dict[str, tuple[str, ...]] = {}
+    class_of: dict[str, str] = {}
+    for stage, part in PART_OF_STAGE.items():
+        rows = list(_rows(folder / f"{stage}.csv"))
+        parts[part] = tuple(name for name, _ in rows)
+        for name, class_name in rows:
+            if class_of.setdefault(name, class_name) != class_name:
+                raise UsageError(f"{folder}: {name!r} is of class {class_of[name]!r} and of class {class_name!r}")
+    classes = read_classes(folder.parent, folder.name)
+    listed = tuple(Video(name, name, class_name.casefold()) for name, class_name in class_of.items())
+    check_splits(Splits(**parts, origin={}), Dataset(folder, listed, {}), str(folder))
+    notes += _disagreements(folder, parts, class_of, classes)
+    return OfficialSplits(folder, parts, class_of, classes, tuple(notes))
+
+
+def _split_folder(given: Path) -> tuple[Path, list[str]]:
+    """The folder with the lists, and what to say of how it was found."""
+    if not given.is_dir():
+        raise UsageError(
+            does_not_exist(given) if not given.exists() else f"{given} is a file: give the folder of splits"
+        )
+    first = f"{next(iter(PART_OF_STAGE))}.csv"
+    for folder in (given / _USUAL, given / "class-split" / _USUAL):
+        if (folder / first).is_file():
+            others = sorted(entry.name for entry in folder.parent.iterdir() if entry != folder and entry.is_dir())
+            beside = f" (also there: {', '.join(others)})" if others else ""
+            return folder, [f"the splits are those of {folder}{beside}"]
+    if not (given / first).is_file():
+        raise UsageError(
+            f"{given} holds no official splits: expected class-split, or main_split or cls_split in it, "
+            f"with {first} and the like"
+        )
+    return given, []
+
+
+def _rows(path: Path) -> Iterator[tuple[str, str]]:
+    """(video, class) of a list."""
+    if not path.is_file():
+        raise UsageError(f"{path.parent} lacks {path.name}: expected {', '.join(f'{s}.csv' for s in PART_OF_STAGE)}")
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    if not {"filename", "label"} <= set(rows.fieldnames or ()):
+        found = ", ".join(rows.fieldnames or ()) or "nothing"
+        raise UsageError(f"{path}: expected the columns filename and label in its first line; it has {found}")
+    for row in rows:
+        name, label = (row["filename"] or "").strip(), (row["label"] or "").strip()
+        if not name or not label:
+            raise UsageError(f"{path}, line {rows.line_num}: the filename or the label is empty")
+        yield name, label
+
+
+def _disagreements(
+    folder: Path, parts: Mapping[str, Sequence[str]], class_of: Mapping[str, str], classes: OfficialClasses
+) -> list[str]:
+    """Lines about lists of one folder that say different things; the .csv of stage 1 and of the test count."""
+    lines = []
+    for part, listed in classes.listed.items():
+        named = {classes.called(class_of[name]) or class_of[name] for name in parts[part]}
+        if named != listed:
+            differing = sorted(named ^ listed)
+            lines.append(
+                f"{folder.name}: the list of classes of {part} and its videos differ in "
+                f"{some_of(differing)}; the videos count"
+            )
+    again = folder / f"{RETRAINING}.csv"
+    if again.is_file():
+        trained = {name for part in ("train", "val_seen", "val_unseen") for name in parts[part]}
+        differing = sorted(trained ^ {name for name, _ in _rows(again)})
+        if differing:
+            lines.append(
+                f"{again.name} is not stage 1's videos together: {some_of(differing)} differ; stage 1's lists count"
+            )
+    return lines
+
+
+def _letters(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalnum())

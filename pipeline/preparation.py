@@ -1,0 +1,230 @@
+"""From what was found to a dataset on disk: files checked, classes named, videos split, everything left out listed."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.collector import collector_paused
+from pipeline.dataset import Dataset, Video, dataset_of
+from pipeline.errors import UsageError
+from pipeline.hold_out_amounts import Amounts
+from pipeline.official_matching import Matched, Unmatched, counts_in_words, match
+from pipeline.official_splits import OfficialSplits
+from pipeline.preparation_probing import Probed, probe_videos
+from pipeline.preparation_sources import Found, LeftOut
+from pipeline.prepared_dataset import PreparedFolder
+from pipeline.progress import Reporter
+from pipeline.split_making import make_splits
+from pipeline.splits import Splits, check_splits, parse_splits
+from pipeline.words import counted
+
+SECONDS_AN_HOUR = 3600
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class PreparationReport:
+    """What was prepared.
+
+    Attributes:
+        folder: where it is.
+        videos: in the manifest.
+        classes: of these videos.
+        empty_classes: classes that are only listed.
+        seconds: of the videos whose length is known.
+        lengths_known: of how many videos that is.
+        missing: clips that were named, but have no file or cannot be right.
+        unreadable: clips whose file cannot be read; None: files were not checked.
+        soundless: clips without sound; None as above.
+        pictureless: clips without pictures; None as above.
+        parts: part of the splits -> (classes, videos); empty where there are no splits.
+        splits_from: in words whose splits they are, or why there are none.
+        unmatched: names that official splits and the dataset do not share.
+        missing_file: lists what is missing and unreadable.
+        unmatched_file: lists what is unmatched.
+        notes: a line each.
+    """
+
+    folder: Path
+    videos: int
+    classes: int
+    empty_classes: tuple[str, ...]
+    seconds: float
+    lengths_known: int
+    missing: tuple[LeftOut, ...]
+    unreadable: tuple[LeftOut, ...] | None
+    soundless: int | None
+    pictureless: int | None
+    parts: Mapping[str, tuple[int, int]]
+    splits_from: str
+    unmatched: tuple[Unmatched, ...]
+    missing_file: Path | None
+    unmatched_file: Path | None
+    notes: tuple[str, ...]
+
+    @property
+    def unmatched_words(self) -> str:
+        """How many names are unmatched, for people."""
+        return counts_in_words(self.unmatched)
+
+    @property
+    def examples(self) -> tuple[Unmatched, ...]:
+        """The first unmatched names of each kind and side, a few in all."""
+        seen: Counter[tuple[str, str]] = Counter()
+        chosen = []
+        for entry in self.unmatched:
+            seen[entry.kind, entry.side] += 1
+            if seen[entry.kind, entry.side] <= 2:
+                chosen.append(entry)
+        return tuple(chosen[:_EXAMPLES])
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `prepare --json`."""
+        return {
+            "manifest": str(self.folder / "manifest.csv"),
+            "classes": self.classes,
+            "classes_without_videos": list(self.empty_classes),
+            "videos": self.videos,
+            "hours": self.seconds / SECONDS_AN_HOUR if self.lengths_known else None,
+            "videos_of_known_length": self.lengths_known,
+            "missing": len(self.missing),
+            "unreadable": None if self.unreadable is None else len(self.unreadable),
+            "soundless": self.soundless,
+            "pictureless": self.pictureless,
+            "left_out": [vars(entry) for entry in (*self.missing, *(self.unreadable or ()))],
+            "splits": {part: {"classes": count[0], "videos": count[1]} for part, count in self.parts.items()},
+            "splits_from": self.splits_from,
+            "unmatched": [vars(entry) for entry in self.unmatched],
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A dataset's splits, and how they came about; `edited`: files whose edits are kept."""
+
+    splits: Splits | None
+    words: str
+    edited: frozenset[str] = frozenset()
+    unmatched: tuple[Unmatched, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@collector_paused()
+def prepare(
+    found: Found,
+    folder: PreparedFolder,
+    *,
+    official: OfficialSplits | None,
+    probe: bool,
+    workers: int | None,
+    reporter: Reporter,
+) -> PreparationReport:
+    """Write manifest.csv, classes.csv, splits.yaml and the lists of what was left out.
+
+    Without official splits, a splits.yaml of the source counts, then one that was edited here, else classes and videos
+    are held out at random.
+
+    Args:
+        found: what is to be prepared.
+        folder: where to; a lock on it is the caller's business.
+        official: the splits to use.
+        probe: read every file once, and leave out what cannot be read.
+        workers: how many processes do so; None: one for every core.
+        reporter: hears what is put aside, and of progress.
+
+    Raises:
+        UsageError: no readable video, splits of another dataset or that contradict themselves, two classes with one
+            phrase.
+        StorageError: the disk is full, or the folder cannot be written.
+    """
+    folder.refuse_strangers()
+    if official and probe:  # what takes hours comes last
+        match(official, found.videos, found.phrases)
+    probed = probe_videos(found.videos, workers=workers, reporter=reporter) if probe else None
+    videos = found.videos if probed is None else probed.videos
+    if not videos:
+        raise UsageError(
+            f"{found.source}: none of its {counted(len(found.videos), 'video')} can be read: see avzsl probe"
+        )
+    matched = match(official, videos, found.phrases) if official else None
+    dataset, chosen = _dataset_and_splits(found, videos, matched, folder)
+    folder.make_room(reporter)
+    folder.write(dataset, chosen.splits, reporter, edited=chosen.edited)
+    return _report(found, folder, probed, dataset, chosen)
+
+
+def _report(
+    found: Found, folder: PreparedFolder, probed: Probed | None, dataset: Dataset, chosen: _Chosen
+) -> PreparationReport:
+    """Write the lists of what was left out, and count."""
+    unreadable = None if probed is None else probed.unreadable
+    lengths = [length for video in dataset.videos if (length := _length(video)) is not None]
+    return PreparationReport(
+        folder=folder.path,
+        videos=len(dataset.videos),
+        classes=len(dataset.classes),
+        empty_classes=tuple(dataset.without_videos),
+        seconds=probed.seconds if probed else sum(lengths),
+        lengths_known=len(dataset.videos) if probed else len(lengths),
+        missing=found.missing,
+        unreadable=unreadable,
+        soundless=probed.soundless if probed else None,
+        pictureless=probed.pictureless if probed else None,
+        parts={} if chosen.splits is None else parts_of(chosen.splits, dataset),
+        splits_from=chosen.words,
+        unmatched=chosen.unmatched,
+        missing_file=folder.list_file("missing.csv", [vars(row) for row in (*found.missing, *(unreadable or ()))]),
+        unmatched_file=folder.list_file("unmatched.csv", [vars(row) for row in chosen.unmatched]),
+        notes=(*found.notes, *chosen.notes),
+    )
+
+
+def _dataset_and_splits(
+    found: Found, videos: Sequence[Video], matched: Matched | None, folder: PreparedFolder
+) -> tuple[Dataset, _Chosen]:
+    """The dataset with the phrases that count, and its splits."""
+    manifest = folder.path / "manifest.csv"
+    if matched is not None:
+        dataset = dataset_of(manifest, matched.videos, matched.phrases)
+        check_splits(matched.splits, dataset, str(matched.splits.origin["official"]))
+        words = f"official, {matched.splits.origin['official']}"
+        return dataset, _Chosen(matched.splits, words, unmatched=matched.unmatched, notes=matched.notes)
+    edited = {name: phrase for name, phrase in folder.edited_phrases().items() if phrase}
+    names = {video.class_name for video in videos} | set(found.phrases)
+    phrases = {**found.phrases, **{name: phrase for name, phrase in edited.items() if name in names}}
+    dataset = dataset_of(manifest, tuple(videos), phrases)
+    chosen = _splits(found, dataset, folder)
+    return dataset, replace(chosen, edited=chosen.edited | ({"classes.csv"} if edited else set()))
+
+
+def _splits(found: Found, dataset: Dataset, folder: PreparedFolder) -> _Chosen:
+    """The source's own splits, those edited here, or new ones."""
+    if found.splits is not None:
+        given = parse_splits(found.splits)
+        there = {video.key for video in dataset.videos}
+        left_out = {entry.video for entry in found.missing} | {video.key for video in found.videos} - there
+        known = [key for part in given.parts.values() for key in part if key not in left_out]
+        splits = given.restricted_to(known)
+        check_splits(splits, dataset, str(found.splits))
+        return _Chosen(splits, str(found.splits))
+    edited = folder.edited_splits(dataset)
+    if edited is not None:
+        return _Chosen(edited, "as made here before", frozenset({"splits.yaml"}))
+    try:
+        return _Chosen(make_splits(dataset.videos, Amounts(), seed=0), "at random, seed 0")
+    except UsageError as error:
+        return _Chosen(None, f"none: {error}")
+
+
+def _length(video: Video) -> float | None:
+    """Of a segment; None for a whole file, which is not looked into."""
+    return None if video.end_seconds is None else video.end_seconds - (video.start_seconds or 0.0)
+
+
+def parts_of(splits: Splits, dataset: Dataset) -> dict[str, tuple[int, int]]:
+    """Part of the splits -> how many classes and videos it has."""
+    class_of = {video.key: video.class_name for video in dataset.videos}
+    return {part: (len({class_of[key] for key in keys}), len(keys)) for part, keys in splits.parts.items()}

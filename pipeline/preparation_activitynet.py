@@ -1,0 +1,132 @@
+"""ActivityNet: whole videos, and annotations that say from when to when something is to be seen."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.dataset import Video
+from pipeline.errors import UsageError
+from pipeline.files import read_text
+from pipeline.preparation_sources import Found, LeftOut, MediaIndex, refuse_empty
+from pipeline.suggestions import does_not_exist
+from pipeline.words import counted
+
+_LAYOUT = '{"database": {id: {"subset", "duration", "annotations": [{"label", "segment": [start, end]}]}}}'
+
+
+def find_activitynet(folder: Path, annotations: Path) -> Found:
+    """A clip a segment, called `<id>_<number of the segment>` as the official splits call it.
+
+    Args:
+        folder: holds v_<id>.mp4 or <id>.mp4 (or another container), also in sub-folders.
+        annotations: activity_net.v1-3.min.json.
+
+    Raises:
+        UsageError: another file than ActivityNet's annotations, none of its videos is there, or one is there twice.
+    """
+    entries = _read(annotations)
+    index = MediaIndex(folder)
+    collected = _Collected(annotations)
+    known: set[str] = set()
+    for name, entry in entries.items():
+        path = index.find((f"v_{name}", name))
+        known |= {f"v_{name}", name}
+        collected.add(name, entry, path)
+    refuse_empty(collected.videos, collected.missing, annotations, folder)
+    strangers = sum(name not in known for name in index.names)
+    notes = [note for reason, line in _REASONS.items() if (note := collected.note(reason, line))]
+    if strangers:
+        notes.append(f"{counted(strangers, 'file')} in {folder} not in the annotations: left out")
+    return Found(
+        "activitynet",
+        folder,
+        tuple(collected.videos),
+        tuple(collected.missing),
+        phrases=dict.fromkeys(sorted(collected.labels), ""),
+        notes=tuple(notes),
+    )
+
+
+_REASONS = {
+    "empty": "with an end that is not after the start: left out",
+    "beyond": "begin after the end of their video: left out",
+    "clipped": "end after their video does: cut off there",
+}
+
+
+@dataclass
+class _Collected:
+    """Clips as they are found."""
+
+    annotations: Path
+    videos: list[Video] = field(default_factory=list)
+    missing: list[LeftOut] = field(default_factory=list)
+    labels: set[str] = field(default_factory=set)
+    counts: "Counter[str]" = field(default_factory=Counter)
+
+    def add(self, name: str, entry: Any, path: Path | None) -> None:  # noqa: ANN401 - any JSON value
+        """Take the segments of one video."""
+        duration = _number(entry.get("duration"), f"{self.annotations}: duration of {name}")
+        for number, (label, start, end) in enumerate(_segments(entry, f"{self.annotations}: {name}")):
+            key = f"{name}_{number}"
+            self.labels.add(label)
+            if path is None:
+                self.missing.append(LeftOut(key, f"no file v_{name}.mp4 or {name}.mp4"))
+            elif end <= start:
+                self._leave_out(key, "empty", f"its segment {start:g} to {end:g} s is empty")
+            elif duration and start >= duration:
+                self._leave_out(key, "beyond", f"it begins at {start:g} s of a video of {duration:g} s")
+            else:
+                clipped = bool(duration) and end > duration
+                self.counts["clipped"] += clipped
+                self.videos.append(Video(key, str(path), label, start, duration if clipped else end))
+
+    def _leave_out(self, key: str, reason: str, words: str) -> None:
+        self.counts[reason] += 1
+        self.missing.append(LeftOut(key, words))
+
+    def note(self, reason: str, line: str) -> str:
+        """A line about what was wrong with segments, or nothing."""
+        return f"{counted(self.counts[reason], 'segment')} {line}" if self.counts[reason] else ""
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """The videos of an annotation file."""
+    if not path.is_file():
+        raise UsageError(does_not_exist(path) if not path.exists() else f"{path} is no file: give the annotations")
+    try:
+        document = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not JSON: expected ActivityNet's annotations, {_LAYOUT}") from error
+    database = document.get("database") if isinstance(document, dict) else None
+    if not isinstance(database, dict) or not all(isinstance(entry, dict) for entry in database.values()):
+        found = f"the keys {', '.join(list(document)[:5])}" if isinstance(document, dict) else "no object"
+        raise UsageError(f"{path} is of another format: expected ActivityNet's annotations, {_LAYOUT}; found {found}")
+    return database
+
+
+def _segments(entry: Mapping[str, Any], where: str) -> Iterator[tuple[str, float, float]]:
+    """(label, start, end) of a video's annotations, in seconds."""
+    annotations = entry.get("annotations", [])
+    if not isinstance(annotations, list):
+        raise UsageError(f"{where}: its annotations are no list: expected {_LAYOUT}")
+    for annotation in annotations:
+        try:
+            label, (start, end) = annotation["label"], annotation["segment"]
+        except (TypeError, KeyError, ValueError) as error:
+            raise UsageError(f"{where}: an annotation is {str(annotation)[:60]}: expected {_LAYOUT}") from error
+        if not isinstance(label, str) or not label.strip():
+            raise UsageError(f"{where}: an annotation has the label {label!r}: expected the name of a class")
+        yield label.strip(), max(0.0, _number(start, where)), _number(end, where)
+
+
+def _number(value: object, where: str) -> float:
+    """A time in seconds; 0 where there is none."""
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) == float("inf"):  # noqa: PLR0124 - NaN
+        raise UsageError(f"{where}: {value!r} is no number of seconds: expected {_LAYOUT}")
+    return float(value)

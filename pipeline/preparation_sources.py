@@ -1,0 +1,100 @@
+"""What the ways of preparing a dataset have in common: what they find, and how they look for files."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.dataset import Video
+from pipeline.errors import UsageError
+from pipeline.media_files import SOUND_ENDINGS, media_files
+from pipeline.suggestions import does_not_exist
+from pipeline.words import counted
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A row of missing.csv: a clip that was named and is not in the dataset."""
+
+    video: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder or a list of videos holds, before files are checked and anything is written.
+
+    Attributes:
+        command: which way it was found: folder, csv, ucf101, activitynet or vggsound.
+        source: what the user pointed at.
+        videos: with files that exist.
+        missing: clips that were named but whose file does not exist, or that cannot be right.
+        phrases: class name -> phrase as far as they were given; also classes that have no videos, '' without a phrase.
+        notes: a line each for what the user should know.
+        splits: a splits.yaml that came with it.
+    """
+
+    command: str
+    source: Path
+    videos: tuple[Video, ...]
+    missing: tuple[LeftOut, ...] = ()
+    phrases: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    splits: Path | None = None
+
+
+class MediaIndex:
+    """The media files below a folder by their names without ending.
+
+    Args:
+        folder: may have sub-folders.
+
+    Raises:
+        UsageError: there is no such folder, or no media file in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.exists():
+            raise UsageError(does_not_exist(folder))
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is a file: give the folder that the videos lie in")
+        self.folder = folder.absolute()
+        self._files: dict[str, list[Path]] = defaultdict(list)
+        for path in media_files(self.folder):
+            self._files[path.stem].append(path)
+        if not self._files:
+            raise UsageError(f"{folder} holds no videos: give the folder that they lie in")
+
+    @property
+    def names(self) -> list[str]:
+        """All names in order, each once."""
+        return sorted(self._files)
+
+    def find(self, names: Iterable[str]) -> Path | None:
+        """The file that has one of these names.
+
+        Raises:
+            UsageError: there are two.
+        """
+        paths = [path for name in names for path in self._files.get(name, ())]
+        return self._only(paths) if paths else None
+
+    def _only(self, paths: Sequence[Path]) -> Path:
+        """One of them; sound that somebody took out of a video gives way to the video."""
+        videos = [path for path in paths if path.suffix.lower() not in SOUND_ENDINGS] or paths
+        if len(videos) > 1:
+            first, second = (path.relative_to(self.folder) for path in videos[:2])
+            raise UsageError(f"{self.folder}: duplicate video: {first} and {second} are one clip; keep one of them")
+        return videos[0]
+
+
+def refuse_empty(found: Sequence[Video], missing: Sequence[LeftOut], source: Path, folder: Path) -> None:
+    """Refuse a dataset of which no file is there.
+
+    Raises:
+        UsageError: names the first that was looked for.
+    """
+    if found:
+        return
+    first = f", such as {missing[0].video} ({missing[0].reason})" if missing else ""
+    raise UsageError(f"{source}: none of its {counted(len(missing), 'clip')} is in {folder}{first}")

@@ -1,0 +1,112 @@
+"""VGGSound: a list of ten-second clips of videos, and files named in one of the ways that are in use."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.dataset import Video
+from pipeline.errors import UsageError
+from pipeline.files import read_text
+from pipeline.preparation_sources import Found, LeftOut, MediaIndex, refuse_empty
+from pipeline.suggestions import does_not_exist
+from pipeline.words import counted
+
+_CLIP_SECONDS = 10
+_EXPECTED = 'vggsound.csv: lines id,start in seconds,"class",train or test, without a first line of names'
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """A line of the list."""
+
+    video_id: str
+    start_seconds: int
+    class_name: str
+
+    @property
+    def key(self) -> str:
+        """Its name in the official splits."""
+        return f"{self.video_id}_{self.start_seconds:06d}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a file that holds only this clip may be called; equal ones once."""
+        start, end = self.start_seconds, self.start_seconds + _CLIP_SECONDS
+        names = (
+            self.key,
+            f"{self.video_id}_{start}",
+            f"{self.video_id}_{start}_{end}",
+            f"{self.video_id}_{start:06d}_{end:06d}",
+            f"{self.video_id}_{start * 1000}_{end * 1000}",
+        )
+        return tuple(dict.fromkeys(names))
+
+
+def find_vggsound(folder: Path, listing: Path) -> Found:
+    """The clips of which the folder has a file; where it has only the whole video, the ten seconds of it.
+
+    Args:
+        folder: holds files named <id>_<start, six digits>, <id>_<start>, <id>_<start in ms>_<end in ms> or <id>, with
+            any ending, also in sub-folders.
+        listing: vggsound.csv.
+
+    Raises:
+        UsageError: another file than vggsound.csv, a clip is listed twice, none is there, or one is there twice.
+    """
+    clips = list(_read(listing))
+    index = MediaIndex(folder)
+    videos, missing, whole = [], [], 0
+    for clip in clips:
+        path = index.find(clip.names)
+        if path is not None:
+            videos.append(Video(clip.key, str(path), clip.class_name))
+            continue
+        path = index.find((clip.video_id,))
+        if path is None:
+            missing.append(LeftOut(clip.key, f"no file {clip.key}.mp4"))
+            continue
+        whole += 1
+        end = float(clip.start_seconds + _CLIP_SECONDS)
+        videos.append(Video(clip.key, str(path), clip.class_name, float(clip.start_seconds), end))
+    refuse_empty(videos, missing, listing, folder)
+    used = {Path(video.location).stem for video in videos}
+    strangers = sum(name not in used for name in index.names)
+    notes = []
+    if whole:
+        notes.append(f"{counted(whole, 'clip')} cut out of whole videos, {_CLIP_SECONDS} s each")
+    if strangers:
+        notes.append(f"{counted(strangers, 'file')} in {folder} not in {listing.name}: left out")
+    phrases = dict.fromkeys(sorted({clip.class_name for clip in clips}), "")
+    return Found("vggsound", folder, tuple(videos), tuple(missing), phrases, tuple(notes))
+
+
+def _read(path: Path) -> Iterator[_Clip]:
+    """Clips in the order of the list."""
+    if not path.is_file():
+        raise UsageError(does_not_exist(path) if not path.exists() else f"{path} is no file: give vggsound.csv")
+    seen: dict[str, int] = {}
+    reader = csv.reader(io.StringIO(read_text(path), newline=""))
+    try:
+        for row in reader:
+            if not row or (reader.line_num == 1 and len(row) >= 4 and not row[1].strip().isdigit()):
+                continue  # some copies name their columns
+            clip = _clip(row, f"{path}, line {reader.line_num}")
+            if clip.key in seen:
+                raise UsageError(
+                    f"{path}, line {reader.line_num}: duplicate video: {clip.key} is already on line {seen[clip.key]}"
+                )
+            seen[clip.key] = reader.line_num
+            yield clip
+    except csv.Error as error:
+        raise UsageError(f"{path} is not a CSV file: expected {_EXPECTED}") from error
+    if not seen:
+        raise UsageError(f"{path} lists no clips: expected {_EXPECTED}")
+
+
+def _clip(row: list[str], where: str) -> _Clip:
+    cells = [cell.strip() for cell in row]
+    if len(cells) < 4 or not cells[0] or not cells[2] or not (cells[1].isascii() and cells[1].isdigit()):
+        raise UsageError(f"{where}: {','.join(row)[:60]!r} is of another format: expected {_EXPECTED}")
+    return _Clip(cells[0], int(cells[1]), cells[2])

@@ -1,0 +1,80 @@
+"""The features of a reproduction: a workspace that holds them, or an official folder, which becomes one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import UsageError
+from pipeline.imported_workspace import import_official
+from pipeline.official_features import find_features, layouts_in
+from pipeline.official_folder import find_official
+from pipeline.progress import Reporter
+from pipeline.suggestions import does_not_exist
+from pipeline.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """What the user gave, and where its pieces lie if not where they are usual."""
+
+    folder: Path
+    method: str | None = None
+    splits: Path | None = None
+    text: str | None = None
+
+
+def workspace_of(source: FeatureSource, benchmark: str, own: Path, reporter: Reporter) -> Workspace:
+    """The workspace to reproduce in.
+
+    Args:
+        source: an avzsl workspace, which is used as it is, or an official feature folder.
+        benchmark: a name of `BENCHMARKS`.
+        own: the workspace that an official folder is imported into; what was imported already is found there.
+        reporter: hears of the import.
+
+    Raises:
+        UsageError: neither of the two, or the features of another benchmark.
+    """
+    folder = source.folder
+    if not folder.is_dir():
+        raise UsageError(does_not_exist(folder) if not folder.exists() else f"{folder} is a file: give its folder")
+    workspace = Workspace(folder)
+    if (workspace.dataset_folder / "manifest.csv").is_file():
+        if not (workspace.dataset_folder / "splits.yaml").is_file():
+            reporter.warn(
+                f"{folder} has no splits: classes are held out at random, which is not the benchmark's protocol"
+            )
+        return workspace
+    layouts = layouts_in(folder)
+    if not layouts:
+        raise UsageError(
+            f"{folder} is neither an avzsl workspace (dataset/manifest.csv) nor an official feature folder "
+            "(features/main_features/{audio,video}/stage_1_train)"
+        )
+    layout = "tcaf" if "tcaf" in layouts and _fits(source, "tcaf") else layouts[0]  # it has more to say
+    found = find_official(folder, layout, method=source.method, splits=source.splits).classes.benchmark
+    if found not in {None, benchmark}:
+        raise UsageError(f"{folder} holds features of {found}: run avzsl reproduce {found}")
+    workspace = Workspace(own)
+    report = import_official(
+        folder,
+        layout,
+        workspace,
+        reporter=reporter,
+        method=source.method,
+        splits=source.splits,
+        text=source.text,
+    )
+    done = "imported before" if report.did_nothing else "imported"
+    reporter.say(f"{done}: {report.videos} videos in {report.classes} classes from the {layout} layout, in {own}")
+    return workspace
+
+
+def _fits(source: FeatureSource, layout: str) -> bool:
+    """Whether the method that the user chose is of that layout."""
+    if source.method is None:
+        return True
+    try:
+        find_features(source.folder, layout, source.method)
+    except UsageError:
+        return False
+    return True

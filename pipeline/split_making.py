@@ -1,0 +1,107 @@
+"""Splits in the benchmark's two-stage form for a dataset that has none, chosen at random by a seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.dataset import Dataset, Video, load_dataset
+from pipeline.errors import UsageError
+from pipeline.hold_out_amounts import Amounts
+from pipeline.kept_dataset import content_hash, keep_beside, kept_files, source_record, write_record
+from pipeline.progress import Reporter
+from pipeline.splits import Splits, check_splits, hold_out, write_splits
+from pipeline.words import counted, some_of
+
+
+@dataclass(frozen=True)
+class MadeSplits:
+    """What was made.
+
+    Attributes:
+        splits: with the file they are in.
+        file: where they are.
+        small: classes that are in no part, as they have too few videos.
+        dataset: of these videos.
+    """
+
+    splits: Splits
+    file: Path
+    small: tuple[str, ...]
+    dataset: Dataset
+
+
+def make_splits(videos: Sequence[Video], amounts: Amounts, *, seed: int, least_videos: int = 1) -> Splits:
+    """Hold out classes and videos; equal arguments give equal splits, whatever the order of the videos.
+
+    Args:
+        videos: of the dataset.
+        amounts: how much to hold out, at least.
+        seed: of every choice.
+        least_videos: classes with fewer are in no part.
+
+    Raises:
+        UsageError: the dataset is too small for what is asked.
+    """
+    videos_of: dict[str, list[str]] = {}
+    for video in videos:
+        videos_of.setdefault(video.class_name, []).append(video.key)
+    kept = {name: keys for name, keys in videos_of.items() if len(keys) >= least_videos}
+    if not kept:
+        most = max((len(keys) for keys in videos_of.values()), default=0)
+        raise UsageError(f"--least-videos {least_videos}: no class has so many, the largest has {most}")
+    splits = hold_out(kept, amounts=amounts, seed=seed)
+    return replace(
+        splits, origin={**splits.origin, "least_videos": least_videos} if least_videos > 1 else splits.origin
+    )
+
+
+def prepare_splits(folder: Path, amounts: Amounts, *, seed: int, least_videos: int, reporter: Reporter) -> MadeSplits:
+    """Make splits for a prepared or extracted dataset and write them into its folder.
+
+    Splits made by hand that are there already are put beside.
+
+    Args:
+        folder: holds manifest.csv.
+        amounts: how much to hold out, at least.
+        seed: of every choice.
+        least_videos: classes with fewer are in no part.
+        reporter: hears of what is put beside, and of small classes.
+
+    Raises:
+        MissingStageError: there is no dataset.
+        UsageError: it is too small for what is asked.
+    """
+    dataset = load_dataset(folder)
+    splits = make_splits(dataset.videos, amounts, seed=seed, least_videos=least_videos)
+    file = folder / "splits.yaml"
+    check_splits(splits, dataset, str(file))
+    record, before = source_record(folder), kept_files(folder).get(file.name)
+    write_splits(splits, file)
+    made = content_hash(kept_files(folder)[file.name])
+    if before is not None and content_hash(before) not in {made, *_reproducible(record)} and not record.get("splits"):
+        reporter.warn(f"{file} was there before: it lies in {keep_beside(file, before)} now")
+    _remember(folder, made)
+    in_parts = {key for part in splits.parts.values() for key in part}
+    kept = {video.class_name for video in dataset.videos if video.key in in_parts}
+    small = tuple(name for name in dataset.classes if name not in kept)
+    if small:
+        reporter.say(f"{counted(len(small), 'class')} of fewer than {least_videos} videos in no part: {some_of(small)}")
+    return MadeSplits(splits, file, small, dataset)
+
+
+def _reproducible(record: dict[str, object]) -> set[object]:
+    """Hashes of splits that a command makes again: those of `prepare splits`, and those a preparation wrote."""
+    written = record.get("written")
+    prepared = written.get("splits.yaml") if isinstance(written, dict) and "prepared_from" in record else None
+    return {record.get("made_splits"), prepared}
+
+
+def _remember(folder: Path, made: str) -> None:
+    """Note that splits were made here, so that those of the source do not come back."""
+    record = source_record(folder)
+    if not record:
+        return
+    written = record.get("written", {})
+    hashes = {name: content_hash(content) for name, content in kept_files(folder).items()}
+    edited = [name for name, content_of in hashes.items() if written.get(name, content_of) != content_of]
+    write_record(folder, {**record, "made_splits": made}, {*edited, "splits.yaml"})

@@ -1,0 +1,183 @@
+"""pipeline/official_splits.py and official_matching.py: the benchmark's lists, and what has no match on either side."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from pipeline.dataset import Video
+from pipeline.errors import UsageError
+from pipeline.official_matching import Matched, counts_in_words, match
+from pipeline.official_splits import read_official_splits
+
+STAGES = ("stage_1_train", "stage_1_val_seen", "stage_1_val_unseen", "stage_2_test_seen", "stage_2_test_unseen")
+LISTS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "stage_1_train": [("v_a_1", "TaiChi"), ("v_b_1", "Rope")],
+    "stage_1_val_seen": [("v_a_2", "TaiChi")],
+    "stage_1_val_unseen": [("v_c_1", "Archery")],
+    "stage_2_test_seen": [("v_a_3", "TaiChi"), ("v_c_2", "Archery")],
+    "stage_2_test_unseen": [("v_d_1", "Surfing")],
+}
+HERE = {"v_a_1": "Tai chi", "v_a_2": "Tai chi", "v_a_3": "Tai chi", "v_b_1": "rope", "v_c_1": "Archery"}
+HERE |= {"v_c_2": "Archery", "v_d_1": "surfing"}
+
+
+def write_lists(folder: Path, lists: Mapping[str, Sequence[tuple[str, str]]] = LISTS) -> Path:
+    """A folder class-split with main_split and the list of phrases; returns class-split."""
+    (folder / "main_split").mkdir(parents=True, exist_ok=True)
+    for stage, rows in lists.items():
+        with (folder / "main_split" / f"{stage}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("filename", "label", "label_code"), *((*row, 0) for row in rows)])
+        names = dict.fromkeys(label for _, label in rows)
+        (folder / "main_split" / f"{stage}.txt").write_text("\n".join(names))
+    names = {"TaiChi": "Tai Chi", "Rope": "Rope", "Archery": "Archery", "Surfing": "Surfing", "Biking": "Biking"}
+    rows = "".join(f"{name},{phrase}\n" for name, phrase in names.items())
+    (folder / "other_w2v_class_names.csv").write_text(f"original,manual\n{rows}")
+    return folder
+
+
+def matched(folder: Path, here: Mapping[str, str]) -> Matched:
+    """The videos that are here by the lists of a folder."""
+    videos = tuple(Video(key, f"/videos/{key}", name) for key, name in here.items())
+    return match(read_official_splits(folder), videos, {})
+
+
+def unmatched(result: Matched) -> set[tuple[str, str, str]]:
+    """What has no match."""
+    return {(entry.kind, entry.name, entry.side) for entry in result.unmatched}
+
+
+def test_videos_get_their_part_and_their_class_its_official_spelling(tmp_path: Path) -> None:
+    """Whatever the case and spaces; all phrases come along, also those of classes without videos."""
+    result = matched(write_lists(tmp_path), HERE)
+
+    assert result.splits.parts["train"] == ("v_a_1", "v_b_1")
+    assert result.splits.parts["test_unseen"] == ("v_d_1",)
+    assert {video.class_name for video in result.videos} == {"TaiChi", "Rope", "Archery", "Surfing"}
+    assert result.phrases["TaiChi"] == "Tai Chi"
+    assert result.phrases["Biking"] == "Biking"
+    assert not result.unmatched
+    assert any("main_split" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("form", ["{0}.mp4", "some/folder/{0}.avi", "V_{1}"])
+def test_files_are_found_by_their_name_alone(tmp_path: Path, form: str) -> None:
+    """In folders, with endings, in another case."""
+    here = {form.format(key, key.removeprefix("v_").upper()): name for key, name in HERE.items()}
+
+    result = matched(write_lists(tmp_path), here)
+
+    assert sum(len(part) for part in result.splits.parts.values()) == len(HERE)
+
+
+def test_zeros_before_a_number_do_not_count(tmp_path: Path) -> None:
+    """VGGSound's starts are padded in some copies only."""
+    here = {key.replace("_1", "_000001"): name for key, name in HERE.items()}
+
+    assert matched(write_lists(tmp_path), here).splits.train == ("v_a_000001", "v_b_000001")
+
+
+def test_what_has_no_match_is_told_by_name(tmp_path: Path) -> None:
+    """Classes and videos of either side, and a video that is of another class here."""
+    here = {**HERE, "v_a_9": "Tai chi", "x": "Knitting", "v_c_2": "rope"}
+    del here["v_d_1"]
+
+    result = matched(write_lists(tmp_path), here)
+
+    assert unmatched(result) == {
+        ("video", "v_d_1", "listed"),
+        ("class", "Surfing", "listed"),
+        ("video", "v_c_2", "both"),
+        ("class", "Knitting", "here"),
+        ("video", "v_a_9", "here"),
+        ("video", "x", "here"),
+        ("video", "v_c_2", "here"),
+    }
+    assert counts_in_words(result.unmatched) == (
+        "1 class listed but not here, 1 video listed but not here, 1 video of another class than listed, "
+        "1 class here but not listed, 3 videos here but in no part"
+    )
+
+
+def test_a_class_that_lost_its_training_videos_is_not_tested_as_seen(tmp_path: Path) -> None:
+    """Its other videos are in no part, and a line says so."""
+    here = {key: name for key, name in HERE.items() if key != "v_a_1"}
+
+    result = matched(write_lists(tmp_path), here)
+
+    assert result.splits.val_seen == ()
+    assert result.splits.test_seen == ("v_c_2",)
+    assert "TaiChi: no video to train on is here, so not tested as seen" in result.notes
+
+
+def test_lists_of_another_dataset_are_refused(tmp_path: Path) -> None:
+    """A name of each side shows why."""
+    with pytest.raises(UsageError, match=r"lists no video of this dataset: it has names such as v_a_1, .* such as zzz"):
+        matched(write_lists(tmp_path), {"zzz": "Rope"})
+
+
+def test_two_classes_here_that_are_one_there_are_refused(tmp_path: Path) -> None:
+    """Both names are said."""
+    with pytest.raises(UsageError, match="duplicate class names: Tai chi, taichi here are all TaiChi in"):
+        matched(write_lists(tmp_path), {**HERE, "v_a_9": "taichi"})
+
+
+@pytest.mark.parametrize(
+    ("stage", "rows", "message"),
+    [
+        ("stage_2_test_seen", [("v_a_1", "TaiChi")], "'v_a_1' is in train and in test_seen"),
+        ("stage_2_test_unseen", [("v_z", "rope")], "class 'rope' is in test_unseen and in train"),
+        ("stage_1_val_unseen", [("v_z", "Rope")], "class 'rope' is in val_unseen and in train"),
+        ("stage_2_test_seen", [("v_z", "Diving")], "class 'diving' is in test_seen but has no video in train"),
+        ("stage_1_train", [("v_z", "Rope"), ("v_z", "TaiChi")], "'v_z' is of class 'Rope' and of class 'TaiChi'"),
+        ("stage_1_train", [("", "Rope")], r"stage_1_train\.csv, line 2: the filename or the label is empty"),
+    ],
+)
+def test_lists_that_contradict_themselves_are_refused(
+    tmp_path: Path, stage: str, rows: list[tuple[str, str]], message: str
+) -> None:
+    """The folder, the name, the two parts."""
+    write_lists(tmp_path)
+    write_lists(tmp_path, {stage: rows})
+    (tmp_path / "main_split" / f"{stage}.txt").unlink()
+
+    with pytest.raises(UsageError, match=message):
+        read_official_splits(tmp_path)
+
+
+def test_a_folder_without_lists_is_refused(tmp_path: Path) -> None:
+    """What was expected is said; so for a list that lacks, and for one with other columns."""
+    with pytest.raises(UsageError, match=r"holds no official splits: expected class-split, or main_split"):
+        read_official_splits(tmp_path)
+    write_lists(tmp_path)
+    (tmp_path / "main_split/stage_1_val_seen.csv").write_text("a,b\n")
+    with pytest.raises(UsageError, match=r"expected the columns filename and label in its first line; it has a, b"):
+        read_official_splits(tmp_path)
+    (tmp_path / "main_split/stage_1_val_seen.csv").unlink()
+    with pytest.raises(UsageError, match=r"main_split lacks stage_1_val_seen\.csv"):
+        read_official_splits(tmp_path)
+
+
+@pytest.mark.needs_shared
+@pytest.mark.parametrize(
+    ("name", "split", "sizes", "lacking"),
+    [
+        ("UCF", "main_split", [3174, 353, 1467, 555, 1267], ""),
+        ("UCF", "cls_split", [3174, 353, 1467, 555, 1267], "BandMarching, BrushingTeeth, Typing"),
+        ("ActivityNet", "main_split", [9204, 1023, 4307, 1615, 4199], ""),
+        ("ActivityNet", "cls_split", [9204, 1023, 4307, 1615, 4199], "Brushingteeth, Knitting"),
+    ],
+)
+def test_the_benchmarks_own_lists_are_read(shared: Path, name: str, split: str, sizes: list[int], lacking: str) -> None:
+    """All videos of all parts; cls_split's lists of classes lack some, which is said."""
+    official = read_official_splits(shared / "benchmark" / name / "class-split" / split)
+    here = {video: label.lower() for video, label in official.class_of.items()}
+
+    result = match(official, [Video(key, key, label) for key, label in here.items()], {})
+
+    assert [len(part) for part in result.splits.parts.values()] == sizes
+    assert len(result.phrases) == {"UCF": 101, "ActivityNet": 200}[name]
+    assert not result.unmatched
+    assert (not official.notes) if not lacking else (lacking in official.notes[0])
+    assert official.called("handstandpushups") == ("HandstandPushups" if name == "UCF" else None)

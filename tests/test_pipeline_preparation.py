@@ -1,0 +1,277 @@
+"""pipeline/preparation.py and prepared_dataset.py: what is written, what is left out, and which edits survive."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from extractors.tiny_clip import write_tiny_clip
+from pipeline.dataset import load_dataset, read_phrases
+from pipeline.errors import UsageError
+from pipeline.hold_out_amounts import Amounts
+from pipeline.kept_dataset import keep_dataset, named_dataset
+from pipeline.official_splits import read_official_splits
+from pipeline.preparation import PreparationReport, prepare
+from pipeline.preparation_folder import find_folder
+from pipeline.preparation_sources import Found
+from pipeline.prepared_dataset import PreparedFolder
+from pipeline.progress import SilentReporter
+from pipeline.split_making import prepare_splits
+from pipeline.splits import read_splits
+from pipeline.tables import read_table
+
+CLASSES = ("dog_barking", "yoga", "drumming", "rain")
+
+
+class Listener(SilentReporter):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, line: str) -> None:
+        """Keep the line."""
+        self.warnings.append(line)
+
+
+def videos(folder: Path, classes: tuple[str, ...] = CLASSES) -> Path:
+    """Class folders of four empty files each."""
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for number in range(4):
+            (folder / name / f"{number}.mp4").touch()
+    return folder
+
+
+def prepared(
+    given: Path, folder: Path, *, listener: SilentReporter | None = None, in_workspace: bool = True, **options: object
+) -> PreparationReport:
+    """Prepare class folders."""
+    target = PreparedFolder(folder, f"avzsl prepare folder {given}", given, in_workspace=in_workspace)
+    choices: dict[str, object] = {"official": None, "probe": False, "workers": 1, **options}
+    return prepare(find_folder(given), target, reporter=listener or SilentReporter(), **choices)  # type: ignore[arg-type] -- options by name
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Path:
+    """Class folders."""
+    return videos(tmp_path / "videos")
+
+
+@pytest.fixture
+def official(tmp_path: Path) -> Callable[[], Path]:
+    """Writes official lists of the class folders' videos, in which rain has another spelling and phrase."""
+
+    def write() -> Path:
+        split = tmp_path / "class-split" / "main_split"
+        split.mkdir(parents=True)
+        rows = {
+            "stage_1_train": [("dog_barking/0", "dog_barking"), ("yoga/0", "yoga"), ("yoga/7", "yoga")],
+            "stage_1_val_seen": [("yoga/1", "yoga")],
+            "stage_1_val_unseen": [("drumming/0", "drumming")],
+            "stage_2_test_seen": [("yoga/2", "yoga")],
+            "stage_2_test_unseen": [("rain/0.mp4", "Rain")],
+        }
+        for stage, lines in rows.items():
+            text = "".join(f"{name}{'' if '.' in name else '.mp4'},{label}\n" for name, label in lines)
+            (split / f"{stage}.csv").write_text(f"filename,label\n{text}")
+        names = ["dog_barking,Dog Barks", "yoga,Yoga", "drumming,Drumming", "Rain,Heavy Rain", "Snow,Snow"]
+        (split.parent / "x_w2v_class_names.csv").write_text("original,manual\n" + "\n".join(names))
+        return split.parent
+
+    return write
+
+
+def test_the_three_files_are_written_and_fit_each_other(tmp_path: Path, given: Path) -> None:
+    """Manifest, classes with an empty one, splits at random; nothing is missing, so no list of it."""
+    (given / "silence").mkdir()
+
+    report = prepared(given, tmp_path / "dataset")
+    dataset = load_dataset(tmp_path / "dataset")
+    splits = read_splits(tmp_path / "dataset/splits.yaml", dataset)
+
+    assert (report.videos, report.classes, report.empty_classes) == (16, 4, ("silence",))
+    assert sum(len(part) for part in splits.parts.values()) == 16
+    assert {part: count[1] for part, count in report.parts.items()} == {p: len(k) for p, k in splits.parts.items()}
+    assert dataset.phrases["dog_barking"] == "dog barking"
+    assert dataset.without_videos == {"silence": "silence"}
+    assert not (tmp_path / "dataset/missing.csv").exists()
+
+
+def test_a_dataset_too_small_for_splits_is_prepared_all_the_same(tmp_path: Path) -> None:
+    """One line says why there are none."""
+    report = prepared(videos(tmp_path / "videos", ("dog", "yoga")), tmp_path / "dataset")
+
+    assert report.parts == {}
+    assert report.splits_from.startswith("none: 2 classes, 1 of them unseen")
+    assert not (tmp_path / "dataset/splits.yaml").exists()
+
+
+def test_official_splits_name_classes_and_phrases(tmp_path: Path, given: Path, official: Callable[[], Path]) -> None:
+    """Classes without videos are listed too; names without a match are in a file."""
+    lists = read_official_splits(official())
+
+    report = prepared(given, tmp_path / "dataset", official=lists)
+    dataset = load_dataset(tmp_path / "dataset")
+
+    assert dict(dataset.phrases)["Rain"] == "Heavy Rain"
+    assert dataset.without_videos == {"Snow": "Snow"}
+    assert read_splits(tmp_path / "dataset/splits.yaml", dataset).test_unseen == ("rain/0.mp4",)
+    rows = read_table(tmp_path / "dataset/unmatched.csv")
+    assert rows[0] == {"kind": "video", "name": "yoga/7.mp4", "side": "listed", "reason": "listed in train, not here"}
+    assert len(rows) == len(report.unmatched) == 1 + 10
+    prepared(given, tmp_path / "dataset")
+    assert not (tmp_path / "dataset/unmatched.csv").exists()
+
+
+def test_splits_of_another_dataset_change_nothing(tmp_path: Path, given: Path, official: Callable[[], Path]) -> None:
+    """What was prepared before is still there."""
+    prepared(given, tmp_path / "dataset")
+    other = videos(tmp_path / "other", ("a", "b", "c"))
+
+    with pytest.raises(UsageError, match="lists no video of this dataset"):
+        prepared(other, tmp_path / "dataset", official=read_official_splits(official()))
+
+    assert len(load_dataset(tmp_path / "dataset").videos) == 16
+
+
+def test_another_dataset_is_set_aside_and_a_users_folder_is_left_alone(tmp_path: Path, given: Path) -> None:
+    """In a workspace as a whole; elsewhere it is refused."""
+    other, listener = videos(tmp_path / "other", ("a", "b", "c")), Listener()
+    for folder in ("work/dataset", "out"):
+        prepared(given, tmp_path / folder, in_workspace=folder != "out")
+
+    prepared(other, tmp_path / "work/dataset", listener=listener)
+    with pytest.raises(UsageError, match=r"out holds a manifest\.csv already, made by avzsl prepare folder .*/videos"):
+        prepared(other, tmp_path / "out", in_workspace=False)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/classes.csv").write_text("class\n")
+    with pytest.raises(UsageError, match=r"mine holds a classes\.csv already, made by somebody else"):
+        prepared(other, tmp_path / "mine", in_workspace=False)
+
+    assert len(load_dataset(next((tmp_path / "work").glob("dataset-*"))).videos) == 16
+    assert len(load_dataset(tmp_path / "work/dataset").videos) == 12
+    assert len(listener.warnings) == 1
+
+
+def test_edited_phrases_and_splits_survive_every_preparation(tmp_path: Path, given: Path) -> None:
+    """They stay where they are, as long as they fit; nothing is said."""
+    folder, listener = tmp_path / "dataset", Listener()
+    prepared(given, folder)
+    phrases = read_phrases(folder / "classes.csv") | {"yoga": "people doing yoga"}
+    (folder / "classes.csv").write_text("class,phrase\n" + "".join(f"{n},{p}\n" for n, p in phrases.items()))
+    (folder / "splits.yaml").write_text("train: [yoga/0.mp4, rain/0.mp4]\ntest_unseen: [drumming/0.mp4]\n")
+
+    for _ in range(3):
+        report = prepared(given, folder, listener=listener)
+        (given / "yoga/9.mp4").touch()
+
+    assert read_phrases(folder / "classes.csv")["yoga"] == "people doing yoga"
+    assert report.splits_from == "as made here before"
+    assert report.parts["test_unseen"] == (1, 1)
+    assert not listener.warnings
+
+
+def test_edited_splits_that_fit_no_more_are_put_beside(tmp_path: Path, given: Path) -> None:
+    """They name a video that is gone."""
+    folder, listener = tmp_path / "dataset", Listener()
+    prepared(given, folder)
+    (folder / "splits.yaml").write_text("train: [yoga/0.mp4, rain/0.mp4]\n")
+    (given / "yoga/0.mp4").unlink()
+
+    prepared(given, folder, listener=listener)
+
+    assert (folder / "splits.yaml.edited").read_text() == "train: [yoga/0.mp4, rain/0.mp4]\n"
+    assert len(listener.warnings) == 1
+
+
+def test_edits_that_official_lists_contradict_are_put_beside(
+    tmp_path: Path, given: Path, official: Callable[[], Path]
+) -> None:
+    """The official lists were asked for."""
+    folder, listener = tmp_path / "dataset", Listener()
+    prepared(given, folder)
+    prepare_splits(folder, Amounts(unseen_test=2), seed=3, least_videos=1, reporter=SilentReporter())
+    made = (folder / "splits.yaml").read_text()
+    assert prepared(given, folder).parts["test_unseen"][0] == 2
+
+    prepared(given, folder, official=read_official_splits(official()), listener=listener)
+
+    assert (folder / "splits.yaml.edited").read_text() == made
+    assert "splits.yaml was edited here" in listener.warnings[0]
+
+
+def test_extracting_from_the_source_means_the_prepared_dataset(
+    tmp_path: Path, given: Path, official: Callable[[], Path]
+) -> None:
+    """Its splits and phrases stay; another source sets it aside."""
+    folder, listener = tmp_path / "work/dataset", Listener()
+    prepared(given, folder, official=read_official_splits(official()))
+
+    for source in (None, given):
+        dataset = keep_dataset(folder, named_dataset(source, folder), listener)
+        assert dataset.phrases["Rain"] == "Heavy Rain"
+    assert not listener.warnings
+    keep_dataset(folder, named_dataset(videos(tmp_path / "other", ("a", "b")), folder), listener)
+
+    assert "was avzsl prepare folder" in listener.warnings[0]
+    assert (next((tmp_path / "work").glob("dataset-*")) / "splits.yaml").exists()
+
+
+def test_splits_made_here_are_not_replaced_by_those_of_the_source(tmp_path: Path, given: Path) -> None:
+    """`avzsl prepare splits` after `avzsl extract videos/`, where videos/ brings splits of its own."""
+    (given / "splits.yaml").write_text("train: [yoga/0.mp4, rain/0.mp4]\n")
+    folder = tmp_path / "dataset"
+    keep_dataset(folder, named_dataset(given, folder), SilentReporter())
+    prepare_splits(folder, Amounts(), seed=0, least_videos=1, reporter=SilentReporter())
+    made = (folder / "splits.yaml").read_text()
+
+    keep_dataset(folder, named_dataset(None, folder), SilentReporter())
+
+    assert (folder / "splits.yaml").read_text() == made
+    assert prepared(given, tmp_path / "again").parts["train"] == (2, 2)
+
+
+def test_probing_measures_and_leaves_out_what_cannot_be_read(tmp_path: Path) -> None:
+    """Each with its reason; seconds are those of the segments that are there."""
+    clip = tmp_path / "videos/dog/good.mp4"
+    clip.parent.mkdir(parents=True)
+    write_tiny_clip(clip)
+    for name in ("a", "b", "c"):
+        (tmp_path / "videos" / name).mkdir()
+        (tmp_path / "videos" / name / "copy.mp4").write_bytes(clip.read_bytes())
+    (tmp_path / "videos/a/page.mp4").write_text("<!doctype html><html></html>")
+    if sys.platform != "win32":
+        os.mkfifo(tmp_path / "videos/a/pipe.mp4")
+
+    report = prepared(tmp_path / "videos", tmp_path / "dataset", probe=True, workers=2)
+
+    reasons = {entry.video: entry.reason for entry in report.unreadable or ()}
+    assert (report.videos, report.soundless, report.pictureless) == (4, 0, 0)
+    assert report.seconds == pytest.approx(8, abs=0.5)
+    assert "a web page" in reasons["a/page.mp4"]
+    assert sys.platform == "win32" or "not a regular file" in reasons["a/pipe.mp4"]
+    assert [row["video"] for row in read_table(tmp_path / "dataset/missing.csv")] == list(reasons)
+    assert {video.key for video in load_dataset(tmp_path / "dataset").videos}.isdisjoint(reasons)
+
+
+def test_a_dataset_of_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None:
+    """Empty files; what was there before stays."""
+    with pytest.raises(UsageError, match="none of its 16 videos can be read: see avzsl probe"):
+        prepared(videos(tmp_path / "videos"), tmp_path / "dataset", probe=True)
+
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_a_video_that_is_missing_is_taken_out_of_the_sources_splits(tmp_path: Path, given: Path) -> None:
+    """A video that the source does not name at all is refused instead."""
+    found = find_folder(given)
+    listing = tmp_path / "splits.yaml"
+    listing.write_text("train: [yoga/0.mp4, rain/0.mp4, gone.mp4]\n")
+    target = PreparedFolder(tmp_path / "dataset", "test", given, in_workspace=True)
+    plain = Found("folder", given, found.videos, splits=listing)
+
+    with pytest.raises(UsageError, match=r"train lists 'gone\.mp4', which is no video of the dataset"):
+        prepare(plain, target, official=None, probe=False, workers=None, reporter=SilentReporter())

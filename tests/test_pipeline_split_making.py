@@ -1,0 +1,179 @@
+"""pipeline/split_making.py and hold_out_amounts.py: random splits keep what was asked of them."""
+
+import math
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from pipeline.dataset import Dataset, Video, save_dataset
+from pipeline.errors import UsageError
+from pipeline.hold_out_amounts import Amounts, parse_classes
+from pipeline.progress import SilentReporter
+from pipeline.split_making import make_splits, prepare_splits
+from pipeline.splits import Splits, check_splits
+
+SIZES = st.lists(st.integers(1, 12), min_size=4, max_size=9)
+SHARES = st.one_of(st.none(), st.floats(0, 0.6))
+CLASSES = st.one_of(st.none(), st.integers(1, 3), st.floats(0.05, 0.6))
+AMOUNTS = st.builds(Amounts, unseen_test=CLASSES, unseen_val=CLASSES, seen_test=SHARES, seen_val=SHARES)
+
+
+def videos_of(sizes: list[int]) -> list[Video]:
+    """Classes c0, c1, ... of so many videos each."""
+    return [
+        Video(f"c{place}/{n}", f"c{place}/{n}", f"c{place}") for place, size in enumerate(sizes) for n in range(size)
+    ]
+
+
+def made(sizes: list[int], amounts: Amounts, seed: int = 0) -> Splits:
+    """Splits, where the dataset is large enough for them."""
+    try:
+        return make_splits(videos_of(sizes), amounts, seed=seed)
+    except UsageError:
+        assume(False)
+        raise
+
+
+def classes(keys: tuple[str, ...]) -> set[str]:
+    """The classes of videos."""
+    return {key.split("/")[0] for key in keys}
+
+
+@given(SIZES, AMOUNTS, st.integers(0, 5))
+def test_parts_are_disjoint_and_unseen_classes_are_nowhere_else(sizes: list[int], amounts: Amounts, seed: int) -> None:
+    """Every video is in one part; what the checks of splits ask holds."""
+    splits, videos = made(sizes, amounts, seed), videos_of(sizes)
+
+    check_splits(splits, Dataset(Path(), tuple(videos), {}), "made")
+    assert sorted(key for part in splits.parts.values() for key in part) == sorted(video.key for video in videos)
+    seen = classes(splits.train) | classes(splits.val_seen) | classes(splits.val_unseen) | classes(splits.test_seen)
+    assert not classes(splits.test_unseen) & seen
+    assert not classes(splits.val_unseen) & (classes(splits.train) | classes(splits.val_seen))
+
+
+@given(SIZES, AMOUNTS, st.integers(0, 5))
+def test_at_least_what_was_asked_is_held_out(sizes: list[int], amounts: Amounts, seed: int) -> None:
+    """Numbers and shares of classes and of videos; two classes stay."""
+    splits = made(sizes, amounts, seed)
+    unseen, val, train = classes(splits.test_unseen), classes(splits.val_unseen), classes(splits.train)
+
+    for asked, got, of in (
+        (amounts.unseen_test, len(unseen), len(sizes)),
+        (amounts.unseen_val, len(val), len(sizes) - len(unseen)),
+    ):
+        if isinstance(asked, int):
+            assert got == asked
+        elif asked is not None:
+            assert asked * of - 1e-6 <= got < asked * of + 1
+    seen_videos = sum(len(splits.parts[part]) for part in ("train", "val_seen", "val_unseen", "test_seen"))
+    if amounts.seen_test is not None:
+        assert len(splits.test_seen) >= amounts.seen_test * seen_videos - 1e-6
+    if amounts.seen_val is not None:
+        assert len(splits.val_seen) >= amounts.seen_val * (len(splits.train) + len(splits.val_seen)) - 1e-6
+    assert len(train) >= 2
+
+
+@given(SIZES, st.floats(0, 0.9), st.integers(0, 5))
+def test_every_seen_class_gives_the_same_share(sizes: list[int], share: float, seed: int) -> None:
+    """Stratified: of n videos the next whole number above the share, as long as one is left to train on."""
+    splits = made(sizes, Amounts(seen_test=share), seed)
+
+    for name in classes(splits.train) | classes(splits.val_unseen):
+        size, tested = sizes[int(name[1:])], sum(key.startswith(f"{name}/") for key in splits.test_seen)
+        assert tested == min(math.ceil(share * size - 1e-9), size - 1)
+
+
+@given(SIZES, AMOUNTS, st.integers(0, 5), st.randoms(use_true_random=False))
+def test_the_seed_decides_and_not_the_order(
+    sizes: list[int], amounts: Amounts, seed: int, shuffler: random.Random
+) -> None:
+    """The same videos in another order are split alike."""
+    splits, shuffled = made(sizes, amounts, seed), videos_of(sizes)
+    shuffler.shuffle(shuffled)
+
+    assert make_splits(shuffled, amounts, seed=seed) == splits
+
+
+def test_another_seed_gives_other_splits() -> None:
+    """Of twelve classes the same four are hardly held out five times."""
+    assert len({make_splits(videos_of([6] * 12), Amounts(), seed=seed).test_unseen for seed in range(5)}) > 1
+
+
+def test_small_classes_are_left_out_on_request() -> None:
+    """They are in no part, and the origin says so."""
+    splits = make_splits(videos_of([2, 9, 9, 9, 9]), Amounts(unseen_test=1), seed=0, least_videos=3)
+
+    assert not any("c0" in classes(part) for part in splits.parts.values())
+    assert splits.origin["least_videos"] == 3
+
+
+@pytest.mark.parametrize(
+    ("sizes", "amounts", "least", "message"),
+    [
+        ([3] * 4, {"unseen_test": 3}, 1, "--unseen-test 3 asks for 3 of 4 classes, and 2 must be left"),
+        ([3] * 4, {"unseen_test": 0.6}, 1, "--unseen-test 0.6 asks for 3 of 4 classes"),
+        ([3] * 4, {"unseen_test": 1, "unseen_val": 2}, 1, "--unseen-val 2 asks for 2 of 3 classes"),
+        ([1] * 5, {"seen_test": 0.5}, 1, "--seen-test 0.5 asks for 2 of 4 videos, and only 0 can be held out"),
+        ([2] * 5, {"seen_val": 0.5}, 1, "--seen-val 0.5 asks for 2 of 3 videos, and only 0"),
+        ([3] * 4, {}, 4, "--least-videos 4: no class has so many, the largest has 3"),
+        ([3] * 2, {}, 1, "2 classes, 1 of them unseen, leave 1 to train on"),
+    ],
+)
+def test_too_small_a_dataset_is_one_line(sizes: list[int], amounts: dict[str, float], least: int, message: str) -> None:
+    """What was asked for, and what there is."""
+    with pytest.raises(UsageError, match=message):
+        make_splits(videos_of(sizes), Amounts(**amounts), seed=0, least_videos=least)  # type: ignore[arg-type] -- ints and floats as the fields take them
+
+
+@pytest.mark.parametrize(
+    ("amounts", "message"),
+    [
+        ({"unseen_test": 0}, "--unseen-test 0: zero-shot learning needs at least 1"),
+        ({"unseen_test": 1.0}, "--unseen-test 1: give a number of classes such as 12, or a share"),
+        ({"unseen_val": -1}, "--unseen-val -1: give a number"),
+        ({"seen_test": 1.5}, "--seen-test 1.5: give a share of a class's videos"),
+        ({"seen_val": math.nan}, "--seen-val nan: give a share"),
+    ],
+)
+def test_amounts_that_cannot_be_are_refused(amounts: dict[str, float], message: str) -> None:
+    """The option, the value, what is allowed."""
+    with pytest.raises(UsageError, match=message):
+        Amounts(**amounts)  # type: ignore[arg-type] -- ints and floats as the fields take them
+
+
+def test_classes_are_given_as_a_number_or_a_share() -> None:
+    """`12` and `0.25` are told apart by the point."""
+    assert parse_classes("12", "unseen_test") == 12
+    assert parse_classes("0.25", "unseen_test") == 0.25
+    assert parse_classes(None, "unseen_test") is None
+    with pytest.raises(UsageError, match="--unseen-test 'few': give a number of classes"):
+        parse_classes("few", "unseen_test")
+
+
+class Listener(SilentReporter):
+    """Keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, line: str) -> None:
+        """Keep the line."""
+        self.warnings.append(line)
+
+
+def test_splits_made_by_hand_are_put_beside(tmp_path: Path) -> None:
+    """Those that were made here before are not: the command makes them again."""
+    videos = tuple(videos_of([4] * 6))
+    save_dataset(Dataset(tmp_path, videos, {f"c{n}": f"thing {'abcdef'[n]}" for n in range(6)}), tmp_path)
+    (tmp_path / "splits.yaml").write_text("train: [c0/0]\n")
+    (tmp_path / "source.json").write_text('{"source": "somewhere", "written": {}}')
+    listener = Listener()
+
+    for seed in (0, 1):
+        prepare_splits(tmp_path, Amounts(), seed=seed, least_videos=1, reporter=listener)
+
+    assert [path.read_text() for path in tmp_path.glob("splits.yaml.edited*")] == ["train: [c0/0]\n"]
+    assert len(listener.warnings) == 1
