@@ -4,14 +4,14 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from extractors.text import phrase_of
 from pipeline.class_phrases import joined, phrases_in, reads_as
 from pipeline.errors import MissingStageError, UsageError
 from pipeline.files import read_text, storage_errors, write_text
-from pipeline.media_files import MEDIA_ENDINGS, media_names
+from pipeline.media_files import MEDIA_ENDINGS, sorted_names
 from pipeline.suggestions import did_you_mean, does_not_exist
 
 _MANIFEST_COLUMNS = ("video", "path", "class", "start_seconds", "end_seconds")
@@ -45,6 +45,7 @@ class Dataset:
     videos: tuple[Video, ...]
     phrases: Mapping[str, str]
     ignored: int = 0  # media files that lie in no class folder
+    other_files: Mapping[str, int] = field(default_factory=dict)  # ending -> number, of files that are no media
     without_videos: Mapping[str, str] = field(default_factory=dict)  # classes that are only listed -> phrase
 
     @property
@@ -69,21 +70,19 @@ def read_source(source: Path) -> Dataset:
     root = source if source.is_dir() else source.parent
     classes_file = root / "classes.csv"
     phrases = read_phrases(classes_file) if classes_file.is_file() else {}
-    if source.is_dir():
-        videos, ignored = _scan_folder(source)
-    else:
-        videos, ignored = tuple(_read_manifest(source, known_classes=phrases)), 0
-    return dataset_of(source.resolve(), videos, phrases, ignored=ignored)
+    if not source.is_dir():
+        return dataset_of(source.resolve(), tuple(_read_manifest(source, known_classes=phrases)), phrases)
+    videos, ignored, others = _scan_folder(source)
+    return replace(dataset_of(source.resolve(), videos, phrases), ignored=ignored, other_files=others)
 
 
-def dataset_of(source: Path, videos: tuple[Video, ...], phrases: Mapping[str, str], *, ignored: int = 0) -> Dataset:
+def dataset_of(source: Path, videos: tuple[Video, ...], phrases: Mapping[str, str]) -> Dataset:
     """A dataset of videos and the phrases that are known; a class without one gets the words of its name.
 
     Args:
         source: what it was made from.
         videos: in their order.
         phrases: class name -> phrase, of classes with and without videos; it may be empty.
-        ignored: media files that lie in no class folder.
 
     Raises:
         UsageError: two classes with videos have one phrase, or a class has no words.
@@ -92,20 +91,25 @@ def dataset_of(source: Path, videos: tuple[Video, ...], phrases: Mapping[str, st
     of_videos = {name: phrases.get(name) or phrase_of(name) for name in sorted(there)}
     _refuse_equal_phrases(of_videos)
     others = {name: phrases[name] or phrase_of(name) for name in sorted(set(phrases) - there)}
-    return Dataset(source=source, videos=videos, phrases=of_videos, ignored=ignored, without_videos=others)
+    return Dataset(source=source, videos=videos, phrases=of_videos, without_videos=others)
 
 
-def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int]:
-    """Videos of `folder/<class>/**/<file>` in the order of their keys, and how many files have no class folder."""
-    videos, without_class = [], 0
+def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int, dict[str, int]]:
+    """Videos of `folder/<class>/**/<file>` in the order of their keys.
+
+    Returns:
+        The videos; how many have no class folder; and how many files of which other endings lie in class folders.
+    """
+    videos, without_class, others = [], 0, Counter[str]()
     root = folder.absolute()
-    for parent, names in media_names(root):
+    for parent, names, strangers in sorted_names(root):
         # Once a folder, and not once a file: of 200,000 files this is most of the work.
         relative = parent.relative_to(root)
         if not relative.parts:
             without_class += len(names)
             continue
         prefix, class_name = f"{_text(relative.as_posix())}/", _text(relative.parts[0]).strip()
+        others.update(Path(name).suffix.lower() for name in strangers)
         videos += [Video(prefix + _text(name), f"{parent}/{name}", class_name) for name in names]
     if not videos and without_class:
         raise UsageError(
@@ -116,7 +120,7 @@ def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int]:
         raise UsageError(
             f"{folder} holds no videos: expected {folder.name}/<class>/<file>.mp4 (or .mkv, .webm, .avi, .mov, ...)"
         )
-    return tuple(sorted(videos, key=lambda video: video.key)), without_class
+    return tuple(sorted(videos, key=lambda video: video.key)), without_class, dict(others.most_common())
 
 
 def _text(name: str) -> str:

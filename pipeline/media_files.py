@@ -6,10 +6,35 @@ from pathlib import Path
 
 from pipeline.files import storage_error
 
-_PICTURE_ENDINGS = {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"}
-_PICTURE_ENDINGS |= {".ogv", ".ts", ".vob", ".webm", ".wmv"}
-SOUND_ENDINGS = frozenset({".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"})
-MEDIA_ENDINGS = frozenset(_PICTURE_ENDINGS | SOUND_ENDINGS)
+
+def _endings(names: str) -> frozenset[str]:
+    return frozenset(f".{name}" for name in names.split())
+
+
+_PICTURE_ENDINGS = _endings(
+    "3g2 3gp asf avi divx dv f4v flv gif h264 hevc ivf m1v m2ts m2v m4v mjpeg mk3d mkv mov mp4 mpe mpeg mpg mpv mts mxf "
+    "nut ogm ogv qt rm rmvb ts vob webm wmv y4m"
+)
+SOUND_ENDINGS = _endings("aac ac3 aif aiff amr au caf eac3 flac m4a mka mp2 mp3 oga ogg opus wav weba wma wv")
+MEDIA_ENDINGS = _PICTURE_ENDINGS | SOUND_ENDINGS
+# What files of the usual containers begin with: the place of a mark, and the mark.
+_MARKS = (
+    (4, b"ftyp"),  # MP4, QuickTime, 3GP
+    (4, b"moov"),
+    (4, b"mdat"),
+    (0, b"\x1aE\xdf\xa3"),  # Matroska, WebM
+    (8, b"AVI "),
+    (8, b"WAVE"),
+    (0, b"FLV"),
+    (0, b"OggS"),
+    (0, b"fLaC"),
+    (0, b"ID3"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),  # ASF, WMV
+    (0, b"\x00\x00\x01\xba"),  # MPEG programme stream
+    (0, b"\x06\x0e\x2b\x34"),  # MXF
+    (0, b".RMF"),
+)
+_TRANSPORT_PACKET_BYTES = 188
 
 
 def media_files(folder: Path) -> Iterator[Path]:
@@ -18,19 +43,44 @@ def media_files(folder: Path) -> Iterator[Path]:
     Raises:
         StorageError: a folder cannot be read.
     """
-    for parent, names in media_names(folder):
+    for parent, names, _ in sorted_names(folder):
         for name in names:
             yield parent / name
 
 
-def media_names(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Every folder from `folder` downwards, and the names of the media files in it."""
+def sorted_names(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Every folder from `folder` downwards, the names of the media files in it, and those of other files.
+
+    The ending decides; of a file that has none, its first bytes. Hidden files are neither.
+    """
     endings = tuple(MEDIA_ENDINGS)
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
         inner = [name for name in folders if not name.startswith(".")]
         folders[:] = sorted(name for name in inner if not _is_loop(Path(parent) / name, folder))
-        names = [name for name in sorted(files) if not name.startswith(".")]
-        yield Path(parent), [name for name in names if name.lower().endswith(endings)]
+        media, others = [], []
+        for name in sorted(files):
+            if name.lower().endswith(endings) or ("." not in name and _looks_like_media(Path(parent) / name)):
+                media.append(name)
+            else:
+                others.append(name)
+        yield (
+            Path(parent),
+            [name for name in media if not name.startswith(".")],
+            [name for name in others if not name.startswith(".")],
+        )
+
+
+def _looks_like_media(path: Path) -> bool:
+    """Whether a file begins as those of the usual containers do."""
+    try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            return False
+        with path.open("rb") as file:
+            head = file.read(_TRANSPORT_PACKET_BYTES + 1)
+    except OSError:
+        return False
+    is_transport_stream = head[:1] == b"G" == head[_TRANSPORT_PACKET_BYTES:]
+    return is_transport_stream or any(head[place : place + len(mark)] == mark for place, mark in _MARKS)
 
 
 def _refuse(error: OSError) -> None:

@@ -16,7 +16,7 @@ from pipeline.feature_store import Attributes, StoredFailure
 from pipeline.files import fingerprint, storage_errors
 from pipeline.kept_dataset import keep_dataset
 from pipeline.progress import Reporter
-from pipeline.words import counted
+from pipeline.words import counted, some_of
 from pipeline.workspace import Workspace
 
 _STAGE_VERSION = 1
@@ -89,6 +89,9 @@ def prepare(
     ignored = f" ({dataset.ignored} more lie in no class folder and are left out)" if dataset.ignored else ""
     videos, classes = counted(len(dataset.videos), "video"), counted(len(dataset.classes), "class")
     reporter.say(f"{dataset.source}: {videos} in {classes}{ignored}")
+    if dataset.other_files:
+        endings = some_of([f"{ending or 'no ending'} {count}" for ending, count in dataset.other_files.items()])
+        reporter.say(f"left out by their endings: {counted(sum(dataset.other_files.values()), 'file')} ({endings})")
     with extractor_errors():
         settings, weights = choose_extractor(workspace, settings, reporter)
         get_decoder(settings.decoder)

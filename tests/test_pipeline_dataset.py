@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 
+import av
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -236,3 +238,24 @@ def test_every_dataset_survives_the_workspace(
 
     assert again.videos == dataset.videos
     assert list(again.phrases.items()) == list(phrases.items())
+
+
+def test_a_file_without_an_ending_is_known_by_its_first_bytes(tmp_path: Path) -> None:
+    """A clip whose name has no ending is a video; a text, a pipe and other endings are left out and counted."""
+    folder = tmp_path / "dog"
+    folder.mkdir()
+    with av.open(folder / "clip.mp4", "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width = stream.height = 16
+        container.mux(stream.encode(av.VideoFrame(16, 16, "yuv420p")))
+        container.mux(stream.encode(None))
+    for name in ("bare", "again.F4V", "thing.pkl"):
+        shutil.copy(folder / "clip.mp4", folder / name)
+    (folder / "README").write_text("ftyp")
+    (folder / "notes.txt").write_text("a")
+    os.mkfifo(folder / "pipe")
+
+    dataset = read_source(tmp_path)
+
+    assert [video.key for video in dataset.videos] == ["dog/again.F4V", "dog/bare", "dog/clip.mp4"]
+    assert dataset.other_files == {"": 2, ".pkl": 1, ".txt": 1}
