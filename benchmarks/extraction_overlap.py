@@ -6,7 +6,8 @@ the median of the rounds counts: what else the machine does meanwhile hits both.
 
 On a CPU decoding needs the very cores that the network alone has to itself, so that no overlap reaches a ratio of 1.
 What can be reached is printed beside it: the CPU time of the network, over that of the network and of decoding. A
-narrow network is so quick that this ceiling lies under 0.9; what it shows is the share of its ceiling.
+narrow network is so quick that this ceiling lies under 0.9; what it shows is the share of its ceiling. On a GPU what
+can be reached is the smaller of the network's rate and that of the decoding processes, which are timed alone as well.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from extractors.runtime import Runtime
 from extractors.runtime_queue import NetworkQueue
 from extractors.selavi import ExtractorOptions, SelaviExtractor, load_selavi
 from extractors.weights import resolve_weights
+from pipeline.devices import usable_cores
 
 SAMPLES = Path(__file__).parent.parent / "sample_videos"
 BATCH_SECONDS = 8
@@ -65,7 +67,8 @@ def rounds_of(
     """Print each round; returns the median ratio, the ceiling, and the seconds of video."""
     seconds = decode_all(requests)
     decoding_cpu = min(timed(lambda: decode_all(requests))[1] for _ in range(2))
-    network_cpu, ratios = [], []
+    network_cpu, ratios, alone_seconds = [], [], []
+    on_cpu = extractor.device.type == "cpu"
     with DecodingPool(workers=workers) as pool:
         # Processes start and import, networks see their first batch.
         end_to_end(extractor, requests[:workers], pool)
@@ -78,10 +81,16 @@ def rounds_of(
                 else:
                     times[name], _ = timed(lambda: end_to_end(extractor, requests, pool))
             ratios.append(times["alone"] / times["whole"])
+            alone_seconds.append(times["alone"])
             rates = ", ".join(f"{name} {len(seconds) / taken:.2f} s/s" for name, taken in sorted(times.items()))
             print(f"  {rates}, ratio {ratios[-1]:.2f}", flush=True)
+        pool_seconds = 0.0 if on_cpu else min(timed(lambda: list(pool.decode(requests)))[0] for _ in range(2))
     network = statistics.median(network_cpu)
-    ceiling = network / (network + decoding_cpu) if extractor.device.type == "cpu" else 1.0
+    if on_cpu:
+        ceiling = network / (network + decoding_cpu)
+    else:
+        ceiling = min(1.0, statistics.median(alone_seconds) / pool_seconds)
+        print(f"  decoding alone {len(seconds) / pool_seconds:.2f} s/s")
     print(f"  CPU time a second of video: network {network / len(seconds):.3f} s, ", end="")
     print(f"decoding {decoding_cpu / len(seconds):.3f} s")
     return statistics.median(ratios), ceiling, len(seconds)
@@ -93,20 +102,21 @@ def main() -> None:
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 16])
     parser.add_argument("--runtime", default="eager", choices=["eager", "openvino"])
     parser.add_argument("--clips", type=int, default=8)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, help="default: 1, beside a GPU all cores but one")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     gpu = torch.cuda.is_available() and arguments.runtime == "eager"
     device = torch.device("cuda:0" if gpu else "cpu")
     runtime: Runtime = arguments.runtime
+    workers = arguments.workers or (max(1, usable_cores() - 1) if gpu else 1)
     clips = list(itertools.islice(sorted(SAMPLES.glob("*/00*.mp4")), arguments.clips))
     for width in arguments.widths:
         options = ExtractorOptions(weights="untrained", width=width)
         weights = resolve_weights("untrained", cache_dir=Path("unused"))
         extractor = load_selavi(options, weights, device=device, runtime=runtime)
         requests = [(str(clip), DecodingRequest(path=clip, audio_rate_hz=extractor.audio_rate_hz)) for clip in clips]
-        print(f"width {width}, {runtime} on {device}, {torch.get_num_threads()} threads, {arguments.workers} decoding")
-        ratio, ceiling, seconds = rounds_of(extractor, requests, workers=arguments.workers, rounds=arguments.rounds)
+        print(f"width {width}, {runtime} on {device}, {torch.get_num_threads()} threads, {workers} decoding")
+        ratio, ceiling, seconds = rounds_of(extractor, requests, workers=workers, rounds=arguments.rounds)
         share = f"{ratio / ceiling:.2f} of the {ceiling:.2f} that can be reached"
         print(f"width {width}: median ratio {ratio:.2f} over {seconds} s of video, {share}", flush=True)
 

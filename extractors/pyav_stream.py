@@ -1,6 +1,6 @@
 """One stream of a file, read by PyAV over everything that is damaged in it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Literal, Self
@@ -169,18 +169,39 @@ class StreamReader:
 
     def _packets(self, stream: VideoStream | AudioStream) -> "Iterator[Packet[Stream] | None]":
         """The stream's packets and, last, an empty one or None: the decoder shall give out what it still holds."""
-        failures = 0
-        while failures < _LARGEST_DEMUXING_FAILURES:
-            try:
-                for packet in self._container.demux(stream):
-                    failures = 0
-                    yield packet
-            except av.FFmpegError:
-                failures += 1
-                self.damaged_packets += 1
-            else:
-                return
+        if (yield from packets_over_damage(self._container, stream, self._note_damage)):
+            return
         yield None
+
+    def _note_damage(self) -> None:
+        self.damaged_packets += 1
+
+
+def packets_over_damage(
+    container: InputContainer, stream: Stream | None, on_damage: Callable[[], None]
+) -> "Generator[Packet[Stream], None, bool]":
+    """Packets of one stream, or with None of all; where one cannot be read, those after it.
+
+    Args:
+        container: where they are.
+        stream: whose packets.
+        on_damage: called for each that cannot be read.
+
+    Returns:
+        Whether the end was reached; otherwise nothing more could be read.
+    """
+    failures = 0
+    while failures < _LARGEST_DEMUXING_FAILURES:
+        try:
+            for packet in container.demux(*([] if stream is None else [stream])):
+                failures = 0
+                yield packet
+        except av.FFmpegError:
+            failures += 1
+            on_damage()
+        else:
+            return True
+    return False
 
 
 def best_stream(container: InputContainer, kind: Literal["video", "audio"]) -> Stream | None:

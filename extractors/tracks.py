@@ -1,7 +1,6 @@
 """What a file says of its tracks, and what its packets say when they are read once, without decoding them."""
 
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import av
 import numpy as np
 from av.audio.stream import AudioStream
-from av.container.input import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
@@ -17,10 +15,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from extractors.media_file import check_media_file
-from extractors.pyav_stream import best_stream, open_container
+from extractors.pyav_stream import best_stream, open_container, packets_over_damage
 
-# A demuxer that fails this often without one packet in between is stuck at the same place.
-_LARGEST_DEMUXING_FAILURES = 10
 # Time stamps rounded to milliseconds make steady steps differ by one or two.
 _STEADY_SECONDS = 0.0025
 # Shares between which a step counts: a lost picture here and there makes no variable rate.
@@ -137,7 +133,7 @@ def describe_media(path: Path) -> MediaDescription:
         decoded = {stream.index for stream in chosen if stream is not None}
         first = {stream.index: _first_picture(path, stream.index) for stream in container.streams.video}
         clocks = {stream.index: _Clock(stream.time_base) for stream in container.streams}
-        for packet in _packets(container):
+        for packet in packets_over_damage(container, None, lambda: None):
             if packet.stream.index in clocks:  # a track that appears on the way is not in the header
                 clocks[packet.stream.index].add(packet)
         tracks = [
@@ -160,7 +156,7 @@ def _first_picture(path: Path, index: int) -> VideoFrame | None:
         if not isinstance(stream, VideoStream) or stream.codec_context is None:
             return None
         stream.codec_context.thread_count = 1
-        for packet in _packets(container, stream):
+        for packet in packets_over_damage(container, stream, lambda: None):
             try:
                 frames = stream.decode(packet)
             except av.FFmpegError:
@@ -168,20 +164,6 @@ def _first_picture(path: Path, index: int) -> VideoFrame | None:
             if frames:
                 return frames[0]
     return None
-
-
-def _packets(container: InputContainer, stream: Stream | None = None) -> "Iterator[Packet[Stream]]":
-    """Packets of one track or of all, over damaged places."""
-    failures = 0
-    while failures < _LARGEST_DEMUXING_FAILURES:
-        try:
-            for packet in container.demux(*([] if stream is None else [stream])):
-                failures = 0
-                yield packet
-        except av.FFmpegError:
-            failures += 1
-        else:
-            return
 
 
 @dataclass

@@ -110,7 +110,7 @@ def extract_share(
     _check_runtime(settings, device)
     dataset = named_dataset(source, workspace.dataset_folder)
     with contextlib.ExitStack() as stack:
-        with preparing_share(workspace):
+        with preparing_share(workspace, reporter):
             stack.enter_context(working_on(workspace, share))
             store = prepare(workspace, dataset, settings, reporter, alone=False).keep(reporter)
         todo = [video for video in store.due(retry_failed=retry_failed) if share.takes(video.key)]

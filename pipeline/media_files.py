@@ -12,8 +12,8 @@ def _endings(names: str) -> frozenset[str]:
 
 
 _PICTURE_ENDINGS = _endings(
-    "3g2 3gp asf avi divx dv f4v flv gif h264 hevc ivf m1v m2ts m2v m4v mjpeg mk3d mkv mov mp4 mpe mpeg mpg mpv mts mxf "
-    "nut ogm ogv qt rm rmvb ts vob webm wmv y4m"
+    "3g2 3gp asf avi divx dv f4v flv gif h264 hevc ivf m1v m2ts m2v m4v mjpeg mk3d mkv mov mp4 mpe mpeg mpg mpv mts "
+    "mxf nut ogm ogv qt rm rmvb ts vob webm wmv y4m"
 )
 SOUND_ENDINGS = _endings("aac ac3 aif aiff amr au caf eac3 flac m4a mka mp2 mp3 oga ogg opus wav weba wma wv")
 MEDIA_ENDINGS = _PICTURE_ENDINGS | SOUND_ENDINGS

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 from pipeline.errors import UsageError, WorkspaceInUseError
 from pipeline.locks import LockHeldError, held, holder_of
+from pipeline.progress import Reporter
 from pipeline.workspace import Workspace
 
 # Long enough for another share that prepares the workspace, or a look at who holds a lock.
 _WAIT_SECONDS = 60.0
+_MOMENT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,18 @@ def parse_share(text: str) -> Share:
 
 
 @contextlib.contextmanager
-def preparing_share(workspace: Workspace) -> Iterator[None]:
+def preparing_share(workspace: Workspace, reporter: Reporter) -> Iterator[None]:
     """Hold the workspace while a share is prepared: it must not change while another one reads it.
 
     Raises:
         WorkspaceInUseError: another process writes there, and not only for a moment.
     """
-    with workspace.locked("extract --part", wait_seconds=_WAIT_SECONDS):
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(workspace.locked("extract --part", wait_seconds=_MOMENT_SECONDS))
+        except WorkspaceInUseError as error:
+            reporter.say(f"waiting up to {_WAIT_SECONDS:.0f} s: {error}")
+            stack.enter_context(workspace.locked("extract --part", wait_seconds=_WAIT_SECONDS))
         yield
 
 

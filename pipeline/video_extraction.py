@@ -3,6 +3,8 @@
 import contextlib
 import time
 from collections.abc import Generator, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
 
 import torch
 
@@ -22,6 +24,7 @@ from pipeline.store_preparation import Preparation, in_words
 # After a request to stop no video is begun, and those under way may end within this time. What is finished is written
 # at once, so whoever asked may kill the process soon after.
 FINISHING_SECONDS = 10.0
+_FILES_REMEMBERED = 64
 
 
 def extract_missing(
@@ -129,11 +132,13 @@ def _extracted(
 def _requests(
     todo: Sequence[Video], sources: dict[str, SourceFile], extractor: SelaviExtractor, watch: _Watch
 ) -> Iterator[tuple[str, DecodingRequest]]:
+    # Segments of one file lie side by side, and reading it once for all of them is enough.
+    source_at = lru_cache(maxsize=_FILES_REMEMBERED)(lambda location: source_of(Path(location)))
     for video in todo:
         if watch.stopping():
             return
         # Before it is decoded: a file that changes meanwhile is then another one at the next start.
-        sources[video.key] = source_of(video.path)
+        sources[video.key] = source_at(video.location)
         yield (
             video.key,
             DecodingRequest(
