@@ -210,6 +210,18 @@ def test_a_device_that_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture
     assert "use --device auto or cpu" in refused(capsys, 2, "train", "--device", "cuda:77")
 
 
+def test_what_runs_nowhere_or_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A runtime in a precision that it does not have; a store and a run that do not exist."""
+    folder = videos(tmp_path, good_mp4=CLIP.read_bytes())
+
+    line = refused(capsys, 2, "extract", str(folder), "--runtime", "openvino", "--precision", "float16")
+
+    assert "runtime openvino" in line
+    assert "does not exist" in refused(capsys, 2, "inspect", "nowhere.h5")
+    assert "is a folder" in refused(capsys, 2, "inspect", str(folder))
+    assert "has no run 'nope'" in refused(capsys, 2, "evaluate", "--run", "nope")
+
+
 def test_published_weights_without_a_network_say_how_to_bring_them(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

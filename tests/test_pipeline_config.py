@@ -277,3 +277,19 @@ def test_a_file_in_another_encoding_fails(tmp_path: Path) -> None:
 
     with pytest.raises(StorageError, match="not a text file in UTF-8"):
         load_settings(config_file=tmp_path / "mine.yaml")
+
+
+def test_what_of_the_extraction_is_named_is_known_also_where_it_is_the_default(tmp_path: Path) -> None:
+    """By an option, --set or a file; it is no setting itself, so it is neither shown nor taken."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("extraction: {decoder: pyav}\ntraining: {epochs: 3}\n")
+    settings = load_settings(
+        config_file=file,
+        assignments=["extraction.dtype=float32"],
+        options={"extraction.extractor.recipe": "avca", "extraction.extractor.width": None},
+    )
+    assert settings.extraction.named == {"decoder", "dtype", "extractor.recipe"}
+    assert load_settings().extraction.named == frozenset()
+    assert "named" not in show_settings(settings)
+    with pytest.raises(UsageError, match=r"unknown setting extraction\.named"):
+        load_settings(assignments=["extraction.named=decoder"])
