@@ -77,7 +77,7 @@ def _send_second(connection: Connection, second: Second) -> None:
     _send(connection, (second.frames is not None, None if second.audio is None else second.audio.size))
     for array in (second.frames, second.audio):
         if array is not None:
-            connection.send_bytes(np.ascontiguousarray(array).data.cast("B"))
+            _send_bytes(connection, np.ascontiguousarray(array).data.cast("B"))
 
 
 def receive_second(connection: Connection, *, has_frames: bool, samples: int | None) -> Second:
@@ -92,8 +92,31 @@ def receive_second(connection: Connection, *, has_frames: bool, samples: int | N
     audio: NDArray[np.int16] | None = None
     if has_frames:
         frames = np.empty(FRAMES_SHAPE, np.float32)
-        connection.recv_bytes_into(frames.data.cast("B"))
+        _receive_bytes(connection, frames.data.cast("B"))
     if samples is not None:
         audio = np.empty(samples, np.int16)
-        connection.recv_bytes_into(audio.data.cast("B"))
+        _receive_bytes(connection, audio.data.cast("B"))
     return Second(frames=frames, audio=audio)
+
+
+# A connection's own methods collect a message in pieces, and make room for each as if it were the whole: for a second of
+# pictures that takes longer than to decode it. Both ends know how many bytes come, so nothing need frame them.
+
+
+def _send_bytes(connection: Connection, content: memoryview) -> None:
+    if os.name != "posix":
+        connection.send_bytes(content)
+        return
+    while content:
+        content = content[os.write(connection.fileno(), content) :]
+
+
+def _receive_bytes(connection: Connection, room: memoryview) -> None:
+    if os.name != "posix":
+        connection.recv_bytes_into(room)
+        return
+    while room:
+        count = os.readv(connection.fileno(), [room])
+        if not count:
+            raise EOFError("the other end is gone")
+        room = room[count:]

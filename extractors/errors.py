@@ -20,7 +20,7 @@ class TextEncoderError(ExtractorError):
 
 
 class TextSpecError(TextEncoderError):
-    """What was asked for is neither the name of a text encoder nor a file: wrong usage, on whatever machine."""
+    """What was asked for cannot be a text encoder, neither by its name nor as a file: wrong, on whatever machine."""
 
 
 class NoVectorError(TextEncoderError):

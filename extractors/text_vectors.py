@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.errors import NoVectorError, TextEncoderError
+from extractors.errors import NoVectorError, TextEncoderError, TextSpecError
 from extractors.remembered_checksums import remembered_sha256
 from extractors.safe_pickle import NPY_MAGIC, PickleRefusedError, load_npy
 from extractors.text import TextEncoder, phrase_of, words_of
@@ -38,7 +38,8 @@ def load_vectors(path: Path, *, form: str = ANY_FILE, cache_dir: Path | None = N
         cache_dir: where the checksums of large files are noted.
 
     Raises:
-        TextEncoderError: empty, damaged or of another format.
+        TextSpecError: of another format than asked for, or a .npy file that is no dict of vectors.
+        TextEncoderError: empty, damaged or of no known format.
     """
     sha256 = remembered_sha256(path, cache_dir)
     identity = {"encoder": "vectors", "sha256": sha256}
@@ -71,7 +72,7 @@ def _check_form(path: Path, asked: str, found: str) -> None:
     """Refuse a file of another format than the user named."""
     if asked not in {ANY_FILE, found}:
         named = "a .npy file" if found == ANY_FILE else f"a {found} file"
-        raise TextEncoderError(f"{path} is {named}, not {asked}: give {TextSpec(found, str(path))}")
+        raise TextSpecError(f"{path} is {named}, not {asked}: give {TextSpec(found, str(path))}")
 
 
 class WordVectors:
@@ -157,30 +158,28 @@ def _read_named(path: Path) -> dict[str, NDArray[np.float32]]:
     try:
         stored = load_npy(path)
     except PickleRefusedError as error:
-        raise TextEncoderError(f"{path} is refused: {error}") from error
+        raise TextSpecError(f"{path} is refused: {error}") from error
     if not isinstance(stored, dict) or not stored:
-        raise TextEncoderError(
-            f"{path} holds no vectors: expected a dict of class names and vectors, saved by numpy.save"
-        )
+        raise TextSpecError(f"{path} holds no vectors: expected a dict of class names and vectors, saved by numpy.save")
     return {_checked_name(path, name): _checked_vector(path, name, vector, stored) for name, vector in stored.items()}
 
 
 def _checked_name(path: Path, name: object) -> str:
     if not isinstance(name, str):
-        raise TextEncoderError(f"{path}: the key {name!r} is no class name: expected a dict of class names and vectors")
+        raise TextSpecError(f"{path}: the key {name!r} is no class name: expected a dict of class names and vectors")
     return name
 
 
 def _checked_vector(path: Path, name: str, vector: object, stored: Mapping[Any, Any]) -> NDArray[np.float32]:
     width = np.shape(next(iter(stored.values())))
     if not isinstance(vector, np.ndarray) or vector.ndim != 1 or vector.dtype.kind not in "fiu" or not vector.size:
-        raise TextEncoderError(f"{path}: what stands for {name!r} is no vector: expected one array of numbers a name")
+        raise TextSpecError(f"{path}: what stands for {name!r} is no vector: expected one array of numbers a name")
     if vector.shape != width:
-        raise TextEncoderError(
+        raise TextSpecError(
             f"{path}: the vector of {name!r} has {vector.size} numbers where the first has {width[0]}; make it again"
         )
     if not np.isfinite(vector).all():
-        raise TextEncoderError(f"{path}: the vector of {name!r} is not all finite numbers; make it again")
+        raise TextSpecError(f"{path}: the vector of {name!r} is not all finite numbers; make it again")
     return vector.astype(np.float32)
 
 
