@@ -99,8 +99,8 @@ def receive_second(connection: Connection, *, has_frames: bool, samples: int | N
     return Second(frames=frames, audio=audio)
 
 
-# A connection's own methods collect a message in pieces, and make room for each as if it were the whole: for a second of
-# pictures that takes longer than to decode it. Both ends know how many bytes come, so nothing need frame them.
+# A connection's own methods collect a message in pieces, and make room for each as if it were the whole: for a second
+# of pictures that takes longer than to decode it. Both ends know how many bytes come, so nothing need frame them.
 
 
 def _send_bytes(connection: Connection, content: memoryview) -> None:
