@@ -1,5 +1,7 @@
 """`avzsl reproduce`."""
 
+import shutil
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,7 +66,7 @@ def command(
         preset=benchmark, config_file=config, assignments=assignments or (), options={**given, "text.encoder": text}
     )
     source = FeatureSource(features, method=method, splits=splits, text=text)
-    place = workspace_of(source, benchmark, workspace or Path(f"avzsl-{benchmark}"), terminal)
+    place = workspace_of(source, benchmark, workspace, terminal)
     with interruption() as stop:
         result = reproduce(
             benchmark,
@@ -83,7 +85,8 @@ def command(
     for table in tables(result):
         terminal.show(_rich(table))
     for note in notes_of(result):
-        terminal.say(note)
+        for line in textwrap.wrap(note, shutil.get_terminal_size().columns):
+            terminal.say(line)
     for path in (files.markdown, files.page, files.document):
         terminal.show(f" {path}")
     return 0

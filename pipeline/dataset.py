@@ -257,7 +257,9 @@ def load_dataset(folder: Path) -> Dataset:
     """
     manifest = folder / "manifest.csv"
     if not manifest.exists():
-        raise MissingStageError(f"{folder.parent} holds no dataset yet: run avzsl extract VIDEOS first")
+        raise MissingStageError(
+            f"{folder.parent} holds no dataset yet: run avzsl extract VIDEOS, or avzsl prepare, first"
+        )
     return read_source(manifest)
 
 

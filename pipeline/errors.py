@@ -23,6 +23,12 @@ class StorageError(PipelineError):
     """The disk is full, or a place cannot be read or written."""
 
 
+class NoTextError(StorageError):
+    """A file that should be text is none, whatever the machine does; the command ends with exit code 2."""
+
+    exit_code = 2
+
+
 class DamagedFileError(StorageError):
     """A file holds other bytes than were written to it, or is something else.
 

@@ -4,6 +4,8 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable
 
+from pipeline.class_phrases import phrases_in
+
 _NAME_BYTES = 80  # of a name in AVCA's files: the type S80
 _CLASS_BYTES = 200  # a file of that name needs an ending, too, and file systems end at 255
 _DIGEST_DIGITS = 8
@@ -25,7 +27,7 @@ def class_names(names: Iterable[str]) -> dict[str, str]:
 
 def class_words(texts: Iterable[str]) -> dict[str, str]:
     """Phrases of a class -> words that are one cell of a list; several phrases become one text; no two alike."""
-    return _unique(texts, lambda text: _word(" / ".join(text.split("|")), _CLASS_BYTES), str)
+    return _unique(texts, lambda text: _word(" / ".join(phrases_in(text) or (text,)), _CLASS_BYTES), str)
 
 
 def _word(text: str, most_bytes: int) -> str:

@@ -1,13 +1,19 @@
 """What the official layouts cannot carry, in a file beside an export: public code overlooks it, our import reads it."""
 
+import base64
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from pipeline.errors import StorageError
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UsageError
 from pipeline.feature_store import Attributes
-from pipeline.files import read_json, write_json
+from pipeline.files import read_text, write_json
 
 NOTES_FILE = "avzsl.json"
 _FORMAT = 1
@@ -22,7 +28,9 @@ class ExportNotes:
     attributes: Attributes  # of the store: which extractor made it
     videos: Mapping[str, str] = field(default_factory=dict)  # name -> the store's, where that is another
     classes: Mapping[str, str] = field(default_factory=dict)  # likewise
-    phrases: Mapping[str, str] = field(default_factory=dict)  # likewise
+    phrases: Mapping[str, str] = field(default_factory=dict)  # words of a class -> its phrases, where those are others
+    # Phrase -> (W,), of classes with several: the layouts hold the mean.
+    phrase_vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     absent: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # modality -> videos that are zeros for want of it
@@ -41,24 +49,44 @@ class ExportNotes:
 
 def write_notes(notes: ExportNotes, folder: Path) -> None:
     """Write the notes into a dataset's folder."""
-    write_json(folder / NOTES_FILE, {"format": _FORMAT, **asdict(notes)})
+    vectors = {phrase: _packed(vector) for phrase, vector in notes.phrase_vectors.items()}
+    write_json(folder / NOTES_FILE, {"format": _FORMAT, **asdict(notes), "phrase_vectors": vectors})
+
+
+def _packed(vector: NDArray[np.float32]) -> str:
+    """Base64 of a vector's bytes, little-endian: no bit is lost, and a line is enough."""
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+
+
+def _unpacked(text: str) -> NDArray[np.float32]:
+    return np.frombuffer(base64.b64decode(text, validate=True), "<f4").astype(np.float32)
 
 
 def read_notes(folder: Path) -> ExportNotes | None:
     """The notes in a dataset's folder; None: it is no export of avzsl.
 
     Raises:
-        StorageError: damaged, or written by a newer avzsl.
+        UsageError: damaged, or written by a newer avzsl.
+        StorageError: it cannot be read.
     """
     path = folder / NOTES_FILE
     if not path.is_file():
         return None
-    document = read_json(path)
+    document = _document(path)
     if not isinstance(document, dict) or document.pop("format", None) != _FORMAT:
-        raise StorageError(f"{path} is damaged or of another version of avzsl: export the features again")
+        raise UsageError(f"{path} is damaged or of another version of avzsl: export the features again")
     try:
         absent = {modality: tuple(names) for modality, names in document.pop("absent").items()}
         segments = {name: (start, end) for name, (start, end) in document.pop("segments").items()}
-        return ExportNotes(absent=absent, segments=segments, **document)
+        vectors = {phrase: _unpacked(text) for phrase, text in document.pop("phrase_vectors", {}).items()}
+        return ExportNotes(absent=absent, segments=segments, phrase_vectors=vectors, **document)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StorageError(f"{path} is damaged: export the features again") from error
+        raise UsageError(f"{path} is damaged: export the features again") from error
+
+
+def _document(path: Path) -> Any:  # noqa: ANN401 - any JSON value
+    text = read_text(path, errors="surrogateescape")  # names of files need not be UTF-8
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is damaged (not JSON): export the features again") from error

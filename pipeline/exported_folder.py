@@ -1,6 +1,6 @@
 """A workspace's features, splits and class vectors in a layout of public code, which trains on them unchanged."""
 
-import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline import export_avca, export_tcaf
 from pipeline.benchmarks import BENCHMARKS, FOLDER_OF_MODALITY, PART_OF_STAGE, RETRAINING, STAGES
+from pipeline.class_phrases import phrases_in
 from pipeline.dataset import load_dataset
 from pipeline.errors import UsageError
 from pipeline.export_names import class_names, class_words, video_names
@@ -82,15 +83,25 @@ def export_features(
         raise UsageError(f"{target} is not empty: nothing is written over; give a new folder")
     with workspace.locked("export"):
         export = _gather(workspace, layout, benchmark, text, reporter)
-        partial = target.with_name(f".{target.name}.partial")
-        with storage_errors(partial):
-            shutil.rmtree(partial, ignore_errors=True)
-        files = _write(export, make_folder(partial), reporter)
-        with storage_errors(target):
-            if target.exists():
-                target.rmdir()
-            partial.rename(target)
+        place = target.absolute()  # `.` has no name of its own
+        beside = make_folder(place.parent)
+        with (
+            storage_errors(place),
+            tempfile.TemporaryDirectory(prefix=f".{place.name}.", suffix=".partial", dir=beside) as around,
+        ):
+            partial = make_folder(Path(around) / "whole")
+            files = _write(export, partial, reporter)
+            _move(partial, place)
     return _report(export, target, files)
+
+
+def _move(folder: Path, target: Path) -> None:
+    """Give a folder its name; an empty one of that name stays what it is, for it may be where the user works."""
+    if not target.exists():
+        folder.rename(target)
+        return
+    for entry in sorted(folder.iterdir()):
+        entry.rename(target / entry.name)
 
 
 @dataclass(frozen=True)
@@ -106,6 +117,7 @@ class _Export:
     words: Mapping[str, str]  # class -> exported words
     phrases: Mapping[str, str]  # class -> its phrases here
     vectors: Mapping[str, NDArray[np.float32]]  # exported words -> (W,)
+    phrase_vectors: Mapping[str, NDArray[np.float32]]  # phrase of a class with several -> (W,)
 
 
 def _gather(workspace: Workspace, layout: str, benchmark: str | None, text: str | None, reporter: Reporter) -> _Export:
@@ -129,6 +141,7 @@ def _gather(workspace: Workspace, layout: str, benchmark: str | None, text: str 
     phrases = dict(sorted({**dataset.without_videos, **dataset.phrases}.items()))
     exported = class_words(phrases.values())
     vectors = vectors_of(workspace, phrases.values(), text)
+    several = [phrase for given in phrases.values() if len(phrases_in(given)) > 1 for phrase in phrases_in(given)]
     _warn_of_what_public_code_needs(splits, store, next(iter(vectors.values())), reporter)
     return _Export(
         layout=layout,
@@ -140,6 +153,7 @@ def _gather(workspace: Workspace, layout: str, benchmark: str | None, text: str 
         words={name: exported[phrase] for name, phrase in phrases.items()},
         phrases=phrases,
         vectors={exported[phrase]: vector for phrase, vector in vectors.items()},
+        phrase_vectors=vectors_of(workspace, several, text) if several else {},
     )
 
 
@@ -178,7 +192,10 @@ def _write(export: _Export, folder: Path, reporter: Reporter) -> int:
     write_class_split(folder / "class-split", benchmark, words, named)
     write_pickled_npy(folder / "features" / method / "text" / benchmark.vectors, dict(export.vectors))
     files = _write_features(export, folder / "features" / method, reporter)
-    write_notes(notes_of(export.store, export.layout, export.videos, export.classes, _renamed_words(export)), folder)
+    notes = notes_of(
+        export.store, export.layout, export.videos, export.classes, _renamed_words(export), export.phrase_vectors
+    )
+    write_notes(notes, folder)
     return files
 
 
@@ -204,12 +221,8 @@ def _write_features(export: _Export, folder: Path, reporter: Reporter) -> int:
 
 
 def _renamed_words(export: _Export) -> dict[str, str]:
-    """Exported words -> the phrase here. Several phrases stay the one text that they became: it has their vector."""
-    return {
-        words: export.phrases[name]
-        for name, words in export.words.items()
-        if words != export.phrases[name] and "|" not in export.phrases[name]
-    }
+    """Exported words -> the phrases here, where those are others."""
+    return {words: export.phrases[name] for name, words in export.words.items() if words != export.phrases[name]}
 
 
 def _report(export: _Export, target: Path, files: int) -> ExportReport:

@@ -52,6 +52,7 @@ def notes_of(
     videos: Mapping[str, str],
     classes: Mapping[str, str],
     phrases: Mapping[str, str],
+    phrase_vectors: Mapping[str, NDArray[np.float32]],
 ) -> ExportNotes:
     """What the layout does not say of a store.
 
@@ -60,7 +61,8 @@ def notes_of(
         layout: avca or tcaf.
         videos: video -> exported name.
         classes: class -> exported name.
-        phrases: exported words -> phrase, where that is another.
+        phrases: exported words -> a class's phrases, where those are others.
+        phrase_vectors: phrase -> (W,), of classes with several.
     """
     named = [(videos[video.video], video) for video in store.index]
     attributes = {name: value for name, value in store.features.attributes.items() if name not in _OF_THE_FILE}
@@ -71,6 +73,7 @@ def notes_of(
         videos={name: key for key, name in videos.items() if name != key},
         classes={name: own for own, name in classes.items() if name != own},
         phrases=phrases,
+        phrase_vectors=phrase_vectors,
         absent={
             "visual": tuple(name for name, video in named if not video.has_visual),
             "audio": tuple(name for name, video in named if not video.has_audio),

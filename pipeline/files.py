@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import StorageError
+from pipeline.errors import NoTextError, StorageError
 
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 _NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -117,17 +117,18 @@ def read_text(path: Path, *, errors: str = "strict") -> str:
 
     Args:
         path: the file.
-        errors: what becomes of bytes that are not UTF-8, as for `bytes.decode`; strict: a StorageError.
+        errors: what becomes of bytes that are not UTF-8, as for `bytes.decode`; strict: a NoTextError.
 
     Raises:
-        StorageError: it cannot be read, or is not UTF-8.
+        NoTextError: it is not UTF-8.
+        StorageError: it cannot be read.
     """
     with storage_errors(path):
         content = path.read_bytes()
     try:
         return content.decode("utf-8-sig", errors)
     except UnicodeDecodeError as error:
-        raise StorageError(f"{path} is not a text file in UTF-8: save it as UTF-8, or give another") from error
+        raise NoTextError(f"{path} is not a text file in UTF-8: save it as UTF-8, or give another") from error
 
 
 def write_json(path: Path, document: Any) -> None:  # noqa: ANN401 - any JSON value

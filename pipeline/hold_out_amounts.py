@@ -18,8 +18,10 @@ class Amounts:
     Attributes:
         unseen_test: classes held out for test: how many, or (float) at least which share of all.
         unseen_val: classes held out for validation, of those that are left.
-        seen_test: at least which share of each seen class's videos is tested.
-        seen_val: at least which share of what is then left of a class that is trained on is for validation.
+        seen_test: at least which share of each seen class's videos is tested; one video of a class always stays for
+            training, so a class of one video gives none.
+        seen_val: at least which share of what is then left of a class that is trained on is for validation; again one
+            always stays.
 
     Raises:
         UsageError: a share that is not below 1, or a negative number.
@@ -36,7 +38,7 @@ class Amounts:
             if value is None or (isinstance(value, int) and field.name in _OF_CLASSES and value >= 0):
                 continue
             if not 0 <= value < 1:
-                raise UsageError(f"{_option(field.name)} {value:g}: give {_expected(field.name)}")
+                raise UsageError(f"{_option(field.name)} {value}: give {_expected(field.name)}")
         if self.unseen_test == 0:
             raise UsageError("--unseen-test 0: zero-shot learning needs at least 1 unseen class to test on")
 
@@ -53,7 +55,7 @@ class Amounts:
         count = asked if isinstance(asked, int) else math.ceil(asked * classes - _ROUNDING)
         if count > most:
             raise UsageError(
-                f"{_option(name)} {asked:g} asks for {count} of {classes} classes, and {LEAST_TRAINED_CLASSES} must be "
+                f"{_option(name)} {asked} asks for {count} of {classes} classes, and {LEAST_TRAINED_CLASSES} must be "
                 "left to train on: ask for fewer, or add videos of other classes"
             )
         return count
@@ -81,7 +83,7 @@ class Amounts:
             wanted = 0 if asked is None else math.ceil(asked * videos - _ROUNDING)
             if counts[part] < wanted:
                 raise UsageError(
-                    f"{_option(name)} {asked:g} asks for {wanted} of {videos} videos, and only {counts[part]} can be "
+                    f"{_option(name)} {asked} asks for {wanted} of {videos} videos, and only {counts[part]} can be "
                     "held out, as each class keeps one to train on: ask for fewer, or leave small classes out "
                     "with --least-videos 3"
                 )

@@ -22,13 +22,35 @@ def read_class_file(path: Path) -> ClassFile:
         pass  # HDF5 does not tell what may not be read from what is damaged
     try:
         with h5py.File(path, "r") as file:
-            data, names = file["data"][...], file["video_urls"][...].tolist()
+            data, urls = _own_dataset(path, file, "data"), _own_dataset(path, file, "video_urls")
+            _check_shapes(path, data.shape, urls.shape)
+            features, names = data[...], urls[...].tolist()
+    except MemoryError as error:
+        raise UsageError(f"{path} declares more numbers than fit into memory: make or download it again") from error
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{path} is no file of averaged features: expected HDF5 with the datasets data (N, D) and video_urls (N,)"
         ) from error
-    if not isinstance(names, list) or data.ndim != 2:
-        if getattr(data, "size", 1) == 0 and names == []:
-            return ClassFile(path, (), ())
-        raise UsageError(f"{path}: data is {data.shape}, must be (N, D), a vector for each of the video_urls (N,)")
-    return checked_class_file(path, names, [data[place : place + 1] for place in range(len(data))])
+    if not names:
+        return ClassFile(path, (), ())
+    return checked_class_file(path, names, [features[place : place + 1] for place in range(len(features))])
+
+
+def _own_dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
+    """A dataset whose numbers are in this file: HDF5 can also make any other file of the machine look like a part."""
+    links, key = file.id.links, name.encode()  # looking a name up the usual way would follow its link
+    if not links.exists(key):
+        raise KeyError(name)
+    found = file[name] if links.get_info(key).type == h5py.h5l.TYPE_HARD else None
+    if not isinstance(found, h5py.Dataset) or found.external is not None or found.is_virtual:
+        raise UsageError(f"{path}: {name} is no dataset of its own, which another file may hold: nothing was read")
+    return found
+
+
+def _check_shapes(path: Path, data: tuple[int, ...], urls: tuple[int, ...]) -> None:
+    """What a file declares is compared before any of it is read: it need not have it."""
+    empty = urls == (0,) and 0 in data
+    if not empty and (len(data) != 2 or len(urls) != 1):
+        raise UsageError(f"{path}: data is {data}, must be (N, D), a vector for each of the video_urls (N,)")
+    if not empty and data[0] != urls[0]:
+        raise UsageError(f"{path} names {urls[0]} videos and has features of {data[0]}: make or download it again")

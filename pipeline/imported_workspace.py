@@ -8,14 +8,16 @@ from typing import Any
 from extractors.safe_pickle import PickleRefusedError, load_npy
 from extractors.text import phrase_of
 from pipeline.class_embeddings import encode_phrases, remember_text
+from pipeline.class_phrases import phrases_in
 from pipeline.dataset import Dataset, Video, dataset_of, save_dataset
 from pipeline.errors import UsageError
 from pipeline.files import fingerprint, replacing, storage_errors
 from pipeline.imported_store import ImportedStore, import_store
-from pipeline.kept_dataset import keep_edits, kept_files, set_aside_others, source_record, write_record
+from pipeline.kept_dataset import keep_edits, kept_files, source_record, write_record
 from pipeline.official_classes import find_vectors
 from pipeline.official_folder import OfficialFolder, find_official
 from pipeline.portable_pickle import write_pickled_npy
+from pipeline.prepared_dataset import PreparedFolder
 from pipeline.progress import Reporter
 from pipeline.splits import Splits, check_splits, write_splits
 from pipeline.workspace import StageRecord, Workspace
@@ -80,15 +82,16 @@ def import_official(
     encode_phrases(vectors, list(given.values()))  # a class without a vector is found before the features are read
     with workspace.locked("import"):
         made_from = fingerprint({"stage": _STAGE_VERSION, "folder": folder.fingerprint()})
-        report = _imported_before(workspace, made_from)
+        report = _imported_before(workspace, made_from, folder)
         if report is None:
             path = workspace.feature_folder(made_from) / "features.h5"
             imported = import_store(folder, path, reporter)
             imported.warn(reporter)
             dataset = _keep(folder, imported, phrases, workspace, reporter)
             report = _report(folder, imported, dataset, path)
-            _record(workspace, report, imported.content, made_from)
-        _import_vectors(vectors, folder, workspace)
+            _record(workspace, report, imported.content, made_from, dataset)
+        _set_extractor_aside(workspace)
+        _import_vectors(vectors, folder, workspace, own=text is None)
     return report
 
 
@@ -122,7 +125,7 @@ def _keep(
     dataset = dataset_of(folder.source.resolve(), videos, phrases)
     splits = Splits(**{part: tuple(keys) for part, keys in imported.parts.items()}, origin={"imported": folder.layout})
     check_splits(splits, dataset, str(folder.features.folder))
-    set_aside_others(target, str(dataset.source), reporter)
+    PreparedFolder(target, str(dataset.source), folder.source, in_workspace=True).make_room(reporter)
     before, record = kept_files(target), source_record(target)
     save_dataset(dataset, target)
     write_splits(splits, target / "splits.yaml")
@@ -148,30 +151,49 @@ def _report(folder: OfficialFolder, imported: ImportedStore, dataset: Dataset, p
     )
 
 
-def _record(workspace: Workspace, report: ImportReport, content: str, made_from: str) -> None:
+def _record(workspace: Workspace, report: ImportReport, content: str, made_from: str, dataset: Dataset) -> None:
     summary = {
         "videos": report.videos,
         "extracted": report.videos,
         "failed": 0,
         "extractor": f"imported from the {report.layout} layout",
         "imported": made_from,
+        "dataset": str(dataset.source),
         "report": report.to_json(),
     }
     output = str(report.features.relative_to(workspace.root))
     workspace.record(STAGE, StageRecord(fingerprint=content, output=output, summary=summary))
 
 
-def _imported_before(workspace: Workspace, made_from: str) -> ImportReport | None:
-    """What an import of the same files left here; None: there was none."""
+def _imported_before(workspace: Workspace, made_from: str, folder: OfficialFolder) -> ImportReport | None:
+    """What an import of the same files left here; None: there was none, or the dataset is another's by now."""
     record = workspace.stages().get(STAGE)
     if record is None or record.summary.get("imported") != made_from or not (workspace.root / record.output).exists():
+        return None
+    kept = workspace.dataset_folder
+    if not (kept / "manifest.csv").is_file() or source_record(kept).get("source") != str(folder.source.resolve()):
         return None
     known = {**record.summary["report"], "features": workspace.root / record.output, "did_nothing": True}
     return ImportReport(**known)
 
 
-def _import_vectors(spec: str, folder: OfficialFolder, workspace: Workspace) -> None:
-    """Copy a file of class vectors into the workspace and note it there; training takes it by itself."""
+def _set_extractor_aside(workspace: Workspace) -> None:
+    """These features are not the extractor's whose videos were here before; what it made stays, and it can go on."""
+    file = workspace.extractor_file
+    if file.exists():
+        with storage_errors(file):
+            file.replace(file.with_name("extractor-before-import.json"))
+
+
+def _import_vectors(spec: str, folder: OfficialFolder, workspace: Workspace, *, own: bool) -> None:
+    """Copy a file of class vectors into the workspace and note it there; training takes it by itself.
+
+    Args:
+        spec: the file, or the name of a text encoder.
+        folder: whose notes may say which phrases stand behind a name in the file.
+        workspace: gets the file.
+        own: whether the file is the folder's own.
+    """
     path = Path(spec)
     if path.suffix != ".npy" or not path.is_file():
         remember_text(workspace, spec)
@@ -179,11 +201,21 @@ def _import_vectors(spec: str, folder: OfficialFolder, workspace: Workspace) -> 
     target = workspace.text_folder / path.name
     renamed = folder.notes.phrases if folder.notes else {}
     if renamed:
-        write_pickled_npy(target, {renamed.get(name, name): vector for name, vector in _named(path).items()})
+        vectors_of_phrases = folder.notes.phrase_vectors if own and folder.notes else {}
+        write_pickled_npy(target, _by_phrase(_named(path), renamed, vectors_of_phrases))
     elif path.resolve() != target.resolve():
         with replacing(target) as temporary, storage_errors(path):
             temporary.write_bytes(path.read_bytes())
     remember_text(workspace, str(target))
+
+
+def _by_phrase(named: Mapping[str, Any], renamed: Mapping[str, str], of_phrases: Mapping[str, Any]) -> dict[str, Any]:
+    """Phrase -> vector (W,): each phrase of a class has its own where the notes hold it, else the class's."""
+    vectors = {name: vector for name, vector in named.items() if name not in renamed}
+    for name in named.keys() & renamed.keys():
+        for phrase in phrases_in(renamed[name]) or (renamed[name],):
+            vectors[phrase] = of_phrases.get(phrase, named[name])
+    return vectors
 
 
 def _named(path: Path) -> dict[str, Any]:

@@ -64,16 +64,20 @@ def keep_dataset(folder: Path, dataset: Dataset, reporter: Reporter) -> Dataset:
     # Splits that `avzsl prepare splits` made here were asked for after those of the source.
     if "made_splits" not in record or not (folder / "splits.yaml").is_file():
         _copy_splits(root / "splits.yaml", folder)
-    keep_edits(folder, before, record, reporter)
+    keep_edits(folder, before, record or {"written": {}}, reporter)  # without a record nothing here is ours
     splits = (root / "splits.yaml").is_file()
     write_record(folder, {**record, "source": str(dataset.source), "splits": splits})
     return dataset
 
 
 def source_record(folder: Path) -> dict[str, Any]:
-    """What is remembered of a kept dataset: its source and the hashes of its files as they were written."""
+    """What is remembered of a kept dataset: its source and the hashes of its files as they were written.
+
+    A file of that name which somebody else wrote remembers nothing.
+    """
     file = folder / SOURCE_FILE
-    return dict(read_json(file)) if file.exists() else {}
+    record = read_json(file) if file.exists() else {}
+    return record if isinstance(record, dict) and isinstance(record.get("written"), dict) else {}
 
 
 def write_record(folder: Path, record: dict[str, Any], edited: Collection[str] = ()) -> None:
@@ -104,12 +108,13 @@ def keep_edits(folder: Path, before: dict[str, bytes], record: dict[str, Any], r
     Args:
         folder: of the dataset.
         before: its files before they were replaced.
-        record: what was remembered of them.
+        record: what was remembered of them; a file that it does not know is an edit. Without any record they were
+            not ours, and were put beside before.
         reporter: hears of every edit.
     """
-    written = record.get("written", {})
+    written = record.get("written")
     for name, content in before.items():
-        edited = content_hash(content) != written.get(name, content_hash(content))
+        edited = written is not None and content_hash(content) != written.get(name)
         if edited and content != kept_files(folder).get(name):
             aside = keep_beside(folder / name, content)
             reporter.warn(

@@ -12,6 +12,13 @@ from pipeline.benchmarks import BENCHMARKS, PART_OF_STAGE
 from pipeline.errors import UsageError
 from pipeline.files import read_text
 from pipeline.suggestions import did_you_mean, does_not_exist
+from pipeline.words import some_of
+
+# Part of unseen classes -> parts that must have none of them.
+_SEEN_BESIDE: Mapping[str, tuple[str, ...]] = {
+    "test_unseen": ("train", "val_seen", "val_unseen", "test_seen"),
+    "val_unseen": ("train", "val_seen"),
+}
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,21 @@ def read_classes(folder: Path | None, split: str) -> OfficialClasses:
         path = folder / split / f"{stage}.txt"
         if path.is_file():
             listed[part] = frozenset(_known(name, known, path) for name in _lines(path))
+    _refuse_seen_and_unseen(listed, folder / split)
     return OfficialClasses(dict(sorted(phrases.items())), _benchmark_of(lists), listed)
+
+
+def _refuse_seen_and_unseen(listed: Mapping[str, frozenset[str]], folder: Path) -> None:
+    """Lists that train on, or validate with, what they call unseen would make every figure too good."""
+    stage_of = {part: stage for stage, part in PART_OF_STAGE.items()}
+    for unseen, others in _SEEN_BESIDE.items():
+        for part in others:
+            both = sorted(listed.get(unseen, frozenset()) & listed.get(part, frozenset()))
+            if both:
+                raise UsageError(
+                    f"{folder}: {some_of(both)} in {stage_of[part]}.txt and in {stage_of[unseen]}.txt, "
+                    "which must not share a class: take it out of one"
+                )
 
 
 def _known(name: str, known: Mapping[str, str], path: Path) -> str:

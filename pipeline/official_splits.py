@@ -14,7 +14,7 @@ from pipeline.errors import UsageError
 from pipeline.files import read_text
 from pipeline.official_classes import OfficialClasses, read_classes
 from pipeline.splits import Splits, check_splits
-from pipeline.suggestions import does_not_exist
+from pipeline.suggestions import did_you_mean, does_not_exist
 from pipeline.words import some_of
 
 _USUAL = "main_split"
@@ -73,13 +73,14 @@ def read_official_splits(given: Path) -> OfficialSplits:
     folder, notes = _split_folder(given)
     parts: dict[str, tuple[str, ...]] = {}
     class_of: dict[str, str] = {}
+    place = folder.absolute()  # '.' has neither a name nor a parent
+    classes = read_classes(place.parent, place.name)
     for stage, part in PART_OF_STAGE.items():
-        rows = list(_rows(folder / f"{stage}.csv"))
+        rows = list(_rows(folder / f"{stage}.csv", classes))
         parts[part] = tuple(name for name, _ in rows)
         for name, class_name in rows:
             if class_of.setdefault(name, class_name) != class_name:
                 raise UsageError(f"{folder}: {name!r} is of class {class_of[name]!r} and of class {class_name!r}")
-    classes = read_classes(folder.parent, folder.name)
     listed = tuple(Video(name, name, class_name.casefold()) for name, class_name in class_of.items())
     check_splits(Splits(**parts, origin={}), Dataset(folder, listed, {}), str(folder))
     notes += _disagreements(folder, parts, class_of, classes)
@@ -106,8 +107,8 @@ def _split_folder(given: Path) -> tuple[Path, list[str]]:
     return given, []
 
 
-def _rows(path: Path) -> Iterator[tuple[str, str]]:
-    """(video, class) of a list."""
+def _rows(path: Path, classes: OfficialClasses) -> Iterator[tuple[str, str]]:
+    """(video, class) of a list; where the folder above lists its classes, each must be one of them."""
     if not path.is_file():
         raise UsageError(f"{path.parent} lacks {path.name}: expected {', '.join(f'{s}.csv' for s in PART_OF_STAGE)}")
     rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
@@ -118,6 +119,11 @@ def _rows(path: Path) -> Iterator[tuple[str, str]]:
         name, label = (row["filename"] or "").strip(), (row["label"] or "").strip()
         if not name or not label:
             raise UsageError(f"{path}, line {rows.line_num}: the filename or the label is empty")
+        if classes.called(label) is None:
+            raise UsageError(
+                f"{path}, line {rows.line_num}: {label!r} is no class of {path.parent.parent}."
+                f"{did_you_mean(label, classes.phrases)} Correct it, or add it to all_class.txt there"
+            )
         yield name, label
 
 
@@ -137,7 +143,7 @@ def _disagreements(
     again = folder / f"{RETRAINING}.csv"
     if again.is_file():
         trained = {name for part in ("train", "val_seen", "val_unseen") for name in parts[part]}
-        differing = sorted(trained ^ {name for name, _ in _rows(again)})
+        differing = sorted(trained ^ {name for name, _ in _rows(again, classes)})
         if differing:
             lines.append(
                 f"{again.name} is not stage 1's videos together: {some_of(differing)} differ; stage 1's lists count"

@@ -1,7 +1,7 @@
 """A clip and class names -> how likely each class is. Needs a model folder and the extractor's weights only."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,18 @@ from extractors.decoding import DecodingRequest
 from extractors.decoding_pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
 from extractors.selavi import ExtractorOptions, describe, load_selavi
+from extractors.visual_network import SELAVI_WIDTH
 from pipeline.chosen_extractor import extractor_errors, fetch_weights
 from pipeline.errors import PipelineError, UsageError
+from pipeline.extraction_settings import ExtractionSettings
 from pipeline.media_files import media_files
 from pipeline.metrics import probabilities
 from pipeline.model_folder import Model, check_extractor, load_model
 from pipeline.named_classes import class_vectors
 from pipeline.progress import Reporter
 from pipeline.suggestions import does_not_exist
+
+_FEATURES_PER_CHANNEL = 8  # of the networks' first stage
 
 
 @dataclass(frozen=True)
@@ -120,8 +124,7 @@ def predict(
         PipelineError: no model, weights that cannot be had, another text encoder, a class name without a vector.
     """
     model = load_model(model_folder, device)
-    if weights is not None:
-        model = replace(model, extractor={**model.extractor, "weights_file": weights})
+    model = _with_weights(model, weights, reporter)
     names, vectors, seen = class_vectors(model, classes, text)
     with torch.inference_mode():
         theta_classes = model.network.embed_classes(torch.from_numpy(vectors).to(device))
@@ -133,6 +136,37 @@ def predict(
             predictions[result.key] = _predict_one(model, result, names, theta_classes, seen, device)
     ordered = tuple(predictions[str(clip)] for clip in clips if str(clip) in predictions)
     return PredictionReport(predictions=ordered, failures=tuple(failures))
+
+
+def _with_weights(model: Model, weights: str | None, reporter: Reporter) -> Model:
+    """The model with the weights that the user named.
+
+    Raises:
+        UsageError: nobody knows which extractor makes such features of a clip.
+    """
+    origin = model.extractor.get("extractor")
+    if origin == "synthetic":
+        raise UsageError("the model was trained on generated features, which no clip has: train on those of videos")
+    if origin == "imported":
+        return replace(model, extractor={**model.extractor, **_assumed_extractor(model.extractor, weights, reporter)})
+    return model if weights is None else replace(model, extractor={**model.extractor, "weights_file": weights})
+
+
+def _assumed_extractor(attributes: Mapping[str, Any], weights: str | None, reporter: Reporter) -> dict[str, Any]:
+    """What must be taken at the user's word where a model was trained on imported features."""
+    unknown = "the model was trained on imported features, and nothing says how they were extracted"
+    if weights is None:
+        raise UsageError(f"{unknown}: name the weights with --weights NAME|FILE, or train on features of avzsl extract")
+    visual = int(attributes.get("feature_width") or attributes["visual_width"])
+    audio = int(attributes.get("feature_width") or attributes["audio_width"])
+    width = SELAVI_WIDTH if weights != "untrained" else visual // _FEATURES_PER_CHANNEL
+    if not audio == visual == _FEATURES_PER_CHANNEL * width:
+        raise UsageError(
+            f"{unknown}; visual {visual} and audio {audio} wide, they are not SeLaVi's "
+            f"({_FEATURES_PER_CHANNEL * SELAVI_WIDTH}): train on features of avzsl extract"
+        )
+    reporter.warn(f"{unknown}: as you say, the {weights} weights are taken for theirs")
+    return {"weights_file": weights, "width": width, "decoder": ExtractionSettings.decoder}
 
 
 def _features(
@@ -151,7 +185,7 @@ def _features(
     if Path(options.weights).is_absolute() and not Path(options.weights).is_file():
         raise PipelineError(
             f"the weights of the model's extractor are no longer at {options.weights}: say where with --weights FILE "
-            f"(sha256 {attributes['weights_sha256']})"
+            f"(sha256 {attributes.get('weights_sha256', 'unknown')})"
         )
     with extractor_errors():
         weights = fetch_weights(options.weights, reporter, seed=options.seed)
@@ -161,7 +195,8 @@ def _features(
             "decoder": attributes["decoder"],
             "feature_width": attributes["feature_width"],
         }
-        check_extractor(model, described, "the clips' features")
+        if attributes["extractor"] != "imported":
+            check_extractor(model, described, "the clips' features")
         extractor = load_selavi(options, weights, device=device)
     requests = ((str(clip), DecodingRequest(path=clip, audio_rate_hz=extractor.audio_rate_hz)) for clip in clips)
     with (

@@ -153,14 +153,20 @@ def prepare(
     dataset, chosen = _dataset_and_splits(found, videos, matched, folder)
     folder.make_room(reporter)
     folder.write(dataset, chosen.splits, reporter, edited=chosen.edited)
-    return _report(found, folder, probed, dataset, chosen)
+    return _report(found, folder, probed, dataset, chosen, reporter)
 
 
 def _report(
-    found: Found, folder: PreparedFolder, probed: Probed | None, dataset: Dataset, chosen: _Chosen
+    found: Found,
+    folder: PreparedFolder,
+    probed: Probed | None,
+    dataset: Dataset,
+    chosen: _Chosen,
+    reporter: Reporter,
 ) -> PreparationReport:
     """Write the lists of what was left out, and count."""
     unreadable = None if probed is None else probed.unreadable
+    left_out = [vars(row) for row in (*found.missing, *(unreadable or ()))]
     lengths = [length for video in dataset.videos if (length := _length(video)) is not None]
     return PreparationReport(
         folder=folder.path,
@@ -176,8 +182,8 @@ def _report(
         parts={} if chosen.splits is None else parts_of(chosen.splits, dataset),
         splits_from=chosen.words,
         unmatched=chosen.unmatched,
-        missing_file=folder.list_file("missing.csv", [vars(row) for row in (*found.missing, *(unreadable or ()))]),
-        unmatched_file=folder.list_file("unmatched.csv", [vars(row) for row in chosen.unmatched]),
+        missing_file=folder.list_file("missing.csv", left_out, reporter),
+        unmatched_file=folder.list_file("unmatched.csv", [vars(row) for row in chosen.unmatched], reporter),
         notes=(*found.notes, *chosen.notes),
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.dataset import Video
 from pipeline.errors import UsageError
 from pipeline.files import read_text
-from pipeline.preparation_sources import Found, LeftOut, MediaIndex, refuse_empty
+from pipeline.preparation_sources import Found, LeftOut, MediaIndex, refuse_empty, refuse_unwritable
 from pipeline.suggestions import does_not_exist
 from pipeline.words import counted
 
@@ -31,9 +31,15 @@ def find_activitynet(folder: Path, annotations: Path) -> Found:
     index = MediaIndex(folder)
     collected = _Collected(annotations)
     known: set[str] = set()
+    id_of: dict[Path, str] = {}
     for name, entry in entries.items():
         path = index.find((f"v_{name}", name))
         known |= {f"v_{name}", name}
+        if path is not None and id_of.setdefault(path, name) != name:
+            raise UsageError(
+                f"{annotations}: duplicate video: the ids {id_of[path]} and {name} both mean {path.name}; "
+                "take one out, or rename the file to v_<id>"
+            )
         collected.add(name, entry, path)
     refuse_empty(collected.videos, collected.missing, annotations, folder)
     strangers = sum(name not in known for name in index.names)
@@ -52,8 +58,8 @@ def find_activitynet(folder: Path, annotations: Path) -> Found:
 
 _REASONS = {
     "empty": "with an end that is not after the start: left out",
-    "beyond": "begin after the end of their video: left out",
-    "clipped": "end after their video does: cut off there",
+    "beyond": "with a start after the end of the video: left out",
+    "clipped": "with an end after that of the video: cut off there",
 }
 
 
@@ -98,14 +104,25 @@ def _read(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise UsageError(does_not_exist(path) if not path.exists() else f"{path} is no file: give the annotations")
     try:
-        document = json.loads(read_text(path))
+        document = json.loads(read_text(path), object_pairs_hook=lambda pairs: _object(pairs, path))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON: expected ActivityNet's annotations, {_LAYOUT}") from error
     database = document.get("database") if isinstance(document, dict) else None
     if not isinstance(database, dict) or not all(isinstance(entry, dict) for entry in database.values()):
         found = f"the keys {', '.join(list(document)[:5])}" if isinstance(document, dict) else "no object"
         raise UsageError(f"{path} is of another format: expected ActivityNet's annotations, {_LAYOUT}; found {found}")
+    for name in database:
+        refuse_unwritable(name, f"{path}: the id of a video")
     return database
+
+
+def _object(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
+    """A JSON object, of which Python would take the last of several equal names without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise UsageError(f"{path}: {name!a} is there twice in one object: take one out")
+    return found
 
 
 def _segments(entry: Mapping[str, Any], where: str) -> Iterator[tuple[str, float, float]]:
@@ -120,6 +137,7 @@ def _segments(entry: Mapping[str, Any], where: str) -> Iterator[tuple[str, float
             raise UsageError(f"{where}: an annotation is {str(annotation)[:60]}: expected {_LAYOUT}") from error
         if not isinstance(label, str) or not label.strip():
             raise UsageError(f"{where}: an annotation has the label {label!r}: expected the name of a class")
+        refuse_unwritable(label.strip(), f"{where}: the label of an annotation")
         yield label.strip(), max(0.0, _number(start, where)), _number(end, where)
 
 

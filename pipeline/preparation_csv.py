@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pipeline.dataset import Video, read_phrases, segment_key
 from pipeline.errors import UsageError
 from pipeline.files import read_text
 from pipeline.media_files import MEDIA_ENDINGS
-from pipeline.preparation_sources import Found, LeftOut, refuse_empty
+from pipeline.preparation_sources import Found, LeftOut, refuse_empty, refuse_unwritable
 from pipeline.suggestions import does_not_exist
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -56,23 +57,34 @@ def find_csv(listing: Path, folder: Path | None = None) -> Found:
     root = (folder or listing.parent).absolute()
     videos: list[Video] = []
     missing: list[LeftOut] = []
-    seen: dict[str, int] = {}
+    seen: dict[object, int] = {}
     for line, video in _videos(listing, root):
-        if video.key in seen:
-            raise UsageError(
-                f"{listing}, line {line}: duplicate video: {video.key!r} is already on line {seen[video.key]}"
-            )
-        seen[video.key] = line
-        if video.path.exists():
-            videos.append(video)
+        clip = (os.path.normpath(video.location), video.start_seconds or 0.0, video.end_seconds)
+        before = seen.get(video.key, seen.get(clip))
+        if before is not None:
+            raise UsageError(f"{listing}, line {line}: duplicate video: {video.key!r} is already on line {before}")
+        seen[video.key] = seen[clip] = line
+        lack = _lack(video.path)
+        if lack:
+            missing.append(LeftOut(video.key, lack))
         else:
-            missing.append(LeftOut(video.key, "no such file"))
+            videos.append(video)
     if not seen:
         raise UsageError(f"{listing} lists no videos: expected {_EXPECTED}")
     refuse_empty(videos, missing, listing, root)
     classes, splits = listing.parent / "classes.csv", listing.parent / "splits.yaml"
     phrases = read_phrases(classes) if classes.is_file() and classes != listing else {}
     return Found("csv", listing, tuple(videos), tuple(missing), phrases, splits=splits if splits.is_file() else None)
+
+
+def _lack(path: Path) -> str:
+    """Why there is no file; nothing where there is one."""
+    try:
+        if path.is_file():
+            return ""
+        return "not a file" if path.exists() else "no such file"
+    except OSError as error:  # such as a name longer than any file's
+        return (error.strerror or str(error)).lower()
 
 
 def _videos(listing: Path, root: Path) -> Iterator[tuple[int, Video]]:
@@ -94,6 +106,9 @@ def _videos(listing: Path, root: Path) -> Iterator[tuple[int, Video]]:
         start, end = _seconds(cells["start"], where), _seconds(cells["end"], where)
         if end is not None and end <= (start or 0.0):
             raise UsageError(f"{where}: the end ({end:g} s) must be after the start ({start or 0:g} s)")
+        refuse_unwritable(cells["class_name"], f"{where}: the class")
+        if "\0" in cells["path"] + cells["key"]:  # file systems take every other character
+            raise UsageError(f"{where}: the path or the video's name holds a NUL: take it out")
         key = cells["key"] or segment_key(cells["path"], start, end)
         yield line, Video(key, str(root / cells["path"]), cells["class_name"], start, end)
 

@@ -1,5 +1,6 @@
 """What the ways of preparing a dataset have in common: what they find, and how they look for files."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -86,6 +87,20 @@ class MediaIndex:
             first, second = (path.relative_to(self.folder) for path in videos[:2])
             raise UsageError(f"{self.folder}: duplicate video: {first} and {second} are one clip; keep one of them")
         return videos[0]
+
+
+def refuse_unwritable(text: str, where: str) -> None:
+    """Refuse a name that no table can hold: with half a surrogate pair, or with control characters such as NUL.
+
+    Args:
+        text: the name.
+        where: of what, where it stands, as the message begins.
+
+    Raises:
+        UsageError: shows the name with escapes.
+    """
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        raise UsageError(f"{where} is {ascii(text)[:80]}: take the control characters and broken characters out of it")
 
 
 def refuse_empty(found: Sequence[Video], missing: Sequence[LeftOut], source: Path, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from pipeline.dataset import Video
 from pipeline.errors import UsageError
 from pipeline.files import read_text
-from pipeline.preparation_sources import Found, LeftOut, MediaIndex, refuse_empty
+from pipeline.preparation_sources import Found, LeftOut, MediaIndex, refuse_empty, refuse_unwritable
 from pipeline.suggestions import does_not_exist
 from pipeline.words import counted
 
@@ -88,10 +89,14 @@ def _read(path: Path) -> Iterator[_Clip]:
         raise UsageError(does_not_exist(path) if not path.exists() else f"{path} is no file: give vggsound.csv")
     seen: dict[str, int] = {}
     reader = csv.reader(io.StringIO(read_text(path), newline=""))
+    first = True
     try:
         for row in reader:
-            if not row or (reader.line_num == 1 and len(row) >= 4 and not row[1].strip().isdigit()):
-                continue  # some copies name their columns
+            if len(row) <= 1 and not "".join(row).strip():
+                continue
+            names_columns, first = first and _names_columns(row), False
+            if names_columns:
+                continue
             clip = _clip(row, f"{path}, line {reader.line_num}")
             if clip.key in seen:
                 raise UsageError(
@@ -105,8 +110,16 @@ def _read(path: Path) -> Iterator[_Clip]:
         raise UsageError(f"{path} lists no clips: expected {_EXPECTED}")
 
 
+def _names_columns(row: list[str]) -> bool:
+    """Whether a first line holds names of columns, as in some copies: words where the start would be."""
+    return len(row) >= 4 and any(character.isalpha() for character in row[1]) and not re.search(r"\d", row[1])
+
+
 def _clip(row: list[str], where: str) -> _Clip:
     cells = [cell.strip() for cell in row]
-    if len(cells) < 4 or not cells[0] or not cells[2] or not (cells[1].isascii() and cells[1].isdigit()):
+    start = re.fullmatch(r"([0-9]{1,9})(\.0*)?", cells[1]) if len(cells) >= 4 else None
+    if start is None or not cells[0] or not cells[2]:
         raise UsageError(f"{where}: {','.join(row)[:60]!r} is of another format: expected {_EXPECTED}")
-    return _Clip(cells[0], int(cells[1]), cells[2])
+    refuse_unwritable(cells[0], f"{where}: the id")
+    refuse_unwritable(cells[2], f"{where}: the class")
+    return _Clip(cells[0], int(start[1]), cells[2])

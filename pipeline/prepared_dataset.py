@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.dataset import Dataset, read_phrases, save_dataset
-from pipeline.errors import UsageError
-from pipeline.files import storage_errors
+from pipeline.errors import StorageError, UsageError
+from pipeline.files import storage_errors, write_json
 from pipeline.kept_dataset import (
+    FILES,
+    SOURCE_FILE,
     content_hash,
     keep_beside,
     keep_edits,
@@ -21,6 +23,8 @@ from pipeline.progress import Reporter
 from pipeline.splits import Splits, check_splits, parse_splits, write_splits
 from pipeline.tables import write_table
 from pipeline.workspace import Workspace
+
+LISTS = ("missing.csv", "unmatched.csv")
 
 
 @dataclass(frozen=True)
@@ -40,15 +44,21 @@ class PreparedFolder:
     in_workspace: bool
 
     def refuse_strangers(self) -> None:
-        """Leave a dataset of another origin alone where it lies in a folder of the user's.
+        """Leave files of another origin alone where they lie in a folder of the user's.
 
         Raises:
-            UsageError: there is one.
+            UsageError: there is one of a name that would be written.
         """
-        former, files = source_record(self.path).get("source"), kept_files(self.path)
-        if files and not self.in_workspace and former != self.origin:
+        if self.in_workspace:
+            return
+        there = [name for name in (*FILES, *LISTS, SOURCE_FILE) if (self.path / name).exists()]
+        try:
+            former = source_record(self.path).get("source")
+        except StorageError:  # no JSON, so none of ours
+            former = None
+        if there and former != self.origin:
             raise UsageError(
-                f"{self.path} holds a {next(iter(files))} already, made by {former or 'somebody else'}: "
+                f"{self.path} holds a {there[0]} already, made by {former or 'somebody else'}: "
                 "choose another folder with --to"
             )
 
@@ -58,10 +68,15 @@ class PreparedFolder:
         if source_record(self.path).get("source") == self.origin:
             return
         # What stands there still came with no note of its source.
-        for name, content in kept_files(self.path).items():
-            reporter.warn(
-                f"{self.path / name} was there before: it lies in {keep_beside(self.path / name, content)} now"
-            )
+        for name in (*FILES, SOURCE_FILE):
+            if (self.path / name).is_file():
+                self._put_beside(name, reporter)
+
+    def _put_beside(self, name: str, reporter: Reporter) -> None:
+        path = self.path / name
+        with storage_errors(path):
+            content = path.read_bytes()
+        reporter.warn(f"{path} was there before: it lies in {keep_beside(path, content)} now")
 
     def edited_phrases(self) -> Mapping[str, str]:
         """The phrases of a classes.csv that was edited since it was written here."""
@@ -103,7 +118,8 @@ class PreparedFolder:
         elif path.name not in edited:
             write_splits(splits, path)
         keep_edits(self.path, {name: text for name, text in before.items() if name not in edited}, record, reporter)
-        self.note(edited=edited, made_splits=record.get("made_splits") if path.name in edited else None)
+        made_splits = record.get("made_splits") if path.name in edited else None
+        self.note(edited=edited, made_splits=made_splits, lists=record.get("lists"))
 
     def note(self, *, edited: Collection[str] = (), **more: object) -> None:
         """Remember what the files were made from.
@@ -115,15 +131,31 @@ class PreparedFolder:
         record = {"source": self.origin, "prepared_from": str(self.source.resolve()), **more}
         write_record(self.path, {name: value for name, value in record.items() if value is not None}, edited)
 
-    def list_file(self, name: str, rows: Sequence[Mapping[str, object]]) -> Path | None:
-        """Write a list beside the manifest; without rows there is none, also none from before."""
-        path = self.path / name
+    def list_file(self, name: str, rows: Sequence[Mapping[str, object]], reporter: Reporter) -> Path | None:
+        """Write a list beside the manifest; without rows there is none, also none from before.
+
+        Args:
+            name: one of `LISTS`.
+            rows: of the list.
+            reporter: hears of a file of that name that is not as it was written here; it is put beside.
+        """
+        path, record = self.path / name, source_record(self.path)
+        lists = dict(record.get("lists", {}))
+        if path.is_file() and _hash_of(path) != lists.pop(name, None):
+            self._put_beside(name, reporter)
         if rows:
             write_table(path, rows)
-            return path
-        with storage_errors(path):
-            path.unlink(missing_ok=True)
-        return None
+            lists[name] = _hash_of(path)
+        else:
+            with storage_errors(path):
+                path.unlink(missing_ok=True)
+        write_json(self.path / SOURCE_FILE, {**record, "lists": lists})
+        return path if rows else None
+
+
+def _hash_of(path: Path) -> str:
+    with storage_errors(path):
+        return content_hash(path.read_bytes())
 
 
 @contextlib.contextmanager
@@ -137,9 +169,12 @@ def locked_folder(workspace: Workspace, to: Path | None, origin: str, source: Pa
         source: what the user pointed at.
 
     Raises:
+        UsageError: `to` is a file.
         WorkspaceInUseError: another process writes in the workspace.
     """
     if to is not None:
+        if to.exists() and not to.is_dir():
+            raise UsageError(f"--to {to} is a file: give a folder to write into")
         yield PreparedFolder(to, origin, source, in_workspace=False)
         return
     with workspace.locked("prepare"):

@@ -5,12 +5,13 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from pipeline.config import Settings
-from pipeline.errors import StorageError
+from pipeline.errors import StorageError, UsageError
 from pipeline.evaluation import Evaluator
 from pipeline.files import fingerprint, read_json
 from pipeline.fitting import OnEpoch
@@ -19,11 +20,12 @@ from pipeline.progress import Reporter
 from pipeline.reproduction_variants import Variant, variants_of
 from pipeline.scoring import SCORES
 from pipeline.stopping import Stop, never_stop
-from pipeline.training import Trainer, TrainingReport, make_current
+from pipeline.training import STAGE, Trainer, TrainingReport, make_current
 from pipeline.training_inputs import TrainingInputs
-from pipeline.workspace import Workspace
+from pipeline.workspace import StageRecord, Workspace
 
 Figures = Mapping[str, float]
+Trained = tuple[TrainingReport, StageRecord]
 
 
 @dataclass(frozen=True)
@@ -89,31 +91,38 @@ def reproduce(
 
     Raises:
         TrainingStoppedError: `stop` said so.
+        UsageError: the ablation is asked for, of settings that are but a row of it.
         PipelineError: a stage is missing, splits or widths do not fit, the disk is full.
     """
+    variants = variants_of(settings.daan, ablation=ablation)
+    if variants[-1].applied_to(settings.daan) != settings.daan:
+        raise UsageError(
+            f"daan.qdma is {settings.daan.qdma} and daan.csgm {settings.daan.csgm}, but the ablation trains every row "
+            "of both: leave them out, or train this one alone with --no-ablation"
+        )
     with workspace.locked("reproduce"):
         trainer = Trainer(workspace=workspace, device=device, reporter=reporter, on_epoch=on_epoch, stop=stop)
         inputs = trainer.gather(settings)
         exact, data = dataclasses.replace(settings, daan=inputs.config), _data_of(inputs)
-        trained = [
-            (variant, _train(variant, trainer, inputs, settings, reporter))
-            for variant in variants_of(settings.daan, ablation=ablation)
-        ]
+        trained = [(variant, _train(variant, trainer, inputs, settings, reporter)) for variant in variants]
+        _make_first_current(workspace, trained[-1][1][0], reporter)
         del inputs  # the features are read once more to evaluate, and need not be in memory twice
-        runs = [report.run for _, reports in trained for report in reports]
+        runs = [report.run for _, of_variant in trained for report, _ in of_variant]
         scores = _evaluate(runs, workspace, device, reporter)
     results = tuple(
-        VariantResult(variant, tuple(SeedResult(one.seed, one.run, one.best_epoch, scores[one.run]) for one in reports))
-        for variant, reports in trained
+        VariantResult(
+            variant, tuple(SeedResult(one.seed, one.run, one.best_epoch, scores[one.run]) for one, _ in of_variant)
+        )
+        for variant, of_variant in trained
     )
     return Reproduction(benchmark, results, settings.daan.score, exact, data)
 
 
 def _train(
     variant: Variant, trainer: Trainer, inputs: TrainingInputs, settings: Settings, reporter: Reporter
-) -> list[TrainingReport]:
-    """A run for each seed; the first one becomes the workspace's model."""
-    reports: list[TrainingReport] = []
+) -> list[Trained]:
+    """A run for each seed."""
+    runs: list[Trained] = []
     varied = dataclasses.replace(inputs, config=variant.applied_to(inputs.config))
     for seed in settings.training.seeds:
         of_seed = dataclasses.replace(settings, training=dataclasses.replace(settings.training, seed=seed))
@@ -121,10 +130,21 @@ def _train(
         report, record = trainer.train(varied, of_seed)
         if report.did_nothing:
             reporter.say(f" trained already: {report.run}")
-        if not reports:
-            make_current(trainer.workspace, record)
-        reports.append(report)
-    return reports
+        runs.append((report, record))
+    return runs
+
+
+def _make_first_current(workspace: Workspace, first: Trained, reporter: Reporter) -> None:
+    """Make the method's first run the workspace's model, unless the user has one: that stays, with its report."""
+    report, record = first
+    model = workspace.stages().get(STAGE)
+    if model is None or not (workspace.root / model.output).exists():
+        make_current(workspace, record)
+    elif model.fingerprint != record.fingerprint:
+        reporter.say(
+            f"the workspace's model stays {Path(model.output).name}; "
+            f"this one predicts with avzsl predict --model {report.folder}"
+        )
 
 
 def _evaluate(

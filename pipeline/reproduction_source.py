@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.benchmarks import BENCHMARKS
 from pipeline.errors import UsageError
 from pipeline.imported_workspace import import_official
+from pipeline.kept_dataset import source_record
 from pipeline.official_features import find_features, layouts_in
 from pipeline.official_folder import find_official
 from pipeline.progress import Reporter
@@ -22,27 +24,25 @@ class FeatureSource:
     text: str | None = None
 
 
-def workspace_of(source: FeatureSource, benchmark: str, own: Path, reporter: Reporter) -> Workspace:
+def workspace_of(source: FeatureSource, benchmark: str, own: Path | None, reporter: Reporter) -> Workspace:
     """The workspace to reproduce in.
 
     Args:
         source: an avzsl workspace, which is used as it is, or an official feature folder.
         benchmark: a name of `BENCHMARKS`.
-        own: the workspace that an official folder is imported into; what was imported already is found there.
+        own: the workspace that an official folder is imported into; what was imported already is found there. None:
+            avzsl-<benchmark>.
         reporter: hears of the import.
 
     Raises:
-        UsageError: neither of the two, or the features of another benchmark.
+        UsageError: neither of the two, the features of another benchmark, or pieces given beside a workspace.
     """
     folder = source.folder
     if not folder.is_dir():
         raise UsageError(does_not_exist(folder) if not folder.exists() else f"{folder} is a file: give its folder")
     workspace = Workspace(folder)
     if (workspace.dataset_folder / "manifest.csv").is_file():
-        if not (workspace.dataset_folder / "splits.yaml").is_file():
-            reporter.warn(
-                f"{folder} has no splits: classes are held out at random, which is not the benchmark's protocol"
-            )
+        _check_workspace(source, workspace, benchmark, own, reporter)
         return workspace
     layouts = layouts_in(folder)
     if not layouts:
@@ -51,10 +51,10 @@ def workspace_of(source: FeatureSource, benchmark: str, own: Path, reporter: Rep
             "(features/main_features/{audio,video}/stage_1_train)"
         )
     layout = "tcaf" if "tcaf" in layouts and _fits(source, "tcaf") else layouts[0]  # it has more to say
-    found = find_official(folder, layout, method=source.method, splits=source.splits).classes.benchmark
-    if found not in {None, benchmark}:
-        raise UsageError(f"{folder} holds features of {found}: run avzsl reproduce {found}")
-    workspace = Workspace(own)
+    _refuse_other(
+        folder, find_official(folder, layout, method=source.method, splits=source.splits).classes.benchmark, benchmark
+    )
+    workspace = Workspace(own or Path(f"avzsl-{benchmark}"))
     report = import_official(
         folder,
         layout,
@@ -65,8 +65,43 @@ def workspace_of(source: FeatureSource, benchmark: str, own: Path, reporter: Rep
         text=source.text,
     )
     done = "imported before" if report.did_nothing else "imported"
-    reporter.say(f"{done}: {report.videos} videos in {report.classes} classes from the {layout} layout, in {own}")
+    reporter.say(
+        f"{done}: {report.videos} videos in {report.classes} classes from the {layout} layout, in {workspace.root}"
+    )
     return workspace
+
+
+def _check_workspace(
+    source: FeatureSource, workspace: Workspace, benchmark: str, own: Path | None, reporter: Reporter
+) -> None:
+    """Refuse a workspace that is known to hold another benchmark, and options that would be ignored beside it."""
+    if own is not None and own.resolve() != workspace.root.resolve():
+        raise UsageError(f"{workspace.root} is a workspace and is used as it is: leave --workspace {own} out")
+    given = {"--method": source.method, "--splits": source.splits}
+    ignored = [option for option, value in given.items() if value is not None]
+    if ignored:
+        raise UsageError(f"{workspace.root} is a workspace, its features are chosen: leave {' and '.join(ignored)} out")
+    _refuse_other(workspace.root, _benchmark_in(workspace), benchmark)
+    if not (workspace.dataset_folder / "splits.yaml").is_file():
+        reporter.warn(
+            f"{workspace.root} has no splits: classes are held out at random, which is not the benchmark's protocol"
+        )
+
+
+def _benchmark_in(workspace: Workspace) -> str | None:
+    """The benchmark that was imported or generated in a workspace; None: nothing says so."""
+    dataset = source_record(workspace.dataset_folder)
+    if "generated" in dataset:
+        shape = str(dataset.get("source", "")).rpartition("--shape ")[2]
+        return shape if shape in BENCHMARKS else None
+    record = workspace.stages().get("features")
+    found = record.summary.get("report", {}).get("benchmark") if record else None
+    return str(found) if found else None
+
+
+def _refuse_other(folder: Path, found: str | None, benchmark: str) -> None:
+    if found not in {None, benchmark}:
+        raise UsageError(f"{folder} holds features of {found}: run avzsl reproduce {found}")
 
 
 def _fits(source: FeatureSource, layout: str) -> bool:

@@ -1,12 +1,12 @@
 """Splits in the benchmark's two-stage form for a dataset that has none, chosen at random by a seed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.dataset import Dataset, Video, load_dataset
 from pipeline.errors import UsageError
-from pipeline.hold_out_amounts import Amounts
+from pipeline.hold_out_amounts import LEAST_TRAINED_CLASSES, Amounts
 from pipeline.kept_dataset import content_hash, keep_beside, kept_files, source_record, write_record
 from pipeline.progress import Reporter
 from pipeline.splits import Splits, check_splits, hold_out, write_splits
@@ -49,6 +49,12 @@ def make_splits(videos: Sequence[Video], amounts: Amounts, *, seed: int, least_v
     if not kept:
         most = max((len(keys) for keys in videos_of.values()), default=0)
         raise UsageError(f"--least-videos {least_videos}: no class has so many, the largest has {most}")
+    needed = LEAST_TRAINED_CLASSES + 1
+    if len(kept) < needed:
+        raise UsageError(
+            f"{counted(len(kept), 'class')}, and at least {needed} are needed, "
+            f"to train on {LEAST_TRAINED_CLASSES} and test on an unseen one: add videos of other classes"
+        )
     splits = hold_out(kept, amounts=amounts, seed=seed)
     return replace(
         splits, origin={**splits.origin, "least_videos": least_videos} if least_videos > 1 else splits.origin
@@ -65,12 +71,13 @@ def prepare_splits(folder: Path, amounts: Amounts, *, seed: int, least_videos: i
         amounts: how much to hold out, at least.
         seed: of every choice.
         least_videos: classes with fewer are in no part.
-        reporter: hears of what is put beside, and of small classes.
+        reporter: hears of what is put beside, and of classes too small for what is asked.
 
     Raises:
-        MissingStageError: there is no dataset.
-        UsageError: it is too small for what is asked.
+        UsageError: there is no dataset, or it is too small for what is asked.
     """
+    if not (folder / "manifest.csv").exists():
+        raise UsageError(f"{folder} holds no manifest.csv: make one with avzsl prepare, or avzsl extract VIDEOS, first")
     dataset = load_dataset(folder)
     splits = make_splits(dataset.videos, amounts, seed=seed, least_videos=least_videos)
     file = folder / "splits.yaml"
@@ -86,7 +93,23 @@ def prepare_splits(folder: Path, amounts: Amounts, *, seed: int, least_videos: i
     small = tuple(name for name in dataset.classes if name not in kept)
     if small:
         reporter.say(f"{counted(len(small), 'class')} of fewer than {least_videos} videos in no part: {some_of(small)}")
+    for line in _not_held_out(splits, dataset, amounts):
+        reporter.say(line)
     return MadeSplits(splits, file, small, dataset)
+
+
+def _not_held_out(splits: Splits, dataset: Dataset, amounts: Amounts) -> Iterator[str]:
+    """Lines about classes that give a part no video, as their last one stays for training."""
+    class_of = {video.key: video.class_name for video in dataset.videos}
+    classes = {part: {class_of[key] for key in keys} for part, keys in splits.parts.items()}
+    trained = classes["train"] | classes["val_seen"]
+    for part, asked, of in (
+        ("test_seen", amounts.seen_test, trained | classes["val_unseen"] | classes["test_seen"]),
+        ("val_seen", amounts.seen_val, trained),
+    ):
+        lacking = sorted(of - classes[part])
+        if lacking and asked != 0:
+            yield f"{counted(len(lacking), 'class')} with no video to spare for {part}: {some_of(lacking)}"
 
 
 def _reproducible(record: dict[str, object]) -> set[object]:

@@ -10,6 +10,7 @@ from pipeline.errors import PipelineError
 from pipeline.feature_parts import FeatureParts
 from pipeline.feature_store import StoredFailure, StoredVideo
 from pipeline.files import read_json, read_text
+from pipeline.kept_dataset import source_record
 from pipeline.workspace import StageRecord, Workspace
 
 
@@ -63,6 +64,11 @@ def _features_from_elsewhere(workspace: Workspace, dataset: Dataset, record: Sta
     """Features that no extraction made here: generated or imported ones, or none."""
     if record is None or not (workspace.root / record.output).exists():
         return StageStatus("features", "missing", f"0 of {len(dataset.videos)} videos", next_command="avzsl extract")
+    imported_of = record.summary.get("dataset")
+    if imported_of not in {None, source_record(workspace.dataset_folder).get("source")}:
+        return StageStatus(
+            "features", "stale", f"imported from {imported_of}, the dataset is another", record.made_at, "avzsl extract"
+        )
     detail = (
         f"{record.summary.get('videos', '?')} of {len(dataset.videos)} videos · {record.summary.get('extractor', '')}"
     )

@@ -134,6 +134,8 @@ def test_a_generated_workspace_trains_without_an_option(capsys: pytest.CaptureFi
         (["prepare", "csv", "t.csv"], "t.csv: expected a column of paths"),
         (["prepare", "folder", "videos", "--splits", "nowhere"], "nowhere does not exist."),
         (["prepare", "folder", "videos", "--splits", "videos"], "videos holds no official splits"),
+        (["prepare", "splits", "-w", "none"], "none/dataset holds no manifest.csv: make one with avzsl prepare, or"),
+        (["prepare", "splits", "--to", "t.csv"], "--to t.csv is a file: give a folder to write into"),
         (["prepare", "splits", "--unseen-test", "many"], "--unseen-test 'many': give a number of classes"),
         (["prepare", "synthetic", "--set", "nois=1"], "--set nois=1: unknown value 'nois'. Did you mean noise?"),
         (["prepare"], "Missing command"),

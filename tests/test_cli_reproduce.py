@@ -25,6 +25,7 @@ SHAPE = Shape(
     test_unseen=12,
     seconds=(1, 3),
 )
+CLIP = Path(__file__).parent.parent / "sample_videos" / "yellow_ball_spinning" / "000.mp4"
 TINY = [
     *("--set", "training.epochs=1", "--set", "training.steps_per_epoch=2", "--set", "training.batch_pairs=8"),
     *("--set", "daan.hidden_width=8", "--set", "daan.heads=2", "--set", "daan.output_width=6", "--device", "cpu"),
@@ -122,6 +123,15 @@ def test_the_report_holds_every_row_setting_and_hash(workspace: Path, capsys: py
         (["ucf", "--features", "empty"], "empty is neither an avzsl workspace"),
         (["ucf", "--features", "generated", "--seeds", "0,0"], "--seeds '0,0': expected different whole numbers"),
         (["activitynet", "--features", "UCF"], "UCF holds features of ucf: run avzsl reproduce ucf"),
+        (
+            ["ucf", "--features", "generated", "-w", "mine"],
+            "generated is a workspace and is used as it is: leave --wor",
+        ),
+        (["ucf", "--features", "generated", "--method", "cls"], "its features are chosen: leave --method out"),
+        (
+            ["ucf", "--features", "generated", "--set", "daan.csgm=off", "--set", "daan.qdma=off"],
+            "daan.qdma is off and daan.csgm off, but the ablation trains every row of both: leave them out, or train",
+        ),
     ],
 )
 def test_wrong_usage_is_one_line(
@@ -136,6 +146,78 @@ def test_wrong_usage_is_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert not list(Path().glob("avzsl-*"))
+
+
+def test_a_workspace_of_another_benchmark_is_refused(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether it was imported or generated as one; what nobody knows of is taken."""
+    assert run_command(["export", "avca", "UCF", "-w", str(workspace)]) == 0
+    assert run_command(["import", "avca", "UCF", "-w", "imported"]) == 0
+    assert (
+        run_command(
+            [
+                "prepare",
+                "synthetic",
+                "--shape",
+                "small",
+                "-w",
+                "other",
+                "--set",
+                "audio_width=4",
+                "--set",
+                "visual_width=4",
+            ]
+        )
+        == 0
+    )
+    note = Path("other/dataset/source.json")
+    note.write_text(note.read_text().replace("--shape small", "--shape vggsound"))
+    capsys.readouterr()
+
+    assert run_command(["reproduce", "activitynet", "--features", "imported", *TINY]) == 2
+    assert "imported holds features of ucf: run avzsl reproduce ucf" in capsys.readouterr().err
+    assert run_command(["reproduce", "ucf", "--features", "other", *TINY]) == 2
+    assert "other holds features of vggsound: run avzsl reproduce vggsound" in capsys.readouterr().err
+
+
+def test_the_users_model_stays_the_workspaces(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The reproduction's own is named; with the ablation, the settings reported are those of its last row."""
+    assert run_command(["train", "-w", str(workspace), "--seed", "9", *TINY]) == 0
+    mine = Workspace(workspace).current_model()
+    capsys.readouterr()
+    command = ["reproduce", "ucf", "--features", str(workspace), "--seeds", "0", "--no-ablation", *TINY]
+    assert run_command([*command, "--set", "daan.csgm=off"]) == 0
+    shown = capsys.readouterr().out
+
+    assert Workspace(workspace).current_model() == mine
+    assert f"the workspace's model stays {mine.name}; this one predicts with avzsl predict --model" in shown
+    assert max(map(len, _notes(shown))) <= 80
+    document = json.loads((workspace / "reports" / "reproduction-ucf" / "reproduction.json").read_text())
+    assert "csgm: 'off'" in document["settings"] or "csgm: off" in document["settings"]
+
+
+def _notes(shown: str) -> list[str]:
+    """The lines below the tables that are not places."""
+    lines = shown[shown.index("Published figures") :].splitlines()
+    return [line for line in lines if not line.startswith(" ")]
+
+
+def test_clips_have_no_generated_or_unknown_features(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model of imported features takes weights at the user's word, if they can have made such features."""
+    assert run_command(["export", "avca", "UCF", "-w", str(workspace)]) == 0
+    Path("UCF/avzsl.json").unlink()
+    assert run_command(["import", "avca", "UCF", "-w", "imported"]) == 0
+    for place in (str(workspace), "imported"):
+        assert run_command(["train", "-w", place, *TINY]) == 0
+    Path("clip.mp4").write_bytes(b"no clip")
+    capsys.readouterr()
+
+    for place, options, message in (
+        (str(workspace), (), "trained on generated features, which no clip has"),
+        ("imported", (), "nothing says how they were extracted: name the weights with --weights NAME|FILE"),
+        ("imported", ("--weights", "vgg_sound"), "visual 6 and audio 6 wide, they are not SeLaVi's (512)"),
+    ):
+        assert run_command(["predict", "clip.mp4", "-w", place, "--device", "cpu", *options]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_an_import_is_shown_and_trains(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,3 +236,24 @@ def test_an_import_is_shown_and_trains(workspace: Path, capsys: pytest.CaptureFi
     assert "Next: avzsl train --preset ucf" in shown
     assert "by the dataset's splits: class_006, class_007, class_008" in trained
     assert run_command(["inspect", "-w", "work"]) == 0
+
+
+def test_a_model_of_imported_features_predicts_by_weights_that_the_user_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a warning, where they make features of that width."""
+    monkeypatch.chdir(tmp_path)
+    place = Workspace(tmp_path / "generated")
+    benchmark = synthetic_benchmark(SHAPE, Recipe(audio_width=16, visual_width=16, text_width=300))
+    remember_text(place, str(write_benchmark(benchmark, place)))
+    assert run_command(["export", "tcaf", "UCF", "-w", "generated"]) == 0
+    Path("UCF/avzsl.json").unlink()
+    assert run_command(["import", "tcaf", "UCF", "-w", "imported"]) == 0
+    assert run_command(["train", "-w", "imported", *TINY]) == 0
+    capsys.readouterr()
+
+    command = ["predict", str(CLIP), "-w", "imported", "--device", "cpu", "--json"]
+    assert run_command([*command, "--weights", "untrained"]) == 0
+    shown = capsys.readouterr()
+    assert len(json.loads(shown.out)["predictions"][0]["classes"]) == 9
+    assert "nothing says how they were extracted: as you say, the untrained weights are taken for theirs" in shown.err

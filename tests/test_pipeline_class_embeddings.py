@@ -15,6 +15,7 @@ from pipeline.class_embeddings import (
     encode_phrases,
     in_legacy_order,
     legacy_phrases,
+    load_encoder,
     remember_text,
 )
 from pipeline.errors import PipelineError, StorageError, UsageError
@@ -222,3 +223,20 @@ def test_the_public_code_gives_so_many_classes_the_wrong_vector(
 
     assert len(phrases) == classes
     assert sum(given[name] != phrase for name, phrase in phrases.items()) == wrong
+
+
+@pytest.mark.parametrize(
+    ("named", "content", "message"),
+    [
+        ("word2vec:vectors.txt", b"dog 1 2\ncat 3 4\n", r"vectors\.txt is a glove file, not word2vec: give glove:"),
+        ("vectors.npy", b"\x93NUMPYnothing", r"vectors\.npy is refused: it is damaged"),
+    ],
+)
+def test_a_file_that_cannot_be_what_was_asked_for_is_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, content: bytes, message: str
+) -> None:
+    """Exit code 2, as with every input that cannot be right."""
+    monkeypatch.chdir(tmp_path)
+    Path(named.rpartition(":")[2]).write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        load_encoder(named)

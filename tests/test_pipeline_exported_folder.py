@@ -1,6 +1,9 @@
 """pipeline/export*.py: what is exported reads back as it was, and has the form that public code expects."""
 
 import csv
+import dataclasses
+import errno
+import json
 import pickle
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import torch
 
 from pipeline.class_embeddings import embed_classes, remember_text
 from pipeline.dataset import Dataset, Video, load_dataset, save_dataset
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.exported_folder import export_features
 from pipeline.feature_set import FeatureSet, load_features
 from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, content_fingerprint, open_store, write_part
@@ -221,7 +224,7 @@ def test_sequences_are_float32_in_a_plain_dict(workspace: Workspace, tmp_path: P
 
 
 def test_a_folder_that_holds_something_is_left_alone(workspace: Workspace, tmp_path: Path) -> None:
-    """An empty one is taken; nothing is left of what was begun before."""
+    """An empty one is taken; what lies beside it is somebody's."""
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="full is not empty: nothing is written over; give a new folder"):
@@ -232,7 +235,73 @@ def test_a_folder_that_holds_something_is_left_alone(workspace: Workspace, tmp_p
     export_features(workspace, "avca", tmp_path / "empty", reporter=SilentReporter())
 
     assert (tmp_path / "empty" / "class-split").is_dir()
-    assert not (tmp_path / ".empty.partial").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"workspace", "full", "empty", ".empty.partial"}
+
+
+def test_an_export_goes_into_the_folder_where_the_user_works(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`.` has no name of its own; the folder stays the one that the shell is in."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    report = export_features(workspace, "avca", Path(), reporter=SilentReporter())
+
+    assert report.folder == Path()
+    assert sorted(path.name for path in Path().iterdir()) == ["avzsl.json", "class-split", "features"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "workspace"]
+
+
+def test_an_export_that_fails_leaves_nothing(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the folder nor what was begun."""
+    monkeypatch.setattr("pipeline.exported_folder.write_pickled_npy", _disk_is_full)
+    with pytest.raises(PipelineError, match="no space left on the disk"):
+        export_features(workspace, "avca", tmp_path / "out", reporter=SilentReporter())
+
+    assert [path.name for path in tmp_path.iterdir()] == ["workspace"]
+
+
+def _disk_is_full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("layout", ["avca", "tcaf"])
+def test_several_phrases_of_a_class_and_their_vectors_come_back(
+    workspace: Workspace, tmp_path: Path, layout: str
+) -> None:
+    """Public code gets their mean under one text; a phrase may be another class's, too."""
+    dataset = load_dataset(workspace.dataset_folder)
+    first, second, *_ = dataset.phrases
+    words = {first: "not a number | nothing|void", second: "void | phrase of 3"}
+    dataset = dataclasses.replace(dataset, phrases={**dataset.phrases, **words})
+    save_dataset(dataset, workspace.dataset_folder)
+    generator = np.random.default_rng(1)
+    single = ("not a number", "nothing", "void", "nan", *(f"phrase of {place}" for place in range(len(ODD))))
+    vectors = {phrase: _unit(generator) for phrase in single}
+    write_pickled_npy(workspace.text_folder / "vectors.npy", vectors)
+    export_features(workspace, layout, tmp_path / "out", reporter=SilentReporter())
+    back = Workspace(tmp_path / "back")
+    import_official(tmp_path / "out", layout, back, reporter=SilentReporter())
+
+    found = load_dataset(back.dataset_folder).phrases
+    assert found == load_dataset(workspace.dataset_folder).phrases
+    assert "not a number / nothing / void" in (tmp_path / "out/class-split/ucf_w2v_class_names.csv").read_text()
+    np.testing.assert_array_equal(*(embed_classes(one, found, "auto").vectors for one in (workspace, back)))
+    export_features(back, layout, tmp_path / "again", reporter=SilentReporter())
+    notes, again = (json.loads((tmp_path / out / "avzsl.json").read_text()) for out in ("out", "again"))
+    assert notes["phrases"] == again["phrases"]
+    assert notes["phrase_vectors"] == again["phrase_vectors"]
+    assert set(notes["phrase_vectors"]) == {"not a number", "nothing", "void", "phrase of 3"}
+
+
+@pytest.mark.parametrize("content", ["{", '{"format": 7}', '{"format": 1, "absent": {}, "segments": [1]}'])
+def test_damaged_notes_are_wrong_input(workspace: Workspace, tmp_path: Path, content: str) -> None:
+    """One line that says what to do."""
+    export_features(workspace, "avca", tmp_path / "out", reporter=SilentReporter())
+    (tmp_path / "out" / "avzsl.json").write_text(content)
+    with pytest.raises(UsageError, match=r"avzsl\.json is damaged.*export the features again"):
+        import_official(tmp_path / "out", "avca", Workspace(tmp_path / "back"), reporter=SilentReporter())
 
 
 def test_what_public_code_cannot_live_with_is_said(workspace: Workspace, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import files
-from pipeline.errors import StorageError
+from pipeline.errors import NoTextError, StorageError
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -202,8 +202,9 @@ def test_text_in_another_encoding_fails_with_a_remedy(tmp_path: Path) -> None:
     path = tmp_path / "file.yaml"
     path.write_bytes("é".encode("latin-1"))
 
-    with pytest.raises(StorageError, match=r"file\.yaml is not a text file in UTF-8: save it as UTF-8"):
+    with pytest.raises(NoTextError, match=r"file\.yaml is not a text file in UTF-8: save it as UTF-8") as caught:
         files.read_text(path)
+    assert caught.value.exit_code == 2
 
 
 @settings(deadline=None, max_examples=50)

@@ -14,14 +14,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dataset import load_dataset
+from pipeline.dataset import Video, dataset_of, load_dataset
 from pipeline.errors import PipelineError, UsageError
 from pipeline.feature_set import FeatureSet, load_features
 from pipeline.imported_workspace import ImportReport, import_official
 from pipeline.inspection import inspect_store
 from pipeline.official_class import in_fewer_rows
+from pipeline.prepared_dataset import PreparedFolder
 from pipeline.progress import SilentReporter
 from pipeline.splits import read_splits
+from pipeline.status import workspace_status
 from pipeline.workspace import Workspace
 
 STAGES = {
@@ -335,6 +337,100 @@ def test_the_other_layout_is_named(official: Official) -> None:
         import_official(official.root, other, Workspace(official.root / "w"), reporter=SilentReporter())
     with pytest.raises(UsageError, match="holds no official features: expected features/main_features"):
         import_official(official.root / "class-split", other, Workspace(official.root / "w"), reporter=SilentReporter())
+
+
+def test_files_that_nobody_noted_are_kept_beside_the_import(tmp_path: Path) -> None:
+    """A manifest and splits made by hand are the user's."""
+    official, heard = Official(tmp_path / "UCF", "avca"), Heard()
+    folder = official.root / "workspace" / "dataset"
+    folder.mkdir(parents=True)
+    mine = {"manifest.csv": "video,class\nmine.mp4,Mine\n", "splits.yaml": "train: [mine.mp4]\n"}
+    for name, content in mine.items():
+        (folder / name).write_text(content)
+
+    official.imported(heard)
+
+    for name, content in mine.items():
+        assert (folder / f"{name}.edited").read_text() == content
+        assert any(name in line for line in heard.lines)
+
+
+def test_an_import_is_done_again_where_the_dataset_is_another_by_now(tmp_path: Path) -> None:
+    """Until then the status says so."""
+    official = Official(tmp_path / "UCF", "avca")
+    _, workspace = official.imported()
+    imported = load_dataset(workspace.dataset_folder)
+    other = PreparedFolder(workspace.dataset_folder, "avzsl prepare folder V", tmp_path, in_workspace=True)
+    other.make_room(SilentReporter())
+    other.write(dataset_of(tmp_path, (Video("a", "a.mp4", "Dog"),), {}), None, SilentReporter(), edited=())
+
+    features = {entry.stage: entry for entry in workspace_status(workspace)}["features"]
+    assert (features.state, features.detail) == ("stale", f"imported from {official.root}, the dataset is another")
+    report, _ = official.imported()
+    again = load_dataset(workspace.dataset_folder)
+
+    assert not report.did_nothing
+    assert again.videos == imported.videos
+    assert official.imported()[0].did_nothing
+
+
+def test_the_status_after_an_import_is_that_of_the_imported_features(tmp_path: Path) -> None:
+    """An extractor that was used here before is set aside."""
+    official = Official(tmp_path / "UCF", "avca")
+    workspace = Workspace(official.root / "workspace")
+    workspace.extractor_file.parent.mkdir(parents=True)
+    workspace.extractor_file.write_text('{"fingerprint": "abc"}')
+    official.imported()
+
+    features = {entry.stage: entry for entry in workspace_status(workspace)}["features"]
+    assert (features.state, features.next_command) == ("done", "")
+    assert features.detail.startswith("18 of 18 videos")
+    assert workspace.extractor_file.with_name("extractor-before-import.json").is_file()
+
+
+def _linked(path: Path, other: Path) -> None:
+    with h5py.File(path, "a") as file:
+        del file["data"]
+        file["data"] = h5py.ExternalLink(str(other), "data")
+
+
+def _stored_elsewhere(path: Path, other: Path) -> None:
+    with h5py.File(path, "a") as file:
+        del file["data"]
+        file.create_dataset("data", (2, 6), "f4", external=[(str(other), 0, h5py.h5f.UNLIMITED)])
+
+
+def _virtual(path: Path, other: Path) -> None:
+    layout = h5py.VirtualLayout((2, 6), "f4")
+    layout[:] = h5py.VirtualSource(str(other), "data", (2, 6))
+    with h5py.File(path, "a") as file:
+        del file["data"]
+        file.create_virtual_dataset("data", layout)
+
+
+@pytest.mark.parametrize("spoil", [_linked, _stored_elsewhere, _virtual])
+def test_numbers_that_another_file_holds_are_not_read(tmp_path: Path, spoil: Callable[[Path, Path], None]) -> None:
+    """A file of the benchmark must not bring anything else of the machine into the features."""
+    official = Official(tmp_path / "UCF", "avca")
+    spoil(official.path("audio", "stage_2_test_unseen", "YoYo"), official.path("video", "stage_2_test_unseen", "YoYo"))
+    refused(official, r"YoYo\.h5: data is no dataset of its own, which another file may hold: nothing was read")
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((10**12, 512), r"names 2 videos and has features of 1000000000000"),
+        ((2, 10**13), r"declares more numbers than fit into memory"),
+        ((2, 3, 4), r"data is \(2, 3, 4\), must be \(N, D\)"),
+    ],
+)
+def test_what_a_file_declares_is_not_believed(tmp_path: Path, shape: tuple[int, ...], message: str) -> None:
+    """Petabytes in a file of a few bytes are one line."""
+    official = Official(tmp_path / "UCF", "avca")
+    with h5py.File(official.path("audio", "stage_2_test_unseen", "YoYo"), "a") as file:
+        del file["data"]
+        file.create_dataset("data", shape, "f4", chunks=True)
+    refused(official, message)
 
 
 class Runs:

@@ -115,7 +115,7 @@ def test_without_a_source_that_is_gone_the_kept_manifest_counts(tmp_path: Path) 
 
 def test_a_fresh_workspace_has_nothing_to_name(tmp_path: Path) -> None:
     """The message says which command comes first."""
-    with pytest.raises(MissingStageError, match="run avzsl extract VIDEOS first"):
+    with pytest.raises(MissingStageError, match="run avzsl extract VIDEOS, or avzsl prepare, first"):
         named_dataset(None, tmp_path / "dataset")
 
 
@@ -143,3 +143,18 @@ def test_a_source_that_changed_is_no_edit(tmp_path: Path) -> None:
 
     assert listener.warnings == []
     assert not list(folder.glob("*.edited"))
+
+
+@pytest.mark.parametrize("record", [None, "[1, 2]"])
+def test_files_that_nobody_noted_are_kept_aside(tmp_path: Path, record: str | None) -> None:
+    """A manifest made by hand in the workspace's folder, with a source.json that is none of ours, or without."""
+    folder, listener = tmp_path / "dataset", Listener()
+    folder.mkdir()
+    (folder / "manifest.csv").write_text("path,class\nmine.mp4,dog\n")
+    if record:
+        (folder / "source.json").write_text(record)
+
+    keep(source(tmp_path / "videos", "dog/a.mp4"), folder, listener)
+
+    assert (folder / "manifest.csv.edited").read_text() == "path,class\nmine.mp4,dog\n"
+    assert len(listener.warnings) == 1

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.dataset import Video
 from pipeline.errors import UsageError
+from pipeline.official_classes import read_classes
 from pipeline.official_matching import Matched, counts_in_words, match
 from pipeline.official_splits import read_official_splits
 
@@ -129,7 +130,7 @@ def test_two_classes_here_that_are_one_there_are_refused(tmp_path: Path) -> None
         ("stage_2_test_seen", [("v_a_1", "TaiChi")], "'v_a_1' is in train and in test_seen"),
         ("stage_2_test_unseen", [("v_z", "rope")], "class 'rope' is in test_unseen and in train"),
         ("stage_1_val_unseen", [("v_z", "Rope")], "class 'rope' is in val_unseen and in train"),
-        ("stage_2_test_seen", [("v_z", "Diving")], "class 'diving' is in test_seen but has no video in train"),
+        ("stage_2_test_seen", [("v_z", "biking")], "class 'biking' is in test_seen but has no video in train"),
         ("stage_1_train", [("v_z", "Rope"), ("v_z", "TaiChi")], "'v_z' is of class 'Rope' and of class 'TaiChi'"),
         ("stage_1_train", [("", "Rope")], r"stage_1_train\.csv, line 2: the filename or the label is empty"),
     ],
@@ -144,6 +145,47 @@ def test_lists_that_contradict_themselves_are_refused(
 
     with pytest.raises(UsageError, match=message):
         read_official_splits(tmp_path)
+
+
+@pytest.mark.parametrize("stage", ["stage_1_train", "stage_2_train"])
+def test_a_label_that_no_list_of_classes_has_is_refused(tmp_path: Path, stage: str) -> None:
+    """The file, the line, and what may have been meant; letters and case alone make no other class."""
+    write_lists(tmp_path)
+    (tmp_path / "main_split" / f"{stage}.csv").write_text("filename,label\nv_a_1,TAICHI\nv_b_1,Roper\n")
+
+    with pytest.raises(UsageError, match=rf"{stage}\.csv, line 3: 'Roper' is no class of .*\. Did you mean Rope\?"):
+        read_official_splits(tmp_path)
+
+
+def test_labels_are_taken_where_nothing_lists_the_classes(tmp_path: Path) -> None:
+    """Neither all_class.txt nor the phrases are there."""
+    for file in write_lists(tmp_path).rglob("*.[tc][xs][tv]"):
+        if file.suffix == ".txt" or file.parent == tmp_path:
+            file.unlink()
+
+    assert set(read_official_splits(tmp_path).phrases) == {"TaiChi", "Rope", "Archery", "Surfing"}
+
+
+@pytest.mark.parametrize(
+    ("seen", "unseen"),
+    [
+        ("stage_1_train", "stage_2_test_unseen"),
+        ("stage_1_val_seen", "stage_2_test_unseen"),
+        ("stage_1_val_unseen", "stage_2_test_unseen"),
+        ("stage_2_test_seen", "stage_2_test_unseen"),
+        ("stage_1_train", "stage_1_val_unseen"),
+        ("stage_1_val_seen", "stage_1_val_unseen"),
+    ],
+)
+def test_a_class_listed_as_seen_and_as_unseen_is_refused(tmp_path: Path, seen: str, unseen: str) -> None:
+    """Whatever the case; import reads only these lists."""
+    write_lists(tmp_path)
+    for stage, name in ((seen, "BIKING"), (unseen, "Biking")):
+        with (tmp_path / "main_split" / f"{stage}.txt").open("a") as file:
+            file.write(f"\n{name}\n")
+
+    with pytest.raises(UsageError, match=rf"main_split: Biking in {seen}\.txt and in {unseen}\.txt, which must not"):
+        read_classes(tmp_path, "main_split")
 
 
 def test_a_folder_without_lists_is_refused(tmp_path: Path) -> None:

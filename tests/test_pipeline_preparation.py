@@ -105,7 +105,7 @@ def test_a_dataset_too_small_for_splits_is_prepared_all_the_same(tmp_path: Path)
     report = prepared(videos(tmp_path / "videos", ("dog", "yoga")), tmp_path / "dataset")
 
     assert report.parts == {}
-    assert report.splits_from.startswith("none: 2 classes, 1 of them unseen")
+    assert report.splits_from.startswith("none: 2 classes, and at least 3 are needed")
     assert not (tmp_path / "dataset/splits.yaml").exists()
 
 

@@ -1,5 +1,8 @@
 """pipeline/published.py: the published figures as data."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from pipeline.benchmarks import BENCHMARKS
@@ -27,3 +30,37 @@ def test_the_full_row_of_the_ablation_is_the_method() -> None:
     """Both tables of the paper say the same of it."""
     full, method = PUBLISHED_ABLATION["ucf"]["full"], PUBLISHED["ucf"][-1]
     assert (full.S, full.U, full.HM, full.ZSL) == (method.S, method.U, method.HM, method.ZSL)
+
+
+FIGURES = ("S", "U", "HM", "ZSL")
+
+
+@pytest.mark.needs_shared
+def test_every_figure_is_the_one_that_was_written_down(shared: Path) -> None:
+    """The 96 of the benchmark's paper trail: a line `METHOD S U HM ZSL / ... / ...` for VGGSound, UCF, ActivityNet."""
+    text = (shared / "design" / "benchmark.md").read_text()
+    found = {}
+    for method in (row.method for row in PUBLISHED["ucf"]):
+        line = re.search(rf"\b{method}((?: [\d.]+\d){{4}}) /((?: [\d.]+\d){{4}}) /((?: [\d.]+\d){{4}})", text)
+        assert line is not None, method
+        for benchmark, figures in zip(("vggsound", "ucf", "activitynet"), line.groups(), strict=True):
+            found[benchmark, method] = [float(figure) for figure in figures.split()]
+    ours = {
+        (benchmark, row.method): [getattr(row, name) for name in FIGURES]
+        for benchmark, rows in PUBLISHED.items()
+        for row in rows
+    }
+
+    assert sum(map(len, ours.values())) == 96
+    assert found == ours
+
+
+@pytest.mark.needs_shared
+def test_every_figure_of_the_ablation_is_the_one_that_was_written_down(shared: Path) -> None:
+    """Four rows, in the order of the paper."""
+    text = (shared / "design" / "daan.md").read_text().replace("(first digits unsure in our copy) ", "")
+    section = text[text.index("Ablation on UCF") :]
+    rows = re.findall(r"([\d.]+) / ([\d.]+) / ([\d.]+) / ([\d.]+\d)", section)[:4]
+
+    ours = [[getattr(row, name) for name in FIGURES] for row in PUBLISHED_ABLATION["ucf"].values()]
+    assert [list(map(float, row)) for row in rows] == ours

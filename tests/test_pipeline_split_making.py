@@ -119,7 +119,7 @@ def test_small_classes_are_left_out_on_request() -> None:
         ([1] * 5, {"seen_test": 0.5}, 1, "--seen-test 0.5 asks for 2 of 4 videos, and only 0 can be held out"),
         ([2] * 5, {"seen_val": 0.5}, 1, "--seen-val 0.5 asks for 2 of 3 videos, and only 0"),
         ([3] * 4, {}, 4, "--least-videos 4: no class has so many, the largest has 3"),
-        ([3] * 2, {}, 1, "2 classes, 1 of them unseen, leave 1 to train on"),
+        ([3] * 2, {}, 1, "2 classes, and at least 3 are needed, to train on 2 and test on an unseen"),
     ],
 )
 def test_too_small_a_dataset_is_one_line(sizes: list[int], amounts: dict[str, float], least: int, message: str) -> None:
@@ -132,7 +132,7 @@ def test_too_small_a_dataset_is_one_line(sizes: list[int], amounts: dict[str, fl
     ("amounts", "message"),
     [
         ({"unseen_test": 0}, "--unseen-test 0: zero-shot learning needs at least 1"),
-        ({"unseen_test": 1.0}, "--unseen-test 1: give a number of classes such as 12, or a share"),
+        ({"unseen_test": 1.0}, "--unseen-test 1.0: give a number of classes such as 12, or a share"),
         ({"unseen_val": -1}, "--unseen-val -1: give a number"),
         ({"seen_test": 1.5}, "--seen-test 1.5: give a share of a class's videos"),
         ({"seen_val": math.nan}, "--seen-val nan: give a share"),
@@ -177,3 +177,25 @@ def test_splits_made_by_hand_are_put_beside(tmp_path: Path) -> None:
 
     assert [path.read_text() for path in tmp_path.glob("splits.yaml.edited*")] == ["train: [c0/0]\n"]
     assert len(listener.warnings) == 1
+
+
+def test_classes_that_can_spare_no_video_are_told(tmp_path: Path) -> None:
+    """Their only video stays for training, also where the others make up for them."""
+    lines: list[str] = []
+
+    class Listener(SilentReporter):
+        def say(self, line: str) -> None:
+            lines.append(line)
+
+    videos = tuple(videos_of([1, 9, 9, 9]))
+    save_dataset(Dataset(tmp_path, videos, {f"c{place}": f"word {place}" for place in range(4)}), tmp_path)
+    seeds = (seed for seed in range(99) if "c0/0" in make_splits(videos, Amounts(unseen_val=0), seed=seed).train)
+    seed = next(seeds)
+
+    prepare_splits(tmp_path, Amounts(unseen_val=0), seed=seed, least_videos=1, reporter=Listener())
+    told, lines[:] = list(lines), []
+    none = Amounts(unseen_val=0, seen_test=0.0, seen_val=0.0)
+    prepare_splits(tmp_path, none, seed=seed, least_videos=1, reporter=Listener())
+
+    assert told == [f"1 class with no video to spare for {part}: c0" for part in ("test_seen", "val_seen")]
+    assert lines == []
