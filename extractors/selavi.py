@@ -11,13 +11,13 @@ from extractors import filterbank
 from extractors.audio_network import build_audio_network
 from extractors.checkpoint import load_checkpoint
 from extractors.errors import WeightsError
+from extractors.frames import FRAME_SIDE_PIXELS
 from extractors.runtime import Network, Precision, Runtime, check_runtime, make_ready
+from extractors.timeline import FRAMES_PER_SECOND
 from extractors.untrained_weights import draw_clips, draw_sounds, initialise_untrained
 from extractors.visual_network import SELAVI_WIDTH, build_visual_network
 from extractors.weights import ResolvedWeights
 
-FRAMES_PER_SECOND = 30
-CROP_PIXELS = 112
 PICTURE_MEAN = 0.45
 PICTURE_DEVIATION = 0.225
 
@@ -71,7 +71,7 @@ def describe(options: ExtractorOptions, weights: ResolvedWeights) -> Identity:
         "width": options.width,
         "precision": options.precision,
         "frames_per_second": FRAMES_PER_SECOND,
-        "crop_pixels": CROP_PIXELS,
+        "crop_pixels": FRAME_SIDE_PIXELS,
         "picture_mean": PICTURE_MEAN,
         "picture_deviation": PICTURE_DEVIATION,
         "audio_rate_hz": recipe.audio_rate_hz,
@@ -85,7 +85,7 @@ def describe(options: ExtractorOptions, weights: ResolvedWeights) -> Identity:
     }
 
 
-_VISUAL_SHAPE = (3, FRAMES_PER_SECOND, CROP_PIXELS, CROP_PIXELS)
+_VISUAL_SHAPE = (3, FRAMES_PER_SECOND, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS)
 _AUDIO_SHAPE = (1, filterbank.FILTERS, 99)
 
 

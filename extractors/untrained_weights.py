@@ -11,11 +11,12 @@ from torch.nn import functional as F
 from torchvision.models import resnet
 from torchvision.models.video import resnet as video_resnet
 
+from extractors.frames import FRAME_SIDE_PIXELS
+
 _RESIDUAL_WEIGHT = 0.25
 _CLIPS = 4
 _SHOTS_PER_CLIP = 3
 _SHOT_FRAMES = 10
-_CROP_PIXELS = 112
 _SPEEDS_PIXELS = (0, 1, 3, 8)  # a frame
 _OCTAVES = 6
 _SOUNDS = 16
@@ -58,17 +59,19 @@ def draw_clips(generator: torch.Generator) -> Tensor:
         for shot, speed_pixels in enumerate(_SPEEDS_PIXELS * _SHOTS_PER_CLIP)
     ]
     order = torch.randperm(len(shots), generator=generator)
-    return torch.stack(shots)[order].reshape(_CLIPS, _SHOTS_PER_CLIP * _SHOT_FRAMES, 3, _CROP_PIXELS, _CROP_PIXELS)
+    return torch.stack(shots)[order].reshape(
+        _CLIPS, _SHOTS_PER_CLIP * _SHOT_FRAMES, 3, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS
+    )
 
 
 def _draw_shot(*, brightness: float, speed_pixels: int, generator: torch.Generator) -> Tensor:
     """A picture of blots and gradients of many sizes that moves as a whole: (10, 3, 112, 112)."""
     steepness, colourfulness, contrast = torch.rand(3, generator=generator).tolist()
-    picture = torch.zeros(3, _CROP_PIXELS, _CROP_PIXELS)
+    picture = torch.zeros(3, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS)
     for octave in range(1, _OCTAVES + 1):
         grains = torch.rand(1, 3, 2**octave, 2**octave, generator=generator) - 0.5
         mode = "bilinear" if torch.rand(1, generator=generator).item() < 0.5 else "nearest"
-        layer = F.interpolate(grains, size=(_CROP_PIXELS, _CROP_PIXELS), mode=mode)[0]
+        layer = F.interpolate(grains, size=(FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS), mode=mode)[0]
         picture += layer * 2 ** (-1.5 * steepness * octave)
     grey = picture.mean(0, keepdim=True)
     picture = grey + colourfulness * (picture - grey)
