@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 from extractors.selavi import ExtractorOptions
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import Workspace
 from pipeline.extraction import extract
 from pipeline.extraction_settings import ExtractionSettings
-from pipeline.progress import SilentReporter
-from pipeline.workspace import Workspace
 
 RATE_HZ, FRAMES_PER_SECOND, WIDTH_PIXELS, HEIGHT_PIXELS = 44_100, 10, 160, 120
 LOOK_SECONDS = 0.1

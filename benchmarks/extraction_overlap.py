@@ -26,7 +26,7 @@ from extractors.runtime import Runtime
 from extractors.runtime_queue import NetworkQueue
 from extractors.selavi import ExtractorOptions, SelaviExtractor, load_selavi
 from extractors.weights import resolve_weights
-from pipeline.devices import usable_cores
+from pipeline.base.devices import usable_cores
 
 SAMPLES = Path(__file__).parent.parent / "sample_videos"
 BATCH_SECONDS = 8

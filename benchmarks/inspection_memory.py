@@ -14,10 +14,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from pipeline.base.progress import SilentReporter
 from pipeline.feature_index import SourceFile, StoredVideo, features_checksum, index_rows, table_checksum
 from pipeline.feature_store import SCHEMA
 from pipeline.inspection import inspect_store
-from pipeline.progress import SilentReporter
 
 FEW, MANY, SECONDS, WIDTH, BLOCK_ROWS = 2_000, 200_000, 2, 512, 4_000
 

@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import Workspace
 from pipeline.dataset import read_source
 from pipeline.extraction import ExtractionReport, extract
 from pipeline.extraction_settings import ExtractionSettings
 from pipeline.feature_parts import MAX_VIDEOS_A_PART, source_of
 from pipeline.feature_store import FeatureRows, StoredVideo
-from pipeline.progress import SilentReporter
 from pipeline.store_preparation import Preparation, prepare
-from pipeline.workspace import Workspace
 
 CLASSES, SECONDS, WIDTH = 300, 10, 512
 SETTINGS = dataclasses.replace(

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pipeline.files import to_json
-from pipeline.progress import Tracker
+from pipeline.base.files import to_json
+from pipeline.base.progress import Tracker
 
 _SECONDS_BETWEEN_LINES = 30
 

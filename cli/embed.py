@@ -10,8 +10,8 @@ from cli import options
 from cli.console import Terminal
 
 if TYPE_CHECKING:
+    from pipeline.base.workspace import Workspace
     from pipeline.embedding_table import EmbeddedClass, EmbeddingTable
-    from pipeline.workspace import Workspace
 
 _LINES_SHOWN = 10
 
@@ -55,9 +55,9 @@ def command(
 
 def _texts(workspace: "Workspace", classes: str | None) -> dict[str, str]:
     """Class name -> phrases, of the classes that were named or else of the workspace's."""
+    from pipeline.base.errors import MissingStageError
     from pipeline.class_phrases import phrases_of_name
     from pipeline.dataset import load_dataset
-    from pipeline.errors import MissingStageError
     from pipeline.named_classes import parse_classes
 
     names = parse_classes(classes)

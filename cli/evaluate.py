@@ -31,7 +31,7 @@ def command(
 
     Example: avzsl evaluate
     """
-    from pipeline.devices import resolve_device
+    from pipeline.base.devices import resolve_device
     from pipeline.evaluation import evaluate
     from pipeline.seeds import evaluate_seeds, seed_runs
 

@@ -10,12 +10,12 @@ from rich.table import Table
 from cli import options
 from cli.console import Terminal
 from cli.interruption import interruption
-from pipeline.words import counted
+from pipeline.base.wording import counted
 
 if TYPE_CHECKING:
+    from pipeline.base.workspace import Workspace
     from pipeline.extraction import ExtractionReport, ShareReport
     from pipeline.extraction_settings import ExtractionSettings
-    from pipeline.workspace import Workspace
 
 _FAILURES_SHOWN = 10
 
@@ -117,7 +117,7 @@ class _Work:
     terminal: Terminal
 
     def extract(self, *, device: str, retry_failed: bool) -> int:
-        from pipeline.devices import resolve_device
+        from pipeline.base.devices import resolve_device
         from pipeline.extraction import extract
 
         with interruption() as stop:
@@ -133,7 +133,7 @@ class _Work:
         return self._show(report)
 
     def extract_share(self, part: str, *, device: str, retry_failed: bool) -> int:
-        from pipeline.devices import resolve_device
+        from pipeline.base.devices import resolve_device
         from pipeline.extraction import extract_share
         from pipeline.shares import parse_share
 

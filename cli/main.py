@@ -71,7 +71,7 @@ def run_command(arguments: list[str]) -> int:
 
 def _answered(arguments: list[str], interrupted: list[int]) -> int:
     """Run a command line; its exit code, with a line for every expected error."""
-    from pipeline.errors import PipelineError
+    from pipeline.base.errors import PipelineError
 
     try:
         code = app(args=_with_empty_classes(arguments or ["--help"]), prog_name="avzsl", standalone_mode=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pipeline.workspace import Workspace
+    from pipeline.base.workspace import Workspace
 
 WorkspaceOption = Annotated[
     Path,
@@ -76,7 +76,7 @@ DEFAULT_WORKSPACE = Path("avzsl-workspace")
 
 def open_workspace(root: Path) -> "Workspace":
     """The workspace of a command."""
-    from pipeline.workspace import Workspace
+    from pipeline.base.workspace import Workspace
 
     return Workspace(root)
 

@@ -50,7 +50,7 @@ def command(
 
     Example: avzsl predict clip.mp4 --classes "dog barking, playing drums, yoga"
     """
-    from pipeline.devices import resolve_device
+    from pipeline.base.devices import resolve_device
     from pipeline.named_classes import parse_classes
     from pipeline.prediction import find_clips, predict
 

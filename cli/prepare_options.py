@@ -8,14 +8,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import Terminal
-from pipeline.words import counted, grouped
+from pipeline.base.wording import counted, grouped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pipeline.base.workspace import Workspace
     from pipeline.preparation import PreparationReport
     from pipeline.preparation_sources import Found
-    from pipeline.workspace import Workspace
 
 VideosOption = Annotated[
     Path, typer.Option("--videos", help="Folder of the video files.", metavar="DIR", show_default=False)

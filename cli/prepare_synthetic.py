@@ -9,7 +9,7 @@ from rich.markup import escape
 from cli import options
 from cli.console import Terminal
 from cli.prepare_options import plain_table, show_parts
-from pipeline.words import byte_size, grouped
+from pipeline.base.wording import byte_size, grouped
 
 if TYPE_CHECKING:
     from pipeline.synthetic_preparation import SyntheticReport

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cli import options
 from cli.console import Terminal, fail
-from pipeline.words import byte_size, counted
+from pipeline.base.wording import byte_size, counted
 
 if TYPE_CHECKING:
     from pipeline.probing import Probe

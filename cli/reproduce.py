@@ -49,10 +49,10 @@ def command(
 
     Example: avzsl reproduce ucf --features avgzsl_benchmark_non_averaged_datasets/UCF --seeds 0,1,2
     """
+    from pipeline.base.devices import resolve_device
+    from pipeline.base.errors import UsageError
     from pipeline.benchmarks import BENCHMARKS
     from pipeline.config import load_settings
-    from pipeline.devices import resolve_device
-    from pipeline.errors import UsageError
     from pipeline.reproduction import reproduce
     from pipeline.reproduction_report import document_of, notes_of, write_reproduction
     from pipeline.reproduction_source import FeatureSource, workspace_of

@@ -33,9 +33,9 @@ def command(
 
     Example: avzsl run videos/
     """
+    from pipeline.base.devices import resolve_device
     from pipeline.chain import run_all, run_all_seeds
     from pipeline.config import load_settings
-    from pipeline.devices import resolve_device
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     given = {

@@ -12,10 +12,10 @@ from cli.interruption import interruption
 from cli.training_options import SeedsOption, training_settings
 
 if TYPE_CHECKING:
+    from pipeline.base.workspace import Workspace
     from pipeline.config import Settings
     from pipeline.training import TrainingReport
     from pipeline.training_seeds import SeedsTraining
-    from pipeline.workspace import Workspace
 
 _FIGURES = ("S", "U", "HM", "ZSL")
 
@@ -76,7 +76,7 @@ def _show_config(workspace: "Workspace", settings: "Settings") -> None:
 
 def _train(workspace: "Workspace", settings: "Settings", *, device: str, terminal: Terminal, resume: bool) -> None:
     """Train one run and show what it is worth."""
-    from pipeline.devices import resolve_device
+    from pipeline.base.devices import resolve_device
     from pipeline.training import train
 
     with interruption() as stop:
@@ -100,7 +100,7 @@ def _train_seeds(
     workspace: "Workspace", settings: "Settings", *, device: str, terminal: Terminal, resume: bool
 ) -> None:
     """Train a run a seed and show what they are worth together."""
-    from pipeline.devices import resolve_device
+    from pipeline.base.devices import resolve_device
     from pipeline.training_seeds import train_seeds
 
     with interruption() as stop:

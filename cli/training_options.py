@@ -23,7 +23,7 @@ def training_settings(
     Raises:
         UsageError: no list of seeds, or beside --seed.
     """
-    from pipeline.errors import UsageError
+    from pipeline.base.errors import UsageError
 
     if seed is not None and seeds is not None:
         raise UsageError("--seed and --seeds: give one of them (--seeds 0,1,2 trains three runs on the same splits)")
@@ -43,7 +43,7 @@ def training_settings(
 
 def _seeds(text: str | None) -> list[int] | None:
     """Different whole numbers between commas; None stays None."""
-    from pipeline.errors import UsageError
+    from pipeline.base.errors import UsageError
 
     if text is None:
         return None

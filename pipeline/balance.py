@@ -11,8 +11,8 @@ from pathlib import Path
 from torch import Tensor
 
 from daan.training_step import Step
-from pipeline.errors import StorageError
-from pipeline.tables import read_table, write_table
+from pipeline.base.csv_tables import read_table, write_table
+from pipeline.base.errors import StorageError
 
 MODALITIES = ("audio", "visual")
 PARTS = ("attention", "bypass")

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from pipeline.errors import StorageError
-from pipeline.files import replacing, storage_errors
+from pipeline.base.errors import StorageError
+from pipeline.base.files import replacing, storage_errors
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

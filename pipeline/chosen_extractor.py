@@ -10,13 +10,13 @@ from extractors.errors import ExtractorError
 from extractors.selavi import ExtractorOptions
 from extractors.visual_network import SELAVI_WIDTH
 from extractors.weights import CHOICES, ResolvedWeights, resolve_weights
+from pipeline.base.errors import PipelineError, StorageError, UsageError
+from pipeline.base.files import read_json, write_json
+from pipeline.base.progress import Reporter, Tracker
+from pipeline.base.workspace import Workspace
 from pipeline.cache_folder import cache_folder
-from pipeline.errors import PipelineError, StorageError, UsageError
 from pipeline.extraction_settings import ExtractionSettings
-from pipeline.files import read_json, write_json
-from pipeline.progress import Reporter, Tracker
 from pipeline.suggestions import does_not_exist
-from pipeline.workspace import Workspace
 
 
 @contextlib.contextmanager

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from extractors.errors import NoVectorError, TextEncoderError, TextSpecError
 from extractors.text import TextEncoder, load_text_encoder
 from extractors.text_spec import MINILM, kept_text_spec, parse_text_spec, restored_text_spec
+from pipeline.base.errors import PipelineError, StorageError, UsageError
+from pipeline.base.files import fingerprint, read_json, write_json
+from pipeline.base.hdf5 import new_hdf5
+from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.cache_folder import cache_folder
 from pipeline.class_phrases import phrases_in
-from pipeline.errors import PipelineError, StorageError, UsageError
-from pipeline.files import fingerprint, read_json, write_json
-from pipeline.hdf5_files import new_hdf5
-from pipeline.workspace import StageRecord, Workspace
 
 STAGE = "text"
 _STAGE_VERSION = 1

@@ -11,9 +11,9 @@ import pydantic
 import yaml
 
 from daan.config import DaanConfig
-from pipeline.errors import UsageError
+from pipeline.base.errors import UsageError
+from pipeline.base.files import read_text
 from pipeline.extraction_settings import ExtractionSettings
-from pipeline.files import read_text
 from pipeline.suggestions import did_you_mean, does_not_exist
 from pipeline.training_settings import HoldOutSettings, TextSettings, TrainingSettings
 

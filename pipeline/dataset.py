@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from extractors.text import phrase_of
+from pipeline.base.errors import MissingStageError, UsageError
+from pipeline.base.files import read_text, storage_errors, write_text
 from pipeline.class_phrases import joined, phrases_in, reads_as
-from pipeline.errors import MissingStageError, UsageError
-from pipeline.files import read_text, storage_errors, write_text
 from pipeline.media_files import MEDIA_ENDINGS, sorted_names
 from pipeline.suggestions import did_you_mean, does_not_exist
 

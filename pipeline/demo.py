@@ -5,14 +5,14 @@ from pathlib import Path
 
 import torch
 
+from pipeline.base.errors import UsageError
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import Workspace
 from pipeline.chain import ChainReport, Listeners, run_all
 from pipeline.config import Settings
 from pipeline.dataset import load_dataset
-from pipeline.errors import UsageError
 from pipeline.prediction import PredictionReport, predict
-from pipeline.progress import Reporter
 from pipeline.splits import read_splits
-from pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True)

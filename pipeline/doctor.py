@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType
 
+from pipeline.base.wording import byte_size, counted
+from pipeline.base.workspace import Workspace
 from pipeline.check_results import Check
 from pipeline.doctor_media import decoder_checks, weights_checks
 from pipeline.doctor_places import place_checks, setting_checks
 from pipeline.doctor_text import text_checks, workspace_text_check
-from pipeline.words import byte_size, counted
-from pipeline.workspace import Workspace
 
 # What a library that is broken or built for another machine raises when it is imported.
 _IMPORT_ERRORS = (ImportError, OSError, RuntimeError, AttributeError)

@@ -6,11 +6,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.base.errors import StorageError
+from pipeline.base.files import sha256_of_file
+from pipeline.base.wording import byte_size
 from pipeline.cache_folder import cache_folder
 from pipeline.check_results import Check
-from pipeline.errors import StorageError
-from pipeline.files import sha256_of_file
-from pipeline.words import byte_size
 
 _DECODERS = ("pyav", "decord")
 _AUDIO_RATE_HZ = 24_000

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from extractors.errors import NoVectorError, TextEncoderError
 from extractors.text import TextEncoder
+from pipeline.base.errors import PipelineError
 from pipeline.class_embeddings import encode_texts, load_encoder
 from pipeline.class_phrases import phrases_in
-from pipeline.errors import PipelineError
 
 NEARLY_THE_SAME = 0.95  # cosine similarity from which two classes can hardly be told apart
 

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 
 from pipeline import plots
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import fingerprint, make_folder, storage_errors, write_json
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.dataset import Dataset, load_dataset
-from pipeline.errors import PipelineError
 from pipeline.feature_set import FeatureSet, load_features
-from pipeline.files import fingerprint, make_folder, storage_errors, write_json
 from pipeline.history import read_history
 from pipeline.metrics import Scores, classes_without_samples, confusion_matrix, gzsl_scores, recall_per_class
 from pipeline.model_folder import Model, check_extractor, load_model
-from pipeline.progress import Reporter
 from pipeline.rivals import Flags, Places, Rivals
 from pipeline.scoring import SCORES, score_videos
 from pipeline.splits import Splits, parse_splits
 from pipeline.training import STAGE as MODEL_STAGE
-from pipeline.workspace import StageRecord, Workspace
 
 STAGE = "report"
 _STAGE_VERSION = 2

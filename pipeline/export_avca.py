@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.hdf5_files import new_hdf5
+from pipeline.base.hdf5 import new_hdf5
 
 METHOD = "main_features"
 ENDING = ".h5"

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import UsageError
+from pipeline.base.errors import UsageError
+from pipeline.base.files import read_text, write_json
 from pipeline.feature_store import Attributes
-from pipeline.files import read_text, write_json
 
 NOTES_FILE = "avzsl.json"
 _FORMAT = 1

@@ -5,8 +5,8 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pipeline.base.files import write_text
 from pipeline.benchmarks import PART_OF_STAGE, RETRAINING, Benchmark
-from pipeline.files import write_text
 from pipeline.official_folder import MAIN_SPLIT
 from pipeline.splits import Splits
 

@@ -8,17 +8,17 @@ import torch
 
 from extractors.errors import UnavailableError
 from extractors.runtime import check_runtime
-from pipeline.errors import DamagedFileError, PipelineError, UsageError
+from pipeline.base.errors import DamagedFileError, PipelineError, UsageError
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import Workspace
 from pipeline.extraction_settings import ExtractionSettings
 from pipeline.feature_store import StoredFailure, StoredVideo
 from pipeline.kept_dataset import named_dataset
 from pipeline.merged_store import STAGE, ExtractionReport, merge_store
-from pipeline.progress import Reporter
 from pipeline.shares import Share, preparing_share, refuse_running_shares, working_on
 from pipeline.stopping import Stop, never_stop
 from pipeline.store_preparation import Preparation, prepare
 from pipeline.video_extraction import extract_missing
-from pipeline.workspace import Workspace
 
 __all__ = ["STAGE", "ExtractionReport", "ShareReport", "extract", "extract_share", "merge"]
 

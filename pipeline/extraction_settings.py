@@ -7,7 +7,7 @@ import torch
 
 from extractors.runtime import Runtime
 from extractors.selavi import ExtractorOptions
-from pipeline.devices import usable_cores
+from pipeline.base.devices import usable_cores
 
 _MOST_WORKERS = 32
 

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.files import fingerprint
+from pipeline.base.files import fingerprint
 
 _TEXT = h5py.string_dtype("utf-8")
 _SOURCE_FIELDS = [

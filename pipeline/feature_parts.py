@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from pipeline.base.errors import DamagedFileError, StorageError
+from pipeline.base.files import sha256_of_file, storage_errors
+from pipeline.base.progress import Reporter
 from pipeline.dataset import Video
-from pipeline.errors import DamagedFileError, StorageError
 from pipeline.feature_store import (
     Attributes,
     FeatureRows,
@@ -24,9 +26,7 @@ from pipeline.feature_store import (
     open_store,
     write_part,
 )
-from pipeline.files import sha256_of_file, storage_errors
 from pipeline.part_checks import PartChecks
-from pipeline.progress import Reporter
 
 MAX_VIDEOS_A_PART = 512
 MAX_SECONDS_A_PART = 5000

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from daan.videos import VideoBatch
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 from pipeline.feature_store import StoredVideo, open_store
 
 _BLOCK_ROWS = 1024  # rows that are looked at together: some MB, which a processor's cache holds

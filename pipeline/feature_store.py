@@ -19,7 +19,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import DamagedFileError, StorageError
+from pipeline.base.errors import DamagedFileError, StorageError
+from pipeline.base.files import storage_errors
+from pipeline.base.hdf5 import new_hdf5
 from pipeline.feature_index import (
     SourceFile,
     StoredFailure,
@@ -33,8 +35,6 @@ from pipeline.feature_index import (
     stored_failures,
     stored_videos,
 )
-from pipeline.files import storage_errors
-from pipeline.hdf5_files import new_hdf5
 
 __all__ = [
     "Attributes",

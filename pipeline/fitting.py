@@ -10,9 +10,9 @@ import torch
 
 from daan.network import Daan
 from pipeline.balance import BalanceRecord, audio_share, summarise, write_balance
+from pipeline.base.errors import PipelineError, StorageError, TrainingStoppedError
 from pipeline.checkpoints import load_checkpoint, save_checkpoint
 from pipeline.epoch import Epoch
-from pipeline.errors import PipelineError, StorageError, TrainingStoppedError
 from pipeline.history import EpochRecord, write_history
 from pipeline.pair_sampler import PairSampler
 from pipeline.training_stage import Stage

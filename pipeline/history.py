@@ -6,8 +6,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pipeline.errors import StorageError
-from pipeline.tables import read_table, write_table
+from pipeline.base.csv_tables import read_table, write_table
+from pipeline.base.errors import StorageError
 from pipeline.validation import Validation
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from pipeline.errors import UsageError
+from pipeline.base.errors import UsageError
 
 LEAST_TRAINED_CLASSES = 2
 _VIDEO_FRACTION = 0.2  # of a class's videos, held out for validation and again for test

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import h5py
 
-from pipeline.errors import UsageError
-from pipeline.files import storage_errors
+from pipeline.base.errors import UsageError
+from pipeline.base.files import storage_errors
 from pipeline.official_class_file import ClassFile, checked_class_file
 
 ENDING = ".h5"

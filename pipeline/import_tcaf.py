@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from extractors.safe_pickle import PickleRefusedError, load_pickle
-from pipeline.errors import UsageError
-from pipeline.files import storage_errors
+from pipeline.base.errors import UsageError
+from pipeline.base.files import storage_errors
 from pipeline.official_class_file import ClassFile, checked_class_file
 
 ENDING = ".pkl"

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline import import_avca, import_tcaf
+from pipeline.base.errors import UsageError
+from pipeline.base.files import fingerprint
+from pipeline.base.progress import Reporter
+from pipeline.base.wording import counted
 from pipeline.benchmarks import PART_OF_STAGE, STAGES
-from pipeline.errors import UsageError
 from pipeline.export_notes import ExportNotes
 from pipeline.feature_store import Attributes, FeatureRows, SourceFile, StoredVideo, content_fingerprint
-from pipeline.files import fingerprint
 from pipeline.official_class import ClassReader, OfficialVideo, ReadClassFile, files_of_classes
 from pipeline.official_folder import OfficialFolder
-from pipeline.progress import Reporter
 from pipeline.streamed_store import streamed_store
 from pipeline.suggestions import did_you_mean
-from pipeline.words import counted
 
 MODALITIES = ("visual", "audio")
 _READERS: Mapping[str, ReadClassFile] = {"avca": import_avca.read_class_file, "tcaf": import_tcaf.read_class_file}

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.base.wording import counted
 from pipeline.checksum_check import TableChecksum
-from pipeline.words import counted
 
 MODALITIES = ("visual", "audio")
 _BLOCK_VIDEOS = 4096

@@ -10,17 +10,17 @@ from typing import Any
 import h5py
 import numpy as np
 
+from pipeline.base.errors import StorageError, UsageError
+from pipeline.base.files import storage_errors
+from pipeline.base.progress import Reporter
+from pipeline.base.wording import counted
 from pipeline.checksum_check import FeatureChecksums
-from pipeline.errors import StorageError, UsageError
 from pipeline.feature_index import table_checksum
 from pipeline.feature_store import SCHEMA
-from pipeline.files import storage_errors
 from pipeline.index_check import MODALITIES, IndexSummary, read_index
 from pipeline.modality_statistics import REPEATED, ModalityStatistics, modality_statistics
-from pipeline.progress import Reporter
 from pipeline.store_folder import PartsSummary, parts_beside
 from pipeline.suggestions import does_not_exist
-from pipeline.words import counted
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.collector import collector_paused
+from pipeline.base.errors import UsageError
+from pipeline.base.files import fingerprint, read_json, replacing, write_json
+from pipeline.base.progress import Reporter
+from pipeline.base.system import collector_paused
 from pipeline.dataset import Dataset, load_dataset, read_phrases, read_source, save_dataset
-from pipeline.errors import UsageError
-from pipeline.files import fingerprint, read_json, replacing, write_json
-from pipeline.progress import Reporter
 
 FILES = ("manifest.csv", "classes.csv", "splits.yaml")
 SOURCE_FILE = "source.json"

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.files import storage_error
+from pipeline.base.files import storage_error
 
 
 def _endings(names: str) -> frozenset[str]:

@@ -7,14 +7,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.collector import collector_paused
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import write_text
+from pipeline.base.system import collector_paused
+from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.dataset import Video
-from pipeline.errors import PipelineError
 from pipeline.feature_store import StoredFailure, content_fingerprint, open_store
-from pipeline.files import write_text
 from pipeline.part_checks import PartChecks
 from pipeline.store_preparation import Preparation, in_words
-from pipeline.workspace import StageRecord, Workspace
 
 STAGE = "features"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import UsageError
+from pipeline.base.errors import UsageError
 from pipeline.official_class_file import ClassFile, Rows
 
 ReadClassFile = Callable[[Path], ClassFile]

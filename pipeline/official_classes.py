@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 from extractors.text import phrase_of
+from pipeline.base.errors import UsageError
+from pipeline.base.files import read_text
+from pipeline.base.wording import some_of
 from pipeline.benchmarks import BENCHMARKS, PART_OF_STAGE
-from pipeline.errors import UsageError
-from pipeline.files import read_text
 from pipeline.suggestions import did_you_mean, does_not_exist
-from pipeline.words import some_of
 
 # Part of unseen classes -> parts that must have none of them.
 _SEEN_BESIDE: Mapping[str, tuple[str, ...]] = {

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.base.errors import UsageError
+from pipeline.base.files import fingerprint, storage_errors
 from pipeline.benchmarks import FOLDER_OF_MODALITY, STAGES
-from pipeline.errors import UsageError
-from pipeline.files import fingerprint, storage_errors
 from pipeline.suggestions import did_you_mean, does_not_exist
 
 LAYOUT_OF_ENDING = {".h5": "avca", ".pkl": "tcaf"}

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.base.files import fingerprint, sha256_of_file
 from pipeline.export_notes import ExportNotes, read_notes
-from pipeline.files import fingerprint, sha256_of_file
 from pipeline.official_classes import OfficialClasses, find_class_split, read_classes
 from pipeline.official_features import FeatureFiles, find_features
 

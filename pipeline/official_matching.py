@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from pipeline.base.errors import UsageError
+from pipeline.base.wording import counted, some_of
 from pipeline.dataset import Video
-from pipeline.errors import UsageError
 from pipeline.media_files import MEDIA_ENDINGS
 from pipeline.official_splits import OfficialSplits
 from pipeline.splits import Splits
-from pipeline.words import counted, some_of
 
 
 @dataclass(frozen=True)

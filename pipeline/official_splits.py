@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pipeline.base.errors import UsageError
+from pipeline.base.files import read_text
+from pipeline.base.wording import some_of
 from pipeline.benchmarks import PART_OF_STAGE, RETRAINING
 from pipeline.dataset import Dataset, Video
-from pipeline.errors import UsageError
-from pipeline.files import read_text
 from pipeline.official_classes import OfficialClasses, read_classes
 from pipeline.splits import Splits, check_splits
 from pipeline.suggestions import did_you_mean, does_not_exist
-from pipeline.words import some_of
 
 _USUAL = "main_split"
 

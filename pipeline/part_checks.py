@@ -13,8 +13,8 @@ Losing the notes costs one reading of all parts, so anything wrong with them is 
 import contextlib
 from pathlib import Path
 
-from pipeline.errors import StorageError
-from pipeline.files import read_json, write_json
+from pipeline.base.errors import StorageError
+from pipeline.base.files import read_json, write_json
 
 _FILE = "checked.json"
 

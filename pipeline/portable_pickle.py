@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.lib import format as npy_format
 
-from pipeline.files import replacing
+from pipeline.base.files import replacing
 
 _PROTOCOL = 4  # the newest of Python 3.8's that needs no out-of-band buffers
 _STATE_VERSION = 1  # of ndarray.__setstate__

@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.collector import collector_paused
+from pipeline.base.errors import UsageError
+from pipeline.base.progress import Reporter
+from pipeline.base.system import collector_paused
+from pipeline.base.wording import counted
 from pipeline.dataset import Dataset, Video, dataset_of
-from pipeline.errors import UsageError
 from pipeline.hold_out_amounts import Amounts
 from pipeline.official_matching import Matched, Unmatched, counts_in_words, match
 from pipeline.official_splits import OfficialSplits
 from pipeline.preparation_probing import Probed, probe_videos
 from pipeline.preparation_sources import Found, LeftOut
 from pipeline.prepared_dataset import PreparedFolder
-from pipeline.progress import Reporter
 from pipeline.split_making import make_splits
 from pipeline.splits import Splits, check_splits, parse_splits
-from pipeline.words import counted
 
 SECONDS_AN_HOUR = 3600
 _EXAMPLES = 5

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.errors import UsageError
+from pipeline.base.files import read_text
+from pipeline.base.wording import counted
 from pipeline.dataset import Video
-from pipeline.errors import UsageError
-from pipeline.files import read_text
 from pipeline.preparation_sources import Found, LeftOut, MediaIndex, refuse_empty, refuse_unwritable
 from pipeline.suggestions import does_not_exist
-from pipeline.words import counted
 
 _LAYOUT = '{"database": {id: {"subset", "duration", "annotations": [{"label", "segment": [start, end]}]}}}'
 

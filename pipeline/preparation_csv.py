@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.base.errors import UsageError
+from pipeline.base.files import read_text
 from pipeline.dataset import Video, read_phrases, segment_key
-from pipeline.errors import UsageError
-from pipeline.files import read_text
 from pipeline.media_files import MEDIA_ENDINGS
 from pipeline.preparation_sources import Found, LeftOut, refuse_empty, refuse_unwritable
 from pipeline.suggestions import does_not_exist

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from pipeline.base.errors import UsageError
+from pipeline.base.wording import counted
 from pipeline.dataset import read_phrases, read_source
-from pipeline.errors import UsageError
 from pipeline.preparation_sources import Found
 from pipeline.suggestions import does_not_exist
-from pipeline.words import counted
 
 
 def find_folder(folder: Path) -> Found:

@@ -7,9 +7,9 @@ from pathlib import Path
 from extractors.errors import VideoError
 from extractors.guarded_pool import call_guarded_each
 from extractors.tracks import MediaDescription, describe_media
+from pipeline.base.progress import Reporter
 from pipeline.dataset import Video
 from pipeline.preparation_sources import LeftOut
-from pipeline.progress import Reporter
 
 _LIMIT_SECONDS = 120.0  # for all packets of a file
 
@@ -67,7 +67,7 @@ def probe_videos(videos: Sequence[Video], *, workers: int | None, reporter: Repo
 
 def _read(paths: Sequence[Path], workers: int | None, reporter: Reporter) -> dict[str, _File | str]:
     """Place of a file -> what is in it, or why it cannot be read."""
-    from pipeline.devices import usable_cores  # noqa: PLC0415 - it imports torch, which takes seconds
+    from pipeline.base.devices import usable_cores  # noqa: PLC0415 - it imports torch, which takes seconds
 
     files: dict[str, _File | str] = {}
     failed = 0

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.base.errors import UsageError
+from pipeline.base.wording import counted
 from pipeline.dataset import Video
-from pipeline.errors import UsageError
 from pipeline.media_files import SOUND_ENDINGS, media_files
 from pipeline.suggestions import does_not_exist
-from pipeline.words import counted
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.base.errors import UsageError
+from pipeline.base.files import read_text
+from pipeline.base.wording import counted
 from pipeline.dataset import Video
-from pipeline.errors import UsageError
-from pipeline.files import read_text
 from pipeline.preparation_sources import Found, LeftOut, MediaIndex, refuse_empty, refuse_unwritable
 from pipeline.suggestions import does_not_exist
-from pipeline.words import counted
 
 _CLIP_SECONDS = 10
 _EXPECTED = 'vggsound.csv: lines id,start in seconds,"class",train or test, without a first line of names'

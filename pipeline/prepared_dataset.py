@@ -5,9 +5,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.base.csv_tables import write_table
+from pipeline.base.errors import StorageError, UsageError
+from pipeline.base.files import storage_errors, write_json
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import Workspace
 from pipeline.dataset import Dataset, read_phrases, save_dataset
-from pipeline.errors import StorageError, UsageError
-from pipeline.files import storage_errors, write_json
 from pipeline.kept_dataset import (
     FILES,
     SOURCE_FILE,
@@ -19,10 +22,7 @@ from pipeline.kept_dataset import (
     source_record,
     write_record,
 )
-from pipeline.progress import Reporter
 from pipeline.splits import Splits, check_splits, parse_splits, write_splits
-from pipeline.tables import write_table
-from pipeline.workspace import Workspace
 
 LISTS = ("missing.csv", "unmatched.csv")
 

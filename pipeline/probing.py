@@ -13,15 +13,15 @@ from extractors.errors import VideoError
 from extractors.guarded import call_guarded
 from extractors.selavi import RECIPES
 from extractors.tracks import MediaDescription, describe_media
+from pipeline.base.errors import StorageError, UsageError
+from pipeline.base.files import read_json, replacing, storage_errors
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import Workspace
 from pipeline.chosen_extractor import extractor_errors
 from pipeline.contact_sheet import ContactSheetBuilder
 from pipeline.contact_sheet_plot import contact_sheet_picture
-from pipeline.errors import StorageError, UsageError
-from pipeline.files import read_json, replacing, storage_errors
 from pipeline.probe_warnings import media_warnings
-from pipeline.progress import Reporter
 from pipeline.track_words import media_words
-from pipeline.workspace import Workspace
 
 _READING_LIMIT_SECONDS = 600.0  # all packets of a file, from a slow disk too
 _SILENCE_LIMIT_SECONDS = 60.0

@@ -10,19 +10,19 @@ from typing import Any
 
 import torch
 
+from pipeline.base.errors import StorageError, UsageError
+from pipeline.base.files import fingerprint, read_json
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.config import Settings
-from pipeline.errors import StorageError, UsageError
 from pipeline.evaluation import Evaluator
-from pipeline.files import fingerprint, read_json
 from pipeline.fitting import OnEpoch
 from pipeline.over_seeds import FIGURES, mean_and_deviation
-from pipeline.progress import Reporter
 from pipeline.reproduction_variants import Variant, variants_of
 from pipeline.scoring import SCORES
 from pipeline.stopping import Stop, never_stop
 from pipeline.training import STAGE, Trainer, TrainingReport, make_current
 from pipeline.training_inputs import TrainingInputs
-from pipeline.workspace import StageRecord, Workspace
 
 Figures = Mapping[str, float]
 Trained = tuple[TrainingReport, StageRecord]

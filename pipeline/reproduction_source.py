@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.base.errors import UsageError
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import Workspace
 from pipeline.benchmarks import BENCHMARKS
-from pipeline.errors import UsageError
 from pipeline.imported_workspace import import_official
 from pipeline.kept_dataset import source_record
 from pipeline.official_features import find_features, layouts_in
 from pipeline.official_folder import find_official
-from pipeline.progress import Reporter
 from pipeline.suggestions import does_not_exist
-from pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True)

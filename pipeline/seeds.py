@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
+from pipeline.base.files import write_json
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import Workspace
 from pipeline.evaluation import EvaluationReport, Evaluator, Part, part_folder, record_report
-from pipeline.files import write_json
 from pipeline.metrics import Scores
 from pipeline.over_seeds import mean_and_deviation
-from pipeline.progress import Reporter
 from pipeline.scoring import SCORES
 from pipeline.training import STAGE as MODEL_STAGE
-from pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.errors import UsageError, WorkspaceInUseError
-from pipeline.locks import LockHeldError, held, holder_of
-from pipeline.progress import Reporter
-from pipeline.workspace import Workspace
+from pipeline.base.errors import UsageError, WorkspaceInUseError
+from pipeline.base.locks import LockHeldError, held, holder_of
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import Workspace
 
 # Long enough for another share that prepares the workspace, or a look at who holds a lock.
 _WAIT_SECONDS = 60.0

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.base.errors import UsageError
+from pipeline.base.progress import Reporter
+from pipeline.base.wording import counted, some_of
 from pipeline.dataset import Dataset, Video, load_dataset
-from pipeline.errors import UsageError
 from pipeline.hold_out_amounts import LEAST_TRAINED_CLASSES, Amounts
 from pipeline.kept_dataset import content_hash, keep_beside, kept_files, source_record, write_record
-from pipeline.progress import Reporter
 from pipeline.splits import Splits, check_splits, hold_out, write_splits
-from pipeline.words import counted, some_of
 
 
 @dataclass(frozen=True)

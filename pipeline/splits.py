@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
+from pipeline.base.errors import UsageError
+from pipeline.base.files import read_text, write_text
 from pipeline.dataset import Dataset
-from pipeline.errors import UsageError
-from pipeline.files import read_text, write_text
 from pipeline.hold_out_amounts import LEAST_TRAINED_CLASSES, Amounts
 from pipeline.suggestions import did_you_mean
 

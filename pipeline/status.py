@@ -5,13 +5,13 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import read_json, read_text
+from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.dataset import Dataset, load_dataset
-from pipeline.errors import PipelineError
 from pipeline.feature_parts import FeatureParts
 from pipeline.feature_store import StoredFailure, StoredVideo
-from pipeline.files import read_json, read_text
 from pipeline.kept_dataset import source_record
-from pipeline.workspace import StageRecord, Workspace
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import StorageError
+from pipeline.base.csv_tables import read_table
+from pipeline.base.errors import StorageError
 from pipeline.feature_store import open_store
-from pipeline.tables import read_table
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,17 @@ from pathlib import Path
 from extractors.decoding import get_decoder
 from extractors.selavi import describe
 from extractors.weights import ResolvedWeights
+from pipeline.base.files import fingerprint, storage_errors
+from pipeline.base.progress import Reporter
+from pipeline.base.system import collector_paused
+from pipeline.base.wording import counted, some_of
+from pipeline.base.workspace import Workspace
 from pipeline.chosen_extractor import choose_extractor, extractor_errors, remember
-from pipeline.collector import collector_paused
 from pipeline.dataset import Dataset, Video
 from pipeline.extraction_settings import ExtractionSettings
 from pipeline.feature_parts import FeatureParts
 from pipeline.feature_store import Attributes, StoredFailure
-from pipeline.files import fingerprint, storage_errors
 from pipeline.kept_dataset import keep_dataset
-from pipeline.progress import Reporter
-from pipeline.words import counted, some_of
-from pipeline.workspace import Workspace
 
 _STAGE_VERSION = 1
 

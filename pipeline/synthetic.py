@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from extractors.text import phrase_of
+from pipeline.base.files import fingerprint
 from pipeline.feature_set import FeatureSet
-from pipeline.files import fingerprint
 from pipeline.splits import Splits
 from pipeline.synthetic_shapes import SHAPES, Shape
 

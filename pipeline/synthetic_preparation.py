@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.base.errors import UsageError
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import Workspace
 from pipeline.benchmarks import BENCHMARKS
 from pipeline.class_embeddings import encode_phrases, remember_text
-from pipeline.errors import UsageError
 from pipeline.kept_dataset import keep_edits, kept_files, source_record
 from pipeline.official_classes import read_classes
 from pipeline.official_splits import OfficialSplits, read_official_splits
 from pipeline.prepared_dataset import PreparedFolder
-from pipeline.progress import Reporter
 from pipeline.suggestions import did_you_mean, does_not_exist
 from pipeline.synthetic import Recipe, SyntheticBenchmark, synthetic_benchmark
 from pipeline.synthetic_shapes import SHAPES, Shape
 from pipeline.synthetic_workspace import write_benchmark
-from pipeline.workspace import Workspace
 
 _SMALL = Shape(  # not a benchmark's: it is trained on in seconds
     train_classes=10,

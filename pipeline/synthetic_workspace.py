@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.base.files import replacing
+from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.dataset import Dataset, Video, save_dataset
 from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, write_part
-from pipeline.files import replacing
 from pipeline.splits import write_splits
 from pipeline.synthetic import SyntheticBenchmark
-from pipeline.workspace import StageRecord, Workspace
 
 
 def write_benchmark(benchmark: SyntheticBenchmark, workspace: Workspace) -> Path:

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import torch
 
+from pipeline.base.errors import UsageError
+from pipeline.base.files import make_folder, write_text
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.checkpoints import sweep
 from pipeline.config import Settings, show_settings
-from pipeline.errors import UsageError
-from pipeline.files import make_folder, write_text
 from pipeline.fitting import OnEpoch, Stop
 from pipeline.model_folder import is_complete, read_description, save_model
-from pipeline.progress import Reporter
 from pipeline.splits import write_splits
 from pipeline.training_inputs import TrainingInputs, gather_inputs
 from pipeline.training_run import Run
 from pipeline.training_settings import TrainingSettings
-from pipeline.workspace import StageRecord, Workspace
 
 STAGE = "model"
 

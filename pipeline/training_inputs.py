@@ -10,16 +10,16 @@ from torch import Tensor
 
 from daan.config import DaanConfig
 from extractors.text import phrase_of
+from pipeline.base.errors import UsageError
+from pipeline.base.files import fingerprint
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings import ClassEmbeddings, embed_classes, in_legacy_order, legacy_phrases
 from pipeline.class_phrases import phrases_in
 from pipeline.config import Settings
 from pipeline.dataset import Dataset, load_dataset, read_phrases
-from pipeline.errors import UsageError
 from pipeline.feature_set import FeatureSet, load_features
-from pipeline.files import fingerprint
-from pipeline.progress import Reporter
 from pipeline.splits import Splits, hold_out, read_splits
-from pipeline.workspace import Workspace
 
 _STAGE_VERSION = 2  # of training's code: one more for each change that can change the weights
 _LEAST_CLASSES = 2

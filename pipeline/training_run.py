@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from daan.network import Daan
+from pipeline.base.progress import Reporter
 from pipeline.feature_set import Standardiser
 from pipeline.fitting import OnEpoch, StageState, Stop, fit
 from pipeline.model_folder import Model, model_classes
-from pipeline.progress import Reporter
 from pipeline.scoring import SCORES
 from pipeline.training_inputs import TrainingInputs
 from pipeline.training_settings import TrainingSettings

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import torch
 
+from pipeline.base.files import fingerprint
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.config import Settings
-from pipeline.files import fingerprint
 from pipeline.fitting import OnEpoch, Stop
 from pipeline.over_seeds import mean_and_deviation
-from pipeline.progress import Reporter
 from pipeline.training import Trainer, TrainingReport, make_current, never_stop
-from pipeline.workspace import StageRecord, Workspace
 
 
 @dataclass(frozen=True)

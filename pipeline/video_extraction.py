@@ -12,12 +12,12 @@ from extractors.decoding import DecodingRequest
 from extractors.decoding_pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
 from extractors.selavi import SelaviExtractor, load_selavi
+from pipeline.base.errors import ExtractionStoppedError
+from pipeline.base.progress import Reporter, Tracker
 from pipeline.chosen_extractor import extractor_errors
 from pipeline.dataset import Video
-from pipeline.errors import ExtractionStoppedError
 from pipeline.feature_parts import PartWriter, source_of
 from pipeline.feature_store import FeatureRows, SourceFile, StoredFailure, StoredVideo
-from pipeline.progress import Reporter, Tracker
 from pipeline.stopping import Stop
 from pipeline.store_preparation import Preparation, in_words
 

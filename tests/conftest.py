@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.dataset import Dataset, Video, save_dataset
 from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, content_fingerprint, write_part
-from pipeline.workspace import StageRecord, Workspace
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 os.environ.setdefault("AVZSL_OFFLINE", "1")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import run_command
-from pipeline.workspace import Workspace
+from pipeline.base.workspace import Workspace
 
 SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"
 CLIP = SAMPLES / "red_ball_bouncing" / "000.mp4"
@@ -167,7 +167,7 @@ def test_a_workspace_in_use_is_refused_with_who_uses_it(
     """Another process holds the lock; the message names it."""
     workspace = extracted()
     program = (
-        "import sys, time; from pathlib import Path; from pipeline.workspace import Workspace\n"
+        "import sys, time; from pathlib import Path; from pipeline.base.workspace import Workspace\n"
         "with Workspace(Path(sys.argv[1])).locked('extract'):\n    print('locked', flush=True); time.sleep(60)"
     )
     with subprocess.Popen(

@@ -12,9 +12,9 @@ import pytest
 import typer
 
 from cli import inspect
-from pipeline.errors import MissingStageError
+from pipeline.base.errors import MissingStageError
+from pipeline.base.workspace import Workspace
 from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, write_part
-from pipeline.workspace import Workspace
 
 
 def run(command: Callable[..., int], *arguments: object) -> int:

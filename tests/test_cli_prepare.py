@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cli.main import run_command
+from pipeline.base.workspace import Workspace
 from pipeline.dataset import load_dataset
 from pipeline.status import workspace_status
-from pipeline.workspace import Workspace
 
 SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"
 NAMES = ("red_ball_bouncing", "blue_ball_blinking", "yellow_heart_sliding", "red_star_blinking")

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from cli.main import run_command
+from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings import remember_text
 from pipeline.published import PUBLISHED
 from pipeline.synthetic import Recipe, synthetic_benchmark
 from pipeline.synthetic_shapes import Shape
 from pipeline.synthetic_workspace import write_benchmark
-from pipeline.workspace import Workspace
 
 SHAPE = Shape(
     train_classes=4,

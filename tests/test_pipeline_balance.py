@@ -19,7 +19,7 @@ from pipeline.balance import (
     summarise,
     write_balance,
 )
-from pipeline.errors import StorageError
+from pipeline.base.errors import StorageError
 
 STEPS, PAIRS = 3, 7
 

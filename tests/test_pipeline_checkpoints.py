@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.base.errors import StorageError
 from pipeline.checkpoints import load_checkpoint, save_checkpoint
-from pipeline.errors import StorageError
 
 
 class Hostile:
@@ -126,7 +126,7 @@ import resource, sys
 from pathlib import Path
 import torch
 from pipeline.checkpoints import save_checkpoint
-from pipeline.errors import StorageError
+from pipeline.base.errors import StorageError
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 try:
     save_checkpoint(Path(sys.argv[1]), {"model": torch.zeros(100_000)})

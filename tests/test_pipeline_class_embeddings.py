@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.base.errors import PipelineError, StorageError, UsageError
+from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings import (
     chosen_text,
     embed_classes,
@@ -18,8 +20,6 @@ from pipeline.class_embeddings import (
     load_encoder,
     remember_text,
 )
-from pipeline.errors import PipelineError, StorageError, UsageError
-from pipeline.workspace import Workspace
 
 PHRASES = {"Alto": "tenor voice", "Bass": "double bass", "Cello": "cello"}
 

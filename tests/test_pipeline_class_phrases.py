@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.base.errors import UsageError
 from pipeline.class_phrases import joined, phrases_in, phrases_of_name, reads_as
 from pipeline.dataset import read_phrases, read_source, save_dataset
-from pipeline.errors import UsageError
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="|", exclude_categories=("Cs",)), min_size=1), max_size=5))

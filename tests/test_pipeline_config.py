@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daan.config import DaanConfig
+from pipeline.base.errors import StorageError, UsageError
 from pipeline.config import Settings, load_settings, presets, setting_names, show_settings
-from pipeline.errors import StorageError, UsageError
 from pipeline.training_settings import TrainingSettings
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.base.errors import MissingStageError, StorageError, UsageError
 from pipeline.dataset import Dataset, Video, load_dataset, read_source, save_dataset
-from pipeline.errors import MissingStageError, StorageError, UsageError
 from pipeline.media_files import MEDIA_ENDINGS, media_files
 
 ODD_NAMES = [

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.errors import UsageError
 from pipeline.dataset import Video, read_source
-from pipeline.errors import UsageError
 
 
 def manifest(folder: Path, text: str | bytes, classes: str | None = None) -> Path:

@@ -18,7 +18,7 @@ INTERRUPTED = """
 import os, signal, subprocess, sys
 from pathlib import Path
 import numpy as np
-from pipeline.hdf5_files import new_hdf5
+from pipeline.base.hdf5 import new_hdf5
 path, rows = Path(sys.argv[1]), np.ones((500, 64), np.float32)
 sender = (
     "import os, random, signal, time\\n"

@@ -12,13 +12,13 @@ import pytest
 from extractors.decoding import Second, available_decoders
 from extractors.tiny_clip import SECONDS, what_is_wrong
 from pipeline import doctor
+from pipeline.base.workspace import Workspace
 from pipeline.check_results import Check
 from pipeline.class_embeddings import remember_text
 from pipeline.doctor import examine
 from pipeline.doctor_media import _DECODERS, decoder_checks, weights_checks
 from pipeline.doctor_places import place_checks, setting_checks
 from pipeline.doctor_text import text_checks, workspace_text_check
-from pipeline.workspace import Workspace
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.base.errors import PipelineError, UsageError
 from pipeline.class_embeddings import encode_phrases
 from pipeline.embedding_table import embedding_table
-from pipeline.errors import PipelineError, UsageError
 
 WORDS = {"dog": [1, 0, 0], "woof": [0.8, 0.6, 0], "cat": [0.9, 0.1, 0.3], "kitten": [0.9, 0.12, 0.3], "yoga": [0, 0, 1]}
 

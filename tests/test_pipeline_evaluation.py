@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from daan.config import DaanConfig
+from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, PipelineError, UsageError
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import Workspace
 from pipeline.config import Settings
-from pipeline.errors import IncompatibleFeaturesError, MissingStageError, PipelineError, UsageError
 from pipeline.evaluation import EvaluationReport, evaluate
 from pipeline.feature_set import load_features
 from pipeline.model_folder import load_model, save_model
-from pipeline.progress import SilentReporter
 from pipeline.scoring import score_videos
 from pipeline.training import train
 from pipeline.training_settings import TrainingSettings
-from pipeline.workspace import Workspace
 
 CPU = torch.device("cpu")
 SETTINGS = Settings(

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.base.errors import PipelineError, UsageError
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.class_embeddings import embed_classes, remember_text
 from pipeline.dataset import Dataset, Video, load_dataset, save_dataset
-from pipeline.errors import PipelineError, UsageError
 from pipeline.exported_folder import export_features
 from pipeline.feature_set import FeatureSet, load_features
 from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, content_fingerprint, open_store, write_part
 from pipeline.imported_workspace import import_official
 from pipeline.portable_pickle import write_pickled_npy
-from pipeline.progress import SilentReporter
 from pipeline.splits import Splits, read_splits, write_splits
-from pipeline.workspace import StageRecord, Workspace
 
 WIDTH = 5
 ODD = ("NA", "12", "a/b", "Dog", "dog", 'comma, "quoted"', "ünï", "n" * 230)

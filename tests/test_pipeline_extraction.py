@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from extractors.selavi import ExtractorOptions
-from pipeline.errors import ExtractionStoppedError, PipelineError
+from pipeline.base.errors import ExtractionStoppedError, PipelineError
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import Workspace
 from pipeline.extraction import ExtractionReport, extract, merge
 from pipeline.extraction_settings import ExtractionSettings
 from pipeline.feature_parts import PartWriter
 from pipeline.feature_store import open_store
-from pipeline.progress import SilentReporter
 from pipeline.status import workspace_status
-from pipeline.workspace import Workspace
 
 SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"
 CLIPS = ("red_ball_bouncing/000.mp4", "red_ball_bouncing/001.mp4", "blue_ball_blinking/000.mp4")

@@ -16,9 +16,9 @@ import h5py
 import numpy as np
 import pytest
 
+from pipeline.base.workspace import Workspace
 from pipeline.feature_store import open_store
 from pipeline.status import workspace_status
-from pipeline.workspace import Workspace
 
 KILLS = int(os.environ.get("AVZSL_TEST_KILLS", "8"))  # at random moments; a night can take thousands
 SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"

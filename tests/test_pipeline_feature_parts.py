@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from pipeline import feature_parts
+from pipeline.base.errors import DamagedFileError, StorageError
+from pipeline.base.files import sha256_of_file
+from pipeline.base.progress import SilentReporter
 from pipeline.dataset import Video
-from pipeline.errors import DamagedFileError, StorageError
 from pipeline.feature_parts import FeatureParts, PartWriter, source_of, unchanged
 from pipeline.feature_store import FeatureRows, SourceFile, StoredFailure, StoredVideo, open_store
-from pipeline.files import sha256_of_file
-from pipeline.progress import SilentReporter
 
 WIDTH = 2
 ATTRIBUTES: dict[str, str | int | float | bool] = {"feature_width": WIDTH, "dtype": "float32"}

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import feature_set
-from pipeline.errors import PipelineError, StorageError
+from pipeline.base.errors import PipelineError, StorageError
 from pipeline.feature_set import FeatureSet, Standardiser, load_features
 from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, write_part
 

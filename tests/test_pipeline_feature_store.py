@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import StorageError
+from pipeline.base.errors import StorageError
 from pipeline.feature_store import (
     FeatureRows,
     SourceFile,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.errors import StorageError
+from pipeline.base.errors import StorageError
 from pipeline.history import EpochRecord, read_history, write_history
 
 

@@ -14,17 +14,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.base.errors import PipelineError, UsageError
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import Workspace
 from pipeline.dataset import Video, dataset_of, load_dataset
-from pipeline.errors import PipelineError, UsageError
 from pipeline.feature_set import FeatureSet, load_features
 from pipeline.imported_workspace import ImportReport, import_official
 from pipeline.inspection import inspect_store
 from pipeline.official_class import in_fewer_rows
 from pipeline.prepared_dataset import PreparedFolder
-from pipeline.progress import SilentReporter
 from pipeline.splits import read_splits
 from pipeline.status import workspace_status
-from pipeline.workspace import Workspace
 
 STAGES = {
     "stage_1_train": ("Archery", "HandStandPushups", "Bowling"),

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import index_check, modality_statistics
+from pipeline.base.errors import PipelineError
+from pipeline.base.progress import SilentReporter
 from pipeline.checksum_check import TableChecksum, joined_checksum
-from pipeline.errors import PipelineError
 from pipeline.feature_index import table_checksum
 from pipeline.feature_store import FeatureRows, SourceFile, StoredFailure, StoredVideo, content_fingerprint, write_part
 from pipeline.index_check import ContentDigest
 from pipeline.inspection import StoreReport, inspect_store
-from pipeline.progress import SilentReporter
 
 WIDTH = 8
 SOURCE = SourceFile("a hash", 1, 1)

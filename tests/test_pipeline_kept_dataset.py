@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.errors import MissingStageError
+from pipeline.base.progress import SilentReporter
 from pipeline.dataset import load_dataset, read_phrases, read_source
-from pipeline.errors import MissingStageError
 from pipeline.kept_dataset import keep_dataset, named_dataset
-from pipeline.progress import SilentReporter
 
 
 class Listener(SilentReporter):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.errors import UsageError
 from pipeline.dataset import Video
-from pipeline.errors import UsageError
 from pipeline.official_classes import read_classes
 from pipeline.official_matching import Matched, counts_in_words, match
 from pipeline.official_splits import read_official_splits

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from extractors.tiny_clip import write_tiny_clip
+from pipeline.base.csv_tables import read_table
+from pipeline.base.errors import UsageError
+from pipeline.base.progress import SilentReporter
 from pipeline.dataset import load_dataset, read_phrases
-from pipeline.errors import UsageError
 from pipeline.hold_out_amounts import Amounts
 from pipeline.kept_dataset import keep_dataset, named_dataset
 from pipeline.official_splits import read_official_splits
@@ -17,10 +19,8 @@ from pipeline.preparation import PreparationReport, prepare
 from pipeline.preparation_folder import find_folder
 from pipeline.preparation_sources import Found
 from pipeline.prepared_dataset import PreparedFolder
-from pipeline.progress import SilentReporter
 from pipeline.split_making import prepare_splits
 from pipeline.splits import read_splits
-from pipeline.tables import read_table
 
 CLASSES = ("dog_barking", "yoga", "drumming", "rain")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline.base.errors import UsageError
 from pipeline.preparation_activitynet import find_activitynet
 from pipeline.preparation_csv import find_csv
 from pipeline.preparation_vggsound import find_vggsound

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline.base.errors import UsageError
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import Workspace
 from pipeline.kept_dataset import FILES, SOURCE_FILE, source_record
 from pipeline.preparation import PreparationReport, prepare
 from pipeline.preparation_csv import find_csv
 from pipeline.prepared_dataset import LISTS, PreparedFolder, locked_folder
-from pipeline.progress import SilentReporter
-from pipeline.workspace import Workspace
 
 
 class Listener(SilentReporter):

@@ -9,13 +9,13 @@ from matplotlib import image
 from extractors.decoding import VideoSummary
 from extractors.tiny_clip import write_tiny_clip
 from extractors.tracks import MediaDescription, PictureFormat, SoundFormat, Track
-from pipeline.errors import PipelineError, StorageError, UsageError
-from pipeline.files import write_json
+from pipeline.base.errors import PipelineError, StorageError, UsageError
+from pipeline.base.files import write_json
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import Workspace
 from pipeline.probe_warnings import media_warnings
 from pipeline.probing import DecodingChoice, Probe, decoding_choice, picture_places, probe
-from pipeline.progress import SilentReporter
 from pipeline.track_words import format_words, media_words
-from pipeline.workspace import Workspace
 
 CHOICE = DecodingChoice("pyav", 44_100)
 PICTURE = PictureFormat(

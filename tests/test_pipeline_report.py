@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from daan.config import DaanConfig
+from pipeline.base.errors import MissingStageError, StorageError
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import Workspace
 from pipeline.config import Settings
-from pipeline.errors import MissingStageError, StorageError
 from pipeline.evaluation import evaluate
-from pipeline.progress import SilentReporter
 from pipeline.report import balance_row, write_report
 from pipeline.training import train
 from pipeline.training_settings import TrainingSettings
-from pipeline.workspace import Workspace
 
 CPU = torch.device("cpu")
 

@@ -16,15 +16,15 @@ import pytest
 import torch
 
 from daan.config import DaanConfig
+from pipeline.base.errors import StorageError, TrainingStoppedError
+from pipeline.base.files import read_json
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import Workspace
 from pipeline.checkpoints import load_checkpoint, save_checkpoint
 from pipeline.config import Settings, show_settings
-from pipeline.errors import StorageError, TrainingStoppedError
-from pipeline.files import read_json
-from pipeline.progress import SilentReporter
 from pipeline.status import workspace_status
 from pipeline.training import TrainingReport, train
 from pipeline.training_settings import TrainingSettings
-from pipeline.workspace import Workspace
 
 SETTINGS = Settings(
     daan=DaanConfig(hidden_width=16, output_width=8, heads=2, dropout=0.3, modality_dropout=0.2),

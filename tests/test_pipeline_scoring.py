@@ -10,12 +10,12 @@ import torch
 from daan.config import DaanConfig
 from daan.network import Daan
 from daan.scoring import class_distances
+from pipeline.base.errors import PipelineError
+from pipeline.base.workspace import Workspace
 from pipeline.dataset import load_dataset
-from pipeline.errors import PipelineError
 from pipeline.feature_set import FeatureSet, Standardiser, load_features
 from pipeline.rivals import Rivals
 from pipeline.scoring import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos
-from pipeline.workspace import Workspace
 
 CPU = torch.device("cpu")
 

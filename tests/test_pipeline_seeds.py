@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from daan.config import DaanConfig
+from pipeline.base.errors import UsageError, WorkspaceInUseError
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import Workspace
 from pipeline.config import Settings
-from pipeline.errors import UsageError, WorkspaceInUseError
 from pipeline.metrics import Scores
-from pipeline.progress import SilentReporter
 from pipeline.seeds import SeedsReport, evaluate_seeds, over_seeds, seed_runs
 from pipeline.status import workspace_status
 from pipeline.training import train
 from pipeline.training_settings import TrainingSettings
-from pipeline.workspace import Workspace
 
 CPU = torch.device("cpu")
 SETTINGS = Settings(

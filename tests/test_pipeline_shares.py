@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.main import run_command
-from pipeline.errors import UsageError, WorkspaceInUseError
+from pipeline.base.errors import UsageError, WorkspaceInUseError
+from pipeline.base.workspace import Workspace
 from pipeline.feature_store import open_store
 from pipeline.shares import Share, parse_share, refuse_running_shares, running_shares, working_on
-from pipeline.workspace import Workspace
 
 SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"
 CLIPS = (

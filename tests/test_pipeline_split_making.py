@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pipeline.base.errors import UsageError
+from pipeline.base.progress import SilentReporter
 from pipeline.dataset import Dataset, Video, save_dataset
-from pipeline.errors import UsageError
 from pipeline.hold_out_amounts import Amounts, parse_classes
-from pipeline.progress import SilentReporter
 from pipeline.split_making import make_splits, prepare_splits
 from pipeline.splits import Splits, check_splits
 

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.base.errors import StorageError, UsageError
 from pipeline.dataset import Dataset, Video
-from pipeline.errors import StorageError, UsageError
 from pipeline.splits import Splits, hold_out, parse_splits, read_splits, write_splits
 
 PARTS = ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")

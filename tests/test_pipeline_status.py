@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from daan.config import DaanConfig
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import Workspace
 from pipeline.config import Settings
 from pipeline.evaluation import evaluate
-from pipeline.progress import SilentReporter
 from pipeline.status import StageStatus, workspace_status
 from pipeline.training import train
 from pipeline.training_settings import TrainingSettings
-from pipeline.workspace import Workspace
 
 SETTINGS = Settings(
     daan=DaanConfig(hidden_width=16, output_width=8, heads=2),

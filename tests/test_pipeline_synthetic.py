@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.base.workspace import Workspace
 from pipeline.dataset import load_dataset
 from pipeline.feature_set import load_features
 from pipeline.splits import read_splits
 from pipeline.synthetic import Recipe, SyntheticBenchmark, synthetic_benchmark
 from pipeline.synthetic_shapes import SHAPES, Shape
 from pipeline.synthetic_workspace import write_benchmark
-from pipeline.workspace import Workspace
 
 SMALL = Shape(
     train_classes=4,

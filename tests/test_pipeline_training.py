@@ -10,13 +10,13 @@ import safetensors.torch
 import torch
 
 from daan.config import DaanConfig
+from pipeline.base.errors import PipelineError, UsageError
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import Workspace
 from pipeline.config import Settings
-from pipeline.errors import PipelineError, UsageError
 from pipeline.history import EpochRecord
-from pipeline.progress import SilentReporter
 from pipeline.training import TrainingReport, train
 from pipeline.training_settings import HoldOutSettings, TrainingSettings
-from pipeline.workspace import Workspace
 
 SETTINGS = Settings(
     daan=DaanConfig(hidden_width=32, output_width=16, heads=2, dropout=0.3),

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from daan.config import DaanConfig
+from pipeline.base.errors import TrainingStoppedError, UsageError
+from pipeline.base.files import read_json
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import Workspace
 from pipeline.config import Settings
-from pipeline.errors import TrainingStoppedError, UsageError
-from pipeline.files import read_json
-from pipeline.progress import SilentReporter
 from pipeline.status import workspace_status
 from pipeline.training import TrainingReport, train
 from pipeline.training_seeds import SeedsTraining, train_seeds
 from pipeline.training_settings import TrainingSettings
-from pipeline.workspace import Workspace
 
 CPU = torch.device("cpu")
 SETTINGS = Settings(

@@ -9,6 +9,7 @@ import torch
 
 from daan.config import DaanConfig
 from daan.network import Daan
+from pipeline.base.workspace import Workspace
 from pipeline.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
 from pipeline.dataset import load_dataset
 from pipeline.feature_set import FeatureSet, Standardiser, load_features
@@ -16,7 +17,6 @@ from pipeline.metrics import gzsl_scores
 from pipeline.rivals import Rivals
 from pipeline.scoring import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos
 from pipeline.validation import Validation, Validator
-from pipeline.workspace import Workspace
 
 CPU = torch.device("cpu")
 

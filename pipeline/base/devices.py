@@ -5,7 +5,7 @@ import re
 
 import torch
 
-from pipeline.errors import UsageError
+from pipeline.base.errors import UsageError
 
 
 def resolve_device(name: str, *, cpu_only: bool = False) -> torch.device:

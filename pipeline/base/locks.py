@@ -13,8 +13,8 @@ from pathlib import Path
 
 import filelock
 
-from pipeline.errors import StorageError
-from pipeline.files import make_folder, storage_errors
+from pipeline.base.errors import StorageError
+from pipeline.base.files import make_folder, storage_errors
 
 
 class LockHeldError(Exception):

@@ -8,13 +8,13 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.hdf5_files import new_hdf5
+from pipeline.base.hdf5 import new_hdf5
 
 FILL = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from pipeline.errors import StorageError
+from pipeline.base.errors import StorageError
 from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, write_part
 seconds, limit, path = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import MissingStageError, StorageError, UsageError, WorkspaceInUseError
-from pipeline.workspace import StageRecord, Workspace
+from pipeline.base.errors import MissingStageError, StorageError, UsageError, WorkspaceInUseError
+from pipeline.base.workspace import StageRecord, Workspace
 
 HOLD = (
     "import sys, time\n"
     "from pathlib import Path\n"
-    "from pipeline.workspace import Workspace\n"
+    "from pipeline.base.workspace import Workspace\n"
     "with Workspace(Path(sys.argv[1])).locked('extract'):\n"
     "    print('locked', flush=True)\n"
     "    sys.stdin.read()\n"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.words import byte_size, counted, grouped
+from pipeline.base.wording import byte_size, counted, grouped
 
 
 @pytest.mark.parametrize(

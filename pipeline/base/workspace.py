@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import MissingStageError, StorageError, UsageError, WorkspaceInUseError
-from pipeline.files import read_json, write_json
-from pipeline.locks import LockHeldError, held
+from pipeline.base.errors import MissingStageError, StorageError, UsageError, WorkspaceInUseError
+from pipeline.base.files import read_json, write_json
+from pipeline.base.locks import LockHeldError, held
 
 
 @dataclass(frozen=True)

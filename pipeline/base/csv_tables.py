@@ -5,8 +5,8 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.errors import StorageError
-from pipeline.files import read_text, write_text
+from pipeline.base.errors import StorageError
+from pipeline.base.files import read_text, write_text
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:

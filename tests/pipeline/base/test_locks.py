@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import StorageError
-from pipeline.locks import LockHeldError, held, holder_of
+from pipeline.base.errors import StorageError
+from pipeline.base.locks import LockHeldError, held, holder_of
 
 
 def test_a_held_lock_is_refused_with_its_holder(tmp_path: Path) -> None:

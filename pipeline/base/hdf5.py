@@ -8,8 +8,8 @@ from typing import Any
 
 import h5py
 
+from pipeline.base.files import replacing
 from pipeline.deferred_signals import deferred_signals
-from pipeline.files import replacing
 
 
 class _PatientFile(io.FileIO):

@@ -5,8 +5,8 @@ import os
 import pytest
 import torch
 
-from pipeline.devices import resolve_device, usable_cores
-from pipeline.errors import UsageError
+from pipeline.base.devices import resolve_device, usable_cores
+from pipeline.base.errors import UsageError
 
 
 def test_the_cpu_is_always_there() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline import errors
+from pipeline.base import errors
 
 
 @pytest.mark.parametrize(

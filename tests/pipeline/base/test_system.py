@@ -2,7 +2,7 @@
 
 import gc
 
-from pipeline.collector import collector_paused
+from pipeline.base.system import collector_paused
 
 
 def test_the_collector_is_off_inside_and_back_afterwards() -> None:

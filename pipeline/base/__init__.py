@@ -1,0 +1,1 @@
+"""What every stage needs; knows neither videos nor networks."""
