@@ -12,8 +12,8 @@ import torch
 
 from daan.network import Daan
 from daan.training_step import training_step
-from pipeline.config import load_settings
 from pipeline.pair_sampler import PairSampler
+from pipeline.settings.tree import load_settings
 from pipeline.synthetic import synthetic_benchmark
 from pipeline.synthetic_shapes import SHAPES
 

@@ -20,8 +20,8 @@ import torch
 from daan.config import DaanConfig
 from daan.network import Daan
 from pipeline.fitting import fit
+from pipeline.settings.training import TrainingSettings
 from pipeline.synthetic import SHAPES, Recipe, synthetic_benchmark
-from pipeline.training_settings import TrainingSettings
 from pipeline.training_stage import Stage
 from pipeline.validation import Validator
 

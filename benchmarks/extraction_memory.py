@@ -24,7 +24,7 @@ from extractors.selavi import ExtractorOptions
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.extraction import extract
-from pipeline.extraction_settings import ExtractionSettings
+from pipeline.settings.extraction import ExtractionSettings
 
 RATE_HZ, FRAMES_PER_SECOND, WIDTH_PIXELS, HEIGHT_PIXELS = 44_100, 10, 160, 120
 LOOK_SECONDS = 0.1

@@ -21,9 +21,9 @@ from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.dataset import read_source
 from pipeline.extraction import ExtractionReport, extract
-from pipeline.extraction_settings import ExtractionSettings
 from pipeline.feature_parts import MAX_VIDEOS_A_PART, source_of
 from pipeline.feature_store import FeatureRows, StoredVideo
+from pipeline.settings.extraction import ExtractionSettings
 from pipeline.store_preparation import Preparation, prepare
 
 CLASSES, SECONDS, WIDTH = 300, 10, 512

@@ -30,8 +30,8 @@ def command(
     Example: avzsl demo
     """
     from pipeline.base.devices import resolve_device
-    from pipeline.config import load_settings
     from pipeline.demo import demo
+    from pipeline.settings.tree import load_settings
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     settings = load_settings(preset="sample", assignments=assignments or (), options={"training.seed": seed})

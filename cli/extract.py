@@ -15,7 +15,7 @@ from pipeline.base.wording import counted
 if TYPE_CHECKING:
     from pipeline.base.workspace import Workspace
     from pipeline.extraction import ExtractionReport, ShareReport
-    from pipeline.extraction_settings import ExtractionSettings
+    from pipeline.settings.extraction import ExtractionSettings
 
 _FAILURES_SHOWN = 10
 
@@ -78,7 +78,7 @@ def command(
 
     Example: avzsl extract videos/
     """
-    from pipeline.config import load_settings
+    from pipeline.settings.tree import load_settings
 
     if merge and (part or retry_failed):
         raise typer.BadParameter("--merge extracts nothing: leave --part and --retry-failed out")

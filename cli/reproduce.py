@@ -52,11 +52,11 @@ def command(
     from pipeline.base.devices import resolve_device
     from pipeline.base.errors import UsageError
     from pipeline.benchmarks import BENCHMARKS
-    from pipeline.config import load_settings
     from pipeline.reproduction import reproduce
     from pipeline.reproduction_report import document_of, notes_of, write_reproduction
     from pipeline.reproduction_source import FeatureSource, workspace_of
     from pipeline.reproduction_tables import tables
+    from pipeline.settings.tree import load_settings
 
     if benchmark not in BENCHMARKS:
         raise UsageError(f"unknown benchmark {benchmark!r}: choose one of {', '.join(BENCHMARKS)}")

@@ -35,7 +35,7 @@ def command(
     """
     from pipeline.base.devices import resolve_device
     from pipeline.chain import run_all, run_all_seeds
-    from pipeline.config import load_settings
+    from pipeline.settings.tree import load_settings
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     given = {

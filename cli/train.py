@@ -13,7 +13,7 @@ from cli.training_options import SeedsOption, training_settings
 
 if TYPE_CHECKING:
     from pipeline.base.workspace import Workspace
-    from pipeline.config import Settings
+    from pipeline.settings.tree import Settings
     from pipeline.training import TrainingReport
     from pipeline.training_seeds import SeedsTraining
 
@@ -46,7 +46,7 @@ def command(
 
     Example: avzsl train --unseen "yoga, drumming"
     """
-    from pipeline.config import load_settings
+    from pipeline.settings.tree import load_settings
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     given = {
@@ -67,7 +67,7 @@ def command(
 def _show_config(workspace: "Workspace", settings: "Settings") -> None:
     """YAML for --config; what `auto` is here is a comment, so that the file fits other workspaces too."""
     from pipeline.class_embeddings import AUTO, chosen_text
-    from pipeline.config import show_settings
+    from pipeline.settings.tree import show_settings
 
     if settings.text.encoder == AUTO:
         typer.echo(f"# text.encoder {AUTO} is {chosen_text(workspace, AUTO)} in this workspace")

@@ -15,7 +15,7 @@ from pipeline.base.files import read_json, write_json
 from pipeline.base.progress import Reporter, Tracker
 from pipeline.base.workspace import Workspace
 from pipeline.cache_folder import cache_folder
-from pipeline.extraction_settings import ExtractionSettings
+from pipeline.settings.extraction import ExtractionSettings
 from pipeline.suggestions import does_not_exist
 
 

@@ -9,9 +9,9 @@ from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.chain import ChainReport, Listeners, run_all
-from pipeline.config import Settings
 from pipeline.dataset import load_dataset
 from pipeline.prediction import PredictionReport, predict
+from pipeline.settings.tree import Settings
 from pipeline.splits import read_splits
 
 

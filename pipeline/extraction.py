@@ -11,10 +11,10 @@ from extractors.runtime import check_runtime
 from pipeline.base.errors import DamagedFileError, PipelineError, UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
-from pipeline.extraction_settings import ExtractionSettings
 from pipeline.feature_store import StoredFailure, StoredVideo
 from pipeline.kept_dataset import named_dataset
 from pipeline.merged_store import STAGE, ExtractionReport, merge_store
+from pipeline.settings.extraction import ExtractionSettings
 from pipeline.shares import Share, preparing_share, refuse_running_shares, working_on
 from pipeline.stopping import Stop, never_stop
 from pipeline.store_preparation import Preparation, prepare

@@ -14,12 +14,12 @@ from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import fingerprint, read_json
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import StageRecord, Workspace
-from pipeline.config import Settings
 from pipeline.evaluation import Evaluator
 from pipeline.fitting import OnEpoch
 from pipeline.over_seeds import FIGURES, mean_and_deviation
 from pipeline.reproduction_variants import Variant, variants_of
 from pipeline.scoring import SCORES
+from pipeline.settings.tree import Settings
 from pipeline.stopping import Stop, never_stop
 from pipeline.training import STAGE, Trainer, TrainingReport, make_current
 from pipeline.training_inputs import TrainingInputs

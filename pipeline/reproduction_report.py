@@ -11,11 +11,11 @@ import torch
 
 from pipeline.base.files import write_json, write_text
 from pipeline.base.workspace import Workspace
-from pipeline.config import show_settings
 from pipeline.published import PUBLISHED, PUBLISHED_ABLATION
 from pipeline.reproduction import Reproduction
 from pipeline.reproduction_tables import TextTable, tables
 from pipeline.scoring import SCORES
+from pipeline.settings.tree import show_settings
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }

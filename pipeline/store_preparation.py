@@ -14,10 +14,10 @@ from pipeline.base.wording import counted, some_of
 from pipeline.base.workspace import Workspace
 from pipeline.chosen_extractor import choose_extractor, extractor_errors, remember
 from pipeline.dataset import Dataset, Video
-from pipeline.extraction_settings import ExtractionSettings
 from pipeline.feature_parts import FeatureParts
 from pipeline.feature_store import Attributes, StoredFailure
 from pipeline.kept_dataset import keep_dataset
+from pipeline.settings.extraction import ExtractionSettings
 
 _STAGE_VERSION = 1
 

@@ -18,8 +18,8 @@ from pipeline.feature_set import Standardiser
 from pipeline.fitting import OnEpoch, StageState, Stop, fit
 from pipeline.model_folder import Model, model_classes
 from pipeline.scoring import SCORES
+from pipeline.settings.training import TrainingSettings
 from pipeline.training_inputs import TrainingInputs
-from pipeline.training_settings import TrainingSettings
 from pipeline.training_stage import Stage
 from pipeline.validation import Validator
 

@@ -9,9 +9,9 @@ import torch
 from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import StageRecord, Workspace
-from pipeline.config import Settings
 from pipeline.fitting import OnEpoch, Stop
 from pipeline.over_seeds import mean_and_deviation
+from pipeline.settings.tree import Settings
 from pipeline.training import Trainer, TrainingReport, make_current, never_stop
 
 

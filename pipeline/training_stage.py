@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.feature_set import FeatureSet, Standardiser
-from pipeline.training_settings import TrainingSettings
+from pipeline.settings.training import TrainingSettings
 from pipeline.validation import Validator
 
 _LEAST_STEPS = 20

@@ -281,6 +281,6 @@ def test_an_interrupt_says_that_what_is_finished_is_kept(
     def interrupted(**_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.config.load_settings", interrupted)
+    monkeypatch.setattr("pipeline.settings.tree.load_settings", interrupted)
 
     assert "interrupted; what is finished is kept" in refused(capsys, 130, "train")

@@ -14,13 +14,13 @@ from daan.config import DaanConfig
 from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.config import Settings
 from pipeline.evaluation import EvaluationReport, evaluate
 from pipeline.feature_set import load_features
 from pipeline.model_folder import load_model, save_model
 from pipeline.scoring import score_videos
+from pipeline.settings.training import TrainingSettings
+from pipeline.settings.tree import Settings
 from pipeline.training import train
-from pipeline.training_settings import TrainingSettings
 
 CPU = torch.device("cpu")
 SETTINGS = Settings(

@@ -17,9 +17,9 @@ from pipeline.base.errors import ExtractionStoppedError, PipelineError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.extraction import ExtractionReport, extract, merge
-from pipeline.extraction_settings import ExtractionSettings
 from pipeline.feature_parts import PartWriter
 from pipeline.feature_store import open_store
+from pipeline.settings.extraction import ExtractionSettings
 from pipeline.status import workspace_status
 
 SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.benchmarks import BENCHMARKS
-from pipeline.config import presets
 from pipeline.published import PUBLISHED, PUBLISHED_ABLATION, PublishedRow
+from pipeline.settings.tree import presets
 
 ROWS = [row for rows in PUBLISHED.values() for row in rows]
 ROWS += [row for rows in PUBLISHED_ABLATION.values() for row in rows.values()]

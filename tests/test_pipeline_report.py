@@ -11,11 +11,11 @@ from daan.config import DaanConfig
 from pipeline.base.errors import MissingStageError, StorageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.config import Settings
 from pipeline.evaluation import evaluate
 from pipeline.report import balance_row, write_report
+from pipeline.settings.training import TrainingSettings
+from pipeline.settings.tree import Settings
 from pipeline.training import train
-from pipeline.training_settings import TrainingSettings
 
 CPU = torch.device("cpu")
 

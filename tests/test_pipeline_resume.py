@@ -21,10 +21,10 @@ from pipeline.base.files import read_json
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.checkpoints import load_checkpoint, save_checkpoint
-from pipeline.config import Settings, show_settings
+from pipeline.settings.training import TrainingSettings
+from pipeline.settings.tree import Settings, show_settings
 from pipeline.status import workspace_status
 from pipeline.training import TrainingReport, train
-from pipeline.training_settings import TrainingSettings
 
 SETTINGS = Settings(
     daan=DaanConfig(hidden_width=16, output_width=8, heads=2, dropout=0.3, modality_dropout=0.2),

@@ -10,11 +10,11 @@ import torch
 from daan.config import DaanConfig
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.config import Settings
 from pipeline.evaluation import evaluate
+from pipeline.settings.training import TrainingSettings
+from pipeline.settings.tree import Settings
 from pipeline.status import StageStatus, workspace_status
 from pipeline.training import train
-from pipeline.training_settings import TrainingSettings
 
 SETTINGS = Settings(
     daan=DaanConfig(hidden_width=16, output_width=8, heads=2),

@@ -13,10 +13,10 @@ from daan.config import DaanConfig
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.config import Settings
 from pipeline.history import EpochRecord
+from pipeline.settings.training import HoldOutSettings, TrainingSettings
+from pipeline.settings.tree import Settings
 from pipeline.training import TrainingReport, train
-from pipeline.training_settings import HoldOutSettings, TrainingSettings
 
 SETTINGS = Settings(
     daan=DaanConfig(hidden_width=32, output_width=16, heads=2, dropout=0.3),

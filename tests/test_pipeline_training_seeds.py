@@ -13,11 +13,11 @@ from pipeline.base.errors import TrainingStoppedError, UsageError
 from pipeline.base.files import read_json
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.config import Settings
+from pipeline.settings.training import TrainingSettings
+from pipeline.settings.tree import Settings
 from pipeline.status import workspace_status
 from pipeline.training import TrainingReport, train
 from pipeline.training_seeds import SeedsTraining, train_seeds
-from pipeline.training_settings import TrainingSettings
 
 CPU = torch.device("cpu")
 SETTINGS = Settings(

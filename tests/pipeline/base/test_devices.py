@@ -1,4 +1,4 @@
-"""pipeline/devices.py: the name of a device -> the device, or what to give instead; and how many cores there are."""
+"""pipeline/base/devices.py: from the name of a device to the device, or what to give instead."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""pipeline/errors.py: what a command's exit code will be."""
+"""pipeline/base/errors.py: what a command's exit code will be."""
 
 import pytest
 

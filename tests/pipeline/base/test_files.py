@@ -1,4 +1,4 @@
-"""pipeline/files.py: whole or not at all, under kills, full disks and folders that cannot be written."""
+"""pipeline/base/files.py: whole or not at all, under kills, full disks and folders that cannot be written."""
 
 import errno
 import hashlib

@@ -1,4 +1,4 @@
-"""pipeline/hdf5_files.py: an HDF5 file appears whole or not at all, on a full disk too."""
+"""pipeline/base/hdf5.py: an HDF5 file appears whole or not at all, on a full disk too."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""pipeline/locks.py: one process holds a lock, others learn who."""
+"""pipeline/base/locks.py: one process holds a lock, others learn who."""
 
 import os
 import threading

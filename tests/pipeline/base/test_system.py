@@ -1,4 +1,4 @@
-"""pipeline/collector.py: the search for forgotten objects is put off, and not forgotten."""
+"""pipeline/base/system.py: the search for forgotten objects is put off, and not forgotten."""
 
 import gc
 

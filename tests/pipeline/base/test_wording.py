@@ -1,4 +1,4 @@
-"""pipeline/words.py: numbers as people write them."""
+"""pipeline/base/wording.py: numbers as people write them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""pipeline/workspace.py: where things lie, what stages were made from, one writer at a time."""
+"""pipeline/base/workspace.py: where things lie, what stages were made from, one writer at a time."""
 
 import json
 import os

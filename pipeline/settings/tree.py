@@ -13,9 +13,9 @@ import yaml
 from daan.config import DaanConfig
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
-from pipeline.extraction_settings import ExtractionSettings
+from pipeline.settings.extraction import ExtractionSettings
+from pipeline.settings.training import HoldOutSettings, TextSettings, TrainingSettings
 from pipeline.suggestions import did_you_mean, does_not_exist
-from pipeline.training_settings import HoldOutSettings, TextSettings, TrainingSettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ def presets() -> list[str]:
     """Names of the presets in the package."""
     return sorted(
         Path(entry.name).stem
-        for entry in resources.files("pipeline").joinpath("presets").iterdir()
+        for entry in resources.files("pipeline.settings").joinpath("presets").iterdir()
         if entry.name.endswith(".yaml")
     )
 
@@ -84,7 +84,7 @@ def load_settings(
 def _read_preset(name: str) -> str:
     if name not in presets():
         raise UsageError(f"unknown preset {name!r}: choose one of {', '.join(presets())}")
-    return resources.files("pipeline").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
+    return resources.files("pipeline.settings").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def _merge(tree: dict[str, Any], text: str, where: str) -> None:

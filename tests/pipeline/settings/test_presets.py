@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config import load_settings
+from pipeline.settings.tree import load_settings
 
 COMMON = {
     "daan.hidden_width": 512,
@@ -49,7 +49,7 @@ def value_of(settings: object, key: str) -> Any:
 @pytest.mark.parametrize("preset", OF_THE_PAPER)
 def test_a_preset_holds_the_papers_values_and_nothing_else(preset: str) -> None:
     """Its file names exactly the settings of daan.md's section 7, and they arrive as numbers and texts."""
-    text = resources.files("pipeline").joinpath("presets", f"{preset}.yaml").read_text(encoding="utf-8")
+    text = resources.files("pipeline.settings").joinpath("presets", f"{preset}.yaml").read_text(encoding="utf-8")
 
     settings = load_settings(preset=preset)
 

@@ -1,12 +1,12 @@
-"""pipeline/extraction_settings.py: how many processes decode, and what is part of the fingerprint."""
+"""pipeline/settings/extraction.py: how many processes decode, and what is part of the fingerprint."""
 
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
 from extractors.selavi import ExtractorOptions
-from pipeline import extraction_settings
-from pipeline.extraction_settings import ExtractionSettings
+from pipeline.settings import extraction
+from pipeline.settings.extraction import ExtractionSettings
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_auto_workers_follow_from_cores_and_device(
     monkeypatch: pytest.MonkeyPatch, device: str, cores: int, processes: int
 ) -> None:
     """Half of the cores beside networks on the CPU, all but one beside a GPU, never none and never a crowd."""
-    monkeypatch.setattr(extraction_settings, "usable_cores", lambda: cores)
+    monkeypatch.setattr(extraction, "usable_cores", lambda: cores)
 
     assert ExtractionSettings().workers_beside(torch.device(device)) == processes
 

@@ -1,4 +1,4 @@
-"""pipeline/config.py: settings composed from defaults, preset, file, --set and options; faults named with a remedy."""
+"""pipeline/settings/tree.py: defaults, preset, file, --set and options; a fault names its remedy."""
 
 import dataclasses
 from pathlib import Path
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from daan.config import DaanConfig
 from pipeline.base.errors import StorageError, UsageError
-from pipeline.config import Settings, load_settings, presets, setting_names, show_settings
-from pipeline.training_settings import TrainingSettings
+from pipeline.settings.training import TrainingSettings
+from pipeline.settings.tree import Settings, load_settings, presets, setting_names, show_settings
 
 
 def value_of(settings: Settings, key: str) -> Any:
