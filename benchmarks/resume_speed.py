@@ -19,7 +19,7 @@ import torch
 
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.dataset import read_source
+from pipeline.datasets.dataset import read_source
 from pipeline.extraction import ExtractionReport, extract
 from pipeline.feature_parts import MAX_VIDEOS_A_PART, source_of
 from pipeline.feature_store import FeatureRows, StoredVideo

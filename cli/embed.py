@@ -56,8 +56,8 @@ def command(
 def _texts(workspace: "Workspace", classes: str | None) -> dict[str, str]:
     """Class name -> phrases, of the classes that were named or else of the workspace's."""
     from pipeline.base.errors import MissingStageError
-    from pipeline.class_phrases import phrases_of_name
-    from pipeline.dataset import load_dataset
+    from pipeline.datasets.dataset import load_dataset
+    from pipeline.datasets.phrases import phrases_of_name
     from pipeline.named_classes import parse_classes
 
     names = parse_classes(classes)

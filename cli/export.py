@@ -57,7 +57,7 @@ def export_tcaf(
 def _export(
     layout: str, target: Path, workspace: Path, benchmark: str | None, text: str | None, terminal: Terminal
 ) -> int:
-    from pipeline.benchmarks import BENCHMARKS
+    from pipeline.datasets.official.protocol import BENCHMARKS
     from pipeline.exported_folder import export_features
 
     place = options.open_workspace(workspace)

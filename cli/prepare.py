@@ -39,7 +39,7 @@ def folder(
 
     Example: avzsl prepare folder videos/ --probe
     """
-    from pipeline.preparation_folder import find_folder
+    from pipeline.datasets.sources.folder import find_folder
 
     preparing = Preparing(
         "folder",
@@ -81,7 +81,7 @@ def csv(
 
     Example: avzsl prepare csv videos.csv
     """
-    from pipeline.preparation_csv import find_csv
+    from pipeline.datasets.sources.csv_list import find_csv
 
     preparing = Preparing(
         "csv",
@@ -112,7 +112,7 @@ def ucf101(
 
     Example: avzsl prepare ucf101 --videos UCF-101/ --splits UCF/class-split/
     """
-    from pipeline.preparation_ucf101 import find_ucf101
+    from pipeline.datasets.sources.ucf101 import find_ucf101
 
     preparing = Preparing(
         "ucf101",
@@ -147,7 +147,7 @@ def activitynet(
 
     Example: avzsl prepare activitynet --videos videos/ --annotations activity_net.v1-3.min.json
     """
-    from pipeline.preparation_activitynet import find_activitynet
+    from pipeline.datasets.sources.activitynet import find_activitynet
 
     preparing = Preparing(
         "activitynet",
@@ -184,7 +184,7 @@ def vggsound(
 
     Example: avzsl prepare vggsound --videos videos/ --csv vggsound.csv
     """
-    from pipeline.preparation_vggsound import find_vggsound
+    from pipeline.datasets.sources.vggsound import find_vggsound
 
     preparing = Preparing(
         "vggsound",

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pipeline.base.workspace import Workspace
-    from pipeline.preparation import PreparationReport
-    from pipeline.preparation_sources import Found
+    from pipeline.datasets.prepare import PreparationReport
+    from pipeline.datasets.sources.found import Found
 
 VideosOption = Annotated[
     Path, typer.Option("--videos", help="Folder of the video files.", metavar="DIR", show_default=False)
@@ -71,9 +71,9 @@ class Preparing:
 
     def run(self, find: "Callable[[], Found]") -> int:
         """Find the videos, prepare them, show the table; always 0, what is wrong is raised."""
-        from pipeline.official_splits import read_official_splits
-        from pipeline.preparation import prepare
-        from pipeline.prepared_dataset import locked_folder
+        from pipeline.datasets.dataset_folder import locked_folder
+        from pipeline.datasets.official.split_lists import read_official_splits
+        from pipeline.datasets.prepare import prepare
 
         official = read_official_splits(self._splits) if self._splits else None
         with locked_folder(self._workspace, self._to, self._origin, self._source) as folder:

@@ -37,10 +37,10 @@ def command(
 
     Example: avzsl prepare splits --unseen-test 12 --unseen-val 8 --seed 0
     """
-    from pipeline.hold_out_amounts import Amounts, parse_classes
-    from pipeline.preparation import parts_of
-    from pipeline.prepared_dataset import locked_folder
-    from pipeline.split_making import prepare_splits
+    from pipeline.datasets.dataset_folder import locked_folder
+    from pipeline.datasets.hold_out import Amounts, parse_classes
+    from pipeline.datasets.prepare import parts_of
+    from pipeline.datasets.prepare_splits import prepare_splits
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     amounts = Amounts(

@@ -51,7 +51,7 @@ def command(
     """
     from pipeline.base.devices import resolve_device
     from pipeline.base.errors import UsageError
-    from pipeline.benchmarks import BENCHMARKS
+    from pipeline.datasets.official.protocol import BENCHMARKS
     from pipeline.reproduction import reproduce
     from pipeline.reproduction_report import document_of, notes_of, write_reproduction
     from pipeline.reproduction_source import FeatureSource, workspace_of

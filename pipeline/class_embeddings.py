@@ -17,7 +17,7 @@ from pipeline.base.files import fingerprint, read_json, write_json
 from pipeline.base.hdf5 import new_hdf5
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.cache_folder import cache_folder
-from pipeline.class_phrases import phrases_in
+from pipeline.datasets.phrases import phrases_in
 
 STAGE = "text"
 _STAGE_VERSION = 1

@@ -9,10 +9,10 @@ from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.chain import ChainReport, Listeners, run_all
-from pipeline.dataset import load_dataset
+from pipeline.datasets.dataset import load_dataset
+from pipeline.datasets.splits import read_splits
 from pipeline.prediction import PredictionReport, predict
 from pipeline.settings.tree import Settings
-from pipeline.splits import read_splits
 
 
 @dataclass(frozen=True)

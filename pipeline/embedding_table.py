@@ -12,7 +12,7 @@ from extractors.errors import NoVectorError, TextEncoderError
 from extractors.text import TextEncoder
 from pipeline.base.errors import PipelineError
 from pipeline.class_embeddings import encode_texts, load_encoder
-from pipeline.class_phrases import phrases_in
+from pipeline.datasets.phrases import phrases_in
 
 NEARLY_THE_SAME = 0.95  # cosine similarity from which two classes can hardly be told apart
 

@@ -14,14 +14,14 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.files import fingerprint, make_folder, storage_errors, write_json
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import StageRecord, Workspace
-from pipeline.dataset import Dataset, load_dataset
+from pipeline.datasets.dataset import Dataset, load_dataset
+from pipeline.datasets.splits import Splits, parse_splits
 from pipeline.feature_set import FeatureSet, load_features
 from pipeline.history import read_history
 from pipeline.metrics import Scores, classes_without_samples, confusion_matrix, gzsl_scores, recall_per_class
 from pipeline.model_folder import Model, check_extractor, load_model
 from pipeline.rivals import Flags, Places, Rivals
 from pipeline.scoring import SCORES, score_videos
-from pipeline.splits import Splits, parse_splits
 from pipeline.training import STAGE as MODEL_STAGE
 
 STAGE = "report"

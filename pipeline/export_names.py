@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable
 
-from pipeline.class_phrases import phrases_in
+from pipeline.datasets.phrases import phrases_in
 
 _NAME_BYTES = 80  # of a name in AVCA's files: the type S80
 _CLASS_BYTES = 200  # a file of that name needs an ending, too, and file systems end at 255

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.base.files import write_text
-from pipeline.benchmarks import PART_OF_STAGE, RETRAINING, Benchmark
+from pipeline.datasets.official.protocol import PART_OF_STAGE, RETRAINING, Benchmark
+from pipeline.datasets.splits import Splits
 from pipeline.official_folder import MAIN_SPLIT
-from pipeline.splits import Splits
 
 
 def videos_of_stages(splits: Splits) -> dict[str, list[str]]:

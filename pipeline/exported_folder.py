@@ -16,9 +16,10 @@ from pipeline.base.files import make_folder, storage_errors
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted
 from pipeline.base.workspace import Workspace
-from pipeline.benchmarks import BENCHMARKS, FOLDER_OF_MODALITY, PART_OF_STAGE, RETRAINING, STAGES
-from pipeline.class_phrases import phrases_in
-from pipeline.dataset import load_dataset
+from pipeline.datasets.dataset import load_dataset
+from pipeline.datasets.official.protocol import BENCHMARKS, FOLDER_OF_MODALITY, PART_OF_STAGE, RETRAINING, STAGES
+from pipeline.datasets.phrases import phrases_in
+from pipeline.datasets.splits import Splits, hold_out, read_splits
 from pipeline.export_names import class_names, class_words, video_names
 from pipeline.export_notes import write_notes
 from pipeline.export_splits import videos_of_stages, write_class_split
@@ -27,7 +28,6 @@ from pipeline.exported_store import ExportedStore, notes_of
 from pipeline.feature_set import load_features
 from pipeline.feature_store import open_store
 from pipeline.portable_pickle import write_pickled_npy
-from pipeline.splits import Splits, hold_out, read_splits
 from pipeline.suggestions import did_you_mean
 
 _VECTOR_WIDTH = 300  # what the networks of public code are built for

@@ -15,7 +15,7 @@ from typing import Literal
 from pipeline.base.errors import DamagedFileError, StorageError
 from pipeline.base.files import sha256_of_file, storage_errors
 from pipeline.base.progress import Reporter
-from pipeline.dataset import Video
+from pipeline.datasets.dataset import Video
 from pipeline.feature_store import (
     Attributes,
     FeatureRows,

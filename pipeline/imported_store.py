@@ -11,7 +11,7 @@ from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted
-from pipeline.benchmarks import PART_OF_STAGE, STAGES
+from pipeline.datasets.official.protocol import PART_OF_STAGE, STAGES
 from pipeline.export_notes import ExportNotes
 from pipeline.feature_store import Attributes, FeatureRows, SourceFile, StoredVideo, content_fingerprint
 from pipeline.official_class import ClassReader, OfficialVideo, ReadClassFile, files_of_classes

@@ -12,15 +12,15 @@ from pipeline.base.files import fingerprint, replacing, storage_errors
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.class_embeddings import encode_phrases, remember_text
-from pipeline.class_phrases import phrases_in
-from pipeline.dataset import Dataset, Video, dataset_of, save_dataset
+from pipeline.datasets.dataset import Dataset, Video, dataset_of, save_dataset
+from pipeline.datasets.dataset_folder import PreparedFolder
+from pipeline.datasets.official.class_lists import find_vectors
+from pipeline.datasets.phrases import phrases_in
+from pipeline.datasets.splits import Splits, check_splits, write_splits
 from pipeline.imported_store import ImportedStore, import_store
 from pipeline.kept_dataset import keep_edits, kept_files, source_record, write_record
-from pipeline.official_classes import find_vectors
 from pipeline.official_folder import OfficialFolder, find_official
 from pipeline.portable_pickle import write_pickled_npy
-from pipeline.prepared_dataset import PreparedFolder
-from pipeline.splits import Splits, check_splits, write_splits
 
 STAGE = "features"
 _STAGE_VERSION = 1

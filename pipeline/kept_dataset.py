@@ -10,7 +10,7 @@ from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint, read_json, replacing, write_json
 from pipeline.base.progress import Reporter
 from pipeline.base.system import collector_paused
-from pipeline.dataset import Dataset, load_dataset, read_phrases, read_source, save_dataset
+from pipeline.datasets.dataset import Dataset, load_dataset, read_phrases, read_source, save_dataset
 
 FILES = ("manifest.csv", "classes.csv", "splits.yaml")
 SOURCE_FILE = "source.json"

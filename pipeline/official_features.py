@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint, storage_errors
-from pipeline.benchmarks import FOLDER_OF_MODALITY, STAGES
+from pipeline.datasets.official.protocol import FOLDER_OF_MODALITY, STAGES
 from pipeline.suggestions import did_you_mean, does_not_exist
 
 LAYOUT_OF_ENDING = {".h5": "avca", ".pkl": "tcaf"}

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.files import fingerprint, sha256_of_file
+from pipeline.datasets.official.class_lists import OfficialClasses, find_class_split, read_classes
 from pipeline.export_notes import ExportNotes, read_notes
-from pipeline.official_classes import OfficialClasses, find_class_split, read_classes
 from pipeline.official_features import FeatureFiles, find_features
 
 MAIN_SPLIT, CLS_SPLIT = "main_split", "cls_split"

@@ -20,7 +20,7 @@ from extractors.visual_network import SELAVI_WIDTH
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import Reporter
 from pipeline.chosen_extractor import extractor_errors, fetch_weights
-from pipeline.media_files import media_files
+from pipeline.datasets.media_files import media_files
 from pipeline.metrics import probabilities
 from pipeline.model_folder import Model, check_extractor, load_model
 from pipeline.named_classes import class_vectors

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
-from pipeline.benchmarks import BENCHMARKS
+from pipeline.datasets.official.protocol import BENCHMARKS
 from pipeline.imported_workspace import import_official
 from pipeline.kept_dataset import source_record
 from pipeline.official_features import find_features, layouts_in

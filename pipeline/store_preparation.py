@@ -13,7 +13,7 @@ from pipeline.base.system import collector_paused
 from pipeline.base.wording import counted, some_of
 from pipeline.base.workspace import Workspace
 from pipeline.chosen_extractor import choose_extractor, extractor_errors, remember
-from pipeline.dataset import Dataset, Video
+from pipeline.datasets.dataset import Dataset, Video
 from pipeline.feature_parts import FeatureParts
 from pipeline.feature_store import Attributes, StoredFailure
 from pipeline.kept_dataset import keep_dataset

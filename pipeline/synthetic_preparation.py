@@ -11,12 +11,12 @@ import numpy as np
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
-from pipeline.benchmarks import BENCHMARKS
 from pipeline.class_embeddings import encode_phrases, remember_text
+from pipeline.datasets.dataset_folder import PreparedFolder
+from pipeline.datasets.official.class_lists import read_classes
+from pipeline.datasets.official.protocol import BENCHMARKS
+from pipeline.datasets.official.split_lists import OfficialSplits, read_official_splits
 from pipeline.kept_dataset import keep_edits, kept_files, source_record
-from pipeline.official_classes import read_classes
-from pipeline.official_splits import OfficialSplits, read_official_splits
-from pipeline.prepared_dataset import PreparedFolder
 from pipeline.suggestions import did_you_mean, does_not_exist
 from pipeline.synthetic import Recipe, SyntheticBenchmark, synthetic_benchmark
 from pipeline.synthetic_shapes import SHAPES, Shape

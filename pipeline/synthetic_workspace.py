@@ -6,9 +6,9 @@ import numpy as np
 
 from pipeline.base.files import replacing
 from pipeline.base.workspace import StageRecord, Workspace
-from pipeline.dataset import Dataset, Video, save_dataset
+from pipeline.datasets.dataset import Dataset, Video, save_dataset
+from pipeline.datasets.splits import write_splits
 from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, write_part
-from pipeline.splits import write_splits
 from pipeline.synthetic import SyntheticBenchmark
 
 

@@ -13,11 +13,11 @@ from pipeline.base.files import make_folder, write_text
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.checkpoints import sweep
+from pipeline.datasets.splits import write_splits
 from pipeline.fitting import OnEpoch, Stop
 from pipeline.model_folder import is_complete, read_description, save_model
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings, show_settings
-from pipeline.splits import write_splits
 from pipeline.training_inputs import TrainingInputs, gather_inputs
 from pipeline.training_run import Run
 

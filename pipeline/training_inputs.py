@@ -15,11 +15,11 @@ from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings import ClassEmbeddings, embed_classes, in_legacy_order, legacy_phrases
-from pipeline.class_phrases import phrases_in
-from pipeline.dataset import Dataset, load_dataset, read_phrases
+from pipeline.datasets.dataset import Dataset, load_dataset, read_phrases
+from pipeline.datasets.phrases import phrases_in
+from pipeline.datasets.splits import Splits, hold_out, read_splits
 from pipeline.feature_set import FeatureSet, load_features
 from pipeline.settings.tree import Settings
-from pipeline.splits import Splits, hold_out, read_splits
 
 _STAGE_VERSION = 2  # of training's code: one more for each change that can change the weights
 _LEAST_CLASSES = 2

@@ -15,7 +15,7 @@ from extractors.selavi import SelaviExtractor, load_selavi
 from pipeline.base.errors import ExtractionStoppedError
 from pipeline.base.progress import Reporter, Tracker
 from pipeline.chosen_extractor import extractor_errors
-from pipeline.dataset import Video
+from pipeline.datasets.dataset import Video
 from pipeline.feature_parts import PartWriter, source_of
 from pipeline.feature_store import FeatureRows, SourceFile, StoredFailure, StoredVideo
 from pipeline.stopping import Stop

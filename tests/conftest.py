@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pipeline.base.workspace import StageRecord, Workspace
-from pipeline.dataset import Dataset, Video, save_dataset
+from pipeline.datasets.dataset import Dataset, Video, save_dataset
 from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, content_fingerprint, write_part
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"

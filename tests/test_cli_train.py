@@ -11,7 +11,7 @@ import pytest
 
 from cli.main import run_command
 from pipeline.base.workspace import Workspace
-from pipeline.dataset import load_dataset
+from pipeline.datasets.dataset import load_dataset
 from pipeline.status import workspace_status
 
 SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"

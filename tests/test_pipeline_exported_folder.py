@@ -16,13 +16,13 @@ from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.class_embeddings import embed_classes, remember_text
-from pipeline.dataset import Dataset, Video, load_dataset, save_dataset
+from pipeline.datasets.dataset import Dataset, Video, load_dataset, save_dataset
+from pipeline.datasets.splits import Splits, read_splits, write_splits
 from pipeline.exported_folder import export_features
 from pipeline.feature_set import FeatureSet, load_features
 from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, content_fingerprint, open_store, write_part
 from pipeline.imported_workspace import import_official
 from pipeline.portable_pickle import write_pickled_npy
-from pipeline.splits import Splits, read_splits, write_splits
 
 WIDTH = 5
 ODD = ("NA", "12", "a/b", "Dog", "dog", 'comma, "quoted"', "ünï", "n" * 230)

@@ -13,7 +13,7 @@ from pipeline import feature_parts
 from pipeline.base.errors import DamagedFileError, StorageError
 from pipeline.base.files import sha256_of_file
 from pipeline.base.progress import SilentReporter
-from pipeline.dataset import Video
+from pipeline.datasets.dataset import Video
 from pipeline.feature_parts import FeatureParts, PartWriter, source_of, unchanged
 from pipeline.feature_store import FeatureRows, SourceFile, StoredFailure, StoredVideo, open_store
 

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.dataset import Video, dataset_of, load_dataset
+from pipeline.datasets.dataset import Video, dataset_of, load_dataset
+from pipeline.datasets.dataset_folder import PreparedFolder
+from pipeline.datasets.splits import read_splits
 from pipeline.feature_set import FeatureSet, load_features
 from pipeline.imported_workspace import ImportReport, import_official
 from pipeline.inspection import inspect_store
 from pipeline.official_class import in_fewer_rows
-from pipeline.prepared_dataset import PreparedFolder
-from pipeline.splits import read_splits
 from pipeline.status import workspace_status
 
 STAGES = {

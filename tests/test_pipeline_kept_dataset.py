@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.base.errors import MissingStageError
 from pipeline.base.progress import SilentReporter
-from pipeline.dataset import load_dataset, read_phrases, read_source
+from pipeline.datasets.dataset import load_dataset, read_phrases, read_source
 from pipeline.kept_dataset import keep_dataset, named_dataset
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.benchmarks import BENCHMARKS
+from pipeline.datasets.official.protocol import BENCHMARKS
 from pipeline.published import PUBLISHED, PUBLISHED_ABLATION, PublishedRow
 from pipeline.settings.tree import presets
 

@@ -12,7 +12,7 @@ from daan.network import Daan
 from daan.scoring import class_distances
 from pipeline.base.errors import PipelineError
 from pipeline.base.workspace import Workspace
-from pipeline.dataset import load_dataset
+from pipeline.datasets.dataset import load_dataset
 from pipeline.feature_set import FeatureSet, Standardiser, load_features
 from pipeline.rivals import Rivals
 from pipeline.scoring import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from pipeline.base.workspace import Workspace
-from pipeline.dataset import load_dataset
+from pipeline.datasets.dataset import load_dataset
+from pipeline.datasets.splits import read_splits
 from pipeline.feature_set import load_features
-from pipeline.splits import read_splits
 from pipeline.synthetic import Recipe, SyntheticBenchmark, synthetic_benchmark
 from pipeline.synthetic_shapes import SHAPES, Shape
 from pipeline.synthetic_workspace import write_benchmark

@@ -8,9 +8,9 @@ from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings import chosen_text, encode_phrases
-from pipeline.dataset import load_dataset, read_phrases
+from pipeline.datasets.dataset import load_dataset, read_phrases
+from pipeline.datasets.splits import read_splits
 from pipeline.kept_dataset import named_dataset
-from pipeline.splits import read_splits
 from pipeline.status import workspace_status
 from pipeline.synthetic import Recipe
 from pipeline.synthetic_preparation import SyntheticReport, prepare_synthetic, recipe_of

@@ -14,10 +14,10 @@ from daan.config import DaanConfig
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
+from pipeline.datasets.splits import Splits, write_splits
 from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, write_part
 from pipeline.settings.training import TextSettings, TrainingSettings
 from pipeline.settings.tree import Settings
-from pipeline.splits import Splits, write_splits
 from pipeline.synthetic import Recipe, synthetic_benchmark
 from pipeline.synthetic_shapes import Shape
 from pipeline.synthetic_workspace import write_benchmark

@@ -11,7 +11,7 @@ from daan.config import DaanConfig
 from daan.network import Daan
 from pipeline.base.workspace import Workspace
 from pipeline.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
-from pipeline.dataset import load_dataset
+from pipeline.datasets.dataset import load_dataset
 from pipeline.feature_set import FeatureSet, Standardiser, load_features
 from pipeline.metrics import gzsl_scores
 from pipeline.rivals import Rivals

@@ -1,4 +1,4 @@
-"""pipeline/class_phrases.py and classes.csv: several phrases for one class."""
+"""pipeline/datasets/phrases.py and classes.csv: several phrases for one class."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.errors import UsageError
-from pipeline.class_phrases import joined, phrases_in, phrases_of_name, reads_as
-from pipeline.dataset import read_phrases, read_source, save_dataset
+from pipeline.datasets.dataset import read_phrases, read_source, save_dataset
+from pipeline.datasets.phrases import joined, phrases_in, phrases_of_name, reads_as
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="|", exclude_categories=("Cs",)), min_size=1), max_size=5))

@@ -1,4 +1,4 @@
-"""pipeline/split_making.py and hold_out_amounts.py: random splits keep what was asked of them."""
+"""pipeline/datasets/prepare_splits.py and hold_out_amounts.py: random splits keep what was asked of them."""
 
 import math
 import random
@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
-from pipeline.dataset import Dataset, Video, save_dataset
-from pipeline.hold_out_amounts import Amounts, parse_classes
-from pipeline.split_making import make_splits, prepare_splits
-from pipeline.splits import Splits, check_splits
+from pipeline.datasets.dataset import Dataset, Video, save_dataset
+from pipeline.datasets.hold_out import Amounts, parse_classes
+from pipeline.datasets.prepare_splits import make_splits, prepare_splits
+from pipeline.datasets.splits import Splits, check_splits
 
 SIZES = st.lists(st.integers(1, 12), min_size=4, max_size=9)
 SHARES = st.one_of(st.none(), st.floats(0, 0.6))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pipeline.base.errors import UsageError
 from pipeline.base.wording import counted
-from pipeline.dataset import Video
-from pipeline.preparation_sources import Found, MediaIndex
+from pipeline.datasets.dataset import Video
+from pipeline.datasets.sources.found import Found, MediaIndex
 
 _NAME = re.compile(r"v_(?P<class_name>[^_]+)_g\d+_c\d+", re.IGNORECASE)
 # The videos of this class are spelled otherwise than its folder and the list of classes (benchmark.md, Quirks).

@@ -1,4 +1,4 @@
-"""pipeline/splits.py: splits of one's own are checked, splits made by holding out keep their promises."""
+"""pipeline/datasets/splits.py: splits of one's own are checked, splits made by holding out keep their promises."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.errors import StorageError, UsageError
-from pipeline.dataset import Dataset, Video
-from pipeline.splits import Splits, hold_out, parse_splits, read_splits, write_splits
+from pipeline.datasets.dataset import Dataset, Video
+from pipeline.datasets.splits import Splits, hold_out, parse_splits, read_splits, write_splits
 
 PARTS = ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")
 

@@ -10,7 +10,8 @@ from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import storage_errors, write_json
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
-from pipeline.dataset import Dataset, read_phrases, save_dataset
+from pipeline.datasets.dataset import Dataset, read_phrases, save_dataset
+from pipeline.datasets.splits import Splits, check_splits, parse_splits, write_splits
 from pipeline.kept_dataset import (
     FILES,
     SOURCE_FILE,
@@ -22,7 +23,6 @@ from pipeline.kept_dataset import (
     source_record,
     write_record,
 )
-from pipeline.splits import Splits, check_splits, parse_splits, write_splits
 
 LISTS = ("missing.csv", "unmatched.csv")
 

@@ -11,7 +11,7 @@ from extractors.text import phrase_of
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import some_of
-from pipeline.benchmarks import BENCHMARKS, PART_OF_STAGE
+from pipeline.datasets.official.protocol import BENCHMARKS, PART_OF_STAGE
 from pipeline.suggestions import did_you_mean, does_not_exist
 
 # Part of unseen classes -> parts that must have none of them.

@@ -10,8 +10,8 @@ import yaml
 
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text, write_text
-from pipeline.dataset import Dataset
-from pipeline.hold_out_amounts import LEAST_TRAINED_CLASSES, Amounts
+from pipeline.datasets.dataset import Dataset
+from pipeline.datasets.hold_out import LEAST_TRAINED_CLASSES, Amounts
 from pipeline.suggestions import did_you_mean
 
 # Parts of seen classes, and the parts that train those.

@@ -1,11 +1,11 @@
-"""pipeline/dataset.py: manifests and class lists as editors and people write them, right and wrong."""
+"""pipeline/datasets/dataset.py: manifests and class lists as editors and people write them, right and wrong."""
 
 from pathlib import Path
 
 import pytest
 
 from pipeline.base.errors import UsageError
-from pipeline.dataset import Video, read_source
+from pipeline.datasets.dataset import Video, read_source
 
 
 def manifest(folder: Path, text: str | bytes, classes: str | None = None) -> Path:

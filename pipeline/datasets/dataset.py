@@ -10,8 +10,8 @@ from pathlib import Path
 from extractors.text import phrase_of
 from pipeline.base.errors import MissingStageError, UsageError
 from pipeline.base.files import read_text, storage_errors, write_text
-from pipeline.class_phrases import joined, phrases_in, reads_as
-from pipeline.media_files import MEDIA_ENDINGS, sorted_names
+from pipeline.datasets.media_files import MEDIA_ENDINGS, sorted_names
+from pipeline.datasets.phrases import joined, phrases_in, reads_as
 from pipeline.suggestions import did_you_mean, does_not_exist
 
 _MANIFEST_COLUMNS = ("video", "path", "class", "start_seconds", "end_seconds")
@@ -205,7 +205,7 @@ def _seconds(row: Mapping[str, str], column: str, where: str) -> float | None:
 def read_phrases(path: Path) -> dict[str, str]:
     """The phrases of a classes.csv (columns class, phrase; an empty phrase means: made from the name).
 
-    A class may have several phrases, in rows of its own or parted by `|`; they are joined by `pipeline.class_phrases`.
+    A class may have several phrases, in rows of its own or separated by `|`; `datasets.phrases` joins them.
 
     Raises:
         UsageError: a column is missing, a name is empty, or there twice without another phrase.

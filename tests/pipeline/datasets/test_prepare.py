@@ -1,4 +1,4 @@
-"""pipeline/preparation.py and prepared_dataset.py: what is written, what is left out, and which edits survive."""
+"""pipeline/datasets/prepare.py and prepared_dataset.py: what is written, what is left out, and which edits survive."""
 
 import os
 import sys
@@ -11,16 +11,16 @@ from extractors.tiny_clip import write_tiny_clip
 from pipeline.base.csv_tables import read_table
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
-from pipeline.dataset import load_dataset, read_phrases
-from pipeline.hold_out_amounts import Amounts
+from pipeline.datasets.dataset import load_dataset, read_phrases
+from pipeline.datasets.dataset_folder import PreparedFolder
+from pipeline.datasets.hold_out import Amounts
+from pipeline.datasets.official.split_lists import read_official_splits
+from pipeline.datasets.prepare import PreparationReport, prepare
+from pipeline.datasets.prepare_splits import prepare_splits
+from pipeline.datasets.sources.folder import find_folder
+from pipeline.datasets.sources.found import Found
+from pipeline.datasets.splits import read_splits
 from pipeline.kept_dataset import keep_dataset, named_dataset
-from pipeline.official_splits import read_official_splits
-from pipeline.preparation import PreparationReport, prepare
-from pipeline.preparation_folder import find_folder
-from pipeline.preparation_sources import Found
-from pipeline.prepared_dataset import PreparedFolder
-from pipeline.split_making import prepare_splits
-from pipeline.splits import read_splits
 
 CLASSES = ("dog_barking", "yoga", "drumming", "rain")
 

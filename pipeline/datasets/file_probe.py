@@ -8,8 +8,8 @@ from extractors.errors import VideoError
 from extractors.guarded_pool import call_guarded_each
 from extractors.tracks import MediaDescription, describe_media
 from pipeline.base.progress import Reporter
-from pipeline.dataset import Video
-from pipeline.preparation_sources import LeftOut
+from pipeline.datasets.dataset import Video
+from pipeline.datasets.sources.found import LeftOut
 
 _LIMIT_SECONDS = 120.0  # for all packets of a file
 

@@ -10,15 +10,15 @@ from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.system import collector_paused
 from pipeline.base.wording import counted
-from pipeline.dataset import Dataset, Video, dataset_of
-from pipeline.hold_out_amounts import Amounts
-from pipeline.official_matching import Matched, Unmatched, counts_in_words, match
-from pipeline.official_splits import OfficialSplits
-from pipeline.preparation_probing import Probed, probe_videos
-from pipeline.preparation_sources import Found, LeftOut
-from pipeline.prepared_dataset import PreparedFolder
-from pipeline.split_making import make_splits
-from pipeline.splits import Splits, check_splits, parse_splits
+from pipeline.datasets.dataset import Dataset, Video, dataset_of
+from pipeline.datasets.dataset_folder import PreparedFolder
+from pipeline.datasets.file_probe import Probed, probe_videos
+from pipeline.datasets.hold_out import Amounts
+from pipeline.datasets.official.matching import Matched, Unmatched, counts_in_words, match
+from pipeline.datasets.official.split_lists import OfficialSplits
+from pipeline.datasets.prepare_splits import make_splits
+from pipeline.datasets.sources.found import Found, LeftOut
+from pipeline.datasets.splits import Splits, check_splits, parse_splits
 
 SECONDS_AN_HOUR = 3600
 _EXAMPLES = 5

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pipeline.base.errors import UsageError
 from pipeline.base.wording import counted
-from pipeline.dataset import read_phrases, read_source
-from pipeline.preparation_sources import Found
+from pipeline.datasets.dataset import read_phrases, read_source
+from pipeline.datasets.sources.found import Found
 from pipeline.suggestions import does_not_exist
 
 

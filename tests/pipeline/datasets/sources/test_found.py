@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import UsageError
-from pipeline.preparation_activitynet import find_activitynet
-from pipeline.preparation_csv import find_csv
-from pipeline.preparation_vggsound import find_vggsound
+from pipeline.datasets.sources.activitynet import find_activitynet
+from pipeline.datasets.sources.csv_list import find_csv
+from pipeline.datasets.sources.vggsound import find_vggsound
 
 SEGMENT = {"annotations": [{"label": "BMX", "segment": [0, 1]}]}
 

@@ -1,4 +1,4 @@
-"""pipeline/prepared_dataset.py: no file that somebody else wrote is deleted or replaced without a copy."""
+"""pipeline/datasets/dataset_folder.py: no file that somebody else wrote is deleted or replaced without a copy."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ import pytest
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
+from pipeline.datasets.dataset_folder import LISTS, PreparedFolder, locked_folder
+from pipeline.datasets.prepare import PreparationReport, prepare
+from pipeline.datasets.sources.csv_list import find_csv
 from pipeline.kept_dataset import FILES, SOURCE_FILE, source_record
-from pipeline.preparation import PreparationReport, prepare
-from pipeline.preparation_csv import find_csv
-from pipeline.prepared_dataset import LISTS, PreparedFolder, locked_folder
 
 
 class Listener(SilentReporter):

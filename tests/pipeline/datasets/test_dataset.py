@@ -1,4 +1,4 @@
-"""pipeline/dataset.py: folders of every shape people keep, and the round trip through a workspace."""
+"""pipeline/datasets/dataset.py: folders of every shape people keep, and the round trip through a workspace."""
 
 import os
 import re
@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.errors import MissingStageError, StorageError, UsageError
-from pipeline.dataset import Dataset, Video, load_dataset, read_source, save_dataset
-from pipeline.media_files import MEDIA_ENDINGS, media_files
+from pipeline.datasets.dataset import Dataset, Video, load_dataset, read_source, save_dataset
+from pipeline.datasets.media_files import MEDIA_ENDINGS, media_files
 
 ODD_NAMES = [
     "with space.mp4",

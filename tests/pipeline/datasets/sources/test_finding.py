@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import UsageError
-from pipeline.preparation_activitynet import find_activitynet
-from pipeline.preparation_csv import find_csv
-from pipeline.preparation_folder import find_folder
-from pipeline.preparation_sources import Found
-from pipeline.preparation_ucf101 import find_ucf101
-from pipeline.preparation_vggsound import find_vggsound
+from pipeline.datasets.sources.activitynet import find_activitynet
+from pipeline.datasets.sources.csv_list import find_csv
+from pipeline.datasets.sources.folder import find_folder
+from pipeline.datasets.sources.found import Found
+from pipeline.datasets.sources.ucf101 import find_ucf101
+from pipeline.datasets.sources.vggsound import find_vggsound
 
 
 def touch(folder: Path, *names: str) -> Path:

@@ -7,10 +7,10 @@ from pathlib import Path
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted, some_of
-from pipeline.dataset import Dataset, Video, load_dataset
-from pipeline.hold_out_amounts import LEAST_TRAINED_CLASSES, Amounts
+from pipeline.datasets.dataset import Dataset, Video, load_dataset
+from pipeline.datasets.hold_out import LEAST_TRAINED_CLASSES, Amounts
+from pipeline.datasets.splits import Splits, check_splits, hold_out, write_splits
 from pipeline.kept_dataset import content_hash, keep_beside, kept_files, source_record, write_record
-from pipeline.splits import Splits, check_splits, hold_out, write_splits
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Literal
 
 from pipeline.base.errors import UsageError
 from pipeline.base.wording import counted, some_of
-from pipeline.dataset import Video
-from pipeline.media_files import MEDIA_ENDINGS
-from pipeline.official_splits import OfficialSplits
-from pipeline.splits import Splits
+from pipeline.datasets.dataset import Video
+from pipeline.datasets.media_files import MEDIA_ENDINGS
+from pipeline.datasets.official.split_lists import OfficialSplits
+from pipeline.datasets.splits import Splits
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pipeline.base.errors import UsageError
 from pipeline.base.wording import counted
-from pipeline.dataset import Video
-from pipeline.media_files import SOUND_ENDINGS, media_files
+from pipeline.datasets.dataset import Video
+from pipeline.datasets.media_files import SOUND_ENDINGS, media_files
 from pipeline.suggestions import does_not_exist
 
 

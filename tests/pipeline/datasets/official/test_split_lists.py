@@ -1,4 +1,4 @@
-"""pipeline/official_splits.py and official_matching.py: the benchmark's lists, and what has no match on either side."""
+"""pipeline/datasets/official: the benchmark's class lists and splits, and names without a match on either side."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import UsageError
-from pipeline.dataset import Video
-from pipeline.official_classes import read_classes
-from pipeline.official_matching import Matched, counts_in_words, match
-from pipeline.official_splits import read_official_splits
+from pipeline.datasets.dataset import Video
+from pipeline.datasets.official.class_lists import read_classes
+from pipeline.datasets.official.matching import Matched, counts_in_words, match
+from pipeline.datasets.official.split_lists import read_official_splits
 
 STAGES = ("stage_1_train", "stage_1_val_seen", "stage_1_val_unseen", "stage_2_test_seen", "stage_2_test_unseen")
 LISTS: Mapping[str, Sequence[tuple[str, str]]] = {

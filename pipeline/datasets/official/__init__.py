@@ -1,0 +1,1 @@
+"""The class lists and splits of the published benchmark."""

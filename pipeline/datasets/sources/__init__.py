@@ -1,0 +1,1 @@
+"""One finder for each kind of dataset."""
