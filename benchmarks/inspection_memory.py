@@ -15,9 +15,9 @@ import h5py
 import numpy as np
 
 from pipeline.base.progress import SilentReporter
-from pipeline.feature_index import SourceFile, StoredVideo, features_checksum, index_rows, table_checksum
-from pipeline.feature_store import SCHEMA
-from pipeline.inspection import inspect_store
+from pipeline.features.index import SourceFile, StoredVideo, features_checksum, index_rows, table_checksum
+from pipeline.features.inspection.report import inspect_store
+from pipeline.features.store import SCHEMA
 
 FEW, MANY, SECONDS, WIDTH, BLOCK_ROWS = 2_000, 200_000, 2, 512, 4_000
 

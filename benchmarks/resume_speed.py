@@ -21,8 +21,8 @@ from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import read_source
 from pipeline.extraction import ExtractionReport, extract
-from pipeline.feature_parts import MAX_VIDEOS_A_PART, source_of
-from pipeline.feature_store import FeatureRows, StoredVideo
+from pipeline.features.parts import MAX_VIDEOS_A_PART, source_of
+from pipeline.features.store import FeatureRows, StoredVideo
 from pipeline.settings.extraction import ExtractionSettings
 from pipeline.store_preparation import Preparation, prepare
 

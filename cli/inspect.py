@@ -13,8 +13,8 @@ from cli.console import Terminal, fail
 from pipeline.base.wording import byte_size, counted, grouped
 
 if TYPE_CHECKING:
-    from pipeline.inspection import StoreReport
-    from pipeline.store_folder import PartsSummary
+    from pipeline.features.inspection.parts_summary import PartsSummary
+    from pipeline.features.inspection.report import StoreReport
 
 _MOST_SHOWN = 10
 # Attributes that say which extractor it was, and how they are introduced; then those shown elsewhere.
@@ -36,7 +36,7 @@ def command(
 
     Example: avzsl inspect
     """
-    from pipeline.inspection import inspect_store
+    from pipeline.features.inspection.report import inspect_store
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     report = inspect_store(store or options.open_workspace(workspace).current_features(), terminal)

@@ -16,7 +16,7 @@ from pipeline.base.progress import Reporter
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, load_dataset
 from pipeline.datasets.splits import Splits, parse_splits
-from pipeline.feature_set import FeatureSet, load_features
+from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.history import read_history
 from pipeline.metrics import Scores, classes_without_samples, confusion_matrix, gzsl_scores, recall_per_class
 from pipeline.model_folder import Model, check_extractor, load_model

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text, write_json
-from pipeline.feature_store import Attributes
+from pipeline.features.store import Attributes
 
 NOTES_FILE = "avzsl.json"
 _FORMAT = 1

@@ -25,8 +25,8 @@ from pipeline.export_notes import write_notes
 from pipeline.export_splits import videos_of_stages, write_class_split
 from pipeline.export_vectors import vectors_of
 from pipeline.exported_store import ExportedStore, notes_of
-from pipeline.feature_set import load_features
-from pipeline.feature_store import open_store
+from pipeline.features.feature_set import load_features
+from pipeline.features.store import open_store
 from pipeline.portable_pickle import write_pickled_npy
 from pipeline.suggestions import did_you_mean
 

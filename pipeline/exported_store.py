@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.export_notes import ExportNotes
-from pipeline.feature_set import FeatureSet
-from pipeline.feature_store import StoredVideo
+from pipeline.features.feature_set import FeatureSet
+from pipeline.features.store import StoredVideo
 
 # What an import fills in anew.
 _OF_THE_FILE = {"content", "extractor_fingerprint", "schema", "dtype", "feature_width", "visual_width", "audio_width"}

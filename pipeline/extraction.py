@@ -11,7 +11,7 @@ from extractors.runtime import check_runtime
 from pipeline.base.errors import DamagedFileError, PipelineError, UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
-from pipeline.feature_store import StoredFailure, StoredVideo
+from pipeline.features.store import StoredFailure, StoredVideo
 from pipeline.kept_dataset import named_dataset
 from pipeline.merged_store import STAGE, ExtractionReport, merge_store
 from pipeline.settings.extraction import ExtractionSettings

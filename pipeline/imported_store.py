@@ -13,10 +13,10 @@ from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted
 from pipeline.datasets.official.protocol import PART_OF_STAGE, STAGES
 from pipeline.export_notes import ExportNotes
-from pipeline.feature_store import Attributes, FeatureRows, SourceFile, StoredVideo, content_fingerprint
+from pipeline.features.store import Attributes, FeatureRows, SourceFile, StoredVideo, content_fingerprint
+from pipeline.features.stream_writer import streamed_store
 from pipeline.official_class import ClassReader, OfficialVideo, ReadClassFile, files_of_classes
 from pipeline.official_folder import OfficialFolder
-from pipeline.streamed_store import streamed_store
 from pipeline.suggestions import did_you_mean
 
 MODALITIES = ("visual", "audio")

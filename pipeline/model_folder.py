@@ -17,7 +17,7 @@ from daan.network import Daan
 from extractors.text_spec import kept_text_spec, restored_text_spec
 from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, StorageError
 from pipeline.base.files import read_json, replacing, storage_errors, write_json
-from pipeline.feature_set import Standardiser
+from pipeline.features.feature_set import Standardiser
 
 SCHEMA = 2  # 1 had other names of weights in the temporal bypass
 _PARTS = {"schema", "daan", "classes", "text_encoder", "extractor", "betas", "score", "training"}

@@ -14,7 +14,7 @@ from torch import Tensor
 from daan.network import Daan
 from daan.scoring import class_distances
 from pipeline.base.errors import PipelineError
-from pipeline.feature_set import FeatureSet, Standardiser
+from pipeline.features.feature_set import FeatureSet, Standardiser
 from pipeline.rivals import Flags, Places, Rivals
 
 SCORES = ("audio", "visual", "sum")

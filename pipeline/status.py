@@ -9,8 +9,8 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_json, read_text
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, load_dataset
-from pipeline.feature_parts import FeatureParts
-from pipeline.feature_store import StoredFailure, StoredVideo
+from pipeline.features.parts import FeatureParts
+from pipeline.features.store import StoredFailure, StoredVideo
 from pipeline.kept_dataset import source_record
 
 

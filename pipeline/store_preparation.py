@@ -14,8 +14,8 @@ from pipeline.base.wording import counted, some_of
 from pipeline.base.workspace import Workspace
 from pipeline.chosen_extractor import choose_extractor, extractor_errors, remember
 from pipeline.datasets.dataset import Dataset, Video
-from pipeline.feature_parts import FeatureParts
-from pipeline.feature_store import Attributes, StoredFailure
+from pipeline.features.parts import FeatureParts
+from pipeline.features.store import Attributes, StoredFailure
 from pipeline.kept_dataset import keep_dataset
 from pipeline.settings.extraction import ExtractionSettings
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from extractors.text import phrase_of
 from pipeline.base.files import fingerprint
 from pipeline.datasets.splits import Splits
-from pipeline.feature_set import FeatureSet
+from pipeline.features.feature_set import FeatureSet
 from pipeline.synthetic_shapes import SHAPES, Shape
 
 _CLASSES_A_CLUSTER = 4  # of generated class vectors

@@ -8,7 +8,7 @@ from pipeline.base.files import replacing
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, Video, save_dataset
 from pipeline.datasets.splits import write_splits
-from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, write_part
+from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, write_part
 from pipeline.synthetic import SyntheticBenchmark
 
 

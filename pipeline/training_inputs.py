@@ -18,7 +18,7 @@ from pipeline.class_embeddings import ClassEmbeddings, embed_classes, in_legacy_
 from pipeline.datasets.dataset import Dataset, load_dataset, read_phrases
 from pipeline.datasets.phrases import phrases_in
 from pipeline.datasets.splits import Splits, hold_out, read_splits
-from pipeline.feature_set import FeatureSet, load_features
+from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.settings.tree import Settings
 
 _STAGE_VERSION = 2  # of training's code: one more for each change that can change the weights

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from daan.network import Daan
 from pipeline.base.progress import Reporter
-from pipeline.feature_set import Standardiser
+from pipeline.features.feature_set import Standardiser
 from pipeline.fitting import OnEpoch, StageState, Stop, fit
 from pipeline.model_folder import Model, model_classes
 from pipeline.scoring import SCORES

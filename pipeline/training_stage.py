@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pipeline.feature_set import FeatureSet, Standardiser
+from pipeline.features.feature_set import FeatureSet, Standardiser
 from pipeline.settings.training import TrainingSettings
 from pipeline.validation import Validator
 

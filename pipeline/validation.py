@@ -11,7 +11,7 @@ from torch import Tensor
 
 from daan.network import Daan
 from pipeline.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
-from pipeline.feature_set import FeatureSet, Standardiser
+from pipeline.features.feature_set import FeatureSet, Standardiser
 from pipeline.metrics import Scores, gzsl_scores
 from pipeline.scoring import SCORES, ScoredVideos, evenly_chosen, score_videos
 

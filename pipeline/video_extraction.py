@@ -16,8 +16,8 @@ from pipeline.base.errors import ExtractionStoppedError
 from pipeline.base.progress import Reporter, Tracker
 from pipeline.chosen_extractor import extractor_errors
 from pipeline.datasets.dataset import Video
-from pipeline.feature_parts import PartWriter, source_of
-from pipeline.feature_store import FeatureRows, SourceFile, StoredFailure, StoredVideo
+from pipeline.features.parts import PartWriter, source_of
+from pipeline.features.store import FeatureRows, SourceFile, StoredFailure, StoredVideo
 from pipeline.stopping import Stop
 from pipeline.store_preparation import Preparation, in_words
 

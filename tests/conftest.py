@@ -13,7 +13,7 @@ import torch
 
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, Video, save_dataset
-from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, content_fingerprint, write_part
+from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, content_fingerprint, write_part
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 os.environ.setdefault("AVZSL_OFFLINE", "1")

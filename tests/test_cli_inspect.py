@@ -14,7 +14,7 @@ import typer
 from cli import inspect
 from pipeline.base.errors import MissingStageError
 from pipeline.base.workspace import Workspace
-from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, write_part
+from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, write_part
 
 
 def run(command: Callable[..., int], *arguments: object) -> int:

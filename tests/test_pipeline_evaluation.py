@@ -15,7 +15,7 @@ from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, P
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation import EvaluationReport, evaluate
-from pipeline.feature_set import load_features
+from pipeline.features.feature_set import load_features
 from pipeline.model_folder import load_model, save_model
 from pipeline.scoring import score_videos
 from pipeline.settings.training import TrainingSettings

@@ -19,8 +19,8 @@ from pipeline.class_embeddings import embed_classes, remember_text
 from pipeline.datasets.dataset import Dataset, Video, load_dataset, save_dataset
 from pipeline.datasets.splits import Splits, read_splits, write_splits
 from pipeline.exported_folder import export_features
-from pipeline.feature_set import FeatureSet, load_features
-from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, content_fingerprint, open_store, write_part
+from pipeline.features.feature_set import FeatureSet, load_features
+from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, content_fingerprint, open_store, write_part
 from pipeline.imported_workspace import import_official
 from pipeline.portable_pickle import write_pickled_npy
 

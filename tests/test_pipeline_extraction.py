@@ -17,8 +17,8 @@ from pipeline.base.errors import ExtractionStoppedError, PipelineError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.extraction import ExtractionReport, extract, merge
-from pipeline.feature_parts import PartWriter
-from pipeline.feature_store import open_store
+from pipeline.features.parts import PartWriter
+from pipeline.features.store import open_store
 from pipeline.settings.extraction import ExtractionSettings
 from pipeline.status import workspace_status
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.workspace import Workspace
-from pipeline.feature_store import open_store
+from pipeline.features.store import open_store
 from pipeline.status import workspace_status
 
 KILLS = int(os.environ.get("AVZSL_TEST_KILLS", "8"))  # at random moments; a night can take thousands
@@ -29,7 +29,7 @@ FORKING = """
 import json, os, signal, sys
 from pathlib import Path
 import torch
-import pipeline.extraction, pipeline.feature_parts
+import pipeline.extraction, pipeline.features.parts
 from cli.main import run_command
 
 def die_at_file(number, after):
@@ -47,7 +47,7 @@ def die_at_file(number, after):
     Path.replace = replacing
 
 torch.set_num_threads(1)
-pipeline.feature_parts.MAX_VIDEOS_A_PART = 1
+pipeline.features.parts.MAX_VIDEOS_A_PART = 1
 for line in sys.stdin:
     order = json.loads(line)
     child = os.fork()

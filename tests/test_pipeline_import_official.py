@@ -20,9 +20,9 @@ from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import Video, dataset_of, load_dataset
 from pipeline.datasets.dataset_folder import PreparedFolder
 from pipeline.datasets.splits import read_splits
-from pipeline.feature_set import FeatureSet, load_features
+from pipeline.features.feature_set import FeatureSet, load_features
+from pipeline.features.inspection.report import inspect_store
 from pipeline.imported_workspace import ImportReport, import_official
-from pipeline.inspection import inspect_store
 from pipeline.official_class import in_fewer_rows
 from pipeline.status import workspace_status
 

@@ -13,7 +13,7 @@ from daan.scoring import class_distances
 from pipeline.base.errors import PipelineError
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
-from pipeline.feature_set import FeatureSet, Standardiser, load_features
+from pipeline.features.feature_set import FeatureSet, Standardiser, load_features
 from pipeline.rivals import Rivals
 from pipeline.scoring import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cli.main import run_command
 from pipeline.base.errors import UsageError, WorkspaceInUseError
 from pipeline.base.workspace import Workspace
-from pipeline.feature_store import open_store
+from pipeline.features.store import open_store
 from pipeline.shares import Share, parse_share, refuse_running_shares, running_shares, working_on
 
 SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"

@@ -10,7 +10,7 @@ import torch
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.datasets.splits import read_splits
-from pipeline.feature_set import load_features
+from pipeline.features.feature_set import load_features
 from pipeline.synthetic import Recipe, SyntheticBenchmark, synthetic_benchmark
 from pipeline.synthetic_shapes import SHAPES, Shape
 from pipeline.synthetic_workspace import write_benchmark

@@ -15,7 +15,7 @@ from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.splits import Splits, write_splits
-from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, write_part
+from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, write_part
 from pipeline.settings.training import TextSettings, TrainingSettings
 from pipeline.settings.tree import Settings
 from pipeline.synthetic import Recipe, synthetic_benchmark

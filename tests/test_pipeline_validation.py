@@ -12,7 +12,7 @@ from daan.network import Daan
 from pipeline.base.workspace import Workspace
 from pipeline.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
 from pipeline.datasets.dataset import load_dataset
-from pipeline.feature_set import FeatureSet, Standardiser, load_features
+from pipeline.features.feature_set import FeatureSet, Standardiser, load_features
 from pipeline.metrics import gzsl_scores
 from pipeline.rivals import Rivals
 from pipeline.scoring import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos

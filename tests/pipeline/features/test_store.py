@@ -1,4 +1,4 @@
-"""pipeline/feature_store.py: what is written comes back, what is damaged is refused, a full disk harms nothing."""
+"""pipeline/features/store.py: what is written comes back, what is damaged is refused, a full disk harms nothing."""
 
 import dataclasses
 from pathlib import Path
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.errors import StorageError
-from pipeline.feature_store import (
+from pipeline.features.store import (
     FeatureRows,
     SourceFile,
     StoredFailure,

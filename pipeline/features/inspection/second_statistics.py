@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.checksum_check import FeatureChecksums
-from pipeline.index_check import IndexSummary
+from pipeline.features.inspection.checksums import FeatureChecksums
+from pipeline.features.inspection.index_check import IndexSummary
 
 MOST_EXAMPLES = 10  # odd seconds that are named, of each kind
 _BLOCK_ROWS = 128  # as float64 half a MB at D = 512, which a core's cache holds

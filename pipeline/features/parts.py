@@ -16,7 +16,7 @@ from pipeline.base.errors import DamagedFileError, StorageError
 from pipeline.base.files import sha256_of_file, storage_errors
 from pipeline.base.progress import Reporter
 from pipeline.datasets.dataset import Video
-from pipeline.feature_store import (
+from pipeline.features.store import (
     Attributes,
     FeatureRows,
     SourceFile,

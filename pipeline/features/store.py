@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pipeline.base.errors import DamagedFileError, StorageError
 from pipeline.base.files import storage_errors
 from pipeline.base.hdf5 import new_hdf5
-from pipeline.feature_index import (
+from pipeline.features.index import (
     SourceFile,
     StoredFailure,
     StoredVideo,

@@ -1,4 +1,4 @@
-"""pipeline/feature_parts.py: resuming from parts, damaged ones, merging."""
+"""pipeline/features/parts.py: resuming from parts, damaged ones, merging."""
 
 import json
 import os
@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import feature_parts
 from pipeline.base.errors import DamagedFileError, StorageError
 from pipeline.base.files import sha256_of_file
 from pipeline.base.progress import SilentReporter
 from pipeline.datasets.dataset import Video
-from pipeline.feature_parts import FeatureParts, PartWriter, source_of, unchanged
-from pipeline.feature_store import FeatureRows, SourceFile, StoredFailure, StoredVideo, open_store
+from pipeline.features import parts as part_files
+from pipeline.features.index import SourceFile, StoredFailure, StoredVideo
+from pipeline.features.parts import FeatureParts, PartWriter, source_of, unchanged
+from pipeline.features.store import FeatureRows, open_store
 
 WIDTH = 2
 ATTRIBUTES: dict[str, str | int | float | bool] = {"feature_width": WIDTH, "dtype": "float32"}
@@ -290,8 +291,8 @@ def test_a_part_is_written_whenever_enough_has_come_together(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By number of videos, by seconds, and by time; a flush without anything writes nothing."""
-    monkeypatch.setattr(feature_parts, "MAX_VIDEOS_A_PART", 3)
-    monkeypatch.setattr(feature_parts, "MAX_SECONDS_A_PART", 10)
+    monkeypatch.setattr(part_files, "MAX_VIDEOS_A_PART", 3)
+    monkeypatch.setattr(part_files, "MAX_SECONDS_A_PART", 10)
     video = make_video(tmp_path, "a.mp4")
     parts = FeatureParts(folder)
     writer = writer_of(parts)
@@ -308,7 +309,7 @@ def test_a_part_is_written_whenever_enough_has_come_together(
     ):
         writer.add(entry, features)
         written.append(len(parts.parts))
-    monkeypatch.setattr(feature_parts, "MAX_AGE_SECONDS", 0.0)
+    monkeypatch.setattr(part_files, "MAX_AGE_SECONDS", 0.0)
     writer.add(failure_of(video))
     writer.flush()
 

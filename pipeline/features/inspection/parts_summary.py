@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.base.csv_tables import read_table
 from pipeline.base.errors import StorageError
-from pipeline.feature_store import open_store
+from pipeline.features.store import open_store
 
 
 @dataclass(frozen=True)

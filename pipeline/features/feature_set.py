@@ -13,7 +13,7 @@ from torch import Tensor
 
 from daan.videos import VideoBatch
 from pipeline.base.errors import PipelineError
-from pipeline.feature_store import StoredVideo, open_store
+from pipeline.features.store import StoredVideo, open_store
 
 _BLOCK_ROWS = 1024  # rows that are looked at together: some MB, which a processor's cache holds
 

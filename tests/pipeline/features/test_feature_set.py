@@ -1,4 +1,4 @@
-"""pipeline/feature_set.py: batches against a slow loop, statistics against numpy."""
+"""pipeline/features/feature_set.py: batches against a slow loop, statistics against numpy."""
 
 import dataclasses
 import tracemalloc
@@ -12,10 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import feature_set
 from pipeline.base.errors import PipelineError, StorageError
-from pipeline.feature_set import FeatureSet, Standardiser, load_features
-from pipeline.feature_store import FeatureRows, SourceFile, StoredVideo, write_part
+from pipeline.features import feature_set
+from pipeline.features.feature_set import FeatureSet, Standardiser, load_features
+from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, write_part
 
 AUDIO, VISUAL = 2, 3
 CPU = torch.device("cpu")

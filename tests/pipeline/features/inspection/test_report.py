@@ -1,4 +1,4 @@
-"""pipeline/inspection.py and what it is made of: counts, statistics, odd seconds and damage, against plain oracles."""
+"""pipeline/features/inspection: counts, statistics, odd seconds and damage, compared with simple oracles."""
 
 import shutil
 import tracemalloc
@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import index_check, modality_statistics
 from pipeline.base.errors import PipelineError
 from pipeline.base.progress import SilentReporter
-from pipeline.checksum_check import TableChecksum, joined_checksum
-from pipeline.feature_index import table_checksum
-from pipeline.feature_store import FeatureRows, SourceFile, StoredFailure, StoredVideo, content_fingerprint, write_part
-from pipeline.index_check import ContentDigest
-from pipeline.inspection import StoreReport, inspect_store
+from pipeline.features.index import table_checksum
+from pipeline.features.inspection import index_check, second_statistics
+from pipeline.features.inspection.checksums import TableChecksum, joined_checksum
+from pipeline.features.inspection.index_check import ContentDigest
+from pipeline.features.inspection.report import StoreReport, inspect_store
+from pipeline.features.store import FeatureRows, SourceFile, StoredFailure, StoredVideo, content_fingerprint, write_part
 
 WIDTH = 8
 SOURCE = SourceFile("a hash", 1, 1)
@@ -79,7 +79,7 @@ def test_statistics_are_those_of_all_present_seconds_at_once(
     tmp_path: Path, dtype: str, block_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However the seconds fall into blocks, and with absent ones left out."""
-    monkeypatch.setattr(modality_statistics, "_BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(second_statistics, "_BLOCK_ROWS", block_rows)
     rows = [numbers(length, seed).astype(dtype) for seed, length in enumerate((3, 1, 5))]
     entries = [(video(f"c/{place}", len(part)), FeatureRows(part, part)) for place, part in enumerate(rows)]
     entries[1] = (replace(entries[1][0], has_audio=False), FeatureRows(rows[1], None))
@@ -96,7 +96,7 @@ def test_statistics_are_those_of_all_present_seconds_at_once(
 @pytest.mark.parametrize("block_rows", [1, 2, 1024])
 def test_odd_seconds_are_named(tmp_path: Path, block_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each kind by video and second, and none of them spoils the statistics."""
-    monkeypatch.setattr(modality_statistics, "_BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(second_statistics, "_BLOCK_ROWS", block_rows)
     odd = numbers(5)
     odd[1], odd[2], odd[4, 3] = 0, 7, np.nan
     still = np.repeat(numbers(1), 3, axis=0)
@@ -242,7 +242,7 @@ def test_one_flipped_bit_is_found(
     store: Path, block_rows: int, modality: str, row: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In whatever number of whatever second; the video is named."""
-    monkeypatch.setattr(modality_statistics, "_BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(second_statistics, "_BLOCK_ROWS", block_rows)
     assert inspect(store).whole
     with h5py.File(store, "r+") as file:
         bits = file[modality][row].view(np.uint32)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.wording import counted
-from pipeline.checksum_check import TableChecksum
+from pipeline.features.inspection.checksums import TableChecksum
 
 MODALITIES = ("visual", "audio")
 _BLOCK_VIDEOS = 4096

@@ -1,0 +1,1 @@
+"""What `avzsl inspect` finds in a store of features."""
