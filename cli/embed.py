@@ -11,7 +11,7 @@ from cli.console import Terminal
 
 if TYPE_CHECKING:
     from pipeline.base.workspace import Workspace
-    from pipeline.embedding_table import EmbeddedClass, EmbeddingTable
+    from pipeline.class_embeddings.neighbours import EmbeddedClass, EmbeddingTable
 
 _LINES_SHOWN = 10
 
@@ -36,8 +36,8 @@ def command(
 
     Example: avzsl embed --text glove.txt --classes "dog barking, cat meowing, yoga"
     """
-    from pipeline.class_embeddings import AUTO, chosen_text
-    from pipeline.embedding_table import embedding_table
+    from pipeline.class_embeddings.embed import AUTO, chosen_text
+    from pipeline.class_embeddings.neighbours import embedding_table
 
     terminal = Terminal(json_output=json_output, quiet=quiet)
     opened = options.open_workspace(workspace)

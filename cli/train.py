@@ -66,7 +66,7 @@ def command(
 
 def _show_config(workspace: "Workspace", settings: "Settings") -> None:
     """YAML for --config; what `auto` is here is a comment, so that the file fits other workspaces too."""
-    from pipeline.class_embeddings import AUTO, chosen_text
+    from pipeline.class_embeddings.embed import AUTO, chosen_text
     from pipeline.settings.tree import show_settings
 
     if settings.text.encoder == AUTO:

@@ -34,7 +34,7 @@ def workspace_text_check(workspace: Workspace) -> Check:
     """The text encoder that training takes in this workspace, if none is named."""
     name = "text: workspace"
     try:
-        embeddings = importlib.import_module("pipeline.class_embeddings")
+        embeddings = importlib.import_module("pipeline.class_embeddings.embed")
     except _LIBRARY_ERRORS as error:
         return Check(name, "missing", f"does not load: {_line(error)}", "mend what is missing above")
     try:

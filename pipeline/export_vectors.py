@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from extractors.safe_pickle import PickleRefusedError, load_npy
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings import AUTO, chosen_text, encode_phrases
+from pipeline.class_embeddings.embed import AUTO, chosen_text, encode_phrases
 
 
 def vectors_of(workspace: Workspace, texts: Iterable[str], spec: str | None) -> dict[str, NDArray[np.float32]]:

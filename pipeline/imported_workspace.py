@@ -11,7 +11,7 @@ from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint, replacing, storage_errors
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import StageRecord, Workspace
-from pipeline.class_embeddings import encode_phrases, remember_text
+from pipeline.class_embeddings.embed import encode_phrases, remember_text
 from pipeline.datasets.dataset import Dataset, Video, dataset_of, save_dataset
 from pipeline.datasets.dataset_folder import PreparedFolder
 from pipeline.datasets.official.class_lists import find_vectors

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from extractors.text import TextEncoder, phrase_of
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import read_text
-from pipeline.class_embeddings import encode_texts, load_encoder
+from pipeline.class_embeddings.embed import encode_texts, load_encoder
 from pipeline.datasets.phrases import phrases_of_name, reads_as
 from pipeline.model_folder import Model
 from pipeline.suggestions import does_not_exist

@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings import encode_phrases, remember_text
+from pipeline.class_embeddings.embed import encode_phrases, remember_text
 from pipeline.datasets.dataset_folder import PreparedFolder
 from pipeline.datasets.official.class_lists import read_classes
 from pipeline.datasets.official.protocol import BENCHMARKS

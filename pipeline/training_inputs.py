@@ -14,7 +14,7 @@ from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings import ClassEmbeddings, embed_classes, in_legacy_order, legacy_phrases
+from pipeline.class_embeddings.embed import ClassEmbeddings, embed_classes, in_legacy_order, legacy_phrases
 from pipeline.datasets.dataset import Dataset, load_dataset, read_phrases
 from pipeline.datasets.phrases import phrases_in
 from pipeline.datasets.splits import Splits, hold_out, read_splits

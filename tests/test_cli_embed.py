@@ -9,7 +9,7 @@ import yaml
 
 from cli.main import run_command
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings import remember_text
+from pipeline.class_embeddings.embed import remember_text
 
 GLOVE = "dog 1 0 0\nwoof 0.8 0.6 0\ncat 0.9 0.1 0.3\nkitten 0.9 0.12 0.3\nyoga 0 0 1\n"
 

@@ -8,7 +8,7 @@ import pytest
 
 from cli.main import run_command
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings import remember_text
+from pipeline.class_embeddings.embed import remember_text
 from pipeline.published import PUBLISHED
 from pipeline.synthetic import Recipe, synthetic_benchmark
 from pipeline.synthetic_shapes import Shape

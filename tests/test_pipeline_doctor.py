@@ -14,7 +14,7 @@ from extractors.tiny_clip import SECONDS, what_is_wrong
 from pipeline import doctor
 from pipeline.base.workspace import Workspace
 from pipeline.check_results import Check
-from pipeline.class_embeddings import remember_text
+from pipeline.class_embeddings.embed import remember_text
 from pipeline.doctor import examine
 from pipeline.doctor_media import _DECODERS, decoder_checks, weights_checks
 from pipeline.doctor_places import place_checks, setting_checks

@@ -15,7 +15,7 @@ import torch
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import StageRecord, Workspace
-from pipeline.class_embeddings import embed_classes, remember_text
+from pipeline.class_embeddings.embed import embed_classes, remember_text
 from pipeline.datasets.dataset import Dataset, Video, load_dataset, save_dataset
 from pipeline.datasets.splits import Splits, read_splits, write_splits
 from pipeline.exported_folder import export_features

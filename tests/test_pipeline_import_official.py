@@ -179,7 +179,7 @@ def test_the_second_import_does_nothing_unless_a_file_changed(official: Official
 
 def test_vectors_are_taken_over_and_used_by_a_bare_training(official: Official) -> None:
     """They lie in the workspace, which may be moved."""
-    from pipeline.class_embeddings import embed_classes  # noqa: PLC0415
+    from pipeline.class_embeddings.embed import embed_classes  # noqa: PLC0415
 
     _, workspace = official.imported()
     moved = Workspace(workspace.root.rename(official.root / "moved"))

@@ -13,7 +13,7 @@ from daan.config import DaanConfig
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings import encode_phrases
+from pipeline.class_embeddings.embed import encode_phrases
 from pipeline.model_folder import Model, load_model
 from pipeline.named_classes import class_vectors, parse_classes
 from pipeline.settings.training import TextSettings, TrainingSettings

@@ -7,7 +7,7 @@ import pytest
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings import chosen_text, encode_phrases
+from pipeline.class_embeddings.embed import chosen_text, encode_phrases
 from pipeline.datasets.dataset import load_dataset, read_phrases
 from pipeline.datasets.splits import read_splits
 from pipeline.kept_dataset import named_dataset

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from extractors.errors import NoVectorError, TextEncoderError
 from extractors.text import TextEncoder
 from pipeline.base.errors import PipelineError
-from pipeline.class_embeddings import encode_texts, load_encoder
+from pipeline.class_embeddings.embed import encode_texts, load_encoder
 from pipeline.datasets.phrases import phrases_in
 
 NEARLY_THE_SAME = 0.95  # cosine similarity from which two classes can hardly be told apart

@@ -1,4 +1,4 @@
-"""pipeline/embedding_table.py: near classes, classes nearly the same, classes without a vector."""
+"""pipeline/class_embeddings/neighbours.py: near classes, classes nearly the same, classes without a vector."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import PipelineError, UsageError
-from pipeline.class_embeddings import encode_phrases
-from pipeline.embedding_table import embedding_table
+from pipeline.class_embeddings.embed import encode_phrases
+from pipeline.class_embeddings.neighbours import embedding_table
 
 WORDS = {"dog": [1, 0, 0], "woof": [0.8, 0.6, 0], "cat": [0.9, 0.1, 0.3], "kitten": [0.9, 0.12, 0.3], "yoga": [0, 0, 1]}
 

@@ -1,4 +1,4 @@
-"""pipeline/class_embeddings.py: vectors of classes, kept in the workspace, and the public code's wrong order."""
+"""pipeline/class_embeddings/embed.py: vectors of classes, kept in the workspace, and the public code's wrong order."""
 
 import csv
 from pathlib import Path
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings import (
+from pipeline.class_embeddings.embed import (
     chosen_text,
     embed_classes,
     encode_phrases,

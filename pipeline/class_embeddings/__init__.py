@@ -1,0 +1,1 @@
+"""From a class's name to its vector, kept in the workspace."""
