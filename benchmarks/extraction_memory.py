@@ -23,7 +23,7 @@ import torch
 from extractors.selavi import ExtractorOptions
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.extraction import extract
+from pipeline.extraction.extract import extract
 from pipeline.settings.extraction import ExtractionSettings
 
 RATE_HZ, FRAMES_PER_SECOND, WIDTH_PIXELS, HEIGHT_PIXELS = 44_100, 10, 160, 120

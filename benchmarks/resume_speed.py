@@ -20,11 +20,11 @@ import torch
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import read_source
-from pipeline.extraction import ExtractionReport, extract
+from pipeline.extraction.extract import ExtractionReport, extract
+from pipeline.extraction.plan import Preparation, prepare
 from pipeline.features.parts import MAX_VIDEOS_A_PART, source_of
 from pipeline.features.store import FeatureRows, StoredVideo
 from pipeline.settings.extraction import ExtractionSettings
-from pipeline.store_preparation import Preparation, prepare
 
 CLASSES, SECONDS, WIDTH = 300, 10, 512
 SETTINGS = dataclasses.replace(

@@ -14,7 +14,7 @@ from pipeline.base.wording import counted
 
 if TYPE_CHECKING:
     from pipeline.base.workspace import Workspace
-    from pipeline.extraction import ExtractionReport, ShareReport
+    from pipeline.extraction.extract import ExtractionReport, ShareReport
     from pipeline.settings.extraction import ExtractionSettings
 
 _FAILURES_SHOWN = 10
@@ -118,7 +118,7 @@ class _Work:
 
     def extract(self, *, device: str, retry_failed: bool) -> int:
         from pipeline.base.devices import resolve_device
-        from pipeline.extraction import extract
+        from pipeline.extraction.extract import extract
 
         with interruption() as stop:
             report = extract(
@@ -134,8 +134,8 @@ class _Work:
 
     def extract_share(self, part: str, *, device: str, retry_failed: bool) -> int:
         from pipeline.base.devices import resolve_device
-        from pipeline.extraction import extract_share
-        from pipeline.shares import parse_share
+        from pipeline.extraction.extract import extract_share
+        from pipeline.extraction.shards import parse_share
 
         share = parse_share(part)
         with interruption() as stop:
@@ -156,7 +156,7 @@ class _Work:
         return report.failed
 
     def merge(self, *, allow_missing: bool) -> int:
-        from pipeline.extraction import merge
+        from pipeline.extraction.extract import merge
 
         report = merge(self.workspace, self.source, self.settings, reporter=self.terminal, allow_missing=allow_missing)
         return self._show(report)

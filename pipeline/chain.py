@@ -11,7 +11,7 @@ import torch
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation import EvaluationReport, evaluate
-from pipeline.extraction import ExtractionReport, extract
+from pipeline.extraction.extract import ExtractionReport, extract
 from pipeline.fitting import OnEpoch
 from pipeline.seeds import SeedsReport, evaluate_seeds
 from pipeline.settings.tree import Settings

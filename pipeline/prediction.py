@@ -19,8 +19,8 @@ from extractors.selavi import ExtractorOptions, describe, load_selavi
 from extractors.visual_network import SELAVI_WIDTH
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import Reporter
-from pipeline.chosen_extractor import extractor_errors, fetch_weights
 from pipeline.datasets.media_files import media_files
+from pipeline.extraction.extractor_choice import extractor_errors, fetch_weights
 from pipeline.metrics import probabilities
 from pipeline.model_folder import Model, check_extractor, load_model
 from pipeline.named_classes import class_vectors

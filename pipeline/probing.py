@@ -17,9 +17,9 @@ from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import read_json, replacing, storage_errors
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
-from pipeline.chosen_extractor import extractor_errors
 from pipeline.contact_sheet import ContactSheetBuilder
 from pipeline.contact_sheet_plot import contact_sheet_picture
+from pipeline.extraction.extractor_choice import extractor_errors
 from pipeline.probe_warnings import media_warnings
 from pipeline.track_words import media_words
 

@@ -21,7 +21,7 @@ from pipeline.features.store import open_store
 from pipeline.status import workspace_status
 
 KILLS = int(os.environ.get("AVZSL_TEST_KILLS", "8"))  # at random moments; a night can take thousands
-SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"
+SAMPLES = Path(__file__).resolve().parents[3] / "sample_videos"
 CLIPS = ("red_ball_bouncing/000.mp4", "blue_ball_blinking/000.mp4", "green_star_sliding/000.mp4")
 # Imports what a command needs once, and forks a process, and process group, for each command that it reads; one that
 # is told so kills itself when it puts its so-many-th file in place: before, with the half of it, or after.
@@ -29,7 +29,7 @@ FORKING = """
 import json, os, signal, sys
 from pathlib import Path
 import torch
-import pipeline.extraction, pipeline.features.parts
+import pipeline.extraction.extract, pipeline.features.parts
 from cli.main import run_command
 
 def die_at_file(number, after):

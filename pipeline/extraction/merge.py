@@ -12,9 +12,9 @@ from pipeline.base.files import write_text
 from pipeline.base.system import collector_paused
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.datasets.dataset import Video
+from pipeline.extraction.plan import Preparation, in_words
 from pipeline.features.store import StoredFailure, content_fingerprint, open_store
 from pipeline.part_checks import PartChecks
-from pipeline.store_preparation import Preparation, in_words
 
 STAGE = "features"
 

@@ -11,14 +11,14 @@ from extractors.runtime import check_runtime
 from pipeline.base.errors import DamagedFileError, PipelineError, UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
+from pipeline.extraction.extract_missing import extract_missing
+from pipeline.extraction.merge import STAGE, ExtractionReport, merge_store
+from pipeline.extraction.plan import Preparation, prepare
+from pipeline.extraction.shards import Share, preparing_share, refuse_running_shares, working_on
 from pipeline.features.store import StoredFailure, StoredVideo
 from pipeline.kept_dataset import named_dataset
-from pipeline.merged_store import STAGE, ExtractionReport, merge_store
 from pipeline.settings.extraction import ExtractionSettings
-from pipeline.shares import Share, preparing_share, refuse_running_shares, working_on
 from pipeline.stopping import Stop, never_stop
-from pipeline.store_preparation import Preparation, prepare
-from pipeline.video_extraction import extract_missing
 
 __all__ = ["STAGE", "ExtractionReport", "ShareReport", "extract", "extract_share", "merge"]
 

@@ -12,8 +12,8 @@ from pipeline.base.progress import Reporter
 from pipeline.base.system import collector_paused
 from pipeline.base.wording import counted, some_of
 from pipeline.base.workspace import Workspace
-from pipeline.chosen_extractor import choose_extractor, extractor_errors, remember
 from pipeline.datasets.dataset import Dataset, Video
+from pipeline.extraction.extractor_choice import choose_extractor, extractor_errors, remember
 from pipeline.features.parts import FeatureParts
 from pipeline.features.store import Attributes, StoredFailure
 from pipeline.kept_dataset import keep_dataset

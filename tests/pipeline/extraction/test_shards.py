@@ -1,4 +1,4 @@
-"""pipeline/shares.py and `extract --part`, `--merge`: processes share an extraction, and never do one thing twice."""
+"""pipeline/extraction/shards.py and `extract --part`, `--merge`: processes share an extraction, and never do one thing twice."""
 
 import json
 import shutil
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from cli.main import run_command
 from pipeline.base.errors import UsageError, WorkspaceInUseError
 from pipeline.base.workspace import Workspace
+from pipeline.extraction.shards import Share, parse_share, refuse_running_shares, running_shares, working_on
 from pipeline.features.store import open_store
-from pipeline.shares import Share, parse_share, refuse_running_shares, running_shares, working_on
 
-SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"
+SAMPLES = Path(__file__).resolve().parents[3] / "sample_videos"
 CLIPS = (
     "red_ball_bouncing/000.mp4",
     "red_ball_bouncing/001.mp4",
@@ -173,7 +173,7 @@ def test_a_share_that_is_done_does_nothing_again(avzsl: Commands) -> None:
 
 def test_while_a_share_is_extracted_the_whole_is_left_alone(avzsl: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plain extraction, merging and the same share are refused in one line; another share is not."""
-    monkeypatch.setattr("pipeline.shares._WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("pipeline.extraction.shards._WAIT_SECONDS", 0.1)
     with working_on(avzsl.workspace, Share(1, 2)):
         for arguments in ((), ("--merge",), ("--merge", "--allow-missing")):
             assert avzsl.extract(*arguments) == 1

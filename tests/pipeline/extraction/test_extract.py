@@ -1,4 +1,4 @@
-"""pipeline/extraction.py: what is extracted, what is extracted again, and that nothing else changes a feature."""
+"""pipeline/extraction/extract.py: what is extracted, what is extracted again, and that nothing else changes a feature."""
 
 import csv
 import os
@@ -16,13 +16,13 @@ from extractors.selavi import ExtractorOptions
 from pipeline.base.errors import ExtractionStoppedError, PipelineError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.extraction import ExtractionReport, extract, merge
+from pipeline.extraction.extract import ExtractionReport, extract, merge
 from pipeline.features.parts import PartWriter
 from pipeline.features.store import open_store
 from pipeline.settings.extraction import ExtractionSettings
 from pipeline.status import workspace_status
 
-SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"
+SAMPLES = Path(__file__).resolve().parents[3] / "sample_videos"
 CLIPS = ("red_ball_bouncing/000.mp4", "red_ball_bouncing/001.mp4", "blue_ball_blinking/000.mp4")
 SETTINGS = ExtractionSettings(extractor=ExtractorOptions(weights="untrained", width=2), workers=1)
 
@@ -151,7 +151,7 @@ def test_a_long_video_does_not_keep_a_stopped_extraction_from_ending(
     plain: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is under way may finish within some seconds, here none; then it is given up."""
-    monkeypatch.setattr("pipeline.video_extraction.FINISHING_SECONDS", -1.0)
+    monkeypatch.setattr("pipeline.extraction.extract_missing.FINISHING_SECONDS", -1.0)
     asked: list[bool] = []
 
     def stop() -> bool:
