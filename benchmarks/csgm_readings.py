@@ -19,11 +19,11 @@ import torch
 
 from daan.config import DaanConfig
 from daan.network import Daan
-from pipeline.fitting import fit
 from pipeline.settings.training import TrainingSettings
 from pipeline.synthetic import SHAPES, Recipe, synthetic_benchmark
+from pipeline.training.fitting import fit
+from pipeline.training.validation import Validator
 from pipeline.training_stage import Stage
-from pipeline.validation import Validator
 
 READINGS: dict[str, dict[str, str]] = {
     "plain training": {"csgm": "off"},

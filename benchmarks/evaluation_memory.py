@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.metrics import confusion_matrix, gzsl_scores
-from pipeline.scoring import SCORES, VIDEOS_AT_ONCE, EmbeddedVideos, score_embeddings
+from pipeline.scoring.metrics import confusion_matrix, gzsl_scores
+from pipeline.scoring.score_videos import SCORES, VIDEOS_AT_ONCE, EmbeddedVideos, score_embeddings
 
 VIDEOS, CLASSES, SEEN, WIDTH = 15_000, 300, 200, 300
 

@@ -10,10 +10,17 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from pipeline.calibration import HarmonicMeans
-from pipeline.metrics import gzsl_scores, harmonic_mean, recall_per_class
-from pipeline.scoring import SCORES, VIDEOS_AT_ONCE, EmbeddedVideos, ScoredVideos, evenly_chosen, score_embeddings
-from pipeline.validation import VIDEOS_FOR_TEMPERATURE, Validation
+from pipeline.scoring.calibration import HarmonicMeans
+from pipeline.scoring.metrics import gzsl_scores, harmonic_mean, recall_per_class
+from pipeline.scoring.score_videos import (
+    SCORES,
+    VIDEOS_AT_ONCE,
+    EmbeddedVideos,
+    ScoredVideos,
+    evenly_chosen,
+    score_embeddings,
+)
+from pipeline.training.validation import VIDEOS_FOR_TEMPERATURE, Validation
 
 VIDEOS, CLASSES, SEEN, WIDTH = 15_000, 300, 200, 300
 FEW_VIDEOS = 500

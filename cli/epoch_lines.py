@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from cli.console import Terminal
 
 if TYPE_CHECKING:
-    from pipeline.fitting import OnEpoch
     from pipeline.history import EpochRecord
+    from pipeline.training.fitting import OnEpoch
 
 
 def epoch_lines(terminal: Terminal) -> "OnEpoch":

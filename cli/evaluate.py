@@ -94,7 +94,7 @@ def _show_heading(report: "EvaluationReport", terminal: Terminal) -> None:
 
 def _show_grids(report: "EvaluationReport", terminal: Terminal) -> None:
     """What the coarser search of published code would have cost or gained."""
-    from pipeline.calibration import PUBLISHED_GRIDS
+    from pipeline.scoring.calibration import PUBLISHED_GRIDS
 
     if not report.grid_scores:
         return

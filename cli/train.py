@@ -14,8 +14,8 @@ from cli.training_options import SeedsOption, training_settings
 if TYPE_CHECKING:
     from pipeline.base.workspace import Workspace
     from pipeline.settings.tree import Settings
-    from pipeline.training import TrainingReport
-    from pipeline.training_seeds import SeedsTraining
+    from pipeline.training.seeds import SeedsTraining
+    from pipeline.training.train import TrainingReport
 
 _FIGURES = ("S", "U", "HM", "ZSL")
 
@@ -77,7 +77,7 @@ def _show_config(workspace: "Workspace", settings: "Settings") -> None:
 def _train(workspace: "Workspace", settings: "Settings", *, device: str, terminal: Terminal, resume: bool) -> None:
     """Train one run and show what it is worth."""
     from pipeline.base.devices import resolve_device
-    from pipeline.training import train
+    from pipeline.training.train import train
 
     with interruption() as stop:
         report = train(
@@ -101,7 +101,7 @@ def _train_seeds(
 ) -> None:
     """Train a run a seed and show what they are worth together."""
     from pipeline.base.devices import resolve_device
-    from pipeline.training_seeds import train_seeds
+    from pipeline.training.seeds import train_seeds
 
     with interruption() as stop:
         report = train_seeds(

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.balance import MODALITIES, PARTS, BalanceRecord
 from pipeline.plots import save_picture
+from pipeline.training.records import MODALITIES, PARTS, BalanceRecord
 
 # Two of Okabe and Ito's colours; dashes tell them apart in grey.
 _LOOKS = {"audio": ("#0072B2", "-"), "visual": ("#D55E00", "--")}

@@ -12,12 +12,12 @@ from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation import EvaluationReport, evaluate
 from pipeline.extraction.extract import ExtractionReport, extract
-from pipeline.fitting import OnEpoch
 from pipeline.seeds import SeedsReport, evaluate_seeds
 from pipeline.settings.tree import Settings
 from pipeline.stopping import Stop, never_stop
-from pipeline.training import TrainingReport, train
-from pipeline.training_seeds import SeedsTraining, train_seeds
+from pipeline.training.fitting import OnEpoch
+from pipeline.training.seeds import SeedsTraining, train_seeds
+from pipeline.training.train import TrainingReport, train
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from pipeline.datasets.dataset import Dataset, load_dataset
 from pipeline.datasets.splits import Splits, parse_splits
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.history import read_history
-from pipeline.metrics import Scores, classes_without_samples, confusion_matrix, gzsl_scores, recall_per_class
-from pipeline.model_folder import Model, check_extractor, load_model
-from pipeline.rivals import Flags, Places, Rivals
-from pipeline.scoring import SCORES, score_videos
-from pipeline.training import STAGE as MODEL_STAGE
+from pipeline.scoring.metrics import Scores, classes_without_samples, confusion_matrix, gzsl_scores, recall_per_class
+from pipeline.scoring.nearest_classes import Flags, Places, Rivals
+from pipeline.scoring.score_videos import SCORES, score_videos
+from pipeline.training.train import STAGE as MODEL_STAGE
+from pipeline.training.trained_model import Model, check_extractor, load_model
 
 STAGE = "report"
 _STAGE_VERSION = 2

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.base.csv_tables import read_table, write_table
 from pipeline.base.errors import StorageError
-from pipeline.validation import Validation
+from pipeline.training.validation import Validation
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import read_text
 from pipeline.class_embeddings.embed import encode_texts, load_encoder
 from pipeline.datasets.phrases import phrases_of_name, reads_as
-from pipeline.model_folder import Model
 from pipeline.suggestions import does_not_exist
+from pipeline.training.trained_model import Model
 
 _LIST_ENDINGS = {".txt", ".csv", ".list"}
 

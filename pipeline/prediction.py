@@ -21,11 +21,11 @@ from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import Reporter
 from pipeline.datasets.media_files import media_files
 from pipeline.extraction.extractor_choice import extractor_errors, fetch_weights
-from pipeline.metrics import probabilities
-from pipeline.model_folder import Model, check_extractor, load_model
 from pipeline.named_classes import class_vectors
+from pipeline.scoring.metrics import probabilities
 from pipeline.settings.extraction import ExtractionSettings
 from pipeline.suggestions import does_not_exist
+from pipeline.training.trained_model import Model, check_extractor, load_model
 
 _FEATURES_PER_CHANNEL = 8  # of the networks' first stage
 

@@ -15,14 +15,14 @@ from pipeline.base.files import fingerprint, read_json
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.evaluation import Evaluator
-from pipeline.fitting import OnEpoch
 from pipeline.over_seeds import FIGURES, mean_and_deviation
 from pipeline.reproduction_variants import Variant, variants_of
-from pipeline.scoring import SCORES
+from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.tree import Settings
 from pipeline.stopping import Stop, never_stop
-from pipeline.training import STAGE, Trainer, TrainingReport, make_current
-from pipeline.training_inputs import TrainingInputs
+from pipeline.training.fitting import OnEpoch
+from pipeline.training.inputs import TrainingInputs
+from pipeline.training.train import STAGE, Trainer, TrainingReport, make_current
 
 Figures = Mapping[str, float]
 Trained = tuple[TrainingReport, StageRecord]

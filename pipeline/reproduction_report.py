@@ -14,7 +14,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.published import PUBLISHED, PUBLISHED_ABLATION
 from pipeline.reproduction import Reproduction
 from pipeline.reproduction_tables import TextTable, tables
-from pipeline.scoring import SCORES
+from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.tree import show_settings
 
 _STYLE = """

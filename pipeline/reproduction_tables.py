@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pipeline.over_seeds import FIGURES
 from pipeline.published import PUBLISHED, PUBLISHED_ABLATION, PublishedRow
 from pipeline.reproduction import Reproduction, VariantResult
-from pipeline.scoring import SCORES
+from pipeline.scoring.score_videos import SCORES
 
 
 @dataclass(frozen=True)

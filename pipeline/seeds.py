@@ -11,10 +11,10 @@ from pipeline.base.files import write_json
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation import EvaluationReport, Evaluator, Part, part_folder, record_report
-from pipeline.metrics import Scores
 from pipeline.over_seeds import mean_and_deviation
-from pipeline.scoring import SCORES
-from pipeline.training import STAGE as MODEL_STAGE
+from pipeline.scoring.metrics import Scores
+from pipeline.scoring.score_videos import SCORES
+from pipeline.training.train import STAGE as MODEL_STAGE
 
 
 @dataclass(frozen=True)

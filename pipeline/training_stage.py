@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.features.feature_set import FeatureSet, Standardiser
 from pipeline.settings.training import TrainingSettings
-from pipeline.validation import Validator
+from pipeline.training.validation import Validator
 
 _LEAST_STEPS = 20
 

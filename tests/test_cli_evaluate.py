@@ -12,10 +12,10 @@ from cli.main import run_command
 from daan.config import DaanConfig
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.model_folder import load_model, save_model
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings
-from pipeline.training import train
+from pipeline.training.train import train
+from pipeline.training.trained_model import load_model, save_model
 
 CPU = torch.device("cpu")
 GRIDS = {grid: {"audio": 0.2, "visual": 0.4, "sum": 0.6} for grid in ("avca", "clipclap")}

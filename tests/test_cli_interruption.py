@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-import pipeline.epoch
+import pipeline.training.epoch
 from cli.interruption import interruption
 from cli.main import run_command
 from pipeline import demo
@@ -123,7 +123,7 @@ def test_run_and_demo_stop_after_a_step_as_train_does(
         "run": ["run", str(few_samples), "-w", str(tmp_path / "work"), *FAST],
         "demo": ["demo", "-w", str(tmp_path / "work"), *FAST],
     }
-    step, done = pipeline.epoch.training_step, 0
+    step, done = pipeline.training.epoch.training_step, 0
 
     def interrupted(*arguments: Any, **options: Any) -> Any:
         nonlocal done
@@ -132,7 +132,7 @@ def test_run_and_demo_stop_after_a_step_as_train_does(
             signal.raise_signal(signal.SIGINT)
         return step(*arguments, **options)
 
-    monkeypatch.setattr(pipeline.epoch, "training_step", interrupted)
+    monkeypatch.setattr(pipeline.training.epoch, "training_step", interrupted)
     for name, command in commands.items():
         done = 0
         code = run_command(command)

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipeline import balance_plot
-from pipeline.balance import MODALITIES, PARTS, BalanceRecord, Distribution
 from pipeline.balance_plot import balance_picture
+from pipeline.training.records import MODALITIES, PARTS, BalanceRecord, Distribution
 
 NOTHING = Distribution(*[math.nan] * 6)
 

@@ -16,11 +16,11 @@ from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation import EvaluationReport, evaluate
 from pipeline.features.feature_set import load_features
-from pipeline.model_folder import load_model, save_model
-from pipeline.scoring import score_videos
+from pipeline.scoring.score_videos import score_videos
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings
-from pipeline.training import train
+from pipeline.training.train import train
+from pipeline.training.trained_model import load_model, save_model
 
 CPU = torch.device("cpu")
 SETTINGS = Settings(

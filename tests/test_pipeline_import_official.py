@@ -466,7 +466,7 @@ def test_a_hostile_pickle_is_refused_by_name(tmp_path: Path, function: Any, name
 def test_the_legacy_order_counts_all_official_classes_after_an_import(tmp_path: Path, shared: Path) -> None:
     """79 of UCF's 101, though five classes have videos."""
     from pipeline.settings.tree import load_settings  # noqa: PLC0415
-    from pipeline.training_inputs import gather_inputs  # noqa: PLC0415
+    from pipeline.training.inputs import gather_inputs  # noqa: PLC0415
 
     official, heard = Official(tmp_path / "UCF", "avca"), Heard()
     for path in (official.root / "class-split").rglob("*.*"):

@@ -14,11 +14,11 @@ from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import encode_phrases
-from pipeline.model_folder import Model, load_model
 from pipeline.named_classes import class_vectors, parse_classes
 from pipeline.settings.training import TextSettings, TrainingSettings
 from pipeline.settings.tree import Settings
-from pipeline.training import train
+from pipeline.training.train import train
+from pipeline.training.trained_model import Model, load_model
 
 CPU = torch.device("cpu")
 WORDS = ["red", "green", "blue", "black", "ball", "dog", "drum", "car", "cat"]

@@ -15,7 +15,7 @@ from pipeline.evaluation import evaluate
 from pipeline.report import balance_row, write_report
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings
-from pipeline.training import train
+from pipeline.training.train import train
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ from pipeline.evaluation import evaluate
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings
 from pipeline.status import StageStatus, workspace_status
-from pipeline.training import train
+from pipeline.training.train import train
 
 SETTINGS = Settings(
     daan=DaanConfig(hidden_width=16, output_width=8, heads=2),

@@ -1,4 +1,4 @@
-"""pipeline/extraction/extract.py: what is extracted, what is extracted again, and that nothing else changes a feature."""
+"""pipeline/extraction/extract.py: what is extracted, what is extracted again, and what cannot change a feature."""
 
 import csv
 import os

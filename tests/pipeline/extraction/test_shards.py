@@ -1,4 +1,4 @@
-"""pipeline/extraction/shards.py and `extract --part`, `--merge`: processes share an extraction, and never do one thing twice."""
+"""pipeline/extraction/shards.py, `extract --part` and `--merge`: processes share an extraction without double work."""
 
 import json
 import shutil

@@ -16,8 +16,8 @@ from pipeline.base.workspace import Workspace
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings
 from pipeline.status import workspace_status
-from pipeline.training import TrainingReport, train
-from pipeline.training_seeds import SeedsTraining, train_seeds
+from pipeline.training.seeds import SeedsTraining, train_seeds
+from pipeline.training.train import TrainingReport, train
 
 CPU = torch.device("cpu")
 SETTINGS = Settings(

@@ -16,7 +16,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.history import EpochRecord
 from pipeline.settings.training import HoldOutSettings, TrainingSettings
 from pipeline.settings.tree import Settings
-from pipeline.training import TrainingReport, train
+from pipeline.training.train import TrainingReport, train
 
 SETTINGS = Settings(
     daan=DaanConfig(hidden_width=32, output_width=16, heads=2, dropout=0.3),

@@ -1,4 +1,4 @@
-"""pipeline/metrics.py against slow loops that say what each score is."""
+"""pipeline/scoring/metrics.py against slow loops that say what each score is."""
 
 import math
 
@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.metrics import classes_without_samples, confusion_matrix, gzsl_scores, probabilities, recall_per_class
-from pipeline.rivals import Rivals
+from pipeline.scoring.metrics import (
+    classes_without_samples,
+    confusion_matrix,
+    gzsl_scores,
+    probabilities,
+    recall_per_class,
+)
+from pipeline.scoring.nearest_classes import Rivals
 
 Case = tuple[np.ndarray, np.ndarray, np.ndarray]
 

@@ -14,12 +14,12 @@ from pipeline.base.progress import Reporter
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.checkpoints import sweep
 from pipeline.datasets.splits import write_splits
-from pipeline.fitting import OnEpoch, Stop
-from pipeline.model_folder import is_complete, read_description, save_model
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings, show_settings
-from pipeline.training_inputs import TrainingInputs, gather_inputs
-from pipeline.training_run import Run
+from pipeline.training.fitting import OnEpoch, Stop
+from pipeline.training.inputs import TrainingInputs, gather_inputs
+from pipeline.training.trained_model import is_complete, read_description, save_model
+from pipeline.training.two_stage import Run
 
 STAGE = "model"
 

@@ -15,7 +15,7 @@ from daan.network import Daan
 from daan.scoring import class_distances
 from pipeline.base.errors import PipelineError
 from pipeline.features.feature_set import FeatureSet, Standardiser
-from pipeline.rivals import Flags, Places, Rivals
+from pipeline.scoring.nearest_classes import Flags, Places, Rivals
 
 SCORES = ("audio", "visual", "sum")
 VIDEOS_AT_ONCE = 256

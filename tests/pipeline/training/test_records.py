@@ -1,4 +1,4 @@
-"""pipeline/balance.py: distributions against sorting by hand, and the file they are kept in."""
+"""pipeline/training/records.py: distributions against sorting by hand, and the file they are kept in."""
 
 import math
 from pathlib import Path
@@ -11,7 +11,8 @@ from daan.config import DaanConfig
 from daan.network import Daan
 from daan.training_step import training_step
 from daan.videos import VideoBatch
-from pipeline.balance import (
+from pipeline.base.errors import StorageError
+from pipeline.training.records import (
     BalanceRecord,
     audio_share,
     read_balance,
@@ -19,7 +20,6 @@ from pipeline.balance import (
     summarise,
     write_balance,
 )
-from pipeline.base.errors import StorageError
 
 STEPS, PAIRS = 3, 7
 

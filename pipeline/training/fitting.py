@@ -9,14 +9,14 @@ from typing import Any
 import torch
 
 from daan.network import Daan
-from pipeline.balance import BalanceRecord, audio_share, summarise, write_balance
 from pipeline.base.errors import PipelineError, StorageError, TrainingStoppedError
 from pipeline.checkpoints import load_checkpoint, save_checkpoint
-from pipeline.epoch import Epoch
 from pipeline.history import EpochRecord, write_history
 from pipeline.pair_sampler import PairSampler
+from pipeline.training.epoch import Epoch
+from pipeline.training.records import BalanceRecord, audio_share, summarise, write_balance
+from pipeline.training.validation import Validation
 from pipeline.training_stage import Stage
-from pipeline.validation import Validation
 
 _CHECKPOINT_VERSION = 3
 

@@ -24,7 +24,7 @@ from pipeline.checkpoints import load_checkpoint, save_checkpoint
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings, show_settings
 from pipeline.status import workspace_status
-from pipeline.training import TrainingReport, train
+from pipeline.training.train import TrainingReport, train
 
 SETTINGS = Settings(
     daan=DaanConfig(hidden_width=16, output_width=8, heads=2, dropout=0.3, modality_dropout=0.2),
@@ -36,7 +36,7 @@ FORKING = """
 import json, os, signal, sys
 from pathlib import Path
 import torch
-import pipeline.training_seeds
+import pipeline.training.seeds
 from cli.main import run_command
 
 def die_amid_checkpoint(number):

@@ -1,4 +1,4 @@
-"""pipeline/validation.py: what validation finds, from all distances and from chunks, and how fast."""
+"""pipeline/training/validation.py: what validation finds, from all distances and from chunks, and how fast."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,13 +10,13 @@ import torch
 from daan.config import DaanConfig
 from daan.network import Daan
 from pipeline.base.workspace import Workspace
-from pipeline.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
 from pipeline.datasets.dataset import load_dataset
 from pipeline.features.feature_set import FeatureSet, Standardiser, load_features
-from pipeline.metrics import gzsl_scores
-from pipeline.rivals import Rivals
-from pipeline.scoring import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos
-from pipeline.validation import Validation, Validator
+from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
+from pipeline.scoring.metrics import gzsl_scores
+from pipeline.scoring.nearest_classes import Rivals
+from pipeline.scoring.score_videos import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos
+from pipeline.training.validation import Validation, Validator
 
 CPU = torch.device("cpu")
 

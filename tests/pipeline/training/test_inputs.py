@@ -1,4 +1,4 @@
-"""pipeline/training_inputs.py: what a run is made from, what is said of it, and what is refused."""
+"""pipeline/training/inputs.py: what a run is made from, what is said of it, and what is refused."""
 
 import csv
 import dataclasses
@@ -21,7 +21,7 @@ from pipeline.settings.tree import Settings
 from pipeline.synthetic import Recipe, synthetic_benchmark
 from pipeline.synthetic_shapes import Shape
 from pipeline.synthetic_workspace import write_benchmark
-from pipeline.training_inputs import TrainingInputs, gather_inputs
+from pipeline.training.inputs import TrainingInputs, gather_inputs
 
 SHAPE = Shape(
     train_classes=4,

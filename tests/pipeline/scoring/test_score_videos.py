@@ -1,4 +1,4 @@
-"""pipeline/scoring.py: chunked scoring keeps what all distances at once would say, and no more of them."""
+"""pipeline/scoring/score_videos.py: chunked scoring keeps what all distances at once would say, and no more of them."""
 
 import gc
 from collections.abc import Callable, Iterator
@@ -14,8 +14,8 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.features.feature_set import FeatureSet, Standardiser, load_features
-from pipeline.rivals import Rivals
-from pipeline.scoring import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos
+from pipeline.scoring.nearest_classes import Rivals
+from pipeline.scoring.score_videos import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos
 
 CPU = torch.device("cpu")
 

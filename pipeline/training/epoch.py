@@ -8,9 +8,9 @@ from torch import Tensor
 
 from daan.network import Daan
 from daan.training_step import Step, training_step
-from pipeline.balance import step_values
 from pipeline.features.feature_set import to_device
 from pipeline.pair_sampler import PairSampler
+from pipeline.training.records import step_values
 from pipeline.training_stage import Stage
 
 _OF_CHOICES = 0x5EED << 44

@@ -1,4 +1,4 @@
-"""pipeline/rivals.py: what is kept of a video's distances, against loops over all of them."""
+"""pipeline/scoring/nearest_classes.py: what is kept of a video's distances, against loops over all of them."""
 
 import math
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.rivals import Rivals
+from pipeline.scoring.nearest_classes import Rivals
 
 Case = tuple[np.ndarray, np.ndarray]
 

@@ -15,13 +15,13 @@ from torch import Tensor
 from daan.network import Daan
 from pipeline.base.progress import Reporter
 from pipeline.features.feature_set import Standardiser
-from pipeline.fitting import OnEpoch, StageState, Stop, fit
-from pipeline.model_folder import Model, model_classes
-from pipeline.scoring import SCORES
+from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.training import TrainingSettings
-from pipeline.training_inputs import TrainingInputs
+from pipeline.training.fitting import OnEpoch, StageState, Stop, fit
+from pipeline.training.inputs import TrainingInputs
+from pipeline.training.trained_model import Model, model_classes
+from pipeline.training.validation import Validator
 from pipeline.training_stage import Stage
-from pipeline.validation import Validator
 
 
 @dataclass(frozen=True, kw_only=True)

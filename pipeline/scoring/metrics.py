@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pipeline.rivals import Floats, Places, Rivals
+from pipeline.scoring.nearest_classes import Floats, Places, Rivals
 
 
 @dataclass(frozen=True)

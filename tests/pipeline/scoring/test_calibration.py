@@ -1,4 +1,4 @@
-"""pipeline/calibration.py: no beta and no temperature beats the one that is found."""
+"""pipeline/scoring/calibration.py: no beta and no temperature beats the one that is found."""
 
 import itertools
 import math
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
-from pipeline.metrics import gzsl_scores, probabilities
-from pipeline.rivals import Rivals
+from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
+from pipeline.scoring.metrics import gzsl_scores, probabilities
+from pipeline.scoring.nearest_classes import Rivals
 
 Case = tuple[np.ndarray, np.ndarray, np.ndarray]
 

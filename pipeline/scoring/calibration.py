@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pipeline.metrics import harmonic_mean
-from pipeline.rivals import Floats, Places, Rivals, check_places
+from pipeline.scoring.metrics import harmonic_mean
+from pipeline.scoring.nearest_classes import Floats, Places, Rivals, check_places
 
 _SAME_PERCENT = 1e-9  # two harmonic means nearer than this differ by rounding alone
 _TEMPERATURES = (1e-3, 1e3)

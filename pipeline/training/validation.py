@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from daan.network import Daan
-from pipeline.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
 from pipeline.features.feature_set import FeatureSet, Standardiser
-from pipeline.metrics import Scores, gzsl_scores
-from pipeline.scoring import SCORES, ScoredVideos, evenly_chosen, score_videos
+from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
+from pipeline.scoring.metrics import Scores, gzsl_scores
+from pipeline.scoring.score_videos import SCORES, ScoredVideos, evenly_chosen, score_videos
 
 # A temperature is one number: this many videos fix it to a few percent, and their distances fit into any memory.
 VIDEOS_FOR_TEMPERATURE = 2000

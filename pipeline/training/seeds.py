@@ -9,10 +9,10 @@ import torch
 from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import StageRecord, Workspace
-from pipeline.fitting import OnEpoch, Stop
 from pipeline.over_seeds import mean_and_deviation
 from pipeline.settings.tree import Settings
-from pipeline.training import Trainer, TrainingReport, make_current, never_stop
+from pipeline.training.fitting import OnEpoch, Stop
+from pipeline.training.train import Trainer, TrainingReport, make_current, never_stop
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def train_seeds(
 
     Raises:
         TrainingStoppedError: `stop` said so.
-        PipelineError: as for `pipeline.training.train`.
+        PipelineError: as for `pipeline.training.train.train`.
     """
     reports: list[TrainingReport] = []
     records: list[StageRecord] = []

@@ -1,0 +1,1 @@
+"""From features and class embeddings to a model."""
