@@ -10,8 +10,8 @@ from cli import options
 from cli.console import Terminal
 
 if TYPE_CHECKING:
-    from pipeline.evaluation import EvaluationReport
-    from pipeline.seeds import SeedsReport
+    from pipeline.evaluation.evaluate import EvaluationReport
+    from pipeline.evaluation.seeds import SeedsReport
 
 
 def command(
@@ -32,8 +32,8 @@ def command(
     Example: avzsl evaluate
     """
     from pipeline.base.devices import resolve_device
-    from pipeline.evaluation import evaluate
-    from pipeline.seeds import evaluate_seeds, seed_runs
+    from pipeline.evaluation.evaluate import evaluate
+    from pipeline.evaluation.seeds import evaluate_seeds, seed_runs
 
     if part not in {"test", "validation"}:
         raise typer.BadParameter(f"--on {part}: choose test or validation")

@@ -22,7 +22,7 @@ def command(
 
     Example: avzsl report
     """
-    from pipeline.report import balance_row, write_report
+    from pipeline.evaluation.run_page import balance_row, write_report
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     report = write_report(options.open_workspace(workspace), run)

@@ -10,9 +10,9 @@ import torch
 
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
-from pipeline.evaluation import EvaluationReport, evaluate
+from pipeline.evaluation.evaluate import EvaluationReport, evaluate
+from pipeline.evaluation.seeds import SeedsReport, evaluate_seeds
 from pipeline.extraction.extract import ExtractionReport, extract
-from pipeline.seeds import SeedsReport, evaluate_seeds
 from pipeline.settings.tree import Settings
 from pipeline.stopping import Stop, never_stop
 from pipeline.training.fitting import OnEpoch

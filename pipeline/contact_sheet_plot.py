@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 
 from extractors.filterbank import FILTERS
 from pipeline.contact_sheet import COLUMNS_A_CELL, ContactSheet
-from pipeline.plots import save_picture
+from pipeline.evaluation.figures import save_picture
 
 _CELLS_A_ROW = 10
 _CELL_INCHES = 112 / 120  # a pixel of the picture for each that the network sees

@@ -14,7 +14,7 @@ from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import fingerprint, read_json
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import StageRecord, Workspace
-from pipeline.evaluation import Evaluator
+from pipeline.evaluation.evaluate import Evaluator
 from pipeline.over_seeds import FIGURES, mean_and_deviation
 from pipeline.reproduction_variants import Variant, variants_of
 from pipeline.scoring.score_videos import SCORES

@@ -10,7 +10,7 @@ import torch
 from daan.config import DaanConfig
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.evaluation import evaluate
+from pipeline.evaluation.evaluate import evaluate
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings
 from pipeline.status import StageStatus, workspace_status

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline import plots
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import fingerprint, make_folder, storage_errors, write_json
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, load_dataset
 from pipeline.datasets.splits import Splits, parse_splits
+from pipeline.evaluation import figures as plots
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.history import read_history
 from pipeline.scoring.metrics import Scores, classes_without_samples, confusion_matrix, gzsl_scores, recall_per_class

@@ -14,7 +14,7 @@ from daan.config import DaanConfig
 from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.evaluation import EvaluationReport, evaluate
+from pipeline.evaluation.evaluate import EvaluationReport, evaluate
 from pipeline.features.feature_set import load_features
 from pipeline.scoring.score_videos import score_videos
 from pipeline.settings.training import TrainingSettings

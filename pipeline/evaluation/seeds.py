@@ -10,7 +10,7 @@ import torch
 from pipeline.base.files import write_json
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
-from pipeline.evaluation import EvaluationReport, Evaluator, Part, part_folder, record_report
+from pipeline.evaluation.evaluate import EvaluationReport, Evaluator, Part, part_folder, record_report
 from pipeline.over_seeds import mean_and_deviation
 from pipeline.scoring.metrics import Scores
 from pipeline.scoring.score_videos import SCORES

@@ -13,8 +13,8 @@ from daan.config import DaanConfig
 from pipeline.base.errors import UsageError, WorkspaceInUseError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
+from pipeline.evaluation.seeds import SeedsReport, evaluate_seeds, over_seeds, seed_runs
 from pipeline.scoring.metrics import Scores
-from pipeline.seeds import SeedsReport, evaluate_seeds, over_seeds, seed_runs
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings
 from pipeline.status import workspace_status

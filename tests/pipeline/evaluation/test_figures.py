@@ -1,4 +1,4 @@
-"""pipeline/plots.py: readable PNG files from plain numbers, whatever the numbers are."""
+"""pipeline/evaluation/figures.py: readable PNG files from plain numbers, whatever the numbers are."""
 
 import math
 import subprocess
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from pipeline.plots import confusion_matrix_picture, training_curves
+from pipeline.evaluation.figures import confusion_matrix_picture, training_curves
 
 
 def epoch(number: int, value: float) -> dict[str, float]:
@@ -76,5 +76,5 @@ def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
 
 def test_no_window_system_and_no_pyplot_are_touched() -> None:
     """Figures are made without matplotlib's global state, so that threads and servers may draw."""
-    command = "import sys, pipeline.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    command = "import sys, pipeline.evaluation.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""pipeline/report.py: one page about a run, from what its stages left."""
+"""pipeline/evaluation/run_page.py: one page about a run, from what its stages left."""
 
 import html.parser
 import math
@@ -11,8 +11,8 @@ from daan.config import DaanConfig
 from pipeline.base.errors import MissingStageError, StorageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.evaluation import evaluate
-from pipeline.report import balance_row, write_report
+from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.run_page import balance_row, write_report
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings
 from pipeline.training.train import train
