@@ -12,10 +12,10 @@ import torch
 
 from daan.network import Daan
 from daan.training_step import training_step
+from pipeline.avgzsl_benchmark.synthetic.generate import synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES
 from pipeline.pair_sampler import PairSampler
 from pipeline.settings.tree import load_settings
-from pipeline.synthetic import synthetic_benchmark
-from pipeline.synthetic_shapes import SHAPES
 
 
 def now(device: torch.device) -> float:

@@ -19,8 +19,8 @@ import torch
 
 from daan.config import DaanConfig
 from daan.network import Daan
+from pipeline.avgzsl_benchmark.synthetic.generate import SHAPES, Recipe, synthetic_benchmark
 from pipeline.settings.training import TrainingSettings
-from pipeline.synthetic import SHAPES, Recipe, synthetic_benchmark
 from pipeline.training.fitting import fit
 from pipeline.training.validation import Validator
 from pipeline.training_stage import Stage

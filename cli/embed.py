@@ -58,7 +58,7 @@ def _texts(workspace: "Workspace", classes: str | None) -> dict[str, str]:
     from pipeline.base.errors import MissingStageError
     from pipeline.datasets.dataset import load_dataset
     from pipeline.datasets.phrases import phrases_of_name
-    from pipeline.named_classes import parse_classes
+    from pipeline.prediction.classes import parse_classes
 
     names = parse_classes(classes)
     if names is not None:

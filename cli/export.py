@@ -57,8 +57,8 @@ def export_tcaf(
 def _export(
     layout: str, target: Path, workspace: Path, benchmark: str | None, text: str | None, terminal: Terminal
 ) -> int:
+    from pipeline.avgzsl_benchmark.exporting.export_features import export_features
     from pipeline.datasets.official.protocol import BENCHMARKS
-    from pipeline.exported_folder import export_features
 
     place = options.open_workspace(workspace)
     report = export_features(place, layout, target, reporter=terminal, benchmark=benchmark, text=text)

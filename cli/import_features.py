@@ -10,7 +10,7 @@ from cli import options
 from cli.console import Terminal
 
 if TYPE_CHECKING:
-    from pipeline.imported_workspace import ImportReport
+    from pipeline.avgzsl_benchmark.importing.import_features import ImportReport
 
 app = typer.Typer(help="Make a workspace of official feature folders.", no_args_is_help=True)
 
@@ -78,7 +78,7 @@ def _import(
     text: str | None,
     terminal: Terminal,
 ) -> int:
-    from pipeline.imported_workspace import import_official
+    from pipeline.avgzsl_benchmark.importing.import_features import import_official
 
     place = options.open_workspace(workspace)
     report = import_official(folder, layout, place, reporter=terminal, method=method, splits=splits, text=text)

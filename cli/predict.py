@@ -11,7 +11,7 @@ from cli import options
 from cli.console import Terminal, fail
 
 if TYPE_CHECKING:
-    from pipeline.prediction import PredictionReport, VideoPrediction
+    from pipeline.prediction.predict import PredictionReport, VideoPrediction
 
 _BAR_CELLS = 16
 
@@ -51,8 +51,8 @@ def command(
     Example: avzsl predict clip.mp4 --classes "dog barking, playing drums, yoga"
     """
     from pipeline.base.devices import resolve_device
-    from pipeline.named_classes import parse_classes
-    from pipeline.prediction import find_clips, predict
+    from pipeline.prediction.classes import parse_classes
+    from pipeline.prediction.predict import find_clips, predict
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     found = find_clips(clips)

@@ -12,7 +12,7 @@ from cli.prepare_options import plain_table, show_parts
 from pipeline.base.wording import byte_size, grouped
 
 if TYPE_CHECKING:
-    from pipeline.synthetic_preparation import SyntheticReport
+    from pipeline.avgzsl_benchmark.synthetic.prepare import SyntheticReport
 
 
 def command(
@@ -52,7 +52,7 @@ def command(
 
     Example: avzsl prepare synthetic --shape ucf --audio-strength 0.2
     """
-    from pipeline.synthetic_preparation import prepare_synthetic, recipe_of
+    from pipeline.avgzsl_benchmark.synthetic.prepare import prepare_synthetic, recipe_of
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     values = {"audio_strength": audio_strength, "visual_strength": visual_strength, "seed": seed}

@@ -38,7 +38,7 @@ def command(
 
     Example: avzsl probe clip.mp4
     """
-    from pipeline.prediction import find_clips
+    from pipeline.prediction.predict import find_clips
     from pipeline.probing import decoding_choice, picture_places, probe
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)

@@ -16,7 +16,7 @@ from cli.interruption import interruption
 from cli.training_options import training_settings
 
 if TYPE_CHECKING:
-    from pipeline.reproduction_tables import TextTable
+    from pipeline.avgzsl_benchmark.reproduction.tables import TextTable
 
 
 def command(
@@ -49,13 +49,13 @@ def command(
 
     Example: avzsl reproduce ucf --features avgzsl_benchmark_non_averaged_datasets/UCF --seeds 0,1,2
     """
+    from pipeline.avgzsl_benchmark.reproduction.report import document_of, notes_of, write_reproduction
+    from pipeline.avgzsl_benchmark.reproduction.reproduce import reproduce
+    from pipeline.avgzsl_benchmark.reproduction.source import FeatureSource, workspace_of
+    from pipeline.avgzsl_benchmark.reproduction.tables import tables
     from pipeline.base.devices import resolve_device
     from pipeline.base.errors import UsageError
     from pipeline.datasets.official.protocol import BENCHMARKS
-    from pipeline.reproduction import reproduce
-    from pipeline.reproduction_report import document_of, notes_of, write_reproduction
-    from pipeline.reproduction_source import FeatureSource, workspace_of
-    from pipeline.reproduction_tables import tables
     from pipeline.settings.tree import load_settings
 
     if benchmark not in BENCHMARKS:

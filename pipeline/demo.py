@@ -11,7 +11,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.chain import ChainReport, Listeners, run_all
 from pipeline.datasets.dataset import load_dataset
 from pipeline.datasets.splits import read_splits
-from pipeline.prediction import PredictionReport, predict
+from pipeline.prediction.predict import PredictionReport, predict
 from pipeline.settings.tree import Settings
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.portable_pickle import write_pickle
+from pipeline.avgzsl_benchmark.layouts.pickles import write_pickle
 
 METHOD = "main_features_non_averaged"
 ENDING = ".pkl"

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from cli.main import run_command
+from pipeline.avgzsl_benchmark.reproduction.published import PUBLISHED
+from pipeline.avgzsl_benchmark.synthetic.generate import Recipe, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.shapes import Shape
+from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import remember_text
-from pipeline.published import PUBLISHED
-from pipeline.synthetic import Recipe, synthetic_benchmark
-from pipeline.synthetic_shapes import Shape
-from pipeline.synthetic_workspace import write_benchmark
 
 SHAPE = Shape(
     train_classes=4,

@@ -15,7 +15,7 @@ from pipeline.base.progress import Reporter
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, load_dataset
 from pipeline.datasets.splits import Splits, parse_splits
-from pipeline.evaluation import figures as plots
+from pipeline.evaluation import figures
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.history import read_history
 from pipeline.scoring.metrics import Scores, classes_without_samples, confusion_matrix, gzsl_scores, recall_per_class
@@ -185,8 +185,8 @@ def _draw(folder: Path, model_folder: Path, names: list[str], seen: Flags, matri
     make_folder(folder)
     confusion, curves = folder / "confusion_matrix.png", folder / "training_curves.png"
     with storage_errors(folder):
-        plots.confusion_matrix_picture(matrix, names, seen.tolist(), confusion)
-        plots.training_curves(read_history(model_folder / "stage1" / "history.csv"), curves)
+        figures.confusion_matrix_picture(matrix, names, seen.tolist(), confusion)
+        figures.training_curves(read_history(model_folder / "stage1" / "history.csv"), curves)
     return confusion, curves
 
 

@@ -11,6 +11,9 @@ import pytest
 import torch
 
 from daan.config import DaanConfig
+from pipeline.avgzsl_benchmark.synthetic.generate import Recipe, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.shapes import Shape
+from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
@@ -18,9 +21,6 @@ from pipeline.datasets.splits import Splits, write_splits
 from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, write_part
 from pipeline.settings.training import TextSettings, TrainingSettings
 from pipeline.settings.tree import Settings
-from pipeline.synthetic import Recipe, synthetic_benchmark
-from pipeline.synthetic_shapes import Shape
-from pipeline.synthetic_workspace import write_benchmark
 from pipeline.training.inputs import TrainingInputs, gather_inputs
 
 SHAPE = Shape(

@@ -1,0 +1,1 @@
+"""The published audio-visual zero-shot benchmark."""

@@ -1,0 +1,56 @@
+"""The folder `class-split`: which classes there are, the words that stand for them, and the videos of each stage."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pipeline.avgzsl_benchmark.importing.official_folder import MAIN_SPLIT
+from pipeline.base.files import write_text
+from pipeline.datasets.official.protocol import PART_OF_STAGE, RETRAINING, Benchmark
+from pipeline.datasets.splits import Splits
+
+
+def videos_of_stages(splits: Splits) -> dict[str, list[str]]:
+    """Stage -> its videos; stage 2 trains on everything of stage 1."""
+    stages = {stage: list(splits.parts[part]) for stage, part in PART_OF_STAGE.items()}
+    stages[RETRAINING] = [key for stage in stages if stage.startswith("stage_1") for key in stages[stage]]
+    return stages
+
+
+def write_class_split(
+    folder: Path,
+    benchmark: Benchmark,
+    words: Mapping[str, str],
+    stages: Mapping[str, Sequence[tuple[str, str]]],
+) -> None:
+    """Write all_class.txt, the list of words, and a list of classes and one of videos a stage.
+
+    Args:
+        folder: class-split, which is made.
+        benchmark: as which public code shall take it.
+        words: class -> words, of all classes.
+        stages: stage -> videos with their classes.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    names = sorted(words)
+    code_of = {name: code for code, name in enumerate(names)}
+    write_text(folder / "all_class.txt", _lines(names))
+    pairs = [("original", "manual"), *((name, words[name]) for name in names)]
+    write_text(folder / benchmark.class_names_file, _csv(pairs))
+    for stage, videos in stages.items():
+        write_text(folder / MAIN_SPLIT / f"{stage}.txt", _lines(sorted({name for _, name in videos})))
+        rows = [(video, name, str(code_of[name])) for video, name in videos]
+        write_text(folder / MAIN_SPLIT / f"{stage}.csv", _csv([("filename", "label", "label_code"), *rows]))
+
+
+def _lines(names: Sequence[str]) -> str:
+    return "".join(f"{name}\n" for name in names)
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> str:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()

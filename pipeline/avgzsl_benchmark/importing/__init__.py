@@ -1,0 +1,1 @@
+"""From a folder of the benchmark to a workspace."""

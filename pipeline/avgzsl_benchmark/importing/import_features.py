@@ -1,0 +1,229 @@
+"""Official feature folders become a workspace: a store, a dataset with splits, class vectors; ready for training."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from extractors.safe_pickle import PickleRefusedError, load_npy
+from extractors.text import phrase_of
+from pipeline.avgzsl_benchmark.importing.official_folder import OfficialFolder, find_official
+from pipeline.avgzsl_benchmark.importing.store import ImportedStore, import_store
+from pipeline.avgzsl_benchmark.layouts.pickles import write_pickled_npy
+from pipeline.base.errors import UsageError
+from pipeline.base.files import fingerprint, replacing, storage_errors
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import StageRecord, Workspace
+from pipeline.class_embeddings.embed import encode_phrases, remember_text
+from pipeline.datasets.dataset import Dataset, Video, dataset_of, save_dataset
+from pipeline.datasets.dataset_folder import PreparedFolder
+from pipeline.datasets.official.class_lists import find_vectors
+from pipeline.datasets.phrases import phrases_in
+from pipeline.datasets.splits import Splits, check_splits, write_splits
+from pipeline.kept_dataset import keep_edits, kept_files, source_record, write_record
+
+STAGE = "features"
+_STAGE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import made."""
+
+    layout: str
+    benchmark: str | None  # ucf, activitynet, vggsound; None: another
+    features: Path
+    videos: int
+    seconds: int  # of all features; an averaged vector counts as one
+    classes: int  # with videos
+    listed_classes: int  # with and without
+    visual_width: int
+    audio_width: int
+    without_visual: int  # videos
+    without_audio: int
+    parts: Mapping[str, int]  # part of the splits -> videos
+    did_nothing: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `import --json`."""
+        return asdict(self) | {"features": str(self.features)}
+
+
+def import_official(
+    source: Path,
+    layout: str,
+    workspace: Workspace,
+    *,
+    reporter: Reporter,
+    method: str | None = None,
+    splits: Path | None = None,
+    text: str | None = None,
+) -> ImportReport:
+    """Make a workspace of an official feature folder.
+
+    Args:
+        source: a dataset's folder, its `features/`, or the folder of a method.
+        layout: avca or tcaf.
+        workspace: where to; features of the same files that are there already stay as they are.
+        reporter: sees the progress, and hears what does not quite fit.
+        method: which of several folders below `features/`; None: the usual one.
+        splits: class-split where that lies elsewhere; None: beside the features.
+        text: a file of class vectors, or the name of a text encoder; None: the folder's own vectors.
+
+    Raises:
+        UsageError: a piece is not there, widths or features disagree, splits contradict themselves, a class has no
+            vector, a pickle wants more than plain data.
+        StorageError: the disk is full, or a file cannot be read.
+    """
+    folder = find_official(source, layout, method=method, splits=splits)
+    phrases = _phrases(folder)
+    vectors = text or str(find_vectors(source, folder.features.folder, folder.class_split, folder.classes.benchmark))
+    given = folder.classes.phrases or {name: phrase_of(name) for name in folder.features.files}
+    encode_phrases(vectors, list(given.values()))  # a class without a vector is found before the features are read
+    with workspace.locked("import"):
+        made_from = fingerprint({"stage": _STAGE_VERSION, "folder": folder.fingerprint()})
+        report = _imported_before(workspace, made_from, folder)
+        if report is None:
+            path = workspace.feature_folder(made_from) / "features.h5"
+            imported = import_store(folder, path, reporter)
+            imported.warn(reporter)
+            dataset = _keep(folder, imported, phrases, workspace, reporter)
+            report = _report(folder, imported, dataset, path)
+            _record(workspace, report, imported.content, made_from, dataset)
+        _set_extractor_aside(workspace)
+        _import_vectors(vectors, folder, workspace, own=text is None)
+    return report
+
+
+def _phrases(folder: OfficialFolder) -> dict[str, str]:
+    """Class -> words, of all classes; as they were before avzsl exported them, where it was the one to do so."""
+    if folder.notes is None:
+        return dict(folder.classes.phrases)
+    classes, words = folder.notes.classes, folder.notes.phrases
+    return {classes.get(name, name): words.get(phrase, phrase) for name, phrase in folder.classes.phrases.items()}
+
+
+def _keep(
+    folder: OfficialFolder,
+    imported: ImportedStore,
+    phrases: Mapping[str, str],
+    workspace: Workspace,
+    reporter: Reporter,
+) -> Dataset:
+    """Write manifest.csv (of files that nobody has), classes.csv and splits.yaml."""
+    target = workspace.dataset_folder
+    videos = tuple(
+        Video(
+            key=one.video,
+            location=str(workspace.root.absolute() / "videos" / one.video),
+            class_name=one.class_name,
+            start_seconds=one.start_seconds,
+            end_seconds=one.end_seconds,
+        )
+        for one in imported.videos
+    )
+    dataset = dataset_of(folder.source.resolve(), videos, phrases)
+    splits = Splits(**{part: tuple(keys) for part, keys in imported.parts.items()}, origin={"imported": folder.layout})
+    check_splits(splits, dataset, str(folder.features.folder))
+    PreparedFolder(target, str(dataset.source), folder.source, in_workspace=True).make_room(reporter)
+    before, record = kept_files(target), source_record(target)
+    save_dataset(dataset, target)
+    write_splits(splits, target / "splits.yaml")
+    keep_edits(target, before, record, reporter)
+    write_record(target, {"source": str(dataset.source), "splits": True})
+    return dataset
+
+
+def _report(folder: OfficialFolder, imported: ImportedStore, dataset: Dataset, path: Path) -> ImportReport:
+    return ImportReport(
+        layout=folder.layout,
+        benchmark=folder.classes.benchmark,
+        features=path,
+        videos=len(imported.videos),
+        seconds=sum(video.seconds for video in imported.videos),
+        classes=len(dataset.classes),
+        listed_classes=len(dataset.classes) + len(dataset.without_videos),
+        visual_width=imported.widths["visual"],
+        audio_width=imported.widths["audio"],
+        without_visual=sum(not video.has_visual for video in imported.videos),
+        without_audio=sum(not video.has_audio for video in imported.videos),
+        parts={part: len(keys) for part, keys in imported.parts.items()},
+    )
+
+
+def _record(workspace: Workspace, report: ImportReport, content: str, made_from: str, dataset: Dataset) -> None:
+    summary = {
+        "videos": report.videos,
+        "extracted": report.videos,
+        "failed": 0,
+        "extractor": f"imported from the {report.layout} layout",
+        "imported": made_from,
+        "dataset": str(dataset.source),
+        "report": report.to_json(),
+    }
+    output = str(report.features.relative_to(workspace.root))
+    workspace.record(STAGE, StageRecord(fingerprint=content, output=output, summary=summary))
+
+
+def _imported_before(workspace: Workspace, made_from: str, folder: OfficialFolder) -> ImportReport | None:
+    """What an import of the same files left here; None: there was none, or the dataset is another's by now."""
+    record = workspace.stages().get(STAGE)
+    if record is None or record.summary.get("imported") != made_from or not (workspace.root / record.output).exists():
+        return None
+    kept = workspace.dataset_folder
+    if not (kept / "manifest.csv").is_file() or source_record(kept).get("source") != str(folder.source.resolve()):
+        return None
+    known = {**record.summary["report"], "features": workspace.root / record.output, "did_nothing": True}
+    return ImportReport(**known)
+
+
+def _set_extractor_aside(workspace: Workspace) -> None:
+    """These features are not the extractor's whose videos were here before; what it made stays, and it can go on."""
+    file = workspace.extractor_file
+    if file.exists():
+        with storage_errors(file):
+            file.replace(file.with_name("extractor-before-import.json"))
+
+
+def _import_vectors(spec: str, folder: OfficialFolder, workspace: Workspace, *, own: bool) -> None:
+    """Copy a file of class vectors into the workspace and note it there; training takes it by itself.
+
+    Args:
+        spec: the file, or the name of a text encoder.
+        folder: whose notes may say which phrases stand behind a name in the file.
+        workspace: gets the file.
+        own: whether the file is the folder's own.
+    """
+    path = Path(spec)
+    if path.suffix != ".npy" or not path.is_file():
+        remember_text(workspace, spec)
+        return
+    target = workspace.text_folder / path.name
+    renamed = folder.notes.phrases if folder.notes else {}
+    if renamed:
+        vectors_of_phrases = folder.notes.phrase_vectors if own and folder.notes else {}
+        write_pickled_npy(target, _by_phrase(_named(path), renamed, vectors_of_phrases))
+    elif path.resolve() != target.resolve():
+        with replacing(target) as temporary, storage_errors(path):
+            temporary.write_bytes(path.read_bytes())
+    remember_text(workspace, str(target))
+
+
+def _by_phrase(named: Mapping[str, Any], renamed: Mapping[str, str], of_phrases: Mapping[str, Any]) -> dict[str, Any]:
+    """Phrase -> vector (W,): each phrase of a class has its own where the notes hold it, else the class's."""
+    vectors = {name: vector for name, vector in named.items() if name not in renamed}
+    for name in named.keys() & renamed.keys():
+        for phrase in phrases_in(renamed[name]) or (renamed[name],):
+            vectors[phrase] = of_phrases.get(phrase, named[name])
+    return vectors
+
+
+def _named(path: Path) -> dict[str, Any]:
+    """Name -> vector of a .npy file, which `encode_phrases` has found sound."""
+    try:
+        stored = load_npy(path)
+    except PickleRefusedError as error:
+        raise UsageError(f"{path} is refused: {error}") from error
+    if not isinstance(stored, dict):
+        raise UsageError(f"{path} holds no dict of class names and vectors")
+    return stored

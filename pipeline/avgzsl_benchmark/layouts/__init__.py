@@ -1,0 +1,1 @@
+"""The file layouts of the benchmark: one file, read and written."""

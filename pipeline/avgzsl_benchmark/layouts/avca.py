@@ -1,0 +1,56 @@
+"""AVCA's averaged features: an HDF5 file a class, a vector a video (benchmark.md, Feature layouts)."""
+
+from pathlib import Path
+
+import h5py
+
+from pipeline.avgzsl_benchmark.layouts.class_file import ClassFile, checked_class_file
+from pipeline.base.errors import UsageError
+from pipeline.base.files import storage_errors
+
+ENDING = ".h5"
+
+
+def read_class_file(path: Path) -> ClassFile:
+    """The videos in a file with the datasets `data` (N, D) and `video_urls` (N,); each has a single row (1, D).
+
+    Raises:
+        UsageError: it is no HDF5 file, or holds something else.
+        StorageError: it cannot be read.
+    """
+    with storage_errors(path), path.open("rb"):
+        pass  # HDF5 does not tell what may not be read from what is damaged
+    try:
+        with h5py.File(path, "r") as file:
+            data, urls = _own_dataset(path, file, "data"), _own_dataset(path, file, "video_urls")
+            _check_shapes(path, data.shape, urls.shape)
+            features, names = data[...], urls[...].tolist()
+    except MemoryError as error:
+        raise UsageError(f"{path} declares more numbers than fit into memory: make or download it again") from error
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path} is no file of averaged features: expected HDF5 with the datasets data (N, D) and video_urls (N,)"
+        ) from error
+    if not names:
+        return ClassFile(path, (), ())
+    return checked_class_file(path, names, [features[place : place + 1] for place in range(len(features))])
+
+
+def _own_dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
+    """A dataset whose numbers are in this file: HDF5 can also make any other file of the machine look like a part."""
+    links, key = file.id.links, name.encode()  # looking a name up the usual way would follow its link
+    if not links.exists(key):
+        raise KeyError(name)
+    found = file[name] if links.get_info(key).type == h5py.h5l.TYPE_HARD else None
+    if not isinstance(found, h5py.Dataset) or found.external is not None or found.is_virtual:
+        raise UsageError(f"{path}: {name} is no dataset of its own, which another file may hold: nothing was read")
+    return found
+
+
+def _check_shapes(path: Path, data: tuple[int, ...], urls: tuple[int, ...]) -> None:
+    """What a file declares is compared before any of it is read: it need not have it."""
+    empty = urls == (0,) and 0 in data
+    if not empty and (len(data) != 2 or len(urls) != 1):
+        raise UsageError(f"{path}: data is {data}, must be (N, D), a vector for each of the video_urls (N,)")
+    if not empty and data[0] != urls[0]:
+        raise UsageError(f"{path} names {urls[0]} videos and has features of {data[0]}: make or download it again")

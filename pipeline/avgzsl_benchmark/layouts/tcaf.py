@@ -1,0 +1,43 @@
+"""TCAF's and ClipClap's temporal features: a pickle a class, a sequence a video (benchmark.md, Feature layouts)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from extractors.safe_pickle import PickleRefusedError, load_pickle
+from pipeline.avgzsl_benchmark.layouts.class_file import ClassFile, checked_class_file
+from pipeline.base.errors import UsageError
+from pipeline.base.files import storage_errors
+
+ENDING = ".pkl"
+_LAYOUT = "a dict of features (arrays (T, D)), video_names and fps"
+
+
+def read_class_file(path: Path) -> ClassFile:
+    """The videos in a pickled dict `features` (N arrays (T, D)), `video_names` (N), `fps`.
+
+    The frame rate is not used: a row counts as a second.
+
+    Raises:
+        UsageError: the pickle wants more than plain data (named), is damaged, or holds something else.
+        StorageError: it cannot be read.
+    """
+    try:
+        with storage_errors(path), path.open("rb") as file:
+            stored = load_pickle(file)
+    except PickleRefusedError as error:
+        raise UsageError(f"{path} is refused: {error}") from error
+    if not isinstance(stored, dict) or not {"features", "video_names"} <= stored.keys():
+        found = f"a dict of {', '.join(map(str, stored))}" if isinstance(stored, dict) else f"a {type(stored).__name__}"
+        raise UsageError(f"{path} holds {found}: expected {_LAYOUT}")
+    return checked_class_file(path, _members(path, stored["video_names"]), _members(path, stored["features"]))
+
+
+def _members(path: Path, value: object) -> Sequence[object]:
+    """The members of a list, a tuple or an array; those of an array of three axes are (T, D)."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return value.tolist() if value.dtype.kind in "SU" else list(value)
+    if isinstance(value, list | tuple):
+        return value
+    raise UsageError(f"{path}: what should be a list is a {type(value).__name__}: expected {_LAYOUT}")

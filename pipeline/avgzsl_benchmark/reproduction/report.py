@@ -1,0 +1,152 @@
+"""A reproduction as Markdown, HTML and JSON, with the exact configuration and the hashes of the data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.avgzsl_benchmark.reproduction.published import PUBLISHED, PUBLISHED_ABLATION
+from pipeline.avgzsl_benchmark.reproduction.reproduce import Reproduction
+from pipeline.avgzsl_benchmark.reproduction.tables import TextTable, tables
+from pipeline.base.files import write_json, write_text
+from pipeline.base.workspace import Workspace
+from pipeline.scoring.score_videos import SCORES
+from pipeline.settings.tree import show_settings
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .2rem .8rem; border-bottom: 1px solid #ddd }
+td + td, th + th { text-align: right } th { text-align: left } .strong { font-weight: bold }
+pre { background: #f5f5f5; padding: 1rem; overflow: auto }
+"""
+_COMPARED = (
+    "Published figures: main split, SeLaVi features, percent. S, U: recall of seen and unseen classes, choosing among "
+    "all; HM: their harmonic mean; ZSL: unseen among unseen. The test videos chose nothing."
+)
+_LEGACY_ORDER = "Classes have the vectors that public code gives them, many of them another class's."
+_RIGHT_ORDER = (
+    "Every class has its own vector here. Public code mixes them up; --set text.legacy_class_order=true repeats that."
+)
+
+
+@dataclass(frozen=True)
+class ReproductionFiles:
+    """Where a reproduction is written down."""
+
+    markdown: Path
+    page: Path
+    document: Path
+
+
+def write_reproduction(reproduction: Reproduction, workspace: Workspace) -> ReproductionFiles:
+    """Write reports/reproduction-<benchmark>/reproduction.{md,html,json}.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    folder = workspace.report_folder(f"reproduction-{reproduction.benchmark}")
+    files = ReproductionFiles(*(folder / f"reproduction.{ending}" for ending in ("md", "html", "json")))
+    write_text(files.markdown, _markdown(reproduction))
+    write_text(files.page, _page(reproduction))
+    write_json(files.document, document_of(reproduction))
+    return files
+
+
+def notes_of(reproduction: Reproduction) -> list[str]:
+    """What a reader must know to compare the figures."""
+    notes = [_COMPARED]
+    if reproduction.data["features"].get("extractor") == "synthetic":
+        notes.append("These features were generated: the figures show that the protocol runs, and nothing else.")
+    notes.append(_LEGACY_ORDER if reproduction.data["legacy_class_order"] else _RIGHT_ORDER)
+    return notes
+
+
+def document_of(reproduction: Reproduction) -> dict[str, Any]:
+    """The document of `reproduce --json`."""
+    return {
+        "benchmark": reproduction.benchmark,
+        "score": reproduction.score,
+        "variants": {
+            result.variant.name: {
+                "qdma": result.variant.qdma,
+                "csgm": result.variant.csgm,
+                "mean": {score: result.over_seeds(score)[0] for score in SCORES},
+                "deviation": {score: result.over_seeds(score)[1] for score in SCORES},
+                "runs": {
+                    seed.run: {"seed": seed.seed, "epochs": seed.best_epoch, **seed.scores} for seed in result.seeds
+                },
+            }
+            for result in reproduction.results
+        },
+        "published": {row.method: _figures(vars(row)) for row in PUBLISHED[reproduction.benchmark]},
+        "published_ablation": {
+            name: _figures(vars(row)) for name, row in PUBLISHED_ABLATION.get(reproduction.benchmark, {}).items()
+        },
+        "data": dict(reproduction.data),
+        "settings": show_settings(reproduction.settings),
+        "software": _software(),
+    }
+
+
+def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "method"}
+
+
+def _software() -> dict[str, str]:
+    return {"avzsl": version("avzsl"), "torch": torch.__version__}
+
+
+def _facts(reproduction: Reproduction) -> list[tuple[str, str]]:
+    """What it was made from, a line each."""
+    nested = {**reproduction.data, "software": _software()}
+    return [(name.replace("_", " "), _in_words(value)) for name, value in nested.items()]
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_in_words(entry)}" for name, entry in value.items())
+    return str(value)
+
+
+def _title(reproduction: Reproduction) -> str:
+    return f"DAAN on {reproduction.benchmark}: reproduction"
+
+
+def _markdown(reproduction: Reproduction) -> str:
+    parts = [f"# {_title(reproduction)}", *notes_of(reproduction)]
+    parts += [f"## {table.title}\n\n{_markdown_table(table)}" for table in tables(reproduction)]
+    facts = TextTable("", ("data", ""), _facts(reproduction))
+    settings = show_settings(reproduction.settings)
+    parts += [f"## made from\n\n{_markdown_table(facts)}", f"## every setting\n\n```yaml\n{settings}```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(table: TextTable) -> str:
+    lines = [table.columns, ["-" * 3 for _ in table.columns]]
+    for place, row in enumerate(table.rows):
+        cells = [cell.replace("|", "\\|") for cell in row]
+        lines.append([f"**{cell}**" if cell and place in table.strong else cell for cell in cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _page(reproduction: Reproduction) -> str:
+    title = escape(_title(reproduction))
+    parts = [f"<h1>{title}</h1>", *(f"<p>{escape(note)}</p>" for note in notes_of(reproduction))]
+    parts += [f"<h2>{escape(table.title)}</h2>{_html_table(table)}" for table in tables(reproduction)]
+    parts.append(f"<h2>made from</h2>{_html_table(TextTable('', ('data', ''), _facts(reproduction)))}")
+    parts.append(f"<h2>every setting</h2><pre>{escape(show_settings(reproduction.settings))}</pre>")
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+
+
+def _html_table(table: TextTable) -> str:
+    """An HTML table; every cell is escaped."""
+    lines = [f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in table.columns)}</tr>"]
+    for place, row in enumerate(table.rows):
+        mark = ' class="strong"' if place in table.strong else ""
+        lines.append(f"<tr{mark}>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>")
+    return f"<table>{''.join(lines)}</table>"

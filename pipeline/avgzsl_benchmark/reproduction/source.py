@@ -1,0 +1,115 @@
+"""The features of a reproduction: a workspace that holds them, or an official folder, which becomes one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.avgzsl_benchmark.importing.feature_files import find_features, layouts_in
+from pipeline.avgzsl_benchmark.importing.import_features import import_official
+from pipeline.avgzsl_benchmark.importing.official_folder import find_official
+from pipeline.base.errors import UsageError
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import Workspace
+from pipeline.datasets.official.protocol import BENCHMARKS
+from pipeline.kept_dataset import source_record
+from pipeline.suggestions import does_not_exist
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """What the user gave, and where its pieces lie if not where they are usual."""
+
+    folder: Path
+    method: str | None = None
+    splits: Path | None = None
+    text: str | None = None
+
+
+def workspace_of(source: FeatureSource, benchmark: str, own: Path | None, reporter: Reporter) -> Workspace:
+    """The workspace to reproduce in.
+
+    Args:
+        source: an avzsl workspace, which is used as it is, or an official feature folder.
+        benchmark: a name of `BENCHMARKS`.
+        own: the workspace that an official folder is imported into; what was imported already is found there. None:
+            avzsl-<benchmark>.
+        reporter: hears of the import.
+
+    Raises:
+        UsageError: neither of the two, the features of another benchmark, or pieces given beside a workspace.
+    """
+    folder = source.folder
+    if not folder.is_dir():
+        raise UsageError(does_not_exist(folder) if not folder.exists() else f"{folder} is a file: give its folder")
+    workspace = Workspace(folder)
+    if (workspace.dataset_folder / "manifest.csv").is_file():
+        _check_workspace(source, workspace, benchmark, own, reporter)
+        return workspace
+    layouts = layouts_in(folder)
+    if not layouts:
+        raise UsageError(
+            f"{folder} is neither an avzsl workspace (dataset/manifest.csv) nor an official feature folder "
+            "(features/main_features/{audio,video}/stage_1_train)"
+        )
+    layout = "tcaf" if "tcaf" in layouts and _fits(source, "tcaf") else layouts[0]  # it has more to say
+    _refuse_other(
+        folder, find_official(folder, layout, method=source.method, splits=source.splits).classes.benchmark, benchmark
+    )
+    workspace = Workspace(own or Path(f"avzsl-{benchmark}"))
+    report = import_official(
+        folder,
+        layout,
+        workspace,
+        reporter=reporter,
+        method=source.method,
+        splits=source.splits,
+        text=source.text,
+    )
+    done = "imported before" if report.did_nothing else "imported"
+    reporter.say(
+        f"{done}: {report.videos} videos in {report.classes} classes from the {layout} layout, in {workspace.root}"
+    )
+    return workspace
+
+
+def _check_workspace(
+    source: FeatureSource, workspace: Workspace, benchmark: str, own: Path | None, reporter: Reporter
+) -> None:
+    """Refuse a workspace that is known to hold another benchmark, and options that would be ignored beside it."""
+    if own is not None and own.resolve() != workspace.root.resolve():
+        raise UsageError(f"{workspace.root} is a workspace and is used as it is: leave --workspace {own} out")
+    given = {"--method": source.method, "--splits": source.splits}
+    ignored = [option for option, value in given.items() if value is not None]
+    if ignored:
+        raise UsageError(f"{workspace.root} is a workspace, its features are chosen: leave {' and '.join(ignored)} out")
+    _refuse_other(workspace.root, _benchmark_in(workspace), benchmark)
+    if not (workspace.dataset_folder / "splits.yaml").is_file():
+        reporter.warn(
+            f"{workspace.root} has no splits: classes are held out at random, which is not the benchmark's protocol"
+        )
+
+
+def _benchmark_in(workspace: Workspace) -> str | None:
+    """The benchmark that was imported or generated in a workspace; None: nothing says so."""
+    dataset = source_record(workspace.dataset_folder)
+    if "generated" in dataset:
+        shape = str(dataset.get("source", "")).rpartition("--shape ")[2]
+        return shape if shape in BENCHMARKS else None
+    record = workspace.stages().get("features")
+    found = record.summary.get("report", {}).get("benchmark") if record else None
+    return str(found) if found else None
+
+
+def _refuse_other(folder: Path, found: str | None, benchmark: str) -> None:
+    if found not in {None, benchmark}:
+        raise UsageError(f"{folder} holds features of {found}: run avzsl reproduce {found}")
+
+
+def _fits(source: FeatureSource, layout: str) -> bool:
+    """Whether the method that the user chose is of that layout."""
+    if source.method is None:
+        return True
+    try:
+        find_features(source.folder, layout, source.method)
+    except UsageError:
+        return False
+    return True

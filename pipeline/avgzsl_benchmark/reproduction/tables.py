@@ -1,0 +1,80 @@
+"""The tables of a reproduction as texts, for the terminal, Markdown and HTML alike. Figures in percent."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.avgzsl_benchmark.reproduction.published import PUBLISHED, PUBLISHED_ABLATION, PublishedRow
+from pipeline.avgzsl_benchmark.reproduction.reproduce import Reproduction, VariantResult
+from pipeline.over_seeds import FIGURES
+from pipeline.scoring.score_videos import SCORES
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A heading, columns, and rows of cells; some rows stand out."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    strong: frozenset[int] = frozenset()
+
+
+def tables(reproduction: Reproduction) -> list[TextTable]:
+    """Published beside ours; the ablation, where it was run; every run."""
+    ablation = [_ablation(reproduction)] if len(reproduction.results) > 1 else []
+    return [_beside_published(reproduction), *ablation, _runs(reproduction)]
+
+
+def _beside_published(reproduction: Reproduction) -> TextTable:
+    rows = [(row.method, *_published(row)) for row in PUBLISHED[reproduction.benchmark]]
+    rows += [(f"avzsl, {score}", *_ours(reproduction.method, score)) for score in SCORES]
+    predicts = len(rows) - len(SCORES) + SCORES.index(reproduction.score)
+    count = len(reproduction.method.seeds)
+    over = f"mean ± deviation over {count} seeds" if count > 1 else "one seed"
+    title = f"{reproduction.benchmark}: published, and ours by audio, visual and both ({over})"
+    return TextTable(title, ("method", *FIGURES), rows, frozenset({predicts}))
+
+
+def _ablation(reproduction: Reproduction) -> TextTable:
+    published = PUBLISHED_ABLATION.get(reproduction.benchmark, {})
+    rows: list[tuple[str, ...]] = []
+    strong = set()
+    for result in reproduction.results:
+        strong.add(len(rows))
+        rows.append((result.variant.title, *_ours(result, reproduction.score)))
+        row = published.get(result.variant.name)
+        if row is not None:
+            rows.append(("  published", *_published(row)))
+    return TextTable(f"ablation, score {reproduction.score}", ("", *FIGURES), rows, frozenset(strong))
+
+
+def _runs(reproduction: Reproduction) -> TextTable:
+    rows = [
+        (
+            result.variant.title,
+            str(seed.seed),
+            str(seed.best_epoch),
+            *(_number(seed.scores[reproduction.score][name]) for name in FIGURES),
+            seed.run,
+        )
+        for result in reproduction.results
+        for seed in result.seeds
+    ]
+    return TextTable(f"runs, score {reproduction.score}", ("", "seed", "epochs", *FIGURES, "run"), rows)
+
+
+def _published(row: PublishedRow) -> list[str]:
+    return [_number(getattr(row, name)) for name in FIGURES]
+
+
+def _ours(result: VariantResult, score: str) -> list[str]:
+    mean, deviation = result.over_seeds(score)
+    return [
+        _number(mean[name]) + ("" if math.isnan(deviation[name]) else f" ± {_number(deviation[name])}")
+        for name in FIGURES
+    ]
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"

@@ -1,0 +1,1 @@
+"""Generated features with the benchmark's numbers of classes and videos."""

@@ -1,0 +1,176 @@
+"""`avzsl prepare synthetic`: a workspace of generated features, with the classes of a benchmark where its lists are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from pipeline.avgzsl_benchmark.synthetic.generate import Recipe, SyntheticBenchmark, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES, Shape
+from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
+from pipeline.base.errors import UsageError
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import Workspace
+from pipeline.class_embeddings.embed import encode_phrases, remember_text
+from pipeline.datasets.dataset_folder import PreparedFolder
+from pipeline.datasets.official.class_lists import read_classes
+from pipeline.datasets.official.protocol import BENCHMARKS
+from pipeline.datasets.official.split_lists import OfficialSplits, read_official_splits
+from pipeline.kept_dataset import keep_edits, kept_files, source_record
+from pipeline.suggestions import did_you_mean, does_not_exist
+
+_SMALL = Shape(  # not a benchmark's: it is trained on in seconds
+    train_classes=10,
+    val_unseen_classes=4,
+    test_unseen_classes=4,
+    train=200,
+    val_seen=40,
+    val_unseen=80,
+    test_seen=56,
+    test_unseen=80,
+    seconds=(2, 6),
+)
+SHAPE_NAMES = (*SHAPES, "small")
+
+
+@dataclass(frozen=True)
+class SyntheticReport:
+    """What was generated."""
+
+    folder: Path  # of the dataset
+    classes: int  # with videos
+    listed_classes: int
+    videos: int
+    seconds: int
+    parts: Mapping[str, tuple[int, int]]  # part of the splits -> classes, videos
+    class_names: str  # in words where they are from
+    features: Path
+    text: Path  # the file of class vectors
+
+
+def recipe_of(values: Mapping[str, object], assignments: Sequence[str]) -> Recipe:
+    """A recipe by its values and by texts NAME=VALUE.
+
+    Raises:
+        UsageError: no such value, or one that cannot be.
+    """
+    kinds = {entry.name: type(getattr(Recipe(), entry.name)) for entry in fields(Recipe)}
+    chosen: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if name not in kinds:
+            known = ", ".join(kinds)
+            raise UsageError(
+                f"--set {assignment}: unknown value {name!r}.{did_you_mean(name, kinds)} There are {known}"
+            )
+        try:
+            chosen[name] = kinds[name](text)
+        except ValueError as error:
+            kind = "a whole number" if kinds[name] is int else "a number"
+            raise UsageError(f"--set {assignment}: {text!r} is not {kind}: write {name}=VALUE") from error
+        if not equals:
+            raise UsageError(f"--set {assignment}: write {name}=VALUE")
+    try:
+        recipe = replace(Recipe(), **chosen)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if recipe.dtype not in {"float16", "float32"}:
+        raise UsageError(f"dtype is {recipe.dtype!r}, must be float16 or float32")
+    if recipe.audio_width != recipe.visual_width or recipe.audio_width < 1:
+        raise UsageError(
+            f"audio_width is {recipe.audio_width} and visual_width {recipe.visual_width}: a features.h5 has one width"
+        )
+    return recipe
+
+
+def prepare_synthetic(
+    workspace: Workspace, shape_name: str, benchmark_folder: Path | None, recipe: Recipe, reporter: Reporter
+) -> SyntheticReport:
+    """Fill a workspace with generated features, so that `avzsl train` runs on them.
+
+    Args:
+        workspace: one without extracted features, whose lock the caller holds.
+        shape_name: ucf, activitynet, vggsound or small.
+        benchmark_folder: holds UCF/class-split and the like and w2v_features; None: names and vectors are made up.
+        recipe: how features come from class vectors.
+        reporter: hears of a dataset that is put aside.
+
+    Raises:
+        UsageError: no such shape, a folder without the benchmark's lists, a workspace of extracted features.
+        StorageError: the disk is full.
+    """
+    if shape_name not in SHAPE_NAMES:
+        hint = did_you_mean(shape_name, SHAPE_NAMES)
+        raise UsageError(f"unknown shape {shape_name!r}.{hint} There are {', '.join(SHAPE_NAMES)}")
+    if workspace.extractor_file.exists():
+        raise UsageError(f"{workspace.root} holds features of videos: choose another folder with --workspace")
+    benchmark, names = _generated(shape_name, benchmark_folder, recipe)
+    origin = f"avzsl prepare synthetic --shape {shape_name}"
+    folder = PreparedFolder(workspace.dataset_folder, origin, workspace.root, in_workspace=True)
+    folder.make_room(reporter)
+    before, record = kept_files(folder.path), source_record(folder.path)
+    vectors = write_benchmark(benchmark, workspace)
+    keep_edits(folder.path, before, record, reporter)
+    folder.note(generated=asdict(recipe))
+    remember_text(workspace, str(vectors))
+    labels = dict(zip(benchmark.features.keys, benchmark.features.labels.tolist(), strict=True))
+    return SyntheticReport(
+        folder=folder.path,
+        classes=len(benchmark.phrases),
+        listed_classes=len(benchmark.phrases) + len(benchmark.others),
+        videos=len(benchmark.features.keys),
+        seconds=int(benchmark.features.seconds.sum()),
+        parts={part: (len({labels[key] for key in keys}), len(keys)) for part, keys in benchmark.splits.parts.items()},
+        class_names=names,
+        features=workspace.current_features(),
+        text=vectors,
+    )
+
+
+def _generated(shape_name: str, folder: Path | None, recipe: Recipe) -> tuple[SyntheticBenchmark, str]:
+    """The data, and where their class names are from."""
+    if folder is None or shape_name == "small":
+        if folder is not None:
+            raise UsageError("--shape small has class names of its own: leave --benchmark out")
+        return synthetic_benchmark(SHAPES.get(shape_name, _SMALL), recipe), "made up"
+    known = BENCHMARKS[shape_name]
+    class_split = folder / known.dataset / "class-split"
+    vectors_file = folder / "w2v_features" / known.vectors
+    for place in (class_split, vectors_file):
+        if not place.exists():
+            raise UsageError(f"{folder} is not the folder of the benchmark's lists: {does_not_exist(place)}")
+    phrases = dict(read_classes(class_split, "main_split").phrases)
+    rows = encode_phrases(str(vectors_file), list(phrases.values())).vectors
+    vectors = dict(zip(phrases, rows, strict=True))
+    shape, order = _official_shape(shape_name, class_split, phrases, recipe.seed)
+    benchmark = synthetic_benchmark(shape, recipe, {name: vectors[name] for name in order})
+    others = {name: (phrases[name], vectors[name].astype(np.float32)) for name in phrases if name not in set(order)}
+    own = {name: phrases[name] for name in benchmark.phrases}
+    return replace(benchmark, phrases=own, others=others), str(class_split)
+
+
+def _official_shape(
+    shape_name: str, class_split: Path, phrases: Mapping[str, str], seed: int
+) -> tuple[Shape, list[str]]:
+    """Sizes, and the classes to train on, to validate on and to test on; at random where no lists tell them apart."""
+    usual = SHAPES[shape_name]
+    if not (class_split / "main_split").is_dir():
+        return usual, Random(seed).sample(sorted(phrases), usual.classes)
+    official = read_official_splits(class_split)
+    train, val_unseen, test_unseen = (_classes_of(official, part) for part in ("train", "val_unseen", "test_unseen"))
+    shape = Shape(
+        train_classes=len(train),
+        val_unseen_classes=len(val_unseen),
+        test_unseen_classes=len(test_unseen),
+        **{part: len(names) for part, names in official.parts.items()},
+        seconds=usual.seconds,
+    )
+    return shape, [*train, *val_unseen, *test_unseen]
+
+
+def _classes_of(official: OfficialSplits, part: str) -> list[str]:
+    """The classes of a part, sorted, as they are officially spelled."""
+    return sorted({official.called(official.class_of[name]) or "" for name in official.parts[part]})

@@ -1,0 +1,79 @@
+"""Generated data as a workspace, as an extraction leaves it, so that `avzsl train` and `avzsl evaluate` run on it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticBenchmark
+from pipeline.base.files import replacing
+from pipeline.base.workspace import StageRecord, Workspace
+from pipeline.datasets.dataset import Dataset, Video, save_dataset
+from pipeline.datasets.splits import write_splits
+from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, write_part
+
+
+def write_benchmark(benchmark: SyntheticBenchmark, workspace: Workspace) -> Path:
+    """Write dataset, splits, features and class vectors into a workspace.
+
+    Args:
+        benchmark: with audio and visual features of one width.
+        workspace: an empty one, whose lock the caller holds where others may write there.
+
+    Returns:
+        The file of class vectors, which training needs as `text.encoder`.
+
+    Raises:
+        ValueError: audio and visual features of different widths.
+        StorageError: no space, or the folder cannot be written.
+    """
+    features = benchmark.features
+    content, width = str(features.attributes["content"]), features.visual.shape[1]
+    if features.audio.shape[1] != width:
+        raise ValueError(f"audio is {features.audio.shape[1]} wide and visual {width}: a features.h5 has one width")
+    videos = tuple(
+        Video(key=key, location=str(workspace.root.absolute() / "videos" / key), class_name=features.classes[label])
+        for key, label in zip(features.keys, features.labels.tolist(), strict=True)
+    )
+    listed = {name: phrase for name, (phrase, _) in benchmark.others.items()}
+    dataset = Dataset(workspace.root / "videos", videos, benchmark.phrases, without_videos=listed)
+    save_dataset(dataset, workspace.dataset_folder)
+    write_splits(benchmark.splits, workspace.dataset_folder / "splits.yaml")
+    path = workspace.feature_folder(content) / "features.h5"
+    write_part(
+        path, _stored(benchmark), [], width=width, dtype=features.attributes["dtype"], attributes=features.attributes
+    )
+    summary = {"extractor": features.attributes["extractor"], "videos": len(features.keys)}
+    record = StageRecord(fingerprint=content, output=str(path.relative_to(workspace.root)), summary=summary)
+    workspace.record("features", record)
+    return _write_class_vectors(benchmark, workspace.text_folder / "generated_vectors.npy")
+
+
+def _stored(benchmark: SyntheticBenchmark) -> list[tuple[StoredVideo, FeatureRows]]:
+    """Index rows with views of the features."""
+    features = benchmark.features
+    visual, audio, content = features.visual.numpy(), features.audio.numpy(), features.attributes["content"]
+    stored = []
+    for place, key in enumerate(features.keys):
+        start, seconds = int(features.offsets[place]), int(features.seconds[place])
+        has_audio, has_visual = bool(features.has_audio[place]), bool(features.has_visual[place])
+        video = StoredVideo(
+            video=key,
+            source=SourceFile(content_hash=f"{content}/{key}", size_bytes=0, modified_ns=0),
+            seconds=seconds,
+            has_audio=has_audio,
+            has_visual=has_visual,
+            duration_seconds=float(seconds),
+            class_name=features.classes[int(features.labels[place])],
+        )
+        rows = slice(start, start + seconds)
+        stored.append((video, FeatureRows(visual[rows] if has_visual else None, audio[rows] if has_audio else None)))
+    return stored
+
+
+def _write_class_vectors(benchmark: SyntheticBenchmark, path: Path) -> Path:
+    """A dict phrase -> (W,) in a .npy, the form of the benchmark's own vectors."""
+    vectors = dict(zip(benchmark.phrases.values(), benchmark.class_vectors, strict=True))
+    vectors |= {phrase: vector for phrase, vector in benchmark.others.values() if phrase not in vectors}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, np.array(vectors, dtype=object), allow_pickle=True)
+    return path

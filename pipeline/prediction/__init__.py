@@ -1,0 +1,1 @@
+"""The classes of a clip, by a trained model."""

@@ -1,0 +1,65 @@
+"""pipeline/avgzsl_benchmark/exporting/names.py: names that files, lists and 80 bytes can hold."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.avgzsl_benchmark.exporting.names import class_names, class_words, video_names
+
+texts = st.lists(st.text(min_size=1), unique=True, max_size=8)
+
+
+@given(texts)
+def test_names_of_videos_fit_into_80_bytes_and_stay_apart(keys: list[str]) -> None:
+    """Short plain names stay as they are."""
+    named = video_names(keys)
+
+    assert len(set(named.values())) == len(keys)
+    for key, name in named.items():
+        encoded = name.encode()
+        assert 0 < len(encoded) <= 80
+        assert "\0" not in name
+        if len(key.encode("utf-8", "replace")) <= 80 and key.isprintable():
+            assert name == key
+
+
+@given(texts)
+def test_names_of_classes_are_lines_and_files_and_differ_by_more_than_case(names: list[str]) -> None:
+    """Public code strips each line and compares in lower case."""
+    named = class_names(names)
+
+    assert len({name.casefold() for name in named.values()}) == len(names)
+    for name in named.values():
+        assert name.strip() == name != ""
+        assert not set(name) & set('/\\:*?"<>|')
+        assert len(name.splitlines()) == 1
+
+
+@given(texts)
+def test_words_of_classes_survive_a_list(names: list[str]) -> None:
+    """One cell each, and as many different ones."""
+    words = class_words(names)
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer).writerows([(word,) for word in words.values()])
+
+    assert [row[0] for row in csv.reader(io.StringIO(buffer.getvalue(), newline=""))] == list(words.values())
+    assert len(set(words.values())) == len(names)
+
+
+@pytest.mark.parametrize("name", ["NA", "nan", "12", "1e3", "null", "True", ".hidden", "inf"])
+def test_a_class_that_pandas_takes_for_something_else_is_renamed(name: str) -> None:
+    """A list is read as text only where nothing in it looks like a number or a missing value."""
+    assert class_names([name])[name].startswith("class ")
+    assert class_words([name])[name].startswith("class ")
+
+
+def test_the_end_of_a_long_name_stays() -> None:
+    """It tells more than the folders in front of it; a hash keeps apart what ends alike."""
+    named = video_names(["a" * 90 + "/clip.mp4", "b" * 90 + "/clip.mp4"])
+    first, second = named.values()
+    assert first.endswith("/clip.mp4")
+    assert second.endswith("/clip.mp4")
+    assert first != second
