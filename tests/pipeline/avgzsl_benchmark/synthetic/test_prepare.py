@@ -1,4 +1,4 @@
-"""pipeline/avgzsl_benchmark/synthetic/prepare.py: a workspace that trains; official classes where --benchmark is given."""
+"""pipeline/avgzsl_benchmark/synthetic/prepare.py: a workspace that trains, also with the official classes."""
 
 from pathlib import Path
 
