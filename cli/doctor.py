@@ -10,7 +10,7 @@ from cli import options
 from cli.console import Terminal, fail
 
 if TYPE_CHECKING:
-    from pipeline.check_results import Check
+    from pipeline.diagnostics.doctor.check import Check
 
 # A sign and a colour for each state; the word stands beside them, so that neither is the only one to tell.
 _LOOKS = {"ok": ("✓", "green"), "note": ("•", "yellow"), "missing": ("✗", "red")}
@@ -27,7 +27,7 @@ def command(
 
     Example: avzsl doctor
     """
-    from pipeline.doctor import examine
+    from pipeline.diagnostics.doctor.examine import examine
 
     terminal = Terminal(json_output=json_output, quiet=quiet)
     checks = []

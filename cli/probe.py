@@ -13,8 +13,8 @@ from cli.console import Terminal, fail
 from pipeline.base.wording import byte_size, counted
 
 if TYPE_CHECKING:
-    from pipeline.probing import Probe
-    from pipeline.track_words import TrackRow
+    from pipeline.diagnostics.probe.probe import Probe
+    from pipeline.diagnostics.probe.tracks import TrackRow
 
 
 def command(
@@ -38,8 +38,8 @@ def command(
 
     Example: avzsl probe clip.mp4
     """
+    from pipeline.diagnostics.probe.probe import decoding_choice, picture_places, probe
     from pipeline.prediction.predict import find_clips
-    from pipeline.probing import decoding_choice, picture_places, probe
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     place = options.open_workspace(workspace)
@@ -59,7 +59,7 @@ def command(
 
 
 def _show(result: "Probe", terminal: Terminal) -> None:
-    from pipeline.track_words import track_rows
+    from pipeline.diagnostics.probe.tracks import track_rows
 
     if result.media is not None:
         terminal.show(f"{result.path} · {byte_size(result.size_bytes)} · {result.media.container_words}")

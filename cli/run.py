@@ -34,7 +34,7 @@ def command(
     Example: avzsl run videos/
     """
     from pipeline.base.devices import resolve_device
-    from pipeline.chain import run_all, run_all_seeds
+    from pipeline.run import run_all, run_all_seeds
     from pipeline.settings.tree import load_settings
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)

@@ -8,12 +8,12 @@ from cli.epoch_lines import epoch_lines
 from cli.interruption import interruption
 
 if TYPE_CHECKING:
-    from pipeline.chain import Listeners
+    from pipeline.run import Listeners
 
 
 def stage_tables(terminal: Terminal) -> "Listeners":
     """Shows each stage's report as it ends, so that a user sees how far the chain is."""
-    from pipeline.chain import Listeners
+    from pipeline.run import Listeners
 
     return Listeners(
         on_extracted=lambda report: extract.show_report(report, terminal),

@@ -11,7 +11,7 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.image import AxesImage
 
 from extractors.filterbank import FILTERS
-from pipeline.contact_sheet import COLUMNS_A_CELL, ContactSheet
+from pipeline.diagnostics.probe.contact_sheet import COLUMNS_A_CELL, ContactSheet
 from pipeline.evaluation.figures import save_picture
 
 _CELLS_A_ROW = 10

@@ -8,10 +8,10 @@ import torch
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
-from pipeline.chain import ChainReport, Listeners, run_all
 from pipeline.datasets.dataset import load_dataset
 from pipeline.datasets.splits import read_splits
 from pipeline.prediction.predict import PredictionReport, predict
+from pipeline.run import ChainReport, Listeners, run_all
 from pipeline.settings.tree import Settings
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from extractors.decoding import VideoSummary
 from extractors.tracks import MediaDescription, PictureFormat, SoundFormat, Track
-from pipeline.track_words import KIND_WORDS, SQUARE
+from pipeline.diagnostics.probe.tracks import KIND_WORDS, SQUARE
 
 _LEAST_GAP_SECONDS = 0.2  # sound and picture of good files differ by some frames
 

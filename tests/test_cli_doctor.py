@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from cli import doctor
-from pipeline.check_results import Check
+from pipeline.diagnostics.doctor.check import Check
 
 
 def run(command: Callable[..., int], *arguments: object) -> int:
@@ -38,7 +38,7 @@ def test_doctor_ends_with_1_only_without_something_essential(
     checks = [*CHECKS, Check("PyAV", "missing", "not installed", "pip install av", essential=True)][
         : 4 if broken else 3
     ]
-    monkeypatch.setattr("pipeline.doctor.examine", lambda _: iter(checks))
+    monkeypatch.setattr("pipeline.diagnostics.doctor.examine.examine", lambda _: iter(checks))
     assert run(doctor.command) == int(broken)
     output = capsys.readouterr()
     for text in ("✓ ok", "• note", "✗ missing", "none [of them]", "→ fetch them"):
@@ -48,7 +48,7 @@ def test_doctor_ends_with_1_only_without_something_essential(
 
 def test_the_document_of_doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A list of checks, and whether avzsl works."""
-    monkeypatch.setattr("pipeline.doctor.examine", lambda _: iter(CHECKS))
+    monkeypatch.setattr("pipeline.diagnostics.doctor.examine.examine", lambda _: iter(CHECKS))
     assert run(doctor.command, "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["works"] is True

@@ -1,4 +1,4 @@
-"""pipeline/contact_sheet.py and contact_sheet_plot.py: cells against an oracle that keeps everything, and their PNG."""
+"""pipeline/diagnostics/probe/contact_sheet.py and contact_sheet_plot.py: cells against an oracle that keeps everything, and their PNG."""
 
 import math
 import warnings
@@ -11,8 +11,8 @@ from matplotlib import image
 
 from extractors.decoding import Second
 from extractors.filterbank import LogFilterbank
-from pipeline.contact_sheet import MOST_CELLS, ContactSheet, ContactSheetBuilder
 from pipeline.contact_sheet_plot import contact_sheet_picture
+from pipeline.diagnostics.probe.contact_sheet import MOST_CELLS, ContactSheet, ContactSheetBuilder
 
 RATE_HZ = 8000
 COLOURS = np.eye(3, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""pipeline/doctor.py and its parts: what works is said to work, what is broken is named, with a remedy."""
+"""pipeline/diagnostics/doctor/examine.py and its parts: what works is said to work, what is broken is named, with a remedy."""
 
 import collections
 import os
@@ -11,16 +11,16 @@ import pytest
 
 from extractors.decoding import Second, available_decoders
 from extractors.tiny_clip import SECONDS, what_is_wrong
-from pipeline import doctor
 from pipeline.base.workspace import Workspace
-from pipeline.check_results import Check
 from pipeline.class_embeddings.embed import remember_text
-from pipeline.doctor import examine
-from pipeline.doctor_media import _DECODERS, decoder_checks, weights_checks
-from pipeline.doctor_places import place_checks, setting_checks
-from pipeline.doctor_text import text_checks, workspace_text_check
+from pipeline.diagnostics.doctor import examine as doctor
+from pipeline.diagnostics.doctor.check import Check
+from pipeline.diagnostics.doctor.examine import examine
+from pipeline.diagnostics.doctor.folders import place_checks, setting_checks
+from pipeline.diagnostics.doctor.media import _DECODERS, decoder_checks, weights_checks
+from pipeline.diagnostics.doctor.text import text_checks, workspace_text_check
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture

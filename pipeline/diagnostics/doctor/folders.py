@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.base.wording import byte_size
 from pipeline.base.workspace import Workspace
 from pipeline.cache_folder import cache_folder
-from pipeline.check_results import Check
+from pipeline.diagnostics.doctor.check import Check
 
 _MIB = 1 << 20
 _ROOM_FOR_WORK_BYTES = 1024 * _MIB  # features and checkpoints of a small set

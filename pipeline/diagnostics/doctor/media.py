@@ -10,7 +10,7 @@ from pipeline.base.errors import StorageError
 from pipeline.base.files import sha256_of_file
 from pipeline.base.wording import byte_size
 from pipeline.cache_folder import cache_folder
-from pipeline.check_results import Check
+from pipeline.diagnostics.doctor.check import Check
 
 _DECODERS = ("pyav", "decord")
 _AUDIO_RATE_HZ = 24_000

@@ -1,4 +1,4 @@
-"""pipeline/probing.py: what is said of clips, whole and broken, and where their pictures go."""
+"""pipeline/diagnostics/probe/probe.py: what is said of clips, whole and broken, and where their pictures go."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +13,9 @@ from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.files import write_json
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
+from pipeline.diagnostics.probe.probe import DecodingChoice, Probe, decoding_choice, picture_places, probe
+from pipeline.diagnostics.probe.tracks import format_words, media_words
 from pipeline.probe_warnings import media_warnings
-from pipeline.probing import DecodingChoice, Probe, decoding_choice, picture_places, probe
-from pipeline.track_words import format_words, media_words
 
 CHOICE = DecodingChoice("pyav", 44_100)
 PICTURE = PictureFormat(

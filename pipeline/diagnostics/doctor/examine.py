@@ -10,10 +10,10 @@ from types import ModuleType
 
 from pipeline.base.wording import byte_size, counted
 from pipeline.base.workspace import Workspace
-from pipeline.check_results import Check
-from pipeline.doctor_media import decoder_checks, weights_checks
-from pipeline.doctor_places import place_checks, setting_checks
-from pipeline.doctor_text import text_checks, workspace_text_check
+from pipeline.diagnostics.doctor.check import Check
+from pipeline.diagnostics.doctor.folders import place_checks, setting_checks
+from pipeline.diagnostics.doctor.media import decoder_checks, weights_checks
+from pipeline.diagnostics.doctor.text import text_checks, workspace_text_check
 
 # What a library that is broken or built for another machine raises when it is imported.
 _IMPORT_ERRORS = (ImportError, OSError, RuntimeError, AttributeError)

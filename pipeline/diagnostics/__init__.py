@@ -1,0 +1,1 @@
+"""Does avzsl work here, and what does decoding see of a clip?"""

@@ -1,0 +1,1 @@
+"""What `avzsl doctor` checks."""

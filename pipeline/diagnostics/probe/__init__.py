@@ -1,0 +1,1 @@
+"""What `avzsl probe` shows of a clip."""
