@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from extractors.decoding import DecodingRequest, get_decoder
+from extractors.decoding.interface import DecodingRequest, get_decoder
 
 SHORT_SECONDS, LONG_SECONDS = 10, 1800
 RATE_HZ = 44_100

@@ -15,7 +15,7 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation
 
-from extractors.decoding import DecodingRequest, get_decoder
+from extractors.decoding.interface import DecodingRequest, get_decoder
 
 ROOT = Path(__file__).parent.parent
 RATE_HZ = 44_100

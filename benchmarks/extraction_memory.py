@@ -20,7 +20,7 @@ import av
 import numpy as np
 import torch
 
-from extractors.selavi import ExtractorOptions
+from extractors.selavi.extractor import ExtractorOptions
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.extraction.extract import extract

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import torch
 
-from extractors.decoding import DecodingRequest, Second, get_decoder
-from extractors.decoding_pool import DecodingPool
+from extractors.decoding.interface import DecodingRequest, Second, get_decoder
+from extractors.decoding.pool import DecodingPool
 from extractors.extraction import VideoFeatures, extract_videos
-from extractors.runtime import Runtime
-from extractors.runtime_queue import NetworkQueue
-from extractors.selavi import ExtractorOptions, SelaviExtractor, load_selavi
-from extractors.weights import resolve_weights
+from extractors.runtime.network_queue import NetworkQueue
+from extractors.runtime.networks import Runtime
+from extractors.selavi.extractor import ExtractorOptions, SelaviExtractor, load_selavi
+from extractors.selavi.weights import resolve_weights
 from pipeline.base.devices import usable_cores
 
 SAMPLES = Path(__file__).parent.parent / "sample_videos"

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from python_speech_features import logfbank
 
-from extractors.decoding import DecodingRequest, get_decoder
-from extractors.filterbank import FFT_SAMPLES, FILTERS, PRE_EMPHASIS, STEP_SECONDS, WINDOW_SECONDS, LogFilterbank
+from extractors.decoding.interface import DecodingRequest, get_decoder
+from extractors.selavi.filterbank import FFT_SAMPLES, FILTERS, PRE_EMPHASIS, STEP_SECONDS, WINDOW_SECONDS, LogFilterbank
 
 SAMPLES = Path(__file__).parent.parent / "sample_videos"
 SECONDS = 60

@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from extractors.decoding import DecodingRequest, get_decoder
-from extractors.selavi import ExtractorOptions, SelaviExtractor, load_selavi
-from extractors.weights import resolve_weights
+from extractors.decoding.interface import DecodingRequest, get_decoder
+from extractors.selavi.extractor import ExtractorOptions, SelaviExtractor, load_selavi
+from extractors.selavi.weights import resolve_weights
 
 SAMPLES = Path(__file__).parent.parent / "sample_videos"
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from extractors.errors import TextEncoderError
-from extractors.weights_download import is_offline
+from extractors.files.download import is_offline
 
 CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
 _REMEDY = f"save its {CONFIG}, {TOKENIZER} and {WEIGHTS} in a folder and give clip:FOLDER"

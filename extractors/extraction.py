@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.decoding import DecodingRequest, Second, VideoSummary
-from extractors.decoding_pool import DecodingPool, SecondDecoded, VideoFailed
-from extractors.runtime_queue import FinishedBatch, NetworkQueue
-from extractors.selavi import SelaviExtractor
+from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
+from extractors.decoding.pool import DecodingPool, SecondDecoded, VideoFailed
+from extractors.runtime.network_queue import FinishedBatch, NetworkQueue
+from extractors.selavi.extractor import SelaviExtractor
 
 Vectors = NDArray[np.float32]
 

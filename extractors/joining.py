@@ -5,10 +5,10 @@ from collections.abc import Generator
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.decoding import Second, VideoSummary
+from extractors.decoding.interface import Second, VideoSummary
+from extractors.decoding.seconds import SoundTrack, sound_by_second
+from extractors.decoding.timeline import Part, whole_seconds
 from extractors.errors import VideoError
-from extractors.sound_track import SoundTrack, sound_by_second
-from extractors.timeline import Part, whole_seconds
 
 
 def join_seconds(

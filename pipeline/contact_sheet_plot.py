@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.image import AxesImage
 
-from extractors.filterbank import FILTERS
+from extractors.selavi.filterbank import FILTERS
 from pipeline.diagnostics.probe.contact_sheet import COLUMNS_A_CELL, ContactSheet
 from pipeline.evaluation.figures import save_picture
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from extractors.decoding import VideoSummary
-from extractors.tracks import MediaDescription, PictureFormat, SoundFormat, Track
+from extractors.decoding.interface import VideoSummary
+from extractors.decoding.tracks import MediaDescription, PictureFormat, SoundFormat, Track
 from pipeline.diagnostics.probe.tracks import KIND_WORDS, SQUARE
 
 _LEAST_GAP_SECONDS = 0.2  # sound and picture of good files differ by some frames

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from cli import probe
-from extractors.tiny_clip import write_tiny_clip
+from extractors.decoding.self_test import write_tiny_clip
 
 
 def run(command: Callable[..., int], *arguments: object) -> int:

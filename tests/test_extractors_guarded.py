@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from extractors.decoding.media_file import check_media_file, why_unreadable
 from extractors.errors import VideoError
 from extractors.guarded import call_guarded
-from extractors.media_file import check_media_file, why_unreadable
 
 
 def test_the_result_comes_back(tmp_path: Path) -> None:

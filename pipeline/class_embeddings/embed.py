@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractors.errors import NoVectorError, TextEncoderError, TextSpecError
-from extractors.text import TextEncoder, load_text_encoder
-from extractors.text_spec import MINILM, kept_text_spec, parse_text_spec, restored_text_spec
+from extractors.text.encoder import TextEncoder, load_text_encoder
+from extractors.text.spec import MINILM, kept_text_spec, parse_text_spec, restored_text_spec
 from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.files import fingerprint, read_json, write_json
 from pipeline.base.hdf5 import new_hdf5
@@ -42,7 +42,7 @@ def remember_text(workspace: Workspace, spec: str) -> None:
 
     Args:
         workspace: gets text/source.json.
-        spec: as for `extractors.text.load_text_encoder`; relative paths count from the current folder.
+        spec: as for `extractors.text.encoder.load_text_encoder`; relative paths count from the current folder.
 
     Raises:
         UsageError: neither a text encoder nor a file.

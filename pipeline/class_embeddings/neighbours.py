@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractors.errors import NoVectorError, TextEncoderError
-from extractors.text import TextEncoder
+from extractors.text.encoder import TextEncoder
 from pipeline.base.errors import PipelineError
 from pipeline.class_embeddings.embed import encode_texts, load_encoder
 from pipeline.datasets.phrases import phrases_in

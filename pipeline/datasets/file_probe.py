@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from extractors.decoding.tracks import MediaDescription, describe_media
 from extractors.errors import VideoError
-from extractors.guarded_pool import call_guarded_each
-from extractors.tracks import MediaDescription, describe_media
+from extractors.processes import call_guarded_each
 from pipeline.base.progress import Reporter
 from pipeline.datasets.dataset import Video
 from pipeline.datasets.sources.found import LeftOut

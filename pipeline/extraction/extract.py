@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from extractors.errors import UnavailableError
-from extractors.runtime import check_runtime
+from extractors.runtime.networks import check_runtime
 from pipeline.base.errors import DamagedFileError, PipelineError, UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace

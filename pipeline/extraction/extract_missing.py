@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from extractors.decoding import DecodingRequest
-from extractors.decoding_pool import DecodingPool, VideoFailed
+from extractors.decoding.interface import DecodingRequest
+from extractors.decoding.pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
-from extractors.selavi import SelaviExtractor, load_selavi
+from extractors.selavi.extractor import SelaviExtractor, load_selavi
 from pipeline.base.errors import ExtractionStoppedError
 from pipeline.base.progress import Reporter, Tracker
 from pipeline.datasets.dataset import Video

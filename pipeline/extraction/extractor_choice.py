@@ -7,9 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from extractors.errors import ExtractorError
-from extractors.selavi import ExtractorOptions
-from extractors.visual_network import SELAVI_WIDTH
-from extractors.weights import CHOICES, ResolvedWeights, resolve_weights
+from extractors.selavi.extractor import ExtractorOptions
+from extractors.selavi.networks import SELAVI_WIDTH
+from extractors.selavi.weights import CHOICES, ResolvedWeights, resolve_weights
 from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.files import read_json, write_json
 from pipeline.base.progress import Reporter, Tracker

@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
-from extractors.decoding import get_decoder
-from extractors.selavi import describe
-from extractors.weights import ResolvedWeights
+from extractors.decoding.interface import get_decoder
+from extractors.selavi.extractor import describe
+from extractors.selavi.weights import ResolvedWeights
 from pipeline.base.files import fingerprint, storage_errors
 from pipeline.base.progress import Reporter
 from pipeline.base.system import collector_paused

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.text import TextEncoder, phrase_of
+from extractors.text.encoder import TextEncoder, phrase_of
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import read_text
 from pipeline.class_embeddings.embed import encode_texts, load_encoder

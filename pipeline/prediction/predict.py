@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from daan.scoring import class_distances
 from daan.videos import VideoBatch
-from extractors.decoding import DecodingRequest
-from extractors.decoding_pool import DecodingPool, VideoFailed
+from extractors.decoding.interface import DecodingRequest
+from extractors.decoding.pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
-from extractors.selavi import ExtractorOptions, describe, load_selavi
-from extractors.visual_network import SELAVI_WIDTH
+from extractors.selavi.extractor import ExtractorOptions, describe, load_selavi
+from extractors.selavi.networks import SELAVI_WIDTH
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import Reporter
 from pipeline.datasets.media_files import media_files

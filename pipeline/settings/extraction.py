@@ -5,8 +5,8 @@ from typing import ClassVar, Literal
 
 import torch
 
-from extractors.runtime import Runtime
-from extractors.selavi import ExtractorOptions
+from extractors.runtime.networks import Runtime
+from extractors.selavi.extractor import ExtractorOptions
 from pipeline.base.devices import usable_cores
 
 _MOST_WORKERS = 32

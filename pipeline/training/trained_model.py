@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from daan.config import DaanConfig
 from daan.network import Daan
-from extractors.text_spec import kept_text_spec, restored_text_spec
+from extractors.text.spec import kept_text_spec, restored_text_spec
 from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, StorageError
 from pipeline.base.files import read_json, replacing, storage_errors, write_json
 from pipeline.features.feature_set import Standardiser

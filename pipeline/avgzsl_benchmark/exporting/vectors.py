@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.safe_pickle import PickleRefusedError, load_npy
+from extractors.files.safe_pickle import PickleRefusedError, load_npy
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import AUTO, chosen_text, encode_phrases
 

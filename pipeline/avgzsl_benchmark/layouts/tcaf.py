@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from extractors.safe_pickle import PickleRefusedError, load_pickle
+from extractors.files.safe_pickle import PickleRefusedError, load_pickle
 from pipeline.avgzsl_benchmark.layouts.class_file import ClassFile, checked_class_file
 from pipeline.base.errors import UsageError
 from pipeline.base.files import storage_errors

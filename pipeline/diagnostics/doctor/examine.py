@@ -107,7 +107,7 @@ def _decord() -> Check:
 
 
 def _openvino() -> Check:
-    runtime = _import("extractors.runtime_openvino")  # not openvino itself, which would report over the network
+    runtime = _import("extractors.runtime.openvino_network")  # not openvino itself, which would report over the network
     if isinstance(runtime, ModuleType):
         version = _version(sys.modules["openvino"]).split("-")[0]
         return Check("openvino", "ok", f"{version}: --runtime openvino is faster on a CPU")

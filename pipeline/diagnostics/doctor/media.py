@@ -23,7 +23,7 @@ def decoder_checks() -> Iterator[Check]:
     with tempfile.TemporaryDirectory(prefix="avzsl-doctor-") as folder:
         clip = Path(folder) / "clip.mp4"
         try:
-            importlib.import_module("extractors.tiny_clip").write_tiny_clip(clip)
+            importlib.import_module("extractors.decoding.self_test").write_tiny_clip(clip)
         except _LIBRARY_ERRORS as error:
             detail = f"cannot be tried: no clip could be made ({_line(error)})"
             yield Check("decoding", "missing", detail, "mend PyAV first", essential=True)
@@ -42,10 +42,10 @@ def decoder_checks() -> Iterator[Check]:
 
 def _try_decoder(name: str, clip: Path) -> str:
     """What goes wrong with a decoder; '' where nothing does."""
-    from extractors.decoding import DecodingRequest  # noqa: PLC0415 - a broken library must not stop the doctor
-    from extractors.decoding_pool import DecodingPool, SecondDecoded, VideoFailed  # noqa: PLC0415 - as above
+    from extractors.decoding.interface import DecodingRequest  # noqa: PLC0415 - a broken library must not stop the doctor
+    from extractors.decoding.pool import DecodingPool, SecondDecoded, VideoFailed  # noqa: PLC0415 - as above
+    from extractors.decoding.self_test import what_is_wrong  # noqa: PLC0415 - as above
     from extractors.errors import UnavailableError  # noqa: PLC0415 - as above
-    from extractors.tiny_clip import what_is_wrong  # noqa: PLC0415 - as above
 
     seconds = []
     try:
@@ -63,7 +63,7 @@ def _try_decoder(name: str, clip: Path) -> str:
 
 def weights_checks() -> Iterator[Check]:
     """Which published SeLaVi weights lie in the cache, and whether they are still what was put there."""
-    from extractors.weights import BASE_URL, PUBLISHED  # noqa: PLC0415 - with the rest of the extractors
+    from extractors.selavi.weights import BASE_URL, PUBLISHED  # noqa: PLC0415 - with the rest of the extractors
 
     folder = cache_folder() / "weights"
     there = {name: folder / f"selavi_{name}.pth" for name in PUBLISHED}

@@ -46,7 +46,7 @@ def workspace_text_check(workspace: Workspace) -> Check:
 def _minilm() -> Check:
     name = "text: minilm"
     try:
-        text = importlib.import_module("extractors.text")
+        text = importlib.import_module("extractors.text.encoder")
         errors = importlib.import_module("extractors.errors")
     except _LIBRARY_ERRORS as error:
         return Check(name, "missing", f"does not load: {_line(error)}", _MINILM_REMEDY, essential=True)
@@ -74,7 +74,7 @@ def _clip() -> Check:
     name = "text: clip"
     try:
         importlib.import_module("transformers")
-        is_offline = importlib.import_module("extractors.weights_download").is_offline
+        is_offline = importlib.import_module("extractors.files.download").is_offline
     except _LIBRARY_ERRORS as error:
         return Check(name, "missing", f"does not load: {_line(error)}", "pip install 'transformers>=5,<6'")
     cached = sorted({_hub_name(path) for path in (cache_folder() / "text").glob("models--*/snapshots/*/*.safetensors")})

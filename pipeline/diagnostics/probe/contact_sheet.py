@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from extractors.decoding import Second
-from extractors.filterbank import LogFilterbank
+from extractors.decoding.interface import Second
+from extractors.selavi.filterbank import LogFilterbank
 
 MOST_CELLS = 60
 _HARDLY_AUDIBLE = 33  # 60 dB below the full scale of 16 bits

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from extractors.decoding import DecodingRequest, VideoSummary
-from extractors.decoding_pool import DecodingPool, SecondDecoded, VideoDecoded
+from extractors.decoding.interface import DecodingRequest, VideoSummary
+from extractors.decoding.pool import DecodingPool, SecondDecoded, VideoDecoded
+from extractors.decoding.tracks import MediaDescription, describe_media
 from extractors.errors import VideoError
 from extractors.guarded import call_guarded
-from extractors.selavi import RECIPES
-from extractors.tracks import MediaDescription, describe_media
+from extractors.selavi.extractor import RECIPES
 from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import read_json, replacing, storage_errors
 from pipeline.base.progress import Reporter

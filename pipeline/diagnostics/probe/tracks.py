@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from extractors.tracks import MediaDescription, PictureFormat, SoundFormat, Track
+from extractors.decoding.tracks import MediaDescription, PictureFormat, SoundFormat, Track
 
 SQUARE = 0.02  # by how much pixels may differ from square and count as square
 _WORTH_SAYING_SECONDS = 0.2  # by how much the header's length may differ from that of the packets

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from extractors.tiny_clip import write_tiny_clip
+from extractors.decoding.self_test import write_tiny_clip
 from pipeline.base.csv_tables import read_table
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter

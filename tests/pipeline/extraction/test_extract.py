@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from extractors.selavi import ExtractorOptions
+from extractors.selavi.extractor import ExtractorOptions
 from pipeline.base.errors import ExtractionStoppedError, PipelineError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace

@@ -4,7 +4,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from extractors.selavi import ExtractorOptions
+from extractors.selavi.extractor import ExtractorOptions
 from pipeline.settings import extraction
 from pipeline.settings.extraction import ExtractionSettings
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from extractors.safe_pickle import load_npy, load_pickle
+from extractors.files.safe_pickle import load_npy, load_pickle
 from pipeline.avgzsl_benchmark.layouts.pickles import write_pickle, write_pickled_npy
 
 

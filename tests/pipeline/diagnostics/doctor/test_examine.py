@@ -1,4 +1,4 @@
-"""pipeline/diagnostics/doctor/examine.py and its parts: what works is said to work, what is broken is named, with a remedy."""
+"""pipeline/diagnostics/doctor: each check says if a thing works, and names a remedy if it does not."""
 
 import collections
 import os
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from extractors.decoding import Second, available_decoders
-from extractors.tiny_clip import SECONDS, what_is_wrong
+from extractors.decoding.interface import Second, available_decoders
+from extractors.decoding.self_test import SECONDS, what_is_wrong
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import remember_text
-from pipeline.diagnostics.doctor import examine as doctor
+from pipeline.diagnostics.doctor import examine as doctor_checks
 from pipeline.diagnostics.doctor.check import Check
 from pipeline.diagnostics.doctor.examine import examine
 from pipeline.diagnostics.doctor.folders import place_checks, setting_checks
@@ -78,10 +78,10 @@ def test_a_broken_library_is_named_and_the_rest_is_still_looked_at(tmp_path: Pat
 
 def test_libraries_that_are_not_essential_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without decord PyAV decodes, without openvino torch computes."""
-    monkeypatch.delitem(sys.modules, "extractors.runtime_openvino", raising=False)
+    monkeypatch.delitem(sys.modules, "extractors.runtime.openvino_network", raising=False)
     for name in ("decord", "openvino"):
         monkeypatch.setitem(sys.modules, name, None)
-    decord, openvino = doctor._decord(), doctor._openvino()
+    decord, openvino = doctor_checks._decord(), doctor_checks._openvino()
     assert (decord.state, openvino.state) == ("note", "note")
     assert "not installed" in decord.detail
     assert "avzsl[openvino]" in openvino.remedy
@@ -90,7 +90,7 @@ def test_libraries_that_are_not_essential_are_a_note(monkeypatch: pytest.MonkeyP
 def test_a_library_that_is_essential_is_fatal(monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to do about it."""
     monkeypatch.setitem(sys.modules, "av", None)
-    check = doctor._av()
+    check = doctor_checks._av()
     assert check.fatal
     assert "pip install" in check.remedy
 
@@ -98,7 +98,7 @@ def test_a_library_that_is_essential_is_fatal(monkeypatch: pytest.MonkeyPatch) -
 def test_a_decoder_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second decoder is never essential."""
     monkeypatch.setitem(sys.modules, "decord", None)
-    monkeypatch.delitem(sys.modules, "extractors.decoding_decord", raising=False)
+    monkeypatch.delitem(sys.modules, "extractors.decoding.decord_decoder", raising=False)
     check = by_name(decoder_checks())["decoding: decord"]
     assert (check.state, check.fatal) == ("note", False)
     assert "decord" in check.detail

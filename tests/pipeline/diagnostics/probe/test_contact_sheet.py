@@ -1,4 +1,4 @@
-"""pipeline/diagnostics/probe/contact_sheet.py and contact_sheet_plot.py: cells against an oracle that keeps everything, and their PNG."""
+"""pipeline/diagnostics/probe/contact_sheet.py: cells compared with an oracle that keeps everything, and their PNG."""
 
 import math
 import warnings
@@ -9,8 +9,8 @@ import pytest
 import torch
 from matplotlib import image
 
-from extractors.decoding import Second
-from extractors.filterbank import LogFilterbank
+from extractors.decoding.interface import Second
+from extractors.selavi.filterbank import LogFilterbank
 from pipeline.contact_sheet_plot import contact_sheet_picture
 from pipeline.diagnostics.probe.contact_sheet import MOST_CELLS, ContactSheet, ContactSheetBuilder
 

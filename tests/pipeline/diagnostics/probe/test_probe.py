@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from matplotlib import image
 
-from extractors.decoding import VideoSummary
-from extractors.tiny_clip import write_tiny_clip
-from extractors.tracks import MediaDescription, PictureFormat, SoundFormat, Track
+from extractors.decoding.interface import VideoSummary
+from extractors.decoding.self_test import write_tiny_clip
+from extractors.decoding.tracks import MediaDescription, PictureFormat, SoundFormat, Track
 from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.files import write_json
 from pipeline.base.progress import SilentReporter

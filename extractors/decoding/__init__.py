@@ -1,0 +1,1 @@
+"""From a video file to seconds of pictures and sound."""

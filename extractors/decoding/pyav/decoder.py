@@ -1,0 +1,135 @@
+"""The default decoder: PyAV, in order, by time stamp, with ffmpeg's own mixing and resampling of the sound."""
+
+from collections.abc import Generator, Iterator
+from itertools import chain
+from typing import cast
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+from extractors.decoding.frames import resize_and_crop, upright
+from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
+from extractors.decoding.media_file import check_media_file
+from extractors.decoding.pyav.sound import sound_pieces
+from extractors.decoding.pyav.stream import StreamReader
+from extractors.decoding.seconds import SoundTrack
+from extractors.decoding.timeline import Part, StreamClock, TimedFrame, TimestampGuess, frames_by_second, whole_seconds
+from extractors.joining import join_seconds, summarise
+
+# Sound decoded before the start of a segment: codecs build on what came before, and so do resamplers.
+_SOUND_LEAD_SECONDS = 0.5
+
+
+class PyAvDecoder:
+    """Reads what ffmpeg reads. Picture and sound have a demuxer each, so that memory is flat however they lie."""
+
+    name = "pyav"
+
+    def decode(self, request: DecodingRequest) -> Generator[Second, None, VideoSummary]:
+        """See `Decoder.decode`."""
+        part = Part.of(request)
+        check_media_file(request.path)
+        av.logging.set_level(av.logging.PANIC)
+        with StreamReader(request.path, "video") as picture, StreamReader(request.path, "audio") as sound:
+            pictures, origin_seconds = _open_picture(picture, part)
+            track = _open_sound(sound, request.audio_rate_hz, part, origin_seconds)
+            seconds = None if pictures is None else frames_by_second(pictures, _PictureConverter(), part)
+            duration = yield from join_seconds(seconds, track, part)
+            return summarise(
+                part,
+                duration_seconds=duration,
+                announced_seconds=_announced_seconds(sound if pictures is None else picture, track, part, duration),
+                has_audio=track is not None,
+                has_visual=pictures is not None,
+                warnings=_warnings(picture, sound, has_audio=track is not None, has_visual=pictures is not None),
+            )
+
+
+def _open_picture(reader: StreamReader, part: Part) -> tuple[Iterator[TimedFrame[VideoFrame]] | None, float | None]:
+    """The pictures from the part's start on, None if there are none; and the time stamp at which the clock starts."""
+    clock = StreamClock(largest_gap_seconds=reader.largest_gap_seconds)
+    pictures = _timed(reader, cast("Iterator[VideoFrame]", reader.frames()), clock)
+    first = next(pictures, None)
+    if first is None:
+        return None, None
+    origin = clock.origin_seconds
+    if part.start_seconds == 0 or origin is None:
+        return chain([first], pictures), origin
+    clock = StreamClock(largest_gap_seconds=reader.largest_gap_seconds, origin_seconds=origin)
+    frames = cast("Iterator[VideoFrame]", reader.frames_from(origin + part.start_seconds))
+    return _timed(reader, frames, clock), origin
+
+
+def _timed(reader: StreamReader, frames: Iterator[VideoFrame], clock: StreamClock) -> Iterator[TimedFrame[VideoFrame]]:
+    """Put pictures on the clock; those that come after their time, as in damaged stretches, are left out."""
+    guess = TimestampGuess()
+    last_seconds = float("-inf")
+    for frame in frames:
+        stamp = guess.choose(frame.pts, frame.dts)
+        time_base = float(frame.time_base or 0)
+        duration = frame.duration * time_base or reader.nominal_frame_seconds
+        duration = min(duration, reader.largest_gap_seconds)
+        seconds = clock.place(None if stamp is None else stamp * time_base, duration)
+        if seconds >= last_seconds:
+            last_seconds = seconds
+            yield TimedFrame(seconds, seconds + duration, frame)
+
+
+class _PictureConverter:
+    """Makes the network's (3, 112, 112) of a decoded picture; keeps the scaler that turns YUV into RGB."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, image: VideoFrame, out: NDArray[np.float32]) -> None:
+        rgb = self._reformatter.reformat(image, format="rgb24", threads=1).to_ndarray()
+        resize_and_crop(upright(cast("NDArray[np.uint8]", rgb), image.rotation), out)
+
+
+def _open_sound(reader: StreamReader, rate_hz: int, part: Part, origin_seconds: float | None) -> SoundTrack | None:
+    """The sound of the part; None if not one sample of the video's sound can be decoded."""
+    clock = StreamClock(largest_gap_seconds=reader.largest_gap_seconds, origin_seconds=origin_seconds)
+    frames = cast("Iterator[AudioFrame]", reader.frames())
+    opening = next(frames, None)
+    if opening is None:
+        return None
+    pieces = sound_pieces(reader, chain([opening], frames), clock, rate_hz)
+    first = next(pieces, None)
+    if first is None:
+        return None
+    origin = clock.origin_seconds
+    if part.start_seconds > 0 and origin is not None:
+        clock = StreamClock(largest_gap_seconds=reader.largest_gap_seconds, origin_seconds=origin)
+        frames = cast("Iterator[AudioFrame]", reader.frames_from(origin + part.start_seconds - _SOUND_LEAD_SECONDS))
+        grid_seconds = first.first_sample / rate_hz + opening.samples / opening.sample_rate
+        pieces = sound_pieces(reader, frames, clock, rate_hz, grid_seconds=grid_seconds)
+    else:
+        pieces = chain([first], pieces)
+    return SoundTrack(pieces, rate_hz=rate_hz, part=part)
+
+
+def _announced_seconds(reader: StreamReader, track: SoundTrack | None, part: Part, duration: float) -> float | None:
+    """How long the file says the video is; None where that is only the length of the sound, which may be longer."""
+    announced, of_stream = reader.announced_seconds
+    if announced is None or of_stream or track is None:
+        return announced
+    # A part that has its end is not cut short, and its sound need not be read to the end of the file.
+    if whole_seconds(duration) >= whole_seconds(min(announced, part.end_seconds) - part.start_seconds):
+        return announced
+    sound_reaches_it = whole_seconds(track.skip_to_end()) >= whole_seconds(announced - part.start_seconds)
+    return None if sound_reaches_it else announced
+
+
+def _warnings(picture: StreamReader, sound: StreamReader, *, has_audio: bool, has_visual: bool) -> list[str]:
+    """What is missing or damaged, a line each."""
+    warnings = []
+    for reader, found, what in ((picture, has_visual, "picture"), (sound, has_audio, "sound track")):
+        if reader.exists and not found:
+            warnings.append(f"the {what} cannot be decoded: treated as absent")
+        elif reader.damaged_packets:
+            warnings.append(f"damaged packets skipped in the {what}: {reader.damaged_packets}")
+    return warnings

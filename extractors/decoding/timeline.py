@@ -1,0 +1,226 @@
+"""The clock of a video: which picture is on screen when, and how many whole seconds there are."""
+
+import math
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extractors.decoding.frames import FRAME_SIDE_PIXELS
+from extractors.decoding.interface import DecodingRequest
+from extractors.errors import VideoError
+
+ImageT = TypeVar("ImageT")
+ImageT_contra = TypeVar("ImageT_contra", contravariant=True)
+
+FRAMES_PER_SECOND = 30
+# Matroska and FLV round time stamps to milliseconds: a frame due at 33.3 ms may say 34.
+ROUNDING_SECONDS = 0.001
+# A second counts as whole when this much is missing: 29.97 fps, rounded durations.
+TOLERANCE_SECONDS = 0.020
+# Time stamps that fall back further than this are a new count (spliced transport streams), not frames out of order.
+LARGEST_STEP_BACK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of a video that is asked for, on the clock that starts with its first frame.
+
+    Attributes:
+        start_seconds: Its start.
+        end_seconds: Its end; infinite: to the end of the video.
+    """
+
+    start_seconds: float = 0.0
+    end_seconds: float = math.inf
+
+    @classmethod
+    def of(cls, request: DecodingRequest) -> "Part":
+        """The part a request is about.
+
+        Raises:
+            VideoError: The segment starts before 0, is empty or is no number.
+        """
+        start = 0.0 if request.start_seconds is None else request.start_seconds
+        end = math.inf if request.end_seconds is None else request.end_seconds
+        if not (0 <= start < end and math.isfinite(start)):
+            raise VideoError(f"segment {start:g} s to {end:g} s is empty or starts before 0; give 0 <= start < end")
+        return cls(start, end)
+
+
+@dataclass(frozen=True)
+class TimedFrame(Generic[ImageT]):
+    """A picture with the time it appears and the time it would go without a successor, in seconds on the clock."""
+
+    time_seconds: float
+    end_seconds: float
+    image: ImageT
+
+
+def whole_seconds(duration_seconds: float) -> int:
+    """How many seconds of a duration count as whole; never negative."""
+    return max(0, math.floor(duration_seconds + TOLERANCE_SECONDS))
+
+
+class TimestampGuess:
+    """Chooses between a frame's presentation and decoding time stamps, as ffmpeg's best-effort time stamp does.
+
+    AVI stores no presentation time stamps; those made up for it may go to and fro while the pictures are in order.
+    """
+
+    def __init__(self) -> None:
+        self._faulty = {"pts": 0, "dts": 0}
+        self._last: dict[str, int | None] = {"pts": None, "dts": None}
+
+    def choose(self, pts: int | None, dts: int | None) -> int | None:
+        """The more trustworthy of the two, so far; None: the frame has neither."""
+        for name, stamp in (("pts", pts), ("dts", dts)):
+            last = self._last[name]
+            if stamp is not None:
+                self._faulty[name] += last is not None and stamp <= last
+                self._last[name] = stamp
+        if pts is None or (dts is not None and self._faulty["dts"] < self._faulty["pts"]):
+            return dts
+        return pts
+
+
+class StreamClock:
+    """Turns a stream's time stamps into seconds since the video's first frame.
+
+    Missing stamps continue where the last frame ended; so do stamps that jump, as where transport streams are spliced.
+
+    Args:
+        largest_gap_seconds: A longer pause between two frames is a jump of the stamps, not a pause.
+        origin_seconds: The stamp at which the clock stands at 0; None: that of the first frame placed.
+    """
+
+    def __init__(self, *, largest_gap_seconds: float, origin_seconds: float | None = None) -> None:
+        self.origin_seconds = origin_seconds
+        self.end_seconds = 0.0
+        self._largest_gap_seconds = largest_gap_seconds
+        self._last_seconds: float | None = None
+        self._shift_seconds = 0.0
+
+    def place(self, stamp_seconds: float | None, duration_seconds: float) -> float:
+        """The time of the next frame of the stream, in seconds; may lie a little before the last one's."""
+        if stamp_seconds is None:
+            seconds = self.end_seconds
+        else:
+            if self.origin_seconds is None:
+                self.origin_seconds = stamp_seconds
+            seconds = stamp_seconds - self.origin_seconds + self._shift_seconds
+            if self._last_seconds is not None and self._jumps(seconds, self._last_seconds):
+                self._shift_seconds += self.end_seconds - seconds
+                seconds = self.end_seconds
+        self._last_seconds = seconds
+        self.end_seconds = seconds + duration_seconds
+        return seconds
+
+    def _jumps(self, seconds: float, last_seconds: float) -> bool:
+        gap = seconds - max(last_seconds, self.end_seconds)
+        return last_seconds - seconds > LARGEST_STEP_BACK_SECONDS or gap > self._largest_gap_seconds
+
+
+class Converter(Protocol[ImageT_contra]):
+    """Makes what the network sees of a picture."""
+
+    def __call__(self, image: ImageT_contra, out: NDArray[np.float32]) -> None:
+        """Write it to `out`, (3, 112, 112)."""
+        ...
+
+
+def frames_by_second(
+    frames: Iterable[TimedFrame[ImageT]], convert: Converter[ImageT], part: Part
+) -> Generator[NDArray[np.float32], None, float]:
+    """Choose, for every whole second of the part, the 30 pictures on screen at s + k/30.
+
+    Only chosen pictures are converted, each once. Under one second there is one, padded with the last picture.
+
+    Args:
+        frames: Pictures in the order of their times.
+        convert: Makes the (3, 112, 112) array of a picture.
+        part: What to choose from.
+
+    Yields:
+        (30, 3, 112, 112), a second.
+
+    Returns:
+        How long the picture of the part is, in seconds; 0 or less where the part begins after the picture's end.
+    """
+    screen = _Screen(convert, part.start_seconds)
+    end_seconds = 0.0
+    for frame in frames:
+        screen.begin(frame)
+        end_seconds = max(frame.end_seconds, end_seconds)
+        if frame.time_seconds >= part.end_seconds:
+            break
+        yield from screen.show_until(frame)
+    duration = min(end_seconds, part.end_seconds) - part.start_seconds
+    yield from screen.show_rest(duration)
+    return duration
+
+
+class _Screen(Generic[ImageT]):
+    """The picture on screen, and those already taken for the second that is not out yet."""
+
+    def __init__(self, convert: Converter[ImageT], start_seconds: float) -> None:
+        self._convert = convert
+        self._start_seconds = start_seconds
+        self._current: TimedFrame[ImageT] | None = None
+        self._converted: NDArray[np.float32] | None = None
+        self._second = _new_second()
+        self._taken = 0
+        self._seconds_out = 0
+
+    def begin(self, frame: TimedFrame[ImageT]) -> None:
+        """Before the first picture there is nothing to show: it counts as on screen from the start."""
+        if self._current is None:
+            self._current = frame
+
+    def show_until(self, successor: TimedFrame[ImageT]) -> Iterator[NDArray[np.float32]]:
+        """Take the current picture at every instant before its successor replaces it."""
+        seconds_known = whole_seconds(successor.time_seconds - self._start_seconds)
+        while self._instant_seconds() + ROUNDING_SECONDS < successor.time_seconds:
+            # A second that was full while it was open whether it is whole; that is known by now.
+            yield from self._complete(seconds_known)
+            self._take()
+        yield from self._complete(seconds_known)
+        if successor is not self._current:
+            self._current, self._converted = successor, None
+
+    def show_rest(self, duration_seconds: float) -> Iterator[NDArray[np.float32]]:
+        """Take the last picture until the duration's whole seconds, at least one, are full."""
+        if self._current is None or duration_seconds <= 0:
+            return
+        seconds = max(1, whole_seconds(duration_seconds))
+        yield from self._complete(seconds)
+        while self._seconds_out < seconds:
+            self._take()
+            yield from self._complete(seconds)
+
+    def _instant_seconds(self) -> float:
+        return self._start_seconds + (self._seconds_out * FRAMES_PER_SECOND + self._taken) / FRAMES_PER_SECOND
+
+    def _take(self) -> None:
+        if self._current is None:
+            return
+        place = self._second[self._taken]
+        if self._converted is None:
+            self._convert(self._current.image, place)
+        else:
+            place[...] = self._converted
+        self._converted = place
+        self._taken += 1
+
+    def _complete(self, seconds_known: int) -> Iterator[NDArray[np.float32]]:
+        if self._taken == FRAMES_PER_SECOND and self._seconds_out < seconds_known:
+            second, self._second = self._second, _new_second()
+            self._taken = 0
+            self._seconds_out += 1
+            yield second
+
+
+def _new_second() -> NDArray[np.float32]:
+    return np.empty((FRAMES_PER_SECOND, 3, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS), np.float32)

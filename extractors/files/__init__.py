@@ -1,0 +1,1 @@
+"""Downloads, checksums, and pickles read as plain data."""

@@ -1,0 +1,1 @@
+"""SeLaVi: its preprocessing, networks and weights."""

@@ -1,0 +1,211 @@
+"""The SeLaVi extractor (Asano et al. 2020, arXiv 2006.13662): a second of picture or sound -> a vector."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from extractors.audio_network import build_audio_network
+from extractors.decoding.frames import FRAME_SIDE_PIXELS
+from extractors.decoding.timeline import FRAMES_PER_SECOND
+from extractors.errors import WeightsError
+from extractors.runtime.networks import Network, Precision, Runtime, check_runtime, make_ready
+from extractors.selavi import filterbank
+from extractors.selavi.checkpoint import load_checkpoint
+from extractors.selavi.networks import SELAVI_WIDTH, build_visual_network
+from extractors.selavi.untrained import draw_clips, draw_sounds, initialise_untrained
+from extractors.selavi.weights import ResolvedWeights
+
+PICTURE_MEAN = 0.45
+PICTURE_DEVIATION = 0.225
+
+_VERSION = 2  # of the code of this folder: one more for each change that can change a feature
+
+Identity = dict[str, str | int | float | bool]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What differs between the benchmark's features and the authors' own training."""
+
+    audio_rate_hz: int
+    audio_mean: float  # of the log filterbank
+    audio_deviation: float
+
+
+RECIPES = {
+    "avca": Recipe(audio_rate_hz=44_100, audio_mean=1.93, audio_deviation=17.89),
+    "selavi": Recipe(audio_rate_hz=24_000, audio_mean=0.0, audio_deviation=1.0),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractorOptions:
+    """Which SeLaVi: every option can change a feature."""
+
+    recipe: Literal["avca", "selavi"] = "avca"
+    weights: str = "auto"  # auto, untrained, vgg_sound, kinetics, kinetics_sound, ave, or the path of a file
+    width: int = SELAVI_WIDTH  # channels of the first stage; features are 8 times as wide; not 64: untrained only
+    seed: int = 0  # of untrained weights
+    precision: Precision = "float32"  # of the networks; the preprocessing always has its own
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"width is {self.width}, must be at least 1")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, must be at least 0")
+
+
+def describe(options: ExtractorOptions, weights: ResolvedWeights) -> Identity:
+    """Everything that can change a feature, in plain values; builds no network."""
+    recipe = RECIPES[options.recipe]
+    seed: Identity = {"seed": options.seed} if weights.path is None else {}
+    return seed | {
+        "extractor": "selavi",
+        "extractor_version": _VERSION,
+        "recipe": options.recipe,
+        "weights": weights.name,
+        "weights_sha256": weights.sha256,
+        "width": options.width,
+        "precision": options.precision,
+        "frames_per_second": FRAMES_PER_SECOND,
+        "crop_pixels": FRAME_SIDE_PIXELS,
+        "picture_mean": PICTURE_MEAN,
+        "picture_deviation": PICTURE_DEVIATION,
+        "audio_rate_hz": recipe.audio_rate_hz,
+        "audio_window_seconds": filterbank.WINDOW_SECONDS,
+        "audio_step_seconds": filterbank.STEP_SECONDS,
+        "audio_filters": filterbank.FILTERS,
+        "audio_fft_samples": filterbank.FFT_SAMPLES,
+        "audio_pre_emphasis": filterbank.PRE_EMPHASIS,
+        "audio_mean": recipe.audio_mean,
+        "audio_deviation": recipe.audio_deviation,
+    }
+
+
+_VISUAL_SHAPE = (3, FRAMES_PER_SECOND, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS)
+_AUDIO_SHAPE = (1, filterbank.FILTERS, 99)
+
+
+class SelaviExtractor:
+    """Both networks with their preprocessing, ready on a device. Made by `load_selavi`.
+
+    Attributes:
+        identity: what `describe` says.
+        audio_rate_hz: samples a second that `audio` expects.
+        feature_width: D, of either modality.
+        device: where the networks are; inputs may lie anywhere.
+        calls_at_once: from how many threads to call it, to make full use of the device.
+    """
+
+    def __init__(
+        self, *, identity: Identity, preprocessing: "Preprocessing", visual_network: Network, audio_network: Network
+    ) -> None:
+        self.identity = identity
+        self.audio_rate_hz = preprocessing.audio_rate_hz
+        self.feature_width = 8 * int(identity["width"])
+        self.device = preprocessing.device
+        self.calls_at_once = visual_network.calls_at_once
+        self.visual_input = preprocessing.visual_input
+        self.audio_input = preprocessing.audio_input
+        self._visual_network = visual_network
+        self._audio_network = audio_network
+
+    def visual(self, frames: Tensor) -> Tensor:
+        """Features of seconds of picture.
+
+        Args:
+            frames: (N, 30, 3, 112, 112) float32, RGB in 0..1.
+
+        Returns:
+            (N, D) float32, on `device`.
+        """
+        return self._visual_network(self.visual_input(frames.to(self.device)))
+
+    def audio(self, sound: Tensor) -> Tensor:
+        """Features of seconds of sound.
+
+        Args:
+            sound: (N, audio_rate_hz) int16, mono.
+
+        Returns:
+            (N, D) float32, on `device`.
+        """
+        return self._audio_network(self.audio_input(sound.to(self.device)))
+
+
+class Preprocessing:
+    """Seconds of picture and sound -> what the networks see.
+
+    Attributes:
+        audio_rate_hz: samples a second that it expects.
+        device: where it runs; inputs must lie there.
+    """
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        self.audio_rate_hz = recipe.audio_rate_hz
+        self.device = device
+        self._recipe = recipe
+        self._filterbank = filterbank.LogFilterbank(recipe.audio_rate_hz).to(device)
+
+    @staticmethod
+    def visual_input(frames: Tensor) -> Tensor:
+        """(N, frames, 3, 112, 112) in 0..1 -> (N, 3, frames, 112, 112)."""
+        return (frames - PICTURE_MEAN).div_(PICTURE_DEVIATION).transpose(1, 2)
+
+    def audio_input(self, sound: Tensor) -> Tensor:
+        """(N, audio_rate_hz) int16 -> (N, 1, 257, 99)."""
+        energies: Tensor = self._filterbank(sound)
+        return energies.sub_(self._recipe.audio_mean).div_(self._recipe.audio_deviation).unsqueeze(1)
+
+
+def load_selavi(
+    options: ExtractorOptions, weights: ResolvedWeights, *, device: torch.device, runtime: Runtime = "eager"
+) -> SelaviExtractor:
+    """Build the networks, with the weights given, on a device.
+
+    Args:
+        options: recipe, width, seed and precision count; which weights was decided by `resolve_weights`.
+        weights: what that found.
+        device: where the networks will run.
+        runtime: what will run them.
+
+    Raises:
+        WeightsError: the file does not hold weights of these networks, or they have another width than 64.
+        UnavailableError: the runtime cannot run here, on this device or in this precision.
+    """
+    if weights.path is not None and options.width != SELAVI_WIDTH:
+        raise WeightsError(
+            f"the {weights.name} weights are {SELAVI_WIDTH} wide, width {options.width} was asked for. "
+            f"Leave the width out, or pass --weights untrained."
+        )
+    check_runtime(runtime, device, options.precision)
+    recipe = RECIPES[options.recipe]
+    visual_network, audio_network = _networks(options, weights, recipe)
+    ready = partial(make_ready, runtime=runtime, device=device, precision=options.precision)
+    return SelaviExtractor(
+        identity=describe(options, weights),
+        preprocessing=Preprocessing(recipe, device),
+        visual_network=ready(visual_network, input_shape=_VISUAL_SHAPE),
+        audio_network=ready(audio_network, input_shape=_AUDIO_SHAPE),
+    )
+
+
+def _networks(options: ExtractorOptions, weights: ResolvedWeights, recipe: Recipe) -> tuple[nn.Module, nn.Module]:
+    """The visual network and that of the sound, with their weights, on the CPU."""
+    # Without memory at first: the initial weights of PyTorch's layers would disturb the global random generator.
+    with torch.device("meta"):
+        visual_network, audio_network = build_visual_network(options.width), build_audio_network(options.width)
+    visual_network.to_empty(device="cpu")
+    audio_network.to_empty(device="cpu")
+    if weights.path is None:
+        preprocessing = Preprocessing(recipe, torch.device("cpu"))
+        generator = torch.Generator().manual_seed(options.seed)
+        initialise_untrained(visual_network, preprocessing.visual_input(draw_clips(generator)), generator)
+        sounds = preprocessing.audio_input(draw_sounds(recipe.audio_rate_hz, generator))
+        initialise_untrained(audio_network, sounds, generator)
+    else:
+        load_checkpoint(weights.path, {"video_network": visual_network, "audio_network": audio_network})
+    return visual_network, audio_network

@@ -1,0 +1,133 @@
+"""Which weights an extractor runs with: a published checkpoint, a file of one's own, or random ones."""
+
+import difflib
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from extractors.errors import WeightsError
+from extractors.files.download import DownloadError, OnProgress, download, is_offline
+
+BASE_URL = "https://dl.fbaipublicfiles.com/selavi"
+PUBLISHED = ("vgg_sound", "kinetics", "kinetics_sound", "ave")  # by what they were trained on
+CHOICES = ("auto", "untrained", *PUBLISHED)
+_PREFERRED = "vgg_sound"  # of the benchmark's features
+
+
+@dataclass(frozen=True)
+class ResolvedWeights:
+    """Weights that can be loaded without a network."""
+
+    name: str
+    path: Path | None  # None: untrained
+    sha256: str  # of the file; '' for untrained weights
+    note: str  # one line to show, '' where there is nothing to say
+
+
+def resolve_weights(
+    spec: str, *, cache_dir: Path, on_progress: OnProgress | None = None, seed: int = 0
+) -> ResolvedWeights:
+    """Find the weights that `spec` names, and fetch them where they are not here yet.
+
+    `auto` is vgg_sound where that is cached or can be fetched, else untrained. With AVZSL_OFFLINE=1 in the environment
+    nothing is fetched.
+
+    Args:
+        spec: auto, untrained, the name of a published checkpoint, or the path of a file.
+        cache_dir: where downloads are kept; made where it does not exist.
+        on_progress: hears of a download: bytes here, bytes in all (None: unknown).
+        seed: of untrained weights; only named in the note.
+
+    Raises:
+        WeightsError: no such weights, they cannot be fetched, or the cached file is damaged.
+    """
+    if spec == "untrained":
+        return _untrained(seed)
+    if spec in PUBLISHED:
+        return _cached(spec, cache_dir) or _fetch(spec, cache_dir, on_progress)
+    if spec == "auto":
+        cached = _cached(_PREFERRED, cache_dir)
+        try:
+            return cached or _fetch(_PREFERRED, cache_dir, on_progress)
+        except WeightsError as error:
+            return _untrained(seed, because=str(error))
+    path = Path(spec)
+    if path.is_file():
+        return ResolvedWeights(name=path.name, path=path, sha256=_sha256(path), note="")
+    nearest = difflib.get_close_matches(spec, CHOICES, n=1)
+    hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    raise WeightsError(f"weights {spec!r} are neither a file nor one of {', '.join(CHOICES)}.{hint}")
+
+
+def _untrained(seed: int, because: str = "") -> ResolvedWeights:
+    note = f"untrained weights (random, seed {seed}): good for trying things out, not for results"
+    return ResolvedWeights(name="untrained", path=None, sha256="", note=f"{note}; {because}" if because else f"{note}.")
+
+
+def _cached(name: str, cache_dir: Path) -> ResolvedWeights | None:
+    """A checkpoint fetched earlier, or put into the cache by hand; what was recorded of it must still be true."""
+    path = cache_dir / _file_name(name)
+    if not path.is_file():
+        return None
+    sha256 = _sha256(path)
+    record = _record_of(path)
+    if not record.exists():
+        _write_record(record, sha256)
+    elif record.read_text().split()[:1] != [sha256]:
+        raise WeightsError(
+            f"{path} has changed since it was fetched (sha256 {sha256}). Delete it, and it is fetched again."
+        )
+    return ResolvedWeights(name=name, path=path, sha256=sha256, note="")
+
+
+def _fetch(name: str, cache_dir: Path, on_progress: OnProgress | None) -> ResolvedWeights:
+    file_name = _file_name(name)
+    url = f"{BASE_URL}/{file_name}"
+    path = cache_dir / file_name
+    partial = path.with_name(f"{file_name}.partial")
+    try:
+        _check_online()
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f"{file_name}.lock")):
+            if (fetched_meanwhile := _cached(name, cache_dir)) is not None:
+                return fetched_meanwhile
+            download(url, partial, on_progress=on_progress)
+            sha256 = _sha256(partial)
+            # Recorded before the file gets its name: a file without a record is one that a person put there.
+            _write_record(_record_of(path), sha256)
+            partial.replace(path)
+    except (DownloadError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise WeightsError(
+            f"cannot fetch the {name} weights: {reason}. Download {file_name} elsewhere and pass --weights FILE. "
+            f"It is at {url}"
+        ) from error
+    return ResolvedWeights(name=name, path=path, sha256=sha256, note=f"fetched {url} to {path}, sha256 {sha256}")
+
+
+def _check_online() -> None:
+    if is_offline():
+        raise DownloadError("AVZSL_OFFLINE is set")
+
+
+def _file_name(name: str) -> str:
+    return f"selavi_{name}.pth"
+
+
+def _record_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _write_record(record: Path, sha256: str) -> None:
+    """As `sha256sum --check` reads it."""
+    record.write_text(f"{sha256}  {record.stem}\n")
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error

