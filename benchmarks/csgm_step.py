@@ -11,12 +11,12 @@ from functools import partial
 
 import torch
 
+from daan.batch import VideoBatch, joined
 from daan.config import DaanConfig
-from daan.gradient_shares import recorded
 from daan.losses import daan_losses
+from daan.modulation.pair_gradients import recorded
 from daan.network import Daan
 from daan.training_step import training_step
-from daan.videos import VideoBatch, joined
 
 
 def videos(count: int, seconds: int, device: torch.device) -> VideoBatch:

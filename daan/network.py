@@ -5,12 +5,12 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from daan.batch import VideoBatch
 from daan.config import DaanConfig
 from daan.cross_attention import CrossAttention
 from daan.projection import projection, reconstruction
 from daan.qdma import AveragedMlp, Encoded, Parts, Qdma
 from daan.sequences import with_stand_in
-from daan.videos import VideoBatch
 
 
 @dataclass(frozen=True)

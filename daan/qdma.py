@@ -5,8 +5,8 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from daan.attention import DifferentialAttention
-from daan.batch_norm import MaskedBatchNorm
 from daan.config import DaanConfig
+from daan.masked import MaskedBatchNorm
 from daan.sequences import masked_mean
 from daan.temporal_convolution import TemporalBypass
 

@@ -8,12 +8,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from daan.csgm import PartNorms, add_modulated_gradients, add_noise, part_norms
-from daan.gradient_shares import recorded
+from daan.batch import VideoBatch, hide_modalities, joined
 from daan.losses import Losses, daan_losses
-from daan.modulation import Rates, comparable_pairs
+from daan.modulation.csgm import PartNorms, add_modulated_gradients, add_noise, part_norms
+from daan.modulation.csgm_rates import Rates, comparable_pairs
+from daan.modulation.pair_gradients import recorded
 from daan.network import Daan, Embeddings
-from daan.videos import VideoBatch, hide_modalities, joined
 
 Precision = Literal["float32", "bfloat16"]
 

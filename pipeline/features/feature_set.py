@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from daan.videos import VideoBatch
+from daan.batch import VideoBatch
 from pipeline.base.errors import PipelineError
 from pipeline.features.store import StoredVideo, open_store
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from daan.batch import VideoBatch
 from daan.scoring import class_distances
-from daan.videos import VideoBatch
 from extractors.decoding.interface import DecodingRequest
 from extractors.decoding.pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from daan.batch import VideoBatch
 from daan.config import DaanConfig
 from daan.network import Daan
 from daan.training_step import training_step
-from daan.videos import VideoBatch
 from pipeline.base.errors import StorageError
 from pipeline.training.records import (
     BalanceRecord,

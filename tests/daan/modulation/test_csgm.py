@@ -1,4 +1,4 @@
-"""daan/csgm.py in whole steps, against a loop over the pairs by autograd (daan.md, section 6)."""
+"""daan/modulation/csgm.py in whole steps, against a loop over the pairs by autograd (daan.md, section 6)."""
 
 import copy
 from typing import Any
@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from daan.batch import VideoBatch, joined
 from daan.config import DaanConfig
 from daan.losses import daan_losses
-from daan.modulation import comparable_pairs, modulation_rates
+from daan.modulation.csgm_rates import comparable_pairs, modulation_rates
 from daan.network import Daan
 from daan.training_step import Step, training_step
-from daan.videos import VideoBatch, joined
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 Batch = tuple[VideoBatch, VideoBatch, Tensor, Tensor]

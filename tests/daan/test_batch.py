@@ -1,11 +1,11 @@
-"""daan/videos.py: batches of videos, joined and with modalities hidden."""
+"""daan/batch.py: batches of videos, joined and with modalities hidden."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daan.videos import VideoBatch, hide_modalities, joined
+from daan.batch import VideoBatch, hide_modalities, joined
 
 
 def videos(count: int, seconds: int) -> VideoBatch:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from daan.gradient_shares import Passage, squared_norms, weighted_gradients
-from daan.modulation import Rates, modulation_rates
+from daan.modulation.csgm_rates import Rates, modulation_rates
+from daan.modulation.pair_gradients import Passage, squared_norms, weighted_gradients
 from daan.network import Daan, Embeddings
 
 

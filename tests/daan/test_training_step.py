@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from daan.batch import VideoBatch, joined
 from daan.config import DaanConfig
 from daan.losses import daan_losses
 from daan.network import Daan
 from daan.scoring import class_distances
 from daan.training_step import training_step
-from daan.videos import VideoBatch, joined
 
 
 @pytest.fixture(autouse=True)

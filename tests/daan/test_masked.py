@@ -1,11 +1,11 @@
-"""daan/batch_norm.py against torch's BatchNorm on the valid seconds laid end to end."""
+"""daan/masked.py against torch's BatchNorm on the valid seconds laid end to end."""
 
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from daan.batch_norm import MaskedBatchNorm
+from daan.masked import MaskedBatchNorm
 
 
 @settings(deadline=None, max_examples=25)

@@ -1,4 +1,4 @@
-"""daan/gradient_shares.py against autograd, a pair at a time with all other pairs' gradients zeroed."""
+"""daan/modulation/pair_gradients.py against autograd, a pair at a time with all other pairs' gradients zeroed."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from daan import gradient_shares
-from daan.gradient_shares import recorded, squared_norms, weighted_gradients
+from daan.modulation import pair_gradients as gradient_shares
+from daan.modulation.pair_gradients import recorded, squared_norms, weighted_gradients
 from daan.temporal_convolution import CausalConvolution
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}

@@ -1,4 +1,4 @@
-"""daan/modulation.py against the formulas written out a pair at a time."""
+"""daan/modulation/csgm_rates.py against the formulas written out a pair at a time."""
 
 import dataclasses
 import math
@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from daan.batch import VideoBatch
 from daan.config import DaanConfig
-from daan.modulation import balance, comparable_pairs, modulation_rates, squashed
+from daan.modulation.csgm_rates import balance, comparable_pairs, modulation_rates, squashed
 from daan.network import Embeddings
-from daan.videos import VideoBatch
 
 positive_numbers = st.floats(1e-30, 1e30)
 

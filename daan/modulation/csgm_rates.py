@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from daan.batch import VideoBatch
 from daan.config import DaanConfig
 from daan.network import Embeddings
-from daan.videos import VideoBatch
 
 
 class Rates(NamedTuple):

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daan.batch import VideoBatch
 from daan.config import DaanConfig
 from daan.network import Daan, Embeddings
-from daan.videos import VideoBatch
 
 AUDIO, VISUAL, TEXT = 5, 7, 6
 
