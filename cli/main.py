@@ -11,7 +11,7 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from cli import (
+from cli.commands import (
     demo,
     doctor,
     embed,
@@ -21,7 +21,6 @@ from cli import (
     import_features,
     inspect,
     predict,
-    prepare,
     probe,
     report,
     reproduce,
@@ -29,6 +28,7 @@ from cli import (
     status,
     train,
 )
+from cli.commands.prepare import datasets as prepare
 from cli.console import fail
 
 app = typer.Typer(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from daan.modulation import pair_gradients as gradient_shares
+from daan.modulation import pair_gradients
 from daan.modulation.pair_gradients import recorded, squared_norms, weighted_gradients
 from daan.temporal_convolution import CausalConvolution
 
@@ -85,9 +85,9 @@ def test_gram_matrices_and_the_shares_themselves_give_the_same_norms(
     torch.manual_seed(seed)
     x, d = (torch.randn(2, pairs, seconds, width, dtype=torch.float64) for width in (4, 3))
 
-    by_gram = gradient_shares._norms_by_gram(x, d, has_bias=has_bias)
+    by_gram = pair_gradients._norms_by_gram(x, d, has_bias=has_bias)
 
-    by_products = gradient_shares._norms_by_products(x, d, has_bias=has_bias)
+    by_products = pair_gradients._norms_by_products(x, d, has_bias=has_bias)
     torch.testing.assert_close(by_gram, by_products, rtol=1e-10, atol=1e-12)
 
 
@@ -97,7 +97,7 @@ def test_chunks_of_pairs_change_nothing(monkeypatch: pytest.MonkeyPatch, seconds
     through = passed("convolution", 5, seconds, 6, 5)
     whole = through.norms
 
-    monkeypatch.setattr(gradient_shares, "_NUMBERS_AT_ONCE", 1)
+    monkeypatch.setattr(pair_gradients, "_NUMBERS_AT_ONCE", 1)
 
     torch.testing.assert_close(through.norms, whole, rtol=1e-12, atol=0)
 

@@ -57,7 +57,7 @@ def test_a_broken_library_is_named_and_the_rest_is_still_looked_at(tmp_path: Pat
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("raise OSError('libcudart.so.99: cannot open shared object file')")
     script = (
-        "import sys, typer; from cli import doctor; app = typer.Typer(); app.command()(doctor.command);"
+        "import sys, typer; from cli.commands import doctor; app = typer.Typer(); app.command()(doctor.command);"
         "sys.exit(app(standalone_mode=False))"
     )
     environment = {

@@ -14,7 +14,7 @@ from cli.interruption import interruption
 from cli.main import run_command
 from pipeline import demo
 
-SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"
+SAMPLES = Path(__file__).resolve().parents[2] / "sample_videos"
 SEEN = ("red_ball_bouncing", "blue_ball_blinking", "yellow_heart_sliding")
 UNSEEN = ("red_star_blinking",)
 FAST = (

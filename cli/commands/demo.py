@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import options, predict
+from cli import options
+from cli.commands import predict
+from cli.commands.stage_tables import stage_tables
 from cli.console import Terminal
-from cli.stage_tables import stage_tables
 
 if TYPE_CHECKING:
     from pipeline.demo import DemoReport

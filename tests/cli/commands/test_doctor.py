@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import typer
 
-from cli import doctor
+from cli.commands import doctor
 from pipeline.diagnostics.doctor.check import Check
 
 

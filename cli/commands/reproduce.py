@@ -9,10 +9,10 @@ import typer
 from rich.table import Table
 
 from cli import options
+from cli.commands.import_features import MethodOption, SplitsOption, TextOption
 from cli.console import Terminal
-from cli.epoch_lines import epoch_lines
-from cli.import_features import MethodOption, SplitsOption, TextOption
 from cli.interruption import interruption
+from cli.tables import epoch_lines
 from cli.training_options import training_settings
 
 if TYPE_CHECKING:

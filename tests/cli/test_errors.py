@@ -13,7 +13,7 @@ import pytest
 from cli.main import run_command
 from pipeline.base.workspace import Workspace
 
-SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"
+SAMPLES = Path(__file__).resolve().parents[2] / "sample_videos"
 CLIP = SAMPLES / "red_ball_bouncing" / "000.mp4"
 UNTRAINED = ["--weights", "untrained", "--width", "2"]
 

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from cli import options, prepare_splits, prepare_synthetic
-from cli.console import Terminal
-from cli.prepare_options import (
+from cli import options
+from cli.commands.prepare import splits, synthetic
+from cli.commands.prepare.report import (
     Preparing,
     ProbeOption,
     SplitsOption,
@@ -15,6 +15,7 @@ from cli.prepare_options import (
     VideosOption,
     WorkersOption,
 )
+from cli.console import Terminal
 
 app = typer.Typer(
     rich_markup_mode="rich",
@@ -199,5 +200,5 @@ def vggsound(
     return preparing.run(lambda: find_vggsound(videos, listing))
 
 
-app.command("splits")(prepare_splits.command)
-app.command("synthetic")(prepare_synthetic.command)
+app.command("splits")(splits.command)
+app.command("synthetic")(synthetic.command)

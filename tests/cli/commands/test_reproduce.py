@@ -25,7 +25,7 @@ SHAPE = Shape(
     test_unseen=12,
     seconds=(1, 3),
 )
-CLIP = Path(__file__).parent.parent / "sample_videos" / "yellow_ball_spinning" / "000.mp4"
+CLIP = Path(__file__).parents[3] / "sample_videos" / "yellow_ball_spinning" / "000.mp4"
 TINY = [
     *("--set", "training.epochs=1", "--set", "training.steps_per_epoch=2", "--set", "training.batch_pairs=8"),
     *("--set", "daan.hidden_width=8", "--set", "daan.heads=2", "--set", "daan.output_width=6", "--device", "cpu"),

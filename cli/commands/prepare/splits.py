@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from cli import options
+from cli.commands.prepare.report import ToOption, plain_table, show_parts
 from cli.console import Terminal
-from cli.prepare_options import ToOption, plain_table, show_parts
 
 
 def command(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from cli import probe
+from cli.commands import probe
 from extractors.decoding.self_test import write_tiny_clip
 
 

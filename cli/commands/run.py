@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from cli import options
+from cli.commands.stage_tables import stage_tables
 from cli.console import Terminal
-from cli.stage_tables import stage_tables
 from cli.training_options import SeedsOption, training_settings
 
 

@@ -14,7 +14,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.status import workspace_status
 
-SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"
+SAMPLES = Path(__file__).resolve().parents[3] / "sample_videos"
 SMALL = [
     *("--set", "daan.hidden_width=16", "--set", "daan.output_width=8", "--set", "daan.heads=2"),
     *("--set", "training.epochs=2", "--set", "training.steps_per_epoch=2", "--set", "training.batch_pairs=8"),
@@ -109,7 +109,7 @@ def test_the_command_that_status_suggests_goes_on_with_an_unfinished_run(
     (workspace.dataset_folder / "splits.yaml").write_text(json.dumps(parts))
     monkeypatch.setenv("AVZSL_WORKSPACE", str(workspace.root))
     with monkeypatch.context() as stopping:
-        stopping.setattr("cli.train.interruption", _stopping_at_once)
+        stopping.setattr("cli.commands.train.interruption", _stopping_at_once)
         assert run_command(["train", *SMALL, *arguments]) == 130
     (unfinished,) = (workspace.root / "models").iterdir()
 

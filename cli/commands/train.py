@@ -7,8 +7,8 @@ import typer
 
 from cli import options
 from cli.console import Terminal
-from cli.epoch_lines import epoch_lines
 from cli.interruption import interruption
+from cli.tables import epoch_lines
 from cli.training_options import SeedsOption, training_settings
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from cli import evaluate, extract, train
+from cli.commands import evaluate, extract, train
 from cli.console import Terminal
-from cli.epoch_lines import epoch_lines
 from cli.interruption import interruption
+from cli.tables import epoch_lines
 
 if TYPE_CHECKING:
     from pipeline.run import Listeners

@@ -11,7 +11,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.status import workspace_status
 
-SAMPLES = Path(__file__).resolve().parent.parent / "sample_videos"
+SAMPLES = Path(__file__).resolve().parents[4] / "sample_videos"
 NAMES = ("red_ball_bouncing", "blue_ball_blinking", "yellow_heart_sliding", "red_star_blinking")
 SMALL = [
     *("--set", "daan.hidden_width=16", "--set", "daan.output_width=8", "--set", "daan.heads=2"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import typer
 
-from cli import inspect
+from cli.commands import inspect
 from pipeline.base.errors import MissingStageError
 from pipeline.base.workspace import Workspace
 from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, write_part
@@ -83,7 +83,7 @@ def test_a_workspace_without_features_is_an_expected_error(tmp_path: Path) -> No
 def test_help_loads_no_torch() -> None:
     """Nor h5py, nor matplotlib."""
     script = (
-        "import sys; from cli import doctor, inspect, probe;"
+        "import sys; from cli.commands import doctor, inspect, probe;"
         "print([name for name in ('torch', 'h5py', 'av', 'matplotlib') if name in sys.modules])"
     )
     ended = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
