@@ -26,7 +26,7 @@ from extractors.runtime.network_queue import NetworkQueue
 from extractors.runtime.networks import Runtime
 from extractors.selavi.extractor import ExtractorOptions, SelaviExtractor, load_selavi
 from extractors.selavi.weights import resolve_weights
-from pipeline.base.devices import usable_cores
+from pipeline.base.system import usable_cores
 
 SAMPLES = Path(__file__).parent.parent / "sample_videos"
 BATCH_SECONDS = 8

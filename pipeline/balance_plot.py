@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.evaluation.figures import save_picture
+from pipeline.base.figures import save_picture
 from pipeline.training.records import MODALITIES, PARTS, BalanceRecord
 
 # Two of Okabe and Ito's colours; dashes tell them apart in grey.

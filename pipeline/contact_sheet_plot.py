@@ -11,8 +11,8 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.image import AxesImage
 
 from extractors.selavi.filterbank import FILTERS
+from pipeline.base.figures import save_picture
 from pipeline.diagnostics.probe.contact_sheet import COLUMNS_A_CELL, ContactSheet
-from pipeline.evaluation.figures import save_picture
 
 _CELLS_A_ROW = 10
 _CELL_INCHES = 112 / 120  # a pixel of the picture for each that the network sees

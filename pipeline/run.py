@@ -8,13 +8,12 @@ from pathlib import Path
 
 import torch
 
-from pipeline.base.progress import Reporter
+from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation.evaluate import EvaluationReport, evaluate
 from pipeline.evaluation.seeds import SeedsReport, evaluate_seeds
 from pipeline.extraction.extract import ExtractionReport, extract
 from pipeline.settings.tree import Settings
-from pipeline.stopping import Stop, never_stop
 from pipeline.training.fitting import OnEpoch
 from pipeline.training.seeds import SeedsTraining, train_seeds
 from pipeline.training.train import TrainingReport, train

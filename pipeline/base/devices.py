@@ -1,6 +1,5 @@
 """Which device runs the networks, and how many cores there are for the rest."""
 
-import os
 import re
 
 import torch
@@ -31,10 +30,3 @@ def resolve_device(name: str, *, cpu_only: bool = False) -> torch.device:
             f"device {name!r} is not on this machine ({torch.cuda.device_count()} GPUs seen): use --device auto or cpu"
         )
     return torch.device("cuda", index)
-
-
-def usable_cores() -> int:
-    """How many cores this process may use, which may be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

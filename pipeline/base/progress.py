@@ -1,9 +1,11 @@
 """How stages tell what they are doing, without knowing a terminal."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
+
+Stop = Callable[[], bool]
 
 
 class Tracker(Protocol):
@@ -50,3 +52,8 @@ class _SilentTracker:
 
     def note(self, text: str) -> None:
         """Nothing is shown."""
+
+
+def never_stop() -> bool:
+    """Nobody wants it to."""
+    return False

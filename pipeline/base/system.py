@@ -1,7 +1,8 @@
-"""Python's search for objects that only refer to each other, put off while very many are made that all stay."""
+"""What this process may use of the machine: cores, and a pause of the garbage collector."""
 
 import contextlib
 import gc
+import os
 from collections.abc import Iterator
 
 
@@ -15,3 +16,10 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def usable_cores() -> int:
+    """How many cores this process may use, which may be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

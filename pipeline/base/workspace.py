@@ -2,10 +2,13 @@
 
 import contextlib
 import datetime as dt
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import platformdirs
 
 from pipeline.base.errors import MissingStageError, StorageError, UsageError, WorkspaceInUseError
 from pipeline.base.files import read_json, write_json
@@ -133,3 +136,9 @@ class Workspace:
                     f"{self.root} is in use by {error}: wait for it, or choose another with --workspace"
                 ) from error
             yield
+
+
+def cache_folder() -> Path:
+    """AVZSL_CACHE where it is set, else the user's cache folder."""
+    given = os.environ.get("AVZSL_CACHE")
+    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("avzsl", appauthor=False))

@@ -15,8 +15,7 @@ from extractors.text.spec import MINILM, kept_text_spec, parse_text_spec, restor
 from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.files import fingerprint, read_json, write_json
 from pipeline.base.hdf5 import new_hdf5
-from pipeline.base.workspace import StageRecord, Workspace
-from pipeline.cache_folder import cache_folder
+from pipeline.base.workspace import StageRecord, Workspace, cache_folder
 from pipeline.datasets.phrases import phrases_in
 
 STAGE = "text"

@@ -10,9 +10,9 @@ from pathlib import Path
 from extractors.text.encoder import phrase_of
 from pipeline.base.errors import MissingStageError, UsageError
 from pipeline.base.files import read_text, storage_errors, write_text
+from pipeline.base.wording import did_you_mean, does_not_exist
 from pipeline.datasets.media_files import MEDIA_ENDINGS, sorted_names
 from pipeline.datasets.phrases import joined, phrases_in, reads_as
-from pipeline.suggestions import did_you_mean, does_not_exist
 
 _MANIFEST_COLUMNS = ("video", "path", "class", "start_seconds", "end_seconds")
 

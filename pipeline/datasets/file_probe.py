@@ -67,7 +67,7 @@ def probe_videos(videos: Sequence[Video], *, workers: int | None, reporter: Repo
 
 def _read(paths: Sequence[Path], workers: int | None, reporter: Reporter) -> dict[str, _File | str]:
     """Place of a file -> what is in it, or why it cannot be read."""
-    from pipeline.base.devices import usable_cores  # noqa: PLC0415 - it imports torch, which takes seconds
+    from pipeline.base.system import usable_cores  # noqa: PLC0415 - it imports torch, which takes seconds
 
     files: dict[str, _File | str] = {}
     failed = 0

@@ -10,9 +10,9 @@ import yaml
 
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text, write_text
+from pipeline.base.wording import did_you_mean
 from pipeline.datasets.dataset import Dataset
 from pipeline.datasets.hold_out import LEAST_TRAINED_CLASSES, Amounts
-from pipeline.suggestions import did_you_mean
 
 # Parts of seen classes, and the parts that train those.
 _TRAINED_BEFORE = {"val_seen": ("train",), "test_seen": ("train", "val_seen", "val_unseen")}

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-_DOTS_PER_INCH = 120
+from pipeline.base.figures import save_picture
+
 # Okabe and Ito's colours, told apart by colour-blind readers too; dashes tell them apart in grey.
 _CURVES = {"S": ("#0072B2", "--"), "U": ("#E69F00", "-."), "HM": ("#000000", "-"), "ZSL": ("#009E73", ":")}
 _BEST = "#CC79A7"
@@ -129,9 +129,3 @@ def _part_seen_from_unseen(axes: Axes, n_seen: int, n_classes: int, size: float)
     right = n_classes - 0.5 + 0.01 * n_classes
     for text, centre in (("seen", (n_seen - 1) / 2), ("unseen", (n_seen + n_classes - 1) / 2)):
         axes.text(right, centre, text, color="#D55E00", rotation=270, va="center", ha="left", fontsize=size)
-
-
-def save_picture(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG; OSError where it cannot be written."""
-    FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=_DOTS_PER_INCH, format="png")

@@ -9,7 +9,7 @@ import torch
 from extractors.errors import UnavailableError
 from extractors.runtime.networks import check_runtime
 from pipeline.base.errors import DamagedFileError, PipelineError, UsageError
-from pipeline.base.progress import Reporter
+from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Workspace
 from pipeline.extraction.extract_missing import extract_missing
 from pipeline.extraction.merge import STAGE, ExtractionReport, merge_store
@@ -18,7 +18,6 @@ from pipeline.extraction.shards import Share, preparing_share, refuse_running_sh
 from pipeline.features.store import StoredFailure, StoredVideo
 from pipeline.kept_dataset import named_dataset
 from pipeline.settings.extraction import ExtractionSettings
-from pipeline.stopping import Stop, never_stop
 
 __all__ = ["STAGE", "ExtractionReport", "ShareReport", "extract", "extract_share", "merge"]
 

@@ -13,13 +13,12 @@ from extractors.decoding.pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
 from extractors.selavi.extractor import SelaviExtractor, load_selavi
 from pipeline.base.errors import ExtractionStoppedError
-from pipeline.base.progress import Reporter, Tracker
+from pipeline.base.progress import Reporter, Stop, Tracker
 from pipeline.datasets.dataset import Video
 from pipeline.extraction.extractor_choice import extractor_errors
 from pipeline.extraction.plan import Preparation, in_words
 from pipeline.features.parts import PartWriter, source_of
 from pipeline.features.store import FeatureRows, SourceFile, StoredFailure, StoredVideo
-from pipeline.stopping import Stop
 
 # After a request to stop no video is begun, and those under way may end within this time. What is finished is written
 # at once, so whoever asked may kill the process soon after.

@@ -13,10 +13,9 @@ from extractors.selavi.weights import CHOICES, ResolvedWeights, resolve_weights
 from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.files import read_json, write_json
 from pipeline.base.progress import Reporter, Tracker
-from pipeline.base.workspace import Workspace
-from pipeline.cache_folder import cache_folder
+from pipeline.base.wording import does_not_exist
+from pipeline.base.workspace import Workspace, cache_folder
 from pipeline.settings.extraction import ExtractionSettings
-from pipeline.suggestions import does_not_exist
 
 
 @contextlib.contextmanager

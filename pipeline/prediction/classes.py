@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from extractors.text.encoder import TextEncoder, phrase_of
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import read_text
+from pipeline.base.wording import does_not_exist
 from pipeline.class_embeddings.embed import encode_texts, load_encoder
 from pipeline.datasets.phrases import phrases_of_name, reads_as
-from pipeline.suggestions import does_not_exist
 from pipeline.training.trained_model import Model
 
 _LIST_ENDINGS = {".txt", ".csv", ".list"}

@@ -19,12 +19,12 @@ from extractors.selavi.extractor import ExtractorOptions, describe, load_selavi
 from extractors.selavi.networks import SELAVI_WIDTH
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import Reporter
+from pipeline.base.wording import does_not_exist
 from pipeline.datasets.media_files import media_files
 from pipeline.extraction.extractor_choice import extractor_errors, fetch_weights
 from pipeline.prediction.classes import class_vectors
 from pipeline.scoring.metrics import probabilities
 from pipeline.settings.extraction import ExtractionSettings
-from pipeline.suggestions import does_not_exist
 from pipeline.training.trained_model import Model, check_extractor, load_model
 
 _FEATURES_PER_CHANNEL = 8  # of the networks' first stage

@@ -7,7 +7,7 @@ import torch
 
 from extractors.runtime.networks import Runtime
 from extractors.selavi.extractor import ExtractorOptions
-from pipeline.base.devices import usable_cores
+from pipeline.base.system import usable_cores
 
 _MOST_WORKERS = 32
 

@@ -13,9 +13,9 @@ import yaml
 from daan.config import DaanConfig
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
+from pipeline.base.wording import did_you_mean, does_not_exist
 from pipeline.settings.extraction import ExtractionSettings
 from pipeline.settings.training import HoldOutSettings, TextSettings, TrainingSettings
-from pipeline.suggestions import did_you_mean, does_not_exist
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

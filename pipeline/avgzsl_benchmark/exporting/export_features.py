@@ -20,7 +20,7 @@ from pipeline.avgzsl_benchmark.layouts.pickles import write_pickled_npy
 from pipeline.base.errors import UsageError
 from pipeline.base.files import make_folder, storage_errors
 from pipeline.base.progress import Reporter
-from pipeline.base.wording import counted
+from pipeline.base.wording import counted, did_you_mean
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.datasets.official.protocol import BENCHMARKS, FOLDER_OF_MODALITY, PART_OF_STAGE, RETRAINING, STAGES
@@ -28,7 +28,6 @@ from pipeline.datasets.phrases import phrases_in
 from pipeline.datasets.splits import Splits, hold_out, read_splits
 from pipeline.features.feature_set import load_features
 from pipeline.features.store import open_store
-from pipeline.suggestions import did_you_mean
 
 _VECTOR_WIDTH = 300  # what the networks of public code are built for
 _LAYOUTS = {"avca": export_avca, "tcaf": export_tcaf}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint, storage_errors
+from pipeline.base.wording import did_you_mean, does_not_exist
 from pipeline.datasets.official.protocol import FOLDER_OF_MODALITY, STAGES
-from pipeline.suggestions import did_you_mean, does_not_exist
 
 LAYOUT_OF_ENDING = {".h5": "avca", ".pkl": "tcaf"}
 USUAL_METHODS = {"avca": ("main_features",), "tcaf": ("main_features_non_averaged", "main_features_no_averaged")}

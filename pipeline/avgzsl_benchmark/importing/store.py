@@ -13,11 +13,10 @@ from pipeline.avgzsl_benchmark.layouts.notes import ExportNotes
 from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
-from pipeline.base.wording import counted
+from pipeline.base.wording import counted, did_you_mean
 from pipeline.datasets.official.protocol import PART_OF_STAGE, STAGES
 from pipeline.features.store import Attributes, FeatureRows, SourceFile, StoredVideo, content_fingerprint
 from pipeline.features.stream_writer import streamed_store
-from pipeline.suggestions import did_you_mean
 
 MODALITIES = ("visual", "audio")
 _READERS: Mapping[str, ReadClassFile] = {"avca": avca.read_class_file, "tcaf": tcaf.read_class_file}

@@ -12,14 +12,13 @@ import torch
 
 from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import fingerprint, read_json
-from pipeline.base.progress import Reporter
+from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.evaluation.evaluate import Evaluator
 from pipeline.over_seeds import FIGURES, mean_and_deviation
 from pipeline.reproduction_variants import Variant, variants_of
 from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.tree import Settings
-from pipeline.stopping import Stop, never_stop
 from pipeline.training.fitting import OnEpoch
 from pipeline.training.inputs import TrainingInputs
 from pipeline.training.train import STAGE, Trainer, TrainingReport, make_current

@@ -8,10 +8,10 @@ from pipeline.avgzsl_benchmark.importing.import_features import import_official
 from pipeline.avgzsl_benchmark.importing.official_folder import find_official
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
+from pipeline.base.wording import does_not_exist
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.official.protocol import BENCHMARKS
 from pipeline.kept_dataset import source_record
-from pipeline.suggestions import does_not_exist
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from pathlib import Path
 from extractors.text.encoder import phrase_of
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
-from pipeline.base.wording import some_of
+from pipeline.base.wording import did_you_mean, does_not_exist, some_of
 from pipeline.datasets.official.protocol import BENCHMARKS, PART_OF_STAGE
-from pipeline.suggestions import did_you_mean, does_not_exist
 
 # Part of unseen classes -> parts that must have none of them.
 _SEEN_BESIDE: Mapping[str, tuple[str, ...]] = {

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
-from pipeline.base.wording import some_of
+from pipeline.base.wording import did_you_mean, does_not_exist, some_of
 from pipeline.datasets.dataset import Dataset, Video
 from pipeline.datasets.official.class_lists import OfficialClasses, read_classes
 from pipeline.datasets.official.protocol import PART_OF_STAGE, RETRAINING
 from pipeline.datasets.splits import Splits, check_splits
-from pipeline.suggestions import did_you_mean, does_not_exist
 
 _USUAL = "main_split"
 

@@ -9,10 +9,9 @@ from typing import Any
 
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
-from pipeline.base.wording import counted
+from pipeline.base.wording import counted, does_not_exist
 from pipeline.datasets.dataset import Video
 from pipeline.datasets.sources.found import Found, LeftOut, MediaIndex, refuse_empty, refuse_unwritable
-from pipeline.suggestions import does_not_exist
 
 _LAYOUT = '{"database": {id: {"subset", "duration", "annotations": [{"label", "segment": [start, end]}]}}}'
 

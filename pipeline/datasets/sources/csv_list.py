@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
+from pipeline.base.wording import does_not_exist
 from pipeline.datasets.dataset import Video, read_phrases, segment_key
 from pipeline.datasets.media_files import MEDIA_ENDINGS
 from pipeline.datasets.sources.found import Found, LeftOut, refuse_empty, refuse_unwritable
-from pipeline.suggestions import does_not_exist
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "path": ("path", "file", "filename", "file_name", "filepath", "video", "video_path", "clip"),

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from pipeline.base.errors import UsageError
-from pipeline.base.wording import counted
+from pipeline.base.wording import counted, does_not_exist
 from pipeline.datasets.dataset import read_phrases, read_source
 from pipeline.datasets.sources.found import Found
-from pipeline.suggestions import does_not_exist
 
 
 def find_folder(folder: Path) -> Found:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.base.errors import UsageError
-from pipeline.base.wording import counted
+from pipeline.base.wording import counted, does_not_exist
 from pipeline.datasets.dataset import Video
 from pipeline.datasets.media_files import SOUND_ENDINGS, media_files
-from pipeline.suggestions import does_not_exist
 
 
 @dataclass(frozen=True)

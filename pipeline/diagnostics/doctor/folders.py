@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.base.wording import byte_size
-from pipeline.base.workspace import Workspace
-from pipeline.cache_folder import cache_folder
+from pipeline.base.workspace import Workspace, cache_folder
 from pipeline.diagnostics.doctor.check import Check
 
 _MIB = 1 << 20

