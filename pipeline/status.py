@@ -9,9 +9,9 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_json, read_text
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, load_dataset
+from pipeline.datasets.dataset_folder import source_record
 from pipeline.features.parts import FeatureParts
 from pipeline.features.store import StoredFailure, StoredVideo
-from pipeline.kept_dataset import source_record
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,9 @@ def command(
     Example: avzsl predict clip.mp4 --classes "dog barking, playing drums, yoga"
     """
     from pipeline.base.devices import resolve_device
+    from pipeline.datasets.media_files import find_clips
     from pipeline.prediction.classes import parse_classes
-    from pipeline.prediction.predict import find_clips, predict
+    from pipeline.prediction.predict import predict
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     found = find_clips(clips)

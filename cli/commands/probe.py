@@ -38,8 +38,8 @@ def command(
 
     Example: avzsl probe clip.mp4
     """
+    from pipeline.datasets.media_files import find_clips
     from pipeline.diagnostics.probe.probe import decoding_choice, picture_places, probe
-    from pipeline.prediction.predict import find_clips
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     place = options.open_workspace(workspace)

@@ -1,10 +1,14 @@
 """How many classes and videos held-out splits take away from training."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 
 from pipeline.base.errors import UsageError
+from pipeline.base.wording import counted, did_you_mean
+from pipeline.datasets.dataset import Video
+from pipeline.datasets.splits import Splits
 
 LEAST_TRAINED_CLASSES = 2
 _VIDEO_FRACTION = 0.2  # of a class's videos, held out for validation and again for test
@@ -114,3 +118,127 @@ def _expected(name: str) -> str:
 
 def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
+
+
+def hold_out(
+    videos_of: Mapping[str, Sequence[str]],
+    *,
+    unseen: Sequence[str] | None = None,
+    unseen_fraction: float = 0.25,
+    amounts: Amounts | None = None,
+    seed: int = 0,
+) -> Splits:
+    """Splits for a dataset that has none: some classes are held out for test, some of the rest for validation.
+
+    Args:
+        videos_of: class name -> its videos.
+        unseen: the classes to hold out for test; None: `unseen_fraction` of them at random, at least one.
+        unseen_fraction: also the share of the seen classes that validation holds out.
+        amounts: how much of each to hold out, at least; what it leaves open is as above, and a fifth of the videos.
+        seed: of every random choice; each class's videos are shuffled by a generator of their own, so adding a class
+            does not reshuffle the others.
+
+    Raises:
+        UsageError: an unknown class in `unseen`, fewer than two classes left to train on, or less there than asked for.
+    """
+    amounts = amounts or Amounts()
+    classes = sorted(videos_of)
+    if unseen is not None and not unseen:
+        raise UsageError('--unseen names no class; give names such as --unseen "yoga, drumming"')
+    test_unseen = (
+        _named_classes(unseen, classes)
+        if unseen is not None
+        else _random_classes(classes, amounts.of_classes("unseen_test", len(classes), unseen_fraction), f"{seed}/test")
+    )
+    seen = [name for name in classes if name not in test_unseen]
+    _refuse_too_few(classes, test_unseen)
+    validation = amounts.of_classes("unseen_val", len(seen), unseen_fraction)
+    val_unseen = _random_classes(seen, validation, f"{seed}/validation") if len(seen) > LEAST_TRAINED_CLASSES else []
+    parts = _held_out_parts(videos_of, test_unseen, val_unseen, amounts, seed)
+    amounts.check_videos({name: len(part) for name, part in parts.items()})
+    origin = {"unseen": list(unseen)} if unseen is not None else {"unseen_fraction": unseen_fraction}
+    origin |= {name: value for name, value in asdict(amounts).items() if value is not None}
+    return Splits(**{name: tuple(sorted(part)) for name, part in parts.items()}, origin={**origin, "seed": seed})
+
+
+def _held_out_parts(
+    videos_of: Mapping[str, Sequence[str]],
+    test_unseen: Sequence[str],
+    val_unseen: Sequence[str],
+    amounts: Amounts,
+    seed: int,
+) -> dict[str, list[str]]:
+    """Part of the splits -> its videos, class by class."""
+    parts: dict[str, list[str]] = {"train": [], "val_seen": [], "val_unseen": [], "test_seen": [], "test_unseen": []}
+    for name in sorted(videos_of):
+        videos = sorted(videos_of[name])
+        random.Random(f"{seed}/{name}").shuffle(videos)
+        if name in test_unseen:
+            parts["test_unseen"] += videos
+            continue
+        test, rest = _held_out_videos(videos, amounts.of_videos("seen_test", len(videos)))
+        parts["test_seen"] += test
+        if name in val_unseen:
+            parts["val_unseen"] += rest
+        else:
+            val, train = _held_out_videos(rest, amounts.of_videos("seen_val", len(rest)))
+            parts["val_seen"] += val
+            parts["train"] += train
+    return parts
+
+
+def _named_classes(names: Sequence[str], classes: Sequence[str]) -> list[str]:
+    for name in names:
+        if name not in classes:
+            raise UsageError(f"--unseen names {name!r}, which is no class of the dataset.{did_you_mean(name, classes)}")
+    return list(dict.fromkeys(names))
+
+
+def _refuse_too_few(classes: Sequence[str], unseen: Sequence[str]) -> None:
+    left = len(classes) - len(unseen)
+    if left < LEAST_TRAINED_CLASSES:
+        raise UsageError(
+            f"{len(classes)} classes, {len(unseen)} of them unseen, leave {left} to train on: "
+            f"at least {LEAST_TRAINED_CLASSES} seen classes are needed. "
+            "Add videos of other classes, or hold out fewer with --unseen"
+        )
+
+
+def _random_classes(classes: Sequence[str], count: int, seed: str) -> list[str]:
+    return random.Random(seed).sample(list(classes), count)
+
+
+def _held_out_videos(videos: Sequence[str], count: int) -> tuple[list[str], list[str]]:
+    """(held out, rest)."""
+    return list(videos[:count]), list(videos[count:])
+
+
+def make_splits(videos: Sequence[Video], amounts: Amounts, *, seed: int, least_videos: int = 1) -> Splits:
+    """Hold out classes and videos; equal arguments give equal splits, whatever the order of the videos.
+
+    Args:
+        videos: of the dataset.
+        amounts: how much to hold out, at least.
+        seed: of every choice.
+        least_videos: classes with fewer are in no part.
+
+    Raises:
+        UsageError: the dataset is too small for what is asked.
+    """
+    videos_of: dict[str, list[str]] = {}
+    for video in videos:
+        videos_of.setdefault(video.class_name, []).append(video.key)
+    kept = {name: keys for name, keys in videos_of.items() if len(keys) >= least_videos}
+    if not kept:
+        most = max((len(keys) for keys in videos_of.values()), default=0)
+        raise UsageError(f"--least-videos {least_videos}: no class has so many, the largest has {most}")
+    needed = LEAST_TRAINED_CLASSES + 1
+    if len(kept) < needed:
+        raise UsageError(
+            f"{counted(len(kept), 'class')}, and at least {needed} are needed, "
+            f"to train on {LEAST_TRAINED_CLASSES} and test on an unseen one: add videos of other classes"
+        )
+    splits = hold_out(kept, amounts=amounts, seed=seed)
+    return replace(
+        splits, origin={**splits.origin, "least_videos": least_videos} if least_videos > 1 else splits.origin
+    )

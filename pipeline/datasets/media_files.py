@@ -1,10 +1,12 @@
 """Which files are media, and where they lie below a folder."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline.base.errors import UsageError
 from pipeline.base.files import storage_error
+from pipeline.base.wording import does_not_exist
 
 
 def _endings(names: str) -> frozenset[str]:
@@ -92,3 +94,23 @@ def _is_loop(path: Path, root: Path) -> bool:
     if not path.is_symlink():
         return False
     return path.resolve() in {parent.resolve() for parent in path.parents if parent.is_relative_to(root)}
+
+
+def find_clips(paths: Sequence[Path]) -> list[Path]:
+    """The clips that a user named: files as they are, folders with every media file below.
+
+    Raises:
+        UsageError: a path does not exist, or a folder holds no videos.
+    """
+    clips: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = list(media_files(path))
+            if not found:
+                raise UsageError(f"{path} holds no videos")
+            clips += found
+        elif path.exists():
+            clips.append(path)
+        else:
+            raise UsageError(does_not_exist(path))
+    return list(dict.fromkeys(clips))

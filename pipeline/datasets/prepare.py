@@ -13,10 +13,9 @@ from pipeline.base.wording import counted
 from pipeline.datasets.dataset import Dataset, Video, dataset_of
 from pipeline.datasets.dataset_folder import PreparedFolder
 from pipeline.datasets.file_probe import Probed, probe_videos
-from pipeline.datasets.hold_out import Amounts
+from pipeline.datasets.hold_out import Amounts, make_splits
 from pipeline.datasets.official.matching import Matched, Unmatched, counts_in_words, match
 from pipeline.datasets.official.split_lists import OfficialSplits
-from pipeline.datasets.prepare_splits import make_splits
 from pipeline.datasets.sources.found import Found, LeftOut
 from pipeline.datasets.splits import Splits, check_splits, parse_splits
 

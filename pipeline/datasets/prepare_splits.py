@@ -1,16 +1,16 @@
 """Splits in the benchmark's two-stage form for a dataset that has none, chosen at random by a seed."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted, some_of
-from pipeline.datasets.dataset import Dataset, Video, load_dataset
-from pipeline.datasets.hold_out import LEAST_TRAINED_CLASSES, Amounts
-from pipeline.datasets.splits import Splits, check_splits, hold_out, write_splits
-from pipeline.kept_dataset import content_hash, keep_beside, kept_files, source_record, write_record
+from pipeline.datasets.dataset import Dataset, load_dataset
+from pipeline.datasets.dataset_folder import content_hash, keep_beside, kept_files, source_record, write_record
+from pipeline.datasets.hold_out import Amounts, make_splits
+from pipeline.datasets.splits import Splits, check_splits, write_splits
 
 
 @dataclass(frozen=True)
@@ -28,37 +28,6 @@ class MadeSplits:
     file: Path
     small: tuple[str, ...]
     dataset: Dataset
-
-
-def make_splits(videos: Sequence[Video], amounts: Amounts, *, seed: int, least_videos: int = 1) -> Splits:
-    """Hold out classes and videos; equal arguments give equal splits, whatever the order of the videos.
-
-    Args:
-        videos: of the dataset.
-        amounts: how much to hold out, at least.
-        seed: of every choice.
-        least_videos: classes with fewer are in no part.
-
-    Raises:
-        UsageError: the dataset is too small for what is asked.
-    """
-    videos_of: dict[str, list[str]] = {}
-    for video in videos:
-        videos_of.setdefault(video.class_name, []).append(video.key)
-    kept = {name: keys for name, keys in videos_of.items() if len(keys) >= least_videos}
-    if not kept:
-        most = max((len(keys) for keys in videos_of.values()), default=0)
-        raise UsageError(f"--least-videos {least_videos}: no class has so many, the largest has {most}")
-    needed = LEAST_TRAINED_CLASSES + 1
-    if len(kept) < needed:
-        raise UsageError(
-            f"{counted(len(kept), 'class')}, and at least {needed} are needed, "
-            f"to train on {LEAST_TRAINED_CLASSES} and test on an unseen one: add videos of other classes"
-        )
-    splits = hold_out(kept, amounts=amounts, seed=seed)
-    return replace(
-        splits, origin={**splits.origin, "least_videos": least_videos} if least_videos > 1 else splits.origin
-    )
 
 
 def prepare_splits(folder: Path, amounts: Amounts, *, seed: int, least_videos: int, reporter: Reporter) -> MadeSplits:

@@ -1,6 +1,5 @@
 """Which videos are for training, validation and test; classes seen and unseen (benchmark.md, Splits)."""
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -12,7 +11,6 @@ from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text, write_text
 from pipeline.base.wording import did_you_mean
 from pipeline.datasets.dataset import Dataset
-from pipeline.datasets.hold_out import LEAST_TRAINED_CLASSES, Amounts
 
 # Parts of seen classes, and the parts that train those.
 _TRAINED_BEFORE = {"val_seen": ("train",), "test_seen": ("train", "val_seen", "val_unseen")}
@@ -143,96 +141,3 @@ def write_splits(splits: Splits, path: Path) -> None:
     }
     text = yaml.dump(document, Dumper=_SAFE_DUMPER, sort_keys=False, allow_unicode=True, default_flow_style=False)
     write_text(path, text)
-
-
-def hold_out(
-    videos_of: Mapping[str, Sequence[str]],
-    *,
-    unseen: Sequence[str] | None = None,
-    unseen_fraction: float = 0.25,
-    amounts: Amounts | None = None,
-    seed: int = 0,
-) -> Splits:
-    """Splits for a dataset that has none: some classes are held out for test, some of the rest for validation.
-
-    Args:
-        videos_of: class name -> its videos.
-        unseen: the classes to hold out for test; None: `unseen_fraction` of them at random, at least one.
-        unseen_fraction: also the share of the seen classes that validation holds out.
-        amounts: how much of each to hold out, at least; what it leaves open is as above, and a fifth of the videos.
-        seed: of every random choice; each class's videos are shuffled by a generator of their own, so adding a class
-            does not reshuffle the others.
-
-    Raises:
-        UsageError: an unknown class in `unseen`, fewer than two classes left to train on, or less there than asked for.
-    """
-    amounts = amounts or Amounts()
-    classes = sorted(videos_of)
-    if unseen is not None and not unseen:
-        raise UsageError('--unseen names no class; give names such as --unseen "yoga, drumming"')
-    test_unseen = (
-        _named_classes(unseen, classes)
-        if unseen is not None
-        else _random_classes(classes, amounts.of_classes("unseen_test", len(classes), unseen_fraction), f"{seed}/test")
-    )
-    seen = [name for name in classes if name not in test_unseen]
-    _refuse_too_few(classes, test_unseen)
-    validation = amounts.of_classes("unseen_val", len(seen), unseen_fraction)
-    val_unseen = _random_classes(seen, validation, f"{seed}/validation") if len(seen) > LEAST_TRAINED_CLASSES else []
-    parts = _held_out_parts(videos_of, test_unseen, val_unseen, amounts, seed)
-    amounts.check_videos({name: len(part) for name, part in parts.items()})
-    origin = {"unseen": list(unseen)} if unseen is not None else {"unseen_fraction": unseen_fraction}
-    origin |= {name: value for name, value in asdict(amounts).items() if value is not None}
-    return Splits(**{name: tuple(sorted(part)) for name, part in parts.items()}, origin={**origin, "seed": seed})
-
-
-def _held_out_parts(
-    videos_of: Mapping[str, Sequence[str]],
-    test_unseen: Sequence[str],
-    val_unseen: Sequence[str],
-    amounts: Amounts,
-    seed: int,
-) -> dict[str, list[str]]:
-    """Part of the splits -> its videos, class by class."""
-    parts: dict[str, list[str]] = {"train": [], "val_seen": [], "val_unseen": [], "test_seen": [], "test_unseen": []}
-    for name in sorted(videos_of):
-        videos = sorted(videos_of[name])
-        random.Random(f"{seed}/{name}").shuffle(videos)
-        if name in test_unseen:
-            parts["test_unseen"] += videos
-            continue
-        test, rest = _held_out_videos(videos, amounts.of_videos("seen_test", len(videos)))
-        parts["test_seen"] += test
-        if name in val_unseen:
-            parts["val_unseen"] += rest
-        else:
-            val, train = _held_out_videos(rest, amounts.of_videos("seen_val", len(rest)))
-            parts["val_seen"] += val
-            parts["train"] += train
-    return parts
-
-
-def _named_classes(names: Sequence[str], classes: Sequence[str]) -> list[str]:
-    for name in names:
-        if name not in classes:
-            raise UsageError(f"--unseen names {name!r}, which is no class of the dataset.{did_you_mean(name, classes)}")
-    return list(dict.fromkeys(names))
-
-
-def _refuse_too_few(classes: Sequence[str], unseen: Sequence[str]) -> None:
-    left = len(classes) - len(unseen)
-    if left < LEAST_TRAINED_CLASSES:
-        raise UsageError(
-            f"{len(classes)} classes, {len(unseen)} of them unseen, leave {left} to train on: "
-            f"at least {LEAST_TRAINED_CLASSES} seen classes are needed. "
-            "Add videos of other classes, or hold out fewer with --unseen"
-        )
-
-
-def _random_classes(classes: Sequence[str], count: int, seed: str) -> list[str]:
-    return random.Random(seed).sample(list(classes), count)
-
-
-def _held_out_videos(videos: Sequence[str], count: int) -> tuple[list[str], list[str]]:
-    """(held out, rest)."""
-    return list(videos[:count]), list(videos[count:])

@@ -13,8 +13,8 @@ from pipeline.base.system import collector_paused
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.datasets.dataset import Video
 from pipeline.extraction.plan import Preparation, in_words
+from pipeline.features.parts import PartChecks
 from pipeline.features.store import StoredFailure, content_fingerprint, open_store
-from pipeline.part_checks import PartChecks
 
 STAGE = "features"
 

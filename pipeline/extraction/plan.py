@@ -13,10 +13,10 @@ from pipeline.base.system import collector_paused
 from pipeline.base.wording import counted, some_of
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import Dataset, Video
+from pipeline.datasets.dataset_folder import keep_dataset
 from pipeline.extraction.extractor_choice import choose_extractor, extractor_errors, remember
 from pipeline.features.parts import FeatureParts
 from pipeline.features.store import Attributes, StoredFailure
-from pipeline.kept_dataset import keep_dataset
 from pipeline.settings.extraction import ExtractionSettings
 
 _STAGE_VERSION = 1

@@ -4,6 +4,7 @@ A part is immutable and appears whole or not at all, so that a killed extraction
 collecting. Where a video was extracted twice, the newest part counts.
 """
 
+import contextlib
 import dataclasses
 import os
 import secrets
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.base.errors import DamagedFileError, StorageError
-from pipeline.base.files import sha256_of_file, storage_errors
+from pipeline.base.files import read_json, sha256_of_file, storage_errors, write_json
 from pipeline.base.progress import Reporter
 from pipeline.datasets.dataset import Video
 from pipeline.features.store import (
@@ -26,13 +27,14 @@ from pipeline.features.store import (
     open_store,
     write_part,
 )
-from pipeline.part_checks import PartChecks
 
 MAX_VIDEOS_A_PART = 512
 MAX_SECONDS_A_PART = 5000
 MAX_AGE_SECONDS = 30.0  # a kill loses about this much work at most, however slow the machine
 
 _Key = tuple[str, float | None, float | None]
+
+_FILE = "checked.json"
 
 
 def key_of(video: Video) -> _Key:
@@ -202,3 +204,38 @@ class PartWriter:
             )
         self._videos, self._failures = [], []
         self._started = time.monotonic()
+
+
+class PartChecks:
+    """Sizes and times of the files in a folder that are known to be whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / _FILE
+        self._before = self._read()
+        self._stamps = dict(self._before)
+
+    def is_checked(self, part: Path) -> bool:
+        """Whether a part is the one that was noted."""
+        return self._stamps.get(part.name) == _stamp(part)
+
+    def note(self, part: Path) -> None:
+        """A part is whole, as it is now."""
+        self._stamps[part.name] = _stamp(part)
+
+    def save(self) -> None:
+        """Write what has changed. Of processes that do so at once the last one wins, and the others' parts are read."""
+        if self._stamps != self._before:
+            stamps = {**self._read(), **self._stamps}
+            self._before = {name: stamp for name, stamp in stamps.items() if (self._file.parent / name).exists()}
+            write_json(self._file, self._before)
+
+    def _read(self) -> dict[str, list[int]]:
+        if self._file.exists():
+            with contextlib.suppress(StorageError, TypeError, ValueError):
+                return dict(read_json(self._file))
+        return {}
+
+
+def _stamp(part: Path) -> list[int]:
+    stat = part.stat()
+    return [stat.st_size, stat.st_mtime_ns]

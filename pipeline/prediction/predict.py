@@ -19,8 +19,6 @@ from extractors.selavi.extractor import ExtractorOptions, describe, load_selavi
 from extractors.selavi.networks import SELAVI_WIDTH
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import Reporter
-from pipeline.base.wording import does_not_exist
-from pipeline.datasets.media_files import media_files
 from pipeline.extraction.extractor_choice import extractor_errors, fetch_weights
 from pipeline.prediction.classes import class_vectors
 from pipeline.scoring.metrics import probabilities
@@ -77,26 +75,6 @@ class PredictionReport:
                 for entry in self.predictions
             ]
         }
-
-
-def find_clips(paths: Sequence[Path]) -> list[Path]:
-    """The clips that a user named: files as they are, folders with every media file below.
-
-    Raises:
-        UsageError: a path does not exist, or a folder holds no videos.
-    """
-    clips: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found = list(media_files(path))
-            if not found:
-                raise UsageError(f"{path} holds no videos")
-            clips += found
-        elif path.exists():
-            clips.append(path)
-        else:
-            raise UsageError(does_not_exist(path))
-    return list(dict.fromkeys(clips))
 
 
 def predict(

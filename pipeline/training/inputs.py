@@ -16,8 +16,9 @@ from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import ClassEmbeddings, embed_classes, in_legacy_order, legacy_phrases
 from pipeline.datasets.dataset import Dataset, load_dataset, read_phrases
+from pipeline.datasets.hold_out import hold_out
 from pipeline.datasets.phrases import phrases_in
-from pipeline.datasets.splits import Splits, hold_out, read_splits
+from pipeline.datasets.splits import Splits, read_splits
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.settings.tree import Settings
 

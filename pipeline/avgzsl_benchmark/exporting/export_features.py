@@ -23,9 +23,10 @@ from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted, did_you_mean
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
+from pipeline.datasets.hold_out import hold_out
 from pipeline.datasets.official.protocol import BENCHMARKS, FOLDER_OF_MODALITY, PART_OF_STAGE, RETRAINING, STAGES
 from pipeline.datasets.phrases import phrases_in
-from pipeline.datasets.splits import Splits, hold_out, read_splits
+from pipeline.datasets.splits import Splits, read_splits
 from pipeline.features.feature_set import load_features
 from pipeline.features.store import open_store
 

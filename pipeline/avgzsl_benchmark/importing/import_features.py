@@ -16,11 +16,10 @@ from pipeline.base.progress import Reporter
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.class_embeddings.embed import encode_phrases, remember_text
 from pipeline.datasets.dataset import Dataset, Video, dataset_of, save_dataset
-from pipeline.datasets.dataset_folder import PreparedFolder
+from pipeline.datasets.dataset_folder import PreparedFolder, keep_edits, kept_files, source_record, write_record
 from pipeline.datasets.official.class_lists import find_vectors
 from pipeline.datasets.phrases import phrases_in
 from pipeline.datasets.splits import Splits, check_splits, write_splits
-from pipeline.kept_dataset import keep_edits, kept_files, source_record, write_record
 
 STAGE = "features"
 _STAGE_VERSION = 1

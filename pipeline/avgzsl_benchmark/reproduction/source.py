@@ -10,8 +10,8 @@ from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import does_not_exist
 from pipeline.base.workspace import Workspace
+from pipeline.datasets.dataset_folder import source_record
 from pipeline.datasets.official.protocol import BENCHMARKS
-from pipeline.kept_dataset import source_record
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,10 @@ from pipeline.base.progress import Reporter
 from pipeline.base.wording import did_you_mean, does_not_exist
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import encode_phrases, remember_text
-from pipeline.datasets.dataset_folder import PreparedFolder
+from pipeline.datasets.dataset_folder import PreparedFolder, keep_edits, kept_files, source_record
 from pipeline.datasets.official.class_lists import read_classes
 from pipeline.datasets.official.protocol import BENCHMARKS
 from pipeline.datasets.official.split_lists import OfficialSplits, read_official_splits
-from pipeline.kept_dataset import keep_edits, kept_files, source_record
 
 _SMALL = Shape(  # not a benchmark's: it is trained on in seconds
     train_classes=10,

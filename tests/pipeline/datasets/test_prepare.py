@@ -12,7 +12,7 @@ from pipeline.base.csv_tables import read_table
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.datasets.dataset import load_dataset, read_phrases
-from pipeline.datasets.dataset_folder import PreparedFolder
+from pipeline.datasets.dataset_folder import PreparedFolder, keep_dataset, named_dataset
 from pipeline.datasets.hold_out import Amounts
 from pipeline.datasets.official.split_lists import read_official_splits
 from pipeline.datasets.prepare import PreparationReport, prepare
@@ -20,7 +20,6 @@ from pipeline.datasets.prepare_splits import prepare_splits
 from pipeline.datasets.sources.folder import find_folder
 from pipeline.datasets.sources.found import Found
 from pipeline.datasets.splits import read_splits
-from pipeline.kept_dataset import keep_dataset, named_dataset
 
 CLASSES = ("dog_barking", "yoga", "drumming", "rain")
 

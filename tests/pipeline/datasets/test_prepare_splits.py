@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.datasets.dataset import Dataset, Video, save_dataset
-from pipeline.datasets.hold_out import Amounts, parse_classes
-from pipeline.datasets.prepare_splits import make_splits, prepare_splits
+from pipeline.datasets.hold_out import Amounts, make_splits, parse_classes
+from pipeline.datasets.prepare_splits import prepare_splits
 from pipeline.datasets.splits import Splits, check_splits
 
 SIZES = st.lists(st.integers(1, 12), min_size=4, max_size=9)

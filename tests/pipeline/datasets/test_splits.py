@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import StorageError, UsageError
 from pipeline.datasets.dataset import Dataset, Video
-from pipeline.datasets.splits import Splits, hold_out, parse_splits, read_splits, write_splits
+from pipeline.datasets.hold_out import hold_out
+from pipeline.datasets.splits import Splits, parse_splits, read_splits, write_splits
 
 PARTS = ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")
 

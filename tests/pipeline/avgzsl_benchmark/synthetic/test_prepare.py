@@ -11,8 +11,8 @@ from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import chosen_text, encode_phrases
 from pipeline.datasets.dataset import load_dataset, read_phrases
+from pipeline.datasets.dataset_folder import named_dataset
 from pipeline.datasets.splits import read_splits
-from pipeline.kept_dataset import named_dataset
 from pipeline.status import workspace_status
 
 NARROW = Recipe(audio_width=8, visual_width=8)
