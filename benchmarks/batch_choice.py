@@ -14,8 +14,8 @@ from daan.network import Daan
 from daan.training_step import training_step
 from pipeline.avgzsl_benchmark.synthetic.generate import synthetic_benchmark
 from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES
-from pipeline.pair_sampler import PairSampler
 from pipeline.settings.tree import load_settings
+from pipeline.training.epoch import PairSampler
 
 
 def now(device: torch.device) -> float:

@@ -19,11 +19,12 @@ import torch
 
 from daan.config import DaanConfig
 from daan.network import Daan
-from pipeline.avgzsl_benchmark.synthetic.generate import SHAPES, Recipe, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.generate import Recipe, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES
 from pipeline.settings.training import TrainingSettings
+from pipeline.training.epoch import TrainingStage
 from pipeline.training.fitting import fit
 from pipeline.training.validation import Validator
-from pipeline.training_stage import Stage
 
 READINGS: dict[str, dict[str, str]] = {
     "plain training": {"csgm": "off"},
@@ -55,7 +56,7 @@ def run(task: tuple[str, float, int]) -> dict[str, Any]:
     config = DaanConfig(hidden_width=256, noise=noise, **READINGS[reading])  # type: ignore[arg-type]
     settings = TrainingSettings(epochs=max(EPOCHS_SHOWN), batch_pairs=64, steps_per_epoch=60, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(
+        stage = TrainingStage(
             name="stage1",
             folder=Path(folder),
             epochs=settings.epochs,

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from pipeline.features.feature_set import load_features
-from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, merge_parts, write_part
+from pipeline.features.index import SourceFile, StoredVideo
+from pipeline.features.store import FeatureRows, merge_parts, write_part
 
 SECONDS, WIDTH, PART_VIDEOS, CLASSES, BATCH = 10, 512, 2000, 300, 512
 ATTRIBUTES: dict[str, str | int | float | bool] = {

@@ -20,10 +20,12 @@ import torch
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import read_source
-from pipeline.extraction.extract import ExtractionReport, extract
+from pipeline.extraction.extract import extract
+from pipeline.extraction.merge import ExtractionReport
 from pipeline.extraction.plan import Preparation, prepare
+from pipeline.features.index import StoredVideo
 from pipeline.features.parts import MAX_VIDEOS_A_PART, source_of
-from pipeline.features.store import FeatureRows, StoredVideo
+from pipeline.features.store import FeatureRows
 from pipeline.settings.extraction import ExtractionSettings
 
 CLASSES, SECONDS, WIDTH = 300, 10, 512

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from cli.console import Terminal
 
 if TYPE_CHECKING:
-    from pipeline.history import EpochRecord
     from pipeline.training.fitting import OnEpoch
+    from pipeline.training.records import EpochRecord
 
 
 def epoch_lines(terminal: Terminal) -> "OnEpoch":

@@ -12,7 +12,8 @@ from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation.evaluate import EvaluationReport, evaluate
 from pipeline.evaluation.seeds import SeedsReport, evaluate_seeds
-from pipeline.extraction.extract import ExtractionReport, extract
+from pipeline.extraction.extract import extract
+from pipeline.extraction.merge import ExtractionReport
 from pipeline.settings.tree import Settings
 from pipeline.training.fitting import OnEpoch
 from pipeline.training.seeds import SeedsTraining, train_seeds

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_json, read_text
-from pipeline.base.workspace import StageRecord, Workspace
+from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, load_dataset
 from pipeline.datasets.dataset_folder import source_record
+from pipeline.features.index import StoredFailure, StoredVideo
 from pipeline.features.parts import FeatureParts
-from pipeline.features.store import StoredFailure, StoredVideo
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ def _modified(path: Path) -> str:
 def _features(workspace: Workspace, dataset: Dataset, stages: dict[str, StageRecord]) -> StageStatus:
     """Counts what the parts of the extractor in use hold, whether its extraction came to an end or not."""
     if not workspace.extractor_file.exists():
-        return _features_from_elsewhere(workspace, dataset, stages.get("features"))
+        return _features_from_elsewhere(workspace, dataset, stages.get(Stage.FEATURES))
     folder = workspace.feature_folder(str(read_json(workspace.extractor_file)["fingerprint"]))
     parts = FeatureParts(folder / "parts")
     entries = [parts.valid_entry(video) for video in dataset.videos]
     stored = sum(isinstance(entry, StoredVideo) for entry in entries)
     failed = sum(isinstance(entry, StoredFailure) for entry in entries)
     detail = f"{stored} of {len(dataset.videos)} videos" + (f" ({failed} failed)" if failed else "")
-    record = stages.get("features")
+    record = stages.get(Stage.FEATURES)
     merged = record is not None and (workspace.root / record.output).parent == folder
     if record is None or not merged or stored + failed < len(dataset.videos):
         return StageStatus("features", "partial", detail, next_command="avzsl extract")
@@ -76,7 +76,7 @@ def _features_from_elsewhere(workspace: Workspace, dataset: Dataset, record: Sta
 
 
 def _model(workspace: Workspace, stages: dict[str, StageRecord]) -> StageStatus:
-    record = stages.get("model")
+    record = stages.get(Stage.MODEL)
     unfinished = [path.parent for path in workspace.root.glob("models/*/config.yaml")]
     unfinished = [folder for folder in unfinished if not (folder / "model.json").exists()]
     newest = max(unfinished, key=lambda folder: (folder / "config.yaml").stat().st_mtime, default=None)
@@ -91,7 +91,7 @@ def _model(workspace: Workspace, stages: dict[str, StageRecord]) -> StageStatus:
     others = f", the first of {len(runs)} seeds" if runs else ""
     of_what = "mean validation" if runs else "validation"
     detail = f"{record.summary['run']}{others}" + (f": {of_what} {', '.join(figures)}" if figures else "")
-    features = stages.get("features")
+    features = stages.get(Stage.FEATURES)
     if features and record.inputs.get("features") != features.fingerprint:
         return StageStatus("model", "stale", f"the features are newer · {detail}", record.made_at, "avzsl train")
     return StageStatus("model", "done", detail, record.made_at)
@@ -108,7 +108,7 @@ def _reached(folder: Path) -> str:
 
 
 def _report(stages: dict[str, StageRecord]) -> StageStatus:
-    record, model = stages.get("report"), stages.get("model")
+    record, model = stages.get(Stage.REPORT), stages.get(Stage.MODEL)
     if record is None:
         return StageStatus("report", "missing", "not evaluated", next_command="avzsl evaluate")
     figures = ", ".join(

@@ -13,7 +13,8 @@ import torch
 
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, Video, save_dataset
-from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, content_fingerprint, write_part
+from pipeline.features.index import SourceFile, StoredVideo, content_fingerprint
+from pipeline.features.store import FeatureRows, write_part
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 os.environ.setdefault("AVZSL_OFFLINE", "1")

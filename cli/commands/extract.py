@@ -14,7 +14,8 @@ from pipeline.base.wording import counted
 
 if TYPE_CHECKING:
     from pipeline.base.workspace import Workspace
-    from pipeline.extraction.extract import ExtractionReport, ShareReport
+    from pipeline.extraction.extract import ShareReport
+    from pipeline.extraction.merge import ExtractionReport
     from pipeline.settings.extraction import ExtractionSettings
 
 _FAILURES_SHOWN = 10

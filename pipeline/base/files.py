@@ -180,3 +180,18 @@ def fingerprint(document: Any) -> str:  # noqa: ANN401 - any JSON value
     """A short hash of a JSON value: equal values, whatever the order of their keys, have equal fingerprints."""
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def sweep(*folders: Path) -> None:
+    """Remove the temporary files that killed processes left. Call it only while no other process writes there.
+
+    Args:
+        folders: folders to clean, without their subfolders; a folder need not exist.
+
+    Raises:
+        StorageError: a file cannot be removed.
+    """
+    for folder in folders:
+        with storage_errors(folder):
+            for stray in folder.glob(".*.tmp"):
+                stray.unlink(missing_ok=True)

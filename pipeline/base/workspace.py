@@ -5,6 +5,7 @@ import datetime as dt
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,15 @@ import platformdirs
 from pipeline.base.errors import MissingStageError, StorageError, UsageError, WorkspaceInUseError
 from pipeline.base.files import read_json, write_json
 from pipeline.base.locks import LockHeldError, held
+
+
+class Stage(StrEnum):
+    """The stages that stages.json records."""
+
+    FEATURES = "features"
+    TEXT = "text"
+    MODEL = "model"
+    REPORT = "report"
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,7 @@ class Workspace:
         Raises:
             MissingStageError: there is none.
         """
-        record = self.stages().get("features")
+        record = self.stages().get(Stage.FEATURES)
         if record is None or not (self.root / record.output).exists():
             raise MissingStageError(f"{self.root} holds no features yet: run avzsl extract VIDEOS first")
         return self.root / record.output
@@ -112,7 +122,7 @@ class Workspace:
                 known = sorted(entry.parent.name for entry in self.root.glob("models/*/model.json"))
                 raise UsageError(f"{self.root} has no run {run!r}; it has {', '.join(known) or 'none'}")
             return folder
-        record = self.stages().get("model")
+        record = self.stages().get(Stage.MODEL)
         if record is None or not (self.root / record.output).exists():
             raise MissingStageError(f"{self.root} holds no trained model yet: run avzsl train first")
         return self.root / record.output

@@ -1,7 +1,7 @@
 """Class names -> vectors, kept in the workspace so that an encoder is loaded only when names or encoder change."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -15,10 +15,9 @@ from extractors.text.spec import MINILM, kept_text_spec, parse_text_spec, restor
 from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.files import fingerprint, read_json, write_json
 from pipeline.base.hdf5 import new_hdf5
-from pipeline.base.workspace import StageRecord, Workspace, cache_folder
+from pipeline.base.workspace import Stage, StageRecord, Workspace, cache_folder
 from pipeline.datasets.phrases import phrases_in
 
-STAGE = "text"
 _STAGE_VERSION = 1
 AUTO = "auto"
 _LEAST_LENGTH = 1e-3  # of a mean of unit vectors that still points somewhere
@@ -170,43 +169,8 @@ def embed_classes(workspace: Workspace, phrases: Mapping[str, str], spec: str) -
         output=str(path.relative_to(workspace.root)),
         summary={"classes": len(phrases), "encoder": identity["encoder"]},
     )
-    workspace.record(STAGE, record)
+    workspace.record(Stage.TEXT, record)
     return ClassEmbeddings(vectors=vectors, phrases=tuple(phrases.values()), encoder=identity, spec=spec)
-
-
-def legacy_phrases(phrases: Mapping[str, str]) -> dict[str, str]:
-    """Class name -> the phrase whose vector the benchmark's public code gives it (benchmark.md, its fault).
-
-    That code sorts the vectors by phrase, and takes them by the places of the sorted class names. It knows one phrase a
-    class; here a class's phrases are sorted and given away together, as one text.
-
-    Args:
-        phrases: class name -> its own phrase, for all classes of the benchmark: each shifts those behind it.
-    """
-    return dict(zip(sorted(phrases), sorted(phrases.values()), strict=True))
-
-
-def in_legacy_order(
-    embeddings: ClassEmbeddings, names: Sequence[str], given_phrases: Mapping[str, str]
-) -> ClassEmbeddings:
-    """Embeddings (C, W) of the phrases that some classes are given instead of their own.
-
-    Args:
-        embeddings: of the classes' own phrases.
-        names: C classes.
-        given_phrases: class name -> phrase, as `legacy_phrases` makes them.
-
-    Raises:
-        UsageError: a phrase has no vector.
-        PipelineError: the encoder cannot be loaded.
-    """
-    given = tuple(given_phrases[name] for name in names)
-    vector_of = dict(zip(embeddings.phrases, embeddings.vectors, strict=True))
-    others = [phrase for phrase in given if phrase not in vector_of]
-    if others:  # phrases of classes that have no videos here
-        vector_of |= dict(zip(others, encode_phrases(embeddings.spec, others).vectors, strict=True))
-    vectors = np.stack([vector_of[phrase] for phrase in given])
-    return replace(embeddings, vectors=vectors, phrases=given)
 
 
 def _load(path: Path, made_from: str) -> NDArray[np.float32] | None:

@@ -12,19 +12,17 @@ from torch import Tensor
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import fingerprint, make_folder, storage_errors, write_json
 from pipeline.base.progress import Reporter
-from pipeline.base.workspace import StageRecord, Workspace
+from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, load_dataset
 from pipeline.datasets.splits import Splits, parse_splits
 from pipeline.evaluation import figures
 from pipeline.features.feature_set import FeatureSet, load_features
-from pipeline.history import read_history
 from pipeline.scoring.metrics import Scores, classes_without_samples, confusion_matrix, gzsl_scores, recall_per_class
 from pipeline.scoring.nearest_classes import Flags, Places, Rivals
 from pipeline.scoring.score_videos import SCORES, score_videos
-from pipeline.training.train import STAGE as MODEL_STAGE
+from pipeline.training.records import read_history
 from pipeline.training.trained_model import Model, check_extractor, load_model
 
-STAGE = "report"
 _STAGE_VERSION = 2
 _PARTS = {"test": ("test_seen", "test_unseen"), "validation": ("val_seen", "val_unseen")}
 
@@ -218,7 +216,7 @@ def record_report(workspace: Workspace, file: Path, model: str, summary: Mapping
     record = StageRecord(
         fingerprint=fingerprint({"stage": _STAGE_VERSION, "model": model}),
         output=str(file.relative_to(workspace.root)),
-        inputs={MODEL_STAGE: model},
+        inputs={Stage.MODEL: model},
         summary=summary,
     )
-    workspace.record(STAGE, record)
+    workspace.record(Stage.REPORT, record)

@@ -8,13 +8,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pipeline.balance_plot import balance_picture
 from pipeline.base.errors import MissingStageError, StorageError
 from pipeline.base.files import make_folder, read_json, read_text, storage_errors, write_text
 from pipeline.base.workspace import Workspace
-from pipeline.evaluation.figures import training_curves
-from pipeline.history import read_history
-from pipeline.training.records import BalanceRecord, audio_share, read_balance
+from pipeline.evaluation.figures import balance_picture, training_curves
+from pipeline.training.records import BalanceRecord, audio_share, read_balance, read_history
 from pipeline.training.trained_model import is_complete, read_description
 
 Cells = Sequence[Sequence[object]]

@@ -9,12 +9,10 @@ import torch
 
 from pipeline.base.files import write_json
 from pipeline.base.progress import Reporter
-from pipeline.base.workspace import Workspace
+from pipeline.base.workspace import Stage, Workspace
 from pipeline.evaluation.evaluate import EvaluationReport, Evaluator, Part, part_folder, record_report
-from pipeline.over_seeds import mean_and_deviation
-from pipeline.scoring.metrics import Scores
+from pipeline.scoring.metrics import Scores, mean_and_deviation
 from pipeline.scoring.score_videos import SCORES
-from pipeline.training.train import STAGE as MODEL_STAGE
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class SeedsReport:
 
 def seed_runs(workspace: Workspace) -> tuple[str, ...]:
     """The runs of the newest training, one a seed; empty if it was one of a single run."""
-    record = workspace.stages().get(MODEL_STAGE)
+    record = workspace.stages().get(Stage.MODEL)
     return tuple(record.summary.get("runs", ())) if record else ()
 
 
@@ -72,7 +70,7 @@ def evaluate_seeds(
         write_json(report.file, report.to_json())
         if part == "test" and tuple(runs) == seed_runs(workspace):
             summary = {"run": runs[0], "seeds": len(runs), **mean[reports[0].score]}
-            record_report(workspace, report.file, workspace.stages()[MODEL_STAGE].fingerprint, summary)
+            record_report(workspace, report.file, workspace.stages()[Stage.MODEL].fingerprint, summary)
         return report
 
 

@@ -13,13 +13,11 @@ from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset_folder import named_dataset
 from pipeline.extraction.extract_missing import extract_missing
-from pipeline.extraction.merge import STAGE, ExtractionReport, merge_store
+from pipeline.extraction.merge import ExtractionReport, merge_store
 from pipeline.extraction.plan import Preparation, prepare
 from pipeline.extraction.shards import Share, preparing_share, refuse_running_shares, working_on
-from pipeline.features.store import StoredFailure, StoredVideo
+from pipeline.features.index import StoredFailure, StoredVideo
 from pipeline.settings.extraction import ExtractionSettings
-
-__all__ = ["STAGE", "ExtractionReport", "ShareReport", "extract", "extract_share", "merge"]
 
 
 @dataclass(frozen=True)

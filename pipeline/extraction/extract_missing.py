@@ -17,8 +17,9 @@ from pipeline.base.progress import Reporter, Stop, Tracker
 from pipeline.datasets.dataset import Video
 from pipeline.extraction.extractor_choice import extractor_errors
 from pipeline.extraction.plan import Preparation, in_words
+from pipeline.features.index import SourceFile, StoredFailure, StoredVideo
 from pipeline.features.parts import PartWriter, source_of
-from pipeline.features.store import FeatureRows, SourceFile, StoredFailure, StoredVideo
+from pipeline.features.store import FeatureRows
 
 # After a request to stop no video is begun, and those under way may end within this time. What is finished is written
 # at once, so whoever asked may kill the process soon after.

@@ -10,13 +10,12 @@ from pathlib import Path
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import write_text
 from pipeline.base.system import collector_paused
-from pipeline.base.workspace import StageRecord, Workspace
+from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Video
 from pipeline.extraction.plan import Preparation, in_words
+from pipeline.features.index import StoredFailure, content_fingerprint
 from pipeline.features.parts import PartChecks
-from pipeline.features.store import StoredFailure, content_fingerprint, open_store
-
-STAGE = "features"
+from pipeline.features.store import open_store
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def _write_failures(path: Path, failures: Sequence[StoredFailure]) -> None:
 
 
 def _record(workspace: Workspace, report: ExtractionReport, content: str) -> None:
-    former = workspace.stages().get(STAGE)
+    former = workspace.stages().get(Stage.FEATURES)
     if former and former.fingerprint == content and report.did_nothing:
         return
     summary = {
@@ -133,4 +132,4 @@ def _record(workspace: Workspace, report: ExtractionReport, content: str) -> Non
         "extractor": report.extractor,
     }
     record = StageRecord(fingerprint=content, output=str(report.features.relative_to(workspace.root)), summary=summary)
-    workspace.record(STAGE, record)
+    workspace.record(Stage.FEATURES, record)

@@ -1,13 +1,12 @@
 """What every way to extract begins with: the dataset, the extractor, and the parts that are there already."""
 
 import dataclasses
-from collections.abc import Iterable
 from pathlib import Path
 
 from extractors.decoding.interface import get_decoder
 from extractors.selavi.extractor import describe
 from extractors.selavi.weights import ResolvedWeights
-from pipeline.base.files import fingerprint, storage_errors
+from pipeline.base.files import fingerprint, sweep
 from pipeline.base.progress import Reporter
 from pipeline.base.system import collector_paused
 from pipeline.base.wording import counted, some_of
@@ -15,8 +14,9 @@ from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import Dataset, Video
 from pipeline.datasets.dataset_folder import keep_dataset
 from pipeline.extraction.extractor_choice import choose_extractor, extractor_errors, remember
+from pipeline.features.index import StoredFailure
 from pipeline.features.parts import FeatureParts
-from pipeline.features.store import Attributes, StoredFailure
+from pipeline.features.store import Attributes
 from pipeline.settings.extraction import ExtractionSettings
 
 _STAGE_VERSION = 1
@@ -99,7 +99,7 @@ def prepare(
     identity = fingerprint({"stage": _STAGE_VERSION, **attributes})
     folder = workspace.feature_folder(identity)
     if alone:
-        sweep((workspace.root, workspace.dataset_folder, folder.parent, folder, folder / "parts"))
+        sweep(workspace.root, workspace.dataset_folder, folder.parent, folder, folder / "parts")
     parts = FeatureParts(folder / "parts", read_fully="unknown")
     if alone:
         parts.set_damaged_aside(reporter)
@@ -110,14 +110,6 @@ def prepare(
     if Path(settings.extractor.weights).is_absolute():
         attributes |= {"weights_file": settings.extractor.weights}
     return Preparation(workspace, dataset, settings, weights, attributes, identity, parts)
-
-
-def sweep(folders: Iterable[Path]) -> None:
-    """Remove what killed processes left half-written. Only where no other process writes."""
-    for folder in folders:
-        with storage_errors(folder):
-            for stray in folder.glob(".*.tmp"):
-                stray.unlink(missing_ok=True)
 
 
 def in_words(attributes: Attributes) -> str:

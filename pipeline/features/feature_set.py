@@ -13,7 +13,8 @@ from torch import Tensor
 
 from daan.batch import VideoBatch
 from pipeline.base.errors import PipelineError
-from pipeline.features.store import StoredVideo, open_store
+from pipeline.features.index import StoredVideo
+from pipeline.features.store import open_store
 
 _BLOCK_ROWS = 1024  # rows that are looked at together: some MB, which a processor's cache holds
 

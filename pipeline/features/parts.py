@@ -17,16 +17,8 @@ from pipeline.base.errors import DamagedFileError, StorageError
 from pipeline.base.files import read_json, sha256_of_file, storage_errors, write_json
 from pipeline.base.progress import Reporter
 from pipeline.datasets.dataset import Video
-from pipeline.features.store import (
-    Attributes,
-    FeatureRows,
-    SourceFile,
-    StoredFailure,
-    StoredVideo,
-    merge_parts,
-    open_store,
-    write_part,
-)
+from pipeline.features.index import SourceFile, StoredFailure, StoredVideo
+from pipeline.features.store import Attributes, FeatureRows, merge_parts, open_store, write_part
 
 MAX_VIDEOS_A_PART = 512
 MAX_SECONDS_A_PART = 5000

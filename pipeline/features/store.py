@@ -23,10 +23,8 @@ from pipeline.base.errors import DamagedFileError, StorageError
 from pipeline.base.files import storage_errors
 from pipeline.base.hdf5 import new_hdf5
 from pipeline.features.index import (
-    SourceFile,
     StoredFailure,
     StoredVideo,
-    content_fingerprint,
     create_table,
     failure_rows,
     features_checksum,
@@ -35,19 +33,6 @@ from pipeline.features.index import (
     stored_failures,
     stored_videos,
 )
-
-__all__ = [
-    "Attributes",
-    "FeatureRows",
-    "SourceFile",
-    "Store",
-    "StoredFailure",
-    "StoredVideo",
-    "content_fingerprint",
-    "merge_parts",
-    "open_store",
-    "write_part",
-]
 
 SCHEMA = 1
 Attributes = Mapping[str, str | int | float | bool]

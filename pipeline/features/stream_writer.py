@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.hdf5 import new_hdf5
-from pipeline.features.index import create_table, features_checksum, index_rows
-from pipeline.features.store import SCHEMA, Attributes, FeatureRows, StoredVideo
+from pipeline.features.index import StoredVideo, create_table, features_checksum, index_rows
+from pipeline.features.store import SCHEMA, Attributes, FeatureRows
 
 _CHUNK_BYTES = 1 << 20
 

@@ -3,12 +3,17 @@
 N videos, C classes. `labels` (N,): places of the true classes. Scores are in percent.
 """
 
+import math
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from pipeline.scoring.nearest_classes import Floats, Places, Rivals
+
+FIGURES = ("S", "U", "HM", "ZSL")
 
 
 @dataclass(frozen=True)
@@ -84,3 +89,18 @@ def _mean(recall: Floats) -> float:
     """Mean over classes with samples; NaN where there are none."""
     with_samples = recall[~np.isnan(recall)]
     return float(with_samples.mean()) if len(with_samples) else float("nan")
+
+
+def mean_and_deviation(runs: Sequence[Mapping[str, float | None]]) -> tuple[dict[str, float], dict[str, float]]:
+    """Mean and sample standard deviation (n - 1 in the denominator) of S, U, HM and ZSL over runs.
+
+    A figure that is not defined in every run has a mean of NaN; the deviation of a single run is NaN.
+    """
+    mean: dict[str, float] = {}
+    deviation: dict[str, float] = {}
+    for name in FIGURES:
+        known = [value for run in runs if (value := run.get(name)) is not None and math.isfinite(value)]
+        everywhere = len(known) == len(runs)
+        mean[name] = statistics.fmean(known) if everywhere else math.nan
+        deviation[name] = statistics.stdev(known) if everywhere and len(runs) > 1 else math.nan
+    return mean, deviation

@@ -1,6 +1,8 @@
 """The steps of one epoch, which can be left after any of them and taken up again with the same result."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,16 +10,81 @@ from torch import Tensor
 
 from daan.network import Daan
 from daan.training_step import Step, training_step
-from pipeline.features.feature_set import to_device
-from pipeline.pair_sampler import PairSampler
+from pipeline.features.feature_set import FeatureSet, Standardiser, to_device
+from pipeline.settings.training import TrainingSettings
 from pipeline.training.records import step_values
-from pipeline.training_stage import Stage
+from pipeline.training.validation import Validator
 
 _OF_CHOICES = 0x5EED << 44
 
+_LEAST_STEPS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingStage:
+    """The inputs of one stage of training. Legend: M videos, C classes, W width of a class embedding."""
+
+    name: str  # stage1 or stage2
+    folder: Path  # of its checkpoint and history
+    epochs: int
+    train: Tensor  # (M,) places of videos
+    features: FeatureSet
+    standardiser: Standardiser
+    class_vectors: Tensor  # (C, W)
+    settings: TrainingSettings
+    device: torch.device
+    fingerprint: str  # of the run; a checkpoint of another is not resumed
+    validator: Validator | None = None
+    learning_rates: Sequence[float] | None = None  # an epoch's each; None: they follow the validation
+
+    @property
+    def title(self) -> str:
+        """`stage 1`."""
+        return f"stage {self.name[-1]}"
+
+    @property
+    def pairs(self) -> int:
+        """Of a batch."""
+        return min(self.settings.batch_pairs, len(self.train))
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch."""
+        return self.settings.steps_per_epoch or max(_LEAST_STEPS, -(-len(self.train) // self.pairs))
+
+    def seed_of(self, epoch: int) -> int:
+        """Of the random choices of an epoch, so that each begins alike whatever came before it."""
+        return ((self.settings.seed * 2 + (self.name == "stage2")) * 1_000_003 + epoch) % 2**63
+
+
+class PairSampler:
+    """Draws pairs of a video and a negative, a video of another class.
+
+    Args:
+        labels: (N,) class of every video.
+        places: (M,) the videos to draw from, of at least two classes.
+    """
+
+    def __init__(self, labels: Tensor, places: Tensor) -> None:
+        order = torch.argsort(labels[places], stable=True)
+        self._places = places[order]
+        classes, counts = torch.unique_consecutive(labels[self._places], return_counts=True)
+        self._counts, self._starts = counts, torch.cumsum(counts, 0) - counts
+        self._classes = len(classes)
+
+    def draw(self, pairs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(B,) positives and (B,) negatives, as places of videos."""
+        positive = torch.randint(self._classes, (pairs,), generator=generator)
+        shift = torch.randint(1, self._classes, (pairs,), generator=generator)
+        return self._video_of(positive, generator), self._video_of((positive + shift) % self._classes, generator)
+
+    def _video_of(self, classes: Tensor, generator: torch.Generator) -> Tensor:
+        within = (torch.rand(len(classes), generator=generator, dtype=torch.float64) * self._counts[classes]).long()
+        return self._places[self._starts[classes] + within]
+
 
 class Epoch:
-    """One epoch of a stage.
+    """One epoch of a training stage.
 
     Every random choice comes from two generators, one for pairs and torch's own for dropout and noise. They are
     seeded when the epoch begins and are part of its state, as is what was found in the steps so far.
@@ -36,7 +103,7 @@ class Epoch:
         network: Daan,
         optimizer: torch.optim.Optimizer,
         sampler: PairSampler,
-        stage: Stage,
+        stage: TrainingStage,
         number: int,
         saved: Mapping[str, Any] | None = None,
     ) -> None:

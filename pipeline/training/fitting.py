@@ -1,5 +1,6 @@
 """One stage of training: epochs of pairs, validation, checkpoints, going on from them."""
 
+import io
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -10,20 +11,16 @@ import torch
 
 from daan.network import Daan
 from pipeline.base.errors import PipelineError, StorageError, TrainingStoppedError
-from pipeline.checkpoints import load_checkpoint, save_checkpoint
-from pipeline.history import EpochRecord, write_history
-from pipeline.pair_sampler import PairSampler
-from pipeline.training.epoch import Epoch
-from pipeline.training.records import BalanceRecord, audio_share, summarise, write_balance
+from pipeline.base.files import replacing, storage_errors
+from pipeline.base.progress import Stop
+from pipeline.training.epoch import Epoch, PairSampler, TrainingStage
+from pipeline.training.records import BalanceRecord, EpochRecord, audio_share, summarise, write_balance, write_history
 from pipeline.training.validation import Validation
-from pipeline.training_stage import Stage
 
 _CHECKPOINT_VERSION = 3
 
 # Called after each epoch: the stage's name, the record, and the seconds that the epoch took.
 OnEpoch = Callable[[str, EpochRecord, float], None]
-# Asked after each step: whether to save and stop.
-Stop = Callable[[], bool]
 
 
 @dataclass
@@ -41,7 +38,7 @@ class StageState:
         return len(self.history)
 
 
-def fit(network: Daan, stage: Stage, *, on_epoch: OnEpoch, stop: Stop) -> StageState:
+def fit(network: Daan, stage: TrainingStage, *, on_epoch: OnEpoch, stop: Stop) -> StageState:
     """Train `network` for the stage's epochs, going on from its checkpoint where there is one.
 
     On a CPU the result is the same, bit for bit, however often the training was interrupted and wherever.
@@ -62,7 +59,7 @@ def fit(network: Daan, stage: Stage, *, on_epoch: OnEpoch, stop: Stop) -> StageS
 class _Fitting:
     """The state of a stage that a checkpoint holds."""
 
-    def __init__(self, network: Daan, stage: Stage, stop: Stop) -> None:
+    def __init__(self, network: Daan, stage: TrainingStage, stop: Stop) -> None:
         settings = stage.settings
         self._network, self._stage, self._stop = network, stage, stop
         self._optimizer = torch.optim.Adam(
@@ -185,3 +182,29 @@ class _Fitting:
             self._write_tables()  # the process may have been killed between the checkpoint and the table
         unfinished: dict[str, Any] | None = saved["unfinished"]
         return unfinished
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors, numbers and texts; what was there before stays until the new file is complete."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        # Through memory: torch reports a full disk as an error of its own that does not say so.
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        file.write(buffer.getbuffer())
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of this program.
+
+    Raises:
+        StorageError: not there, damaged, or holding more than plain data.
+    """
+    with storage_errors(path):
+        content = path.read_bytes()
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch reads damaged bytes as best it can: there is no telling what it raises
+        raise StorageError(f"{path} is damaged: delete it to train this stage from the start") from error
+    if not isinstance(state, dict):
+        raise StorageError(f"{path} is no checkpoint of avzsl")
+    return state

@@ -14,7 +14,8 @@ from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings.embed import ClassEmbeddings, embed_classes, in_legacy_order, legacy_phrases
+from pipeline.class_embeddings.embed import ClassEmbeddings, embed_classes
+from pipeline.class_embeddings.legacy_order import in_legacy_order, legacy_phrases
 from pipeline.datasets.dataset import Dataset, load_dataset, read_phrases
 from pipeline.datasets.hold_out import hold_out
 from pipeline.datasets.phrases import phrases_in

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.base.files import fingerprint
-from pipeline.base.progress import Reporter
+from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import StageRecord, Workspace
-from pipeline.over_seeds import mean_and_deviation
+from pipeline.scoring.metrics import mean_and_deviation
 from pipeline.settings.tree import Settings
-from pipeline.training.fitting import OnEpoch, Stop
-from pipeline.training.train import Trainer, TrainingReport, make_current, never_stop
+from pipeline.training.fitting import OnEpoch
+from pipeline.training.train import Trainer, TrainingReport, make_current
 
 
 @dataclass(frozen=True)

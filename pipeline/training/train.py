@@ -9,24 +9,16 @@ from pathlib import Path
 import torch
 
 from pipeline.base.errors import UsageError
-from pipeline.base.files import make_folder, write_text
-from pipeline.base.progress import Reporter
-from pipeline.base.workspace import StageRecord, Workspace
-from pipeline.checkpoints import sweep
+from pipeline.base.files import make_folder, sweep, write_text
+from pipeline.base.progress import Reporter, Stop, never_stop
+from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.splits import write_splits
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings, show_settings
-from pipeline.training.fitting import OnEpoch, Stop
+from pipeline.training.fitting import OnEpoch
 from pipeline.training.inputs import TrainingInputs, gather_inputs
 from pipeline.training.trained_model import is_complete, read_description, save_model
 from pipeline.training.two_stage import Run
-
-STAGE = "model"
-
-
-def never_stop() -> bool:
-    """Train to the end."""
-    return False
 
 
 @dataclass(frozen=True)
@@ -106,7 +98,7 @@ class Trainer:
             self.reporter.say(f"starting over; the unfinished run lies in {aside}")
         elif folder.exists():
             self.reporter.say(f"going on with the unfinished run in {folder} (--no-resume starts over)")
-            sweep(folder)
+            sweep(folder, folder / "stage1", folder / "stage2")
         make_folder(folder)
         exact = dataclasses.replace(
             settings, daan=inputs.config, text=dataclasses.replace(settings.text, encoder=inputs.embeddings.spec)
@@ -119,7 +111,7 @@ class Trainer:
         return StageRecord(
             fingerprint=inputs.fingerprint,
             output=f"models/{report.run}",
-            inputs={name: stages[name].fingerprint for name in ("features", "text") if name in stages},
+            inputs={name: stages[name].fingerprint for name in (Stage.FEATURES, Stage.TEXT) if name in stages},
             summary={"run": report.run, "best_epoch": report.best_epoch, **report.validation},
         )
 
@@ -163,9 +155,9 @@ def train(
 
 def make_current(workspace: Workspace, record: StageRecord) -> None:
     """Make a training the workspace's newest, unless it is already."""
-    newest = workspace.stages().get(STAGE)
+    newest = workspace.stages().get(Stage.MODEL)
     if newest is None or newest.fingerprint != record.fingerprint:
-        workspace.record(STAGE, record)
+        workspace.record(Stage.MODEL, record)
 
 
 def _deciding(settings: Settings) -> Settings:

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 from daan.network import Daan
-from pipeline.base.progress import Reporter
+from pipeline.base.progress import Reporter, Stop
 from pipeline.features.feature_set import Standardiser
 from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.training import TrainingSettings
-from pipeline.training.fitting import OnEpoch, StageState, Stop, fit
+from pipeline.training.epoch import TrainingStage
+from pipeline.training.fitting import OnEpoch, StageState, fit
 from pipeline.training.inputs import TrainingInputs
 from pipeline.training.trained_model import Model, model_classes
 from pipeline.training.validation import Validator
-from pipeline.training_stage import Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Run:
             standardiser = second.standardiser
         return self._model(network, standardiser, state)
 
-    def _fit(self, network: Daan, stage: Stage) -> StageState:
+    def _fit(self, network: Daan, stage: TrainingStage) -> StageState:
         return fit(network, stage, on_epoch=self.on_epoch, stop=self.stop)
 
     def _network(self) -> Daan:
@@ -71,12 +71,12 @@ class Run:
 
     def _stage(
         self, name: str, parts: tuple[str, ...], *, epochs: int, learning_rates: Sequence[float] | None = None
-    ) -> Stage:
+    ) -> TrainingStage:
         """A stage on the videos of some parts of the splits; it validates unless its learning rates are given."""
         places = self.inputs.places(*parts)
         self.reporter.say(f"{name[:-1]} {name[-1]} of 2 on {self.device}: videos: {len(places)}, epochs: {epochs}")
         standardiser = self._standardiser(places)
-        return Stage(
+        return TrainingStage(
             name=name,
             folder=self.folder / name,
             epochs=epochs,

@@ -21,7 +21,7 @@ from pipeline.base.errors import UsageError
 from pipeline.base.files import make_folder, storage_errors
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted, did_you_mean
-from pipeline.base.workspace import Workspace
+from pipeline.base.workspace import Stage, Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.datasets.hold_out import hold_out
 from pipeline.datasets.official.protocol import BENCHMARKS, FOLDER_OF_MODALITY, PART_OF_STAGE, RETRAINING, STAGES
@@ -158,7 +158,7 @@ def _gather(workspace: Workspace, layout: str, benchmark: str | None, text: str 
 
 
 def _imported_benchmark(workspace: Workspace) -> str | None:
-    record = workspace.stages().get("features")
+    record = workspace.stages().get(Stage.FEATURES)
     found = record.summary.get("report", {}).get("benchmark") if record else None
     return str(found) if found else None
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.avgzsl_benchmark.layouts.notes import ExportNotes
 from pipeline.features.feature_set import FeatureSet
-from pipeline.features.store import StoredVideo
+from pipeline.features.index import StoredVideo
 
 # What an import fills in anew.
 _OF_THE_FILE = {"content", "extractor_fingerprint", "schema", "dtype", "feature_width", "visual_width", "audio_width"}

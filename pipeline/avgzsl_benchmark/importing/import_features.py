@@ -13,7 +13,7 @@ from pipeline.avgzsl_benchmark.layouts.pickles import write_pickled_npy
 from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint, replacing, storage_errors
 from pipeline.base.progress import Reporter
-from pipeline.base.workspace import StageRecord, Workspace
+from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.class_embeddings.embed import encode_phrases, remember_text
 from pipeline.datasets.dataset import Dataset, Video, dataset_of, save_dataset
 from pipeline.datasets.dataset_folder import PreparedFolder, keep_edits, kept_files, source_record, write_record
@@ -21,7 +21,6 @@ from pipeline.datasets.official.class_lists import find_vectors
 from pipeline.datasets.phrases import phrases_in
 from pipeline.datasets.splits import Splits, check_splits, write_splits
 
-STAGE = "features"
 _STAGE_VERSION = 1
 
 
@@ -161,12 +160,12 @@ def _record(workspace: Workspace, report: ImportReport, content: str, made_from:
         "report": report.to_json(),
     }
     output = str(report.features.relative_to(workspace.root))
-    workspace.record(STAGE, StageRecord(fingerprint=content, output=output, summary=summary))
+    workspace.record(Stage.FEATURES, StageRecord(fingerprint=content, output=output, summary=summary))
 
 
 def _imported_before(workspace: Workspace, made_from: str, folder: OfficialFolder) -> ImportReport | None:
     """What an import of the same files left here; None: there was none, or the dataset is another's by now."""
-    record = workspace.stages().get(STAGE)
+    record = workspace.stages().get(Stage.FEATURES)
     if record is None or record.summary.get("imported") != made_from or not (workspace.root / record.output).exists():
         return None
     kept = workspace.dataset_folder

@@ -13,15 +13,15 @@ import torch
 from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import fingerprint, read_json
 from pipeline.base.progress import Reporter, Stop, never_stop
-from pipeline.base.workspace import StageRecord, Workspace
+from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.evaluation.evaluate import Evaluator
-from pipeline.over_seeds import FIGURES, mean_and_deviation
 from pipeline.reproduction_variants import Variant, variants_of
+from pipeline.scoring.metrics import FIGURES, mean_and_deviation
 from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.tree import Settings
 from pipeline.training.fitting import OnEpoch
 from pipeline.training.inputs import TrainingInputs
-from pipeline.training.train import STAGE, Trainer, TrainingReport, make_current
+from pipeline.training.train import Trainer, TrainingReport, make_current
 
 Figures = Mapping[str, float]
 Trained = tuple[TrainingReport, StageRecord]
@@ -136,7 +136,7 @@ def _train(
 def _make_first_current(workspace: Workspace, first: Trained, reporter: Reporter) -> None:
     """Make the method's first run the workspace's model, unless the user has one: that stays, with its report."""
     report, record = first
-    model = workspace.stages().get(STAGE)
+    model = workspace.stages().get(Stage.MODEL)
     if model is None or not (workspace.root / model.output).exists():
         make_current(workspace, record)
     elif model.fingerprint != record.fingerprint:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.avgzsl_benchmark.reproduction.published import PUBLISHED, PUBLISHED_ABLATION, PublishedRow
 from pipeline.avgzsl_benchmark.reproduction.reproduce import Reproduction, VariantResult
-from pipeline.over_seeds import FIGURES
+from pipeline.scoring.metrics import FIGURES
 from pipeline.scoring.score_videos import SCORES
 
 

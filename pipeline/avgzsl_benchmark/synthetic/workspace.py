@@ -9,7 +9,8 @@ from pipeline.base.files import replacing
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, Video, save_dataset
 from pipeline.datasets.splits import write_splits
-from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, write_part
+from pipeline.features.index import SourceFile, StoredVideo
+from pipeline.features.store import FeatureRows, write_part
 
 
 def write_benchmark(benchmark: SyntheticBenchmark, workspace: Workspace) -> Path:

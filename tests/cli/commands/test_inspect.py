@@ -14,7 +14,8 @@ import typer
 from cli.commands import inspect
 from pipeline.base.errors import MissingStageError
 from pipeline.base.workspace import Workspace
-from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, write_part
+from pipeline.features.index import SourceFile, StoredVideo
+from pipeline.features.store import FeatureRows, write_part
 
 
 def run(command: Callable[..., int], *arguments: object) -> int:

@@ -19,7 +19,8 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from pipeline.base.errors import StorageError
-from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, write_part
+from pipeline.features.store import FeatureRows, write_part
+from pipeline.features.index import SourceFile, StoredVideo
 seconds, limit, path = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 rows = np.random.default_rng(0).random((seconds, 512), dtype=np.float32)

@@ -11,15 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings.embed import (
-    chosen_text,
-    embed_classes,
-    encode_phrases,
-    in_legacy_order,
-    legacy_phrases,
-    load_encoder,
-    remember_text,
-)
+from pipeline.class_embeddings.embed import chosen_text, embed_classes, encode_phrases, load_encoder, remember_text
+from pipeline.class_embeddings.legacy_order import in_legacy_order, legacy_phrases
 
 PHRASES = {"Alto": "tenor voice", "Bass": "double bass", "Cello": "cello"}
 

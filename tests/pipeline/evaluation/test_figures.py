@@ -1,5 +1,6 @@
 """pipeline/evaluation/figures.py: readable PNG files from plain numbers, whatever the numbers are."""
 
+import dataclasses
 import math
 import subprocess
 import sys
@@ -8,8 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib import image
+from matplotlib.figure import Figure
 
-from pipeline.evaluation.figures import confusion_matrix_picture, training_curves
+from pipeline.evaluation import figures
+from pipeline.evaluation.figures import balance_picture, confusion_matrix_picture, training_curves
+from pipeline.training.records import MODALITIES, PARTS, BalanceRecord, Distribution
+
+NOTHING = Distribution(*[math.nan] * 6)
 
 
 def epoch(number: int, value: float) -> dict[str, float]:
@@ -78,3 +84,44 @@ def test_no_window_system_and_no_pyplot_are_touched() -> None:
     """Figures are made without matplotlib's global state, so that threads and servers may draw."""
     command = "import sys, pipeline.evaluation.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0
+
+
+def record(epoch: int, modality: str, part: str) -> BalanceRecord:
+    """A row whose norms tell it from the others."""
+    norm = epoch * (1.0 if modality == "audio" else 2.0)
+    rate = Distribution(mean=0.9, q05=0.5, q25=0.7, q50=0.9, q75=1.1, q95=1.5)
+    return BalanceRecord(epoch, modality, part, norm, 10 * norm, 12.0, M=rate, V_c=rate, V_o=rate)
+
+
+def rows(epochs: int) -> list[BalanceRecord]:
+    """Of a stage of so many epochs."""
+    return [
+        record(epoch, modality, part) for epoch in range(1, epochs + 1) for modality in MODALITIES for part in PARTS
+    ]
+
+
+@pytest.mark.parametrize(
+    ("without", "panels"), [((), 10), (("V_o",), 8), (("M", "V_c", "V_o"), 4)], ids=["full", "convergence", "off"]
+)
+def test_rates_that_took_no_part_have_no_panel(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, without: tuple[str, ...], panels: int
+) -> None:
+    """Two columns, one a part of QDMA; norms always, rates where they are."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figures, "save_picture", lambda figure, _path: drawn.append(figure))
+    history = [dataclasses.replace(row, **dict.fromkeys(without, NOTHING)) for row in rows(3)]
+
+    balance_picture(history, tmp_path / "balance.png")
+
+    axes = drawn[0].axes
+    assert len(axes) == panels
+    assert axes[0].lines[0].get_ydata().tolist() == [1, 2, 3]
+    assert axes[0].lines[1].get_ydata().tolist() == [2, 4, 6]
+
+
+@pytest.mark.parametrize("epochs", [1, 40])
+def test_the_picture_is_a_png(tmp_path: Path, epochs: int) -> None:
+    """Of one epoch as of many."""
+    balance_picture(rows(epochs), tmp_path / "balance.png")
+
+    assert (tmp_path / "balance.png").read_bytes().startswith(b"\x89PNG")

@@ -16,7 +16,8 @@ from extractors.selavi.extractor import ExtractorOptions
 from pipeline.base.errors import ExtractionStoppedError, PipelineError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.extraction.extract import ExtractionReport, extract, merge
+from pipeline.extraction.extract import extract, merge
+from pipeline.extraction.merge import ExtractionReport
 from pipeline.features.parts import PartWriter
 from pipeline.features.store import open_store
 from pipeline.settings.extraction import ExtractionSettings

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pipeline.base.errors import PipelineError, StorageError
 from pipeline.features import feature_set
 from pipeline.features.feature_set import FeatureSet, Standardiser, load_features
-from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, write_part
+from pipeline.features.index import SourceFile, StoredVideo
+from pipeline.features.store import FeatureRows, write_part
 
 AUDIO, VISUAL = 2, 3
 CPU = torch.device("cpu")

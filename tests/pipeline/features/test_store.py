@@ -11,16 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.errors import StorageError
-from pipeline.features.store import (
-    FeatureRows,
-    SourceFile,
-    StoredFailure,
-    StoredVideo,
-    content_fingerprint,
-    merge_parts,
-    open_store,
-    write_part,
-)
+from pipeline.features.index import SourceFile, StoredFailure, StoredVideo, content_fingerprint
+from pipeline.features.store import FeatureRows, merge_parts, open_store, write_part
 
 WIDTH = 3
 ATTRIBUTES: dict[str, str | int | float | bool] = {

@@ -18,7 +18,8 @@ from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.splits import Splits, write_splits
-from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, write_part
+from pipeline.features.index import SourceFile, StoredVideo
+from pipeline.features.store import FeatureRows, write_part
 from pipeline.settings.training import TextSettings, TrainingSettings
 from pipeline.settings.tree import Settings
 from pipeline.training.inputs import TrainingInputs, gather_inputs

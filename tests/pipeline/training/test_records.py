@@ -14,11 +14,14 @@ from daan.training_step import training_step
 from pipeline.base.errors import StorageError
 from pipeline.training.records import (
     BalanceRecord,
+    EpochRecord,
     audio_share,
     read_balance,
+    read_history,
     step_values,
     summarise,
     write_balance,
+    write_history,
 )
 
 STEPS, PAIRS = 3, 7
@@ -117,3 +120,28 @@ def test_a_real_step_has_what_a_summary_wants(csgm: str) -> None:
     assert all(row.gradient_norm > 0 and row.parameter_norm > 0 for row in rows)
     assert all(math.isnan(row.M.mean) == (csgm == "off") for row in rows)
     assert 0 < audio_share(rows) < 1
+
+
+def test_a_history_comes_back_to_the_last_bit(tmp_path: Path) -> None:
+    """Means over the steps, written so that no digit is lost; NaN where nothing was validated."""
+    losses = torch.rand(7, 4)
+    records = [
+        EpochRecord.of_epoch(epoch, losses * epoch, None, audio_share=0.3, learning_rate=1e-3 / epoch)
+        for epoch in (1, 2)
+    ]
+
+    write_history(tmp_path / "history.csv", records)
+
+    rows = read_history(tmp_path / "history.csv")
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert rows[0]["loss"] == sum(losses[:, 0].double().tolist()) / 7 == records[0].loss
+    assert rows[1]["learning_rate"] == 1e-3 / 2
+    assert math.isnan(rows[0]["HM"])
+
+
+def test_a_damaged_history_is_refused(tmp_path: Path) -> None:
+    """A text where a number belongs."""
+    (tmp_path / "history.csv").write_text("epoch,loss\n1,much\n")
+
+    with pytest.raises(StorageError, match=r"history\.csv is damaged .*: train the run again"):
+        read_history(tmp_path / "history.csv")

@@ -20,10 +20,10 @@ from pipeline.base.errors import StorageError, TrainingStoppedError
 from pipeline.base.files import read_json
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.checkpoints import load_checkpoint, save_checkpoint
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings, show_settings
 from pipeline.status import workspace_status
+from pipeline.training.fitting import load_checkpoint, save_checkpoint
 from pipeline.training.train import TrainingReport, train
 
 SETTINGS = Settings(

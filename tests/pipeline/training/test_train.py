@@ -13,9 +13,9 @@ from daan.config import DaanConfig
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.history import EpochRecord
 from pipeline.settings.training import HoldOutSettings, TrainingSettings
 from pipeline.settings.tree import Settings
+from pipeline.training.records import EpochRecord
 from pipeline.training.train import TrainingReport, train
 
 SETTINGS = Settings(

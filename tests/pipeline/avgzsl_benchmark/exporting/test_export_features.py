@@ -22,7 +22,8 @@ from pipeline.class_embeddings.embed import embed_classes, remember_text
 from pipeline.datasets.dataset import Dataset, Video, load_dataset, save_dataset
 from pipeline.datasets.splits import Splits, read_splits, write_splits
 from pipeline.features.feature_set import FeatureSet, load_features
-from pipeline.features.store import FeatureRows, SourceFile, StoredVideo, content_fingerprint, open_store, write_part
+from pipeline.features.index import SourceFile, StoredVideo, content_fingerprint
+from pipeline.features.store import FeatureRows, open_store, write_part
 
 WIDTH = 5
 ODD = ("NA", "12", "a/b", "Dog", "dog", 'comma, "quoted"', "ünï", "n" * 230)

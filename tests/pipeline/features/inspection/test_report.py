@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.progress import SilentReporter
-from pipeline.features.index import table_checksum
+from pipeline.features.index import SourceFile, StoredFailure, StoredVideo, content_fingerprint, table_checksum
 from pipeline.features.inspection import index_check, second_statistics
 from pipeline.features.inspection.checksums import TableChecksum, joined_checksum
 from pipeline.features.inspection.index_check import ContentDigest
 from pipeline.features.inspection.report import StoreReport, inspect_store
-from pipeline.features.store import FeatureRows, SourceFile, StoredFailure, StoredVideo, content_fingerprint, write_part
+from pipeline.features.store import FeatureRows, write_part
 
 WIDTH = 8
 SOURCE = SourceFile("a hash", 1, 1)

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.pair_sampler import PairSampler
+from pipeline.training.epoch import PairSampler
 
 
 @settings(deadline=None, max_examples=50)

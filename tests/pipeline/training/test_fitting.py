@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pipeline.base.errors import StorageError
-from pipeline.checkpoints import load_checkpoint, save_checkpoint
+from pipeline.training.fitting import load_checkpoint, save_checkpoint
 
 
 class Hostile:
@@ -125,7 +125,7 @@ FILL = """
 import resource, sys
 from pathlib import Path
 import torch
-from pipeline.checkpoints import save_checkpoint
+from pipeline.training.fitting import save_checkpoint
 from pipeline.base.errors import StorageError
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 try:
