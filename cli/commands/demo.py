@@ -11,7 +11,7 @@ from cli.commands.stage_tables import stage_tables
 from cli.console import Terminal
 
 if TYPE_CHECKING:
-    from pipeline.demo import DemoReport
+    from pipeline.run import DemoReport
 
 
 def command(
@@ -31,7 +31,7 @@ def command(
     Example: avzsl demo
     """
     from pipeline.base.devices import resolve_device
-    from pipeline.demo import demo
+    from pipeline.run import demo
     from pipeline.settings.tree import load_settings
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)

@@ -12,7 +12,6 @@ import yaml
 import pipeline.training.epoch
 from cli.interruption import interruption
 from cli.main import run_command
-from pipeline import demo
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_videos"
 SEEN = ("red_ball_bouncing", "blue_ball_blinking", "yellow_heart_sliding")
@@ -111,7 +110,7 @@ def few_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "test_unseen": [f"{name}/{clip}" for name in UNSEEN for clip in ("000.mp4", "001.mp4")],
     }
     (folder / "splits.yaml").write_text(yaml.safe_dump(parts))
-    monkeypatch.setattr(demo, "sample_folder", lambda: folder)
+    monkeypatch.setattr("pipeline.run.sample_folder", lambda: folder)
     return folder
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from cli.main import run_command
-from pipeline import demo
+from pipeline.run import sample_folder
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_videos"
 SEEN = ("red_ball_bouncing", "blue_ball_blinking", "yellow_heart_sliding")
@@ -45,7 +45,7 @@ def test_the_demo_ends_with_scores_chance_a_prediction_and_pictures(
     few_samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its last lines show what the issue of a newcomer is: did it work, how well, and where are the pictures."""
-    monkeypatch.setattr(demo, "sample_folder", lambda: few_samples)
+    monkeypatch.setattr("pipeline.run.sample_folder", lambda: few_samples)
 
     first = run_demo(tmp_path / "demo")
     again = run_demo(tmp_path / "demo")
@@ -63,4 +63,4 @@ def test_the_demo_ends_with_scores_chance_a_prediction_and_pictures(
 
 def test_the_bundled_samples_are_found() -> None:
     """The folder beside the packages, with its splits."""
-    assert (demo.sample_folder() / "splits.yaml").is_file()
+    assert (sample_folder() / "splits.yaml").is_file()

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import export_avca, export_tcaf
 from pipeline.avgzsl_benchmark.exporting.class_split import videos_of_stages, write_class_split
 from pipeline.avgzsl_benchmark.exporting.names import class_names, class_words, video_names
 from pipeline.avgzsl_benchmark.exporting.store import ExportedStore, notes_of
 from pipeline.avgzsl_benchmark.exporting.vectors import vectors_of
+from pipeline.avgzsl_benchmark.layouts import avca, tcaf
 from pipeline.avgzsl_benchmark.layouts.notes import write_notes
 from pipeline.avgzsl_benchmark.layouts.pickles import write_pickled_npy
 from pipeline.base.errors import UsageError
@@ -31,7 +31,7 @@ from pipeline.features.feature_set import load_features
 from pipeline.features.store import open_store
 
 _VECTOR_WIDTH = 300  # what the networks of public code are built for
-_LAYOUTS = {"avca": export_avca, "tcaf": export_tcaf}
+_LAYOUTS = {"avca": avca, "tcaf": tcaf}
 
 
 @dataclass(frozen=True)

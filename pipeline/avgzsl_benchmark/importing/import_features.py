@@ -7,7 +7,7 @@ from typing import Any
 
 from extractors.files.safe_pickle import PickleRefusedError, load_npy
 from extractors.text.encoder import phrase_of
-from pipeline.avgzsl_benchmark.importing.official_folder import OfficialFolder, find_official
+from pipeline.avgzsl_benchmark.importing.official_folder import OfficialFolder, find_official, find_vectors
 from pipeline.avgzsl_benchmark.importing.store import ImportedStore, import_store
 from pipeline.avgzsl_benchmark.layouts.pickles import write_pickled_npy
 from pipeline.base.errors import UsageError
@@ -17,7 +17,6 @@ from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.class_embeddings.embed import encode_phrases, remember_text
 from pipeline.datasets.dataset import Dataset, Video, dataset_of, save_dataset
 from pipeline.datasets.dataset_folder import PreparedFolder, keep_edits, kept_files, source_record, write_record
-from pipeline.datasets.official.class_lists import find_vectors
 from pipeline.datasets.phrases import phrases_in
 from pipeline.datasets.splits import Splits, check_splits, write_splits
 

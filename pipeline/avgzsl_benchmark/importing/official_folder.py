@@ -5,8 +5,10 @@ from pathlib import Path
 
 from pipeline.avgzsl_benchmark.importing.feature_files import FeatureFiles, find_features
 from pipeline.avgzsl_benchmark.layouts.notes import ExportNotes, read_notes
+from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint, sha256_of_file
 from pipeline.datasets.official.class_lists import OfficialClasses, find_class_split, read_classes
+from pipeline.datasets.official.protocol import BENCHMARKS
 
 MAIN_SPLIT, CLS_SPLIT = "main_split", "cls_split"
 
@@ -77,4 +79,26 @@ def find_official(
         class_split=class_split,
         split=split,
         notes=notes if notes and notes.layout == layout else None,
+    )
+
+
+def find_vectors(source: Path, feature_folder: Path, class_split: Path | None, benchmark: str | None) -> Path:
+    """The file of class vectors, where it is usual.
+
+    Raises:
+        UsageError: none, or several and nothing says whose they are.
+    """
+    places = [feature_folder / "text"]
+    roots = [source, *feature_folder.parents[:3], *(class_split.parents[:2] if class_split else ())]
+    places += [root / name for root in roots for name in ("text", "w2v_features")]
+    pattern = BENCHMARKS[benchmark].vectors if benchmark else "word_embeddings_*.npy"
+    for place in places:
+        found = sorted(place.glob(pattern)) if place.is_dir() else []
+        if len(found) > 1:
+            raise UsageError(f"{place} holds several files of class vectors: choose with --text FILE")
+        if found:
+            return found[0]
+    raise UsageError(
+        f"{source} holds no class vectors (features/<method>/text/{pattern}): "
+        "say where they are with --text FILE, or embed the names anew with --text minilm"
     )

@@ -1,14 +1,20 @@
 """AVCA's averaged features: an HDF5 file a class, a vector a video (benchmark.md, Feature layouts)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.avgzsl_benchmark.layouts.class_file import ClassFile, checked_class_file
 from pipeline.base.errors import UsageError
 from pipeline.base.files import storage_errors
+from pipeline.base.hdf5 import new_hdf5
 
 ENDING = ".h5"
+
+METHOD = "main_features"
 
 
 def read_class_file(path: Path) -> ClassFile:
@@ -54,3 +60,15 @@ def _check_shapes(path: Path, data: tuple[int, ...], urls: tuple[int, ...]) -> N
         raise UsageError(f"{path}: data is {data}, must be (N, D), a vector for each of the video_urls (N,)")
     if not empty and data[0] != urls[0]:
         raise UsageError(f"{path} names {urls[0]} videos and has features of {data[0]}: make or download it again")
+
+
+def write_class_file(path: Path, names: Sequence[str], features: Sequence[NDArray[np.floating]]) -> None:
+    """Write the mean over the seconds of N videos (T, D) as `data` (N, D), and `video_urls` (N,) of 80 bytes.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    means = [rows.mean(axis=0, dtype=np.float64) for rows in features]
+    with new_hdf5(path) as file:
+        file["data"] = np.stack(means).astype(np.float32)
+        file["video_urls"] = np.array([name.encode() for name in names], "S80")

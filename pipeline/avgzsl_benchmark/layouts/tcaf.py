@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from extractors.files.safe_pickle import PickleRefusedError, load_pickle
 from pipeline.avgzsl_benchmark.layouts.class_file import ClassFile, checked_class_file
+from pipeline.avgzsl_benchmark.layouts.pickles import write_pickle
 from pipeline.base.errors import UsageError
 from pipeline.base.files import storage_errors
 
 ENDING = ".pkl"
 _LAYOUT = "a dict of features (arrays (T, D)), video_names and fps"
+
+METHOD = "main_features_non_averaged"
+_FRAMES_A_SECOND = 25  # what public files say of every video; public code does not use it
 
 
 def read_class_file(path: Path) -> ClassFile:
@@ -41,3 +46,17 @@ def _members(path: Path, value: object) -> Sequence[object]:
     if isinstance(value, list | tuple):
         return value
     raise UsageError(f"{path}: what should be a list is a {type(value).__name__}: expected {_LAYOUT}")
+
+
+def write_class_file(path: Path, names: Sequence[str], features: Sequence[NDArray[np.floating]]) -> None:
+    """Write the seconds of N videos, (T, D) each, as a pickled dict `features`, `video_names`, `fps`.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    document = {
+        "features": [np.ascontiguousarray(rows, np.float32) for rows in features],
+        "video_names": list(names),
+        "fps": [_FRAMES_A_SECOND] * len(names),
+    }
+    write_pickle(path, document)

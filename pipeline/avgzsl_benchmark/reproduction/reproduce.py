@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
+from pipeline.avgzsl_benchmark.reproduction.published import Variant, variants_of
 from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import fingerprint, read_json
 from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.evaluation.evaluate import Evaluator
-from pipeline.reproduction_variants import Variant, variants_of
 from pipeline.scoring.metrics import FIGURES, mean_and_deviation
 from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.tree import Settings

@@ -148,25 +148,3 @@ def _benchmark_of(lists: Iterable[Path]) -> str | None:
         name for name, benchmark in BENCHMARKS.items() for path in lists if path.name == benchmark.class_names_file
     ]
     return names[0] if names else None
-
-
-def find_vectors(source: Path, feature_folder: Path, class_split: Path | None, benchmark: str | None) -> Path:
-    """The file of class vectors, where it is usual.
-
-    Raises:
-        UsageError: none, or several and nothing says whose they are.
-    """
-    places = [feature_folder / "text"]
-    roots = [source, *feature_folder.parents[:3], *(class_split.parents[:2] if class_split else ())]
-    places += [root / name for root in roots for name in ("text", "w2v_features")]
-    pattern = BENCHMARKS[benchmark].vectors if benchmark else "word_embeddings_*.npy"
-    for place in places:
-        found = sorted(place.glob(pattern)) if place.is_dir() else []
-        if len(found) > 1:
-            raise UsageError(f"{place} holds several files of class vectors: choose with --text FILE")
-        if found:
-            return found[0]
-    raise UsageError(
-        f"{source} holds no class vectors (features/<method>/text/{pattern}): "
-        "say where they are with --text FILE, or embed the names anew with --text minilm"
-    )

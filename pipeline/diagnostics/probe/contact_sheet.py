@@ -1,17 +1,38 @@
 """What a contact sheet shows, gathered second by second: memory does not grow with the length of the video."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from extractors.decoding.interface import Second
-from extractors.selavi.filterbank import LogFilterbank
+from extractors.selavi.filterbank import FILTERS, LogFilterbank
+from pipeline.base.figures import save_picture
 
 MOST_CELLS = 60
 _HARDLY_AUDIBLE = 33  # 60 dB below the full scale of 16 bits
 COLUMNS_A_CELL = 99  # windows of the filterbank in a second
+
+_CELLS_A_ROW = 10
+_CELL_INCHES = 112 / 120  # a pixel of the picture for each that the network sees
+_LEAST_CELLS_WIDE = 6  # room for the title
+_MARGIN_INCHES = 0.85  # left: the scale of frequencies; right: that of energies
+_SOUND_INCHES = 1.1
+_GAP_INCHES = 0.42  # between two rows: the numbers of the time axis
+_LINE_INCHES = 0.2  # of the title
+# Fixed, so that sheets can be compared: from hardly audible to full scale. Below are digital silence and the lowest
+# filters that have no FFT bin.
+_LOWEST_ENERGY, _HIGHEST_ENERGY = 0.0, 20.0
+_NAMED_HZ = (500, 2000, 5000, 10_000, 20_000)
+_LONGEST_LINE = 150  # letters
 
 
 @dataclass(frozen=True)
@@ -93,3 +114,122 @@ class ContactSheetBuilder:
             rate_hz=self._rate_hz,
             silent_seconds=self._silent_seconds,
         )
+
+
+def contact_sheet_picture(sheet: ContactSheet, title: Sequence[str], path: Path) -> None:
+    """Draw a sheet as a PNG.
+
+    Args:
+        sheet: of at least one second.
+        title: lines above it; the first stands out.
+        path: of the picture; its folder exists.
+
+    Raises:
+        OSError: the picture cannot be written.
+    """
+    cells = ceil(sheet.seconds / sheet.cell_seconds)
+    rows = ceil(cells / _CELLS_A_ROW)
+    wide = max(_LEAST_CELLS_WIDE, min(cells, _CELLS_A_ROW))
+    width = 2 * _MARGIN_INCHES + wide * _CELL_INCHES
+    head = _LINE_INCHES * (len(title) + 1)
+    row_height = _CELL_INCHES + _SOUND_INCHES + _GAP_INCHES
+    height = head + rows * row_height
+    figure = Figure(figsize=(width, height))
+    _write_title(figure, title, height)
+    image = None
+    for row in range(rows):
+        first = row * _CELLS_A_ROW
+        count = min(cells - first, _CELLS_A_ROW)
+        left, across = _MARGIN_INCHES / width, count * _CELL_INCHES / width
+        top = (rows - row) * row_height - _CELL_INCHES
+        pictures = figure.add_axes((left, top / height, across, _CELL_INCHES / height))
+        sound = figure.add_axes((left, (top - _SOUND_INCHES) / height, across, _SOUND_INCHES / height))
+        _draw_pictures(pictures, sheet, first, count)
+        image = _draw_sound(sound, sheet, first, count, last=row == rows - 1) or image
+    if image is not None:
+        beside = _MARGIN_INCHES + (cells - (rows - 1) * _CELLS_A_ROW) * _CELL_INCHES + 0.15
+        place = (beside / width, _GAP_INCHES / height, 0.12 / width, _SOUND_INCHES / height)
+        bar = figure.colorbar(image, cax=figure.add_axes(place))
+        bar.set_label("log energy", fontsize=7)
+        bar.ax.tick_params(labelsize=7)
+    save_picture(figure, path)
+
+
+def _write_title(figure: Figure, title: Sequence[str], height: float) -> None:
+    for place, line in enumerate(title):
+        figure.text(
+            0.1 / figure.get_figwidth(),
+            1 - (place + 0.5) * _LINE_INCHES / height,
+            _drawable(line),
+            fontsize=10 if place == 0 else 8,
+            fontweight="bold" if place == 0 else "normal",
+            va="center",
+            parse_math=False,
+        )
+
+
+def _drawable(line: str) -> str:
+    """A line that fits, without letters that the font lacks: matplotlib would warn of each."""
+    font = get_font(findfont("DejaVu Sans"))
+    known = "".join(letter if font.get_char_index(ord(letter)) else "?" for letter in line)
+    return known if len(known) <= _LONGEST_LINE else known[: _LONGEST_LINE - 1] + "…"
+
+
+def _draw_pictures(axes: Axes, sheet: ContactSheet, first: int, count: int) -> None:
+    """A strip of frames, each with the number of its second."""
+    start, stop = first * sheet.cell_seconds, (first + count) * sheet.cell_seconds
+    axes.set_xlim(start, stop)
+    axes.set_ylim(0, 1)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if sheet.pictures is None:
+        axes.set_facecolor("0.85")
+        axes.text(0.5, 0.5, "no picture", transform=axes.transAxes, ha="center", va="center")
+        return
+    strip = np.concatenate(list(sheet.pictures[first : first + count]), axis=1)
+    axes.imshow(strip, extent=(start, stop, 0, 1), aspect="auto", interpolation="nearest")
+    for cell in range(count):
+        second = start + cell * sheet.cell_seconds
+        box = {"facecolor": "black", "alpha": 0.6, "pad": 1.2, "linewidth": 0}
+        axes.text(second, 0.99, f" {second} s", color="white", fontsize=7, va="top", bbox=box)
+        axes.axvline(second, color="white", linewidth=0.8)
+
+
+def _draw_sound(axes: Axes, sheet: ContactSheet, first: int, count: int, *, last: bool) -> AxesImage | None:
+    """The filterbank of the same seconds."""
+    start, stop = first * sheet.cell_seconds, (first + count) * sheet.cell_seconds
+    axes.set_xlim(start, stop)
+    axes.set_ylim(0, FILTERS)
+    axes.set_xticks([start + cell * sheet.cell_seconds for cell in range(count + 1)])
+    axes.tick_params(labelsize=7)
+    if last:
+        axes.set_xlabel("seconds", fontsize=8)
+    if sheet.energies is None:
+        axes.set_yticks([])
+        axes.set_facecolor("0.85")
+        axes.text(0.5, 0.5, "no sound", transform=axes.transAxes, ha="center", va="center")
+        return None
+    columns = sheet.energies[:, first * COLUMNS_A_CELL : (first + count) * COLUMNS_A_CELL]
+    end = start + columns.shape[1] / COLUMNS_A_CELL * sheet.cell_seconds
+    axes.set_facecolor("0.85")
+    named = [hertz for hertz in _NAMED_HZ if hertz < sheet.rate_hz / 2]
+    axes.set_yticks([_filter_of(hertz, sheet.rate_hz) for hertz in named], [_hertz_words(hertz) for hertz in named])
+    return axes.imshow(
+        columns.clip(_LOWEST_ENERGY),  # or averages with the silent filters would be black
+        extent=(start, end, 0, FILTERS),
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        vmin=_LOWEST_ENERGY,
+        vmax=_HIGHEST_ENERGY,
+        interpolation="antialiased",
+    )
+
+
+def _filter_of(hertz: float, rate_hz: int) -> float:
+    """Which filter, from 0, is centred at a frequency: they lie evenly on the mel scale up to half the rate."""
+    return float(np.log10(1 + hertz / 700) / np.log10(1 + rate_hz / 2 / 700) * (FILTERS + 1) - 1)
+
+
+def _hertz_words(hertz: int) -> str:
+    return f"{hertz / 1000:g} kHz" if hertz >= 1000 else f"{hertz} Hz"

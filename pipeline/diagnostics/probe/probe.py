@@ -17,11 +17,9 @@ from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import read_json, replacing, storage_errors
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
-from pipeline.contact_sheet_plot import contact_sheet_picture
-from pipeline.diagnostics.probe.contact_sheet import ContactSheetBuilder
-from pipeline.diagnostics.probe.tracks import media_words
+from pipeline.diagnostics.probe.contact_sheet import ContactSheetBuilder, contact_sheet_picture
+from pipeline.diagnostics.probe.tracks import media_warnings, media_words
 from pipeline.extraction.extractor_choice import extractor_errors
-from pipeline.probe_warnings import media_warnings
 
 _READING_LIMIT_SECONDS = 600.0  # all packets of a file, from a slow disk too
 _SILENCE_LIMIT_SECONDS = 60.0

@@ -11,8 +11,12 @@ from matplotlib import image
 
 from extractors.decoding.interface import Second
 from extractors.selavi.filterbank import LogFilterbank
-from pipeline.contact_sheet_plot import contact_sheet_picture
-from pipeline.diagnostics.probe.contact_sheet import MOST_CELLS, ContactSheet, ContactSheetBuilder
+from pipeline.diagnostics.probe.contact_sheet import (
+    MOST_CELLS,
+    ContactSheet,
+    ContactSheetBuilder,
+    contact_sheet_picture,
+)
 
 RATE_HZ = 8000
 COLOURS = np.eye(3, dtype=np.float32)

@@ -14,8 +14,7 @@ from pipeline.base.files import write_json
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.diagnostics.probe.probe import DecodingChoice, Probe, decoding_choice, picture_places, probe
-from pipeline.diagnostics.probe.tracks import format_words, media_words
-from pipeline.probe_warnings import media_warnings
+from pipeline.diagnostics.probe.tracks import format_words, media_warnings, media_words
 
 CHOICE = DecodingChoice("pyav", 44_100)
 PICTURE = PictureFormat(
