@@ -27,10 +27,9 @@ from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
 from extractors.decoding.media_file import check_media_file
 from extractors.decoding.pyav.sound import mono_gain
 from extractors.decoding.pyav.stream import StreamReader
-from extractors.decoding.seconds import SoundPiece, SoundTrack
+from extractors.decoding.seconds import SoundPiece, SoundTrack, join_seconds, summarise
 from extractors.decoding.timeline import Part, TimedFrame, frames_by_second
 from extractors.errors import VideoError
-from extractors.joining import join_seconds, summarise
 
 # decord's own errors, and the plain ones its Python code raises for files it cannot read.
 _DECORD_ERRORS = (decord.DECORDError, RuntimeError, AssertionError)

@@ -69,7 +69,7 @@ class VideoSummary:
 
 
 class Decoder(Protocol):
-    """Turns a file into seconds; every decoder passes tests/test_extractors_decoding_contract.py."""
+    """Turns a file into seconds; every decoder passes tests/extractors/decoding/test_contract.py."""
 
     name: str
 

@@ -1,11 +1,13 @@
-"""A clip made on the spot, to see whether a decoder works: two seconds, red then blue, with a tone."""
+"""Test a decoder on a clip made on the spot: two seconds, red then blue, with a tone."""
 
 from pathlib import Path
 
 import av
 import numpy as np
 
-from extractors.decoding.interface import Second
+from extractors.decoding.interface import DecodingRequest, Second
+from extractors.decoding.pool import DecodingPool, SecondDecoded, VideoFailed
+from extractors.errors import UnavailableError
 
 SECONDS = 2
 _SIDE_PIXELS = 128  # decord garbles pictures narrower than 64
@@ -14,6 +16,7 @@ _RATE_HZ = 24_000
 _TONE_HZ = 500
 _AAC_FRAME_SAMPLES = 1024
 _COLOURS = ((255, 0, 0), (0, 0, 255))
+_SILENCE_LIMIT_SECONDS = 30.0
 
 
 def write_tiny_clip(path: Path) -> None:
@@ -50,3 +53,28 @@ def what_is_wrong(seconds: list[Second]) -> str:
         if not 8000 < np.abs(second.audio.astype(np.int32)).max() < 24_000:
             return "sound of another loudness"
     return ""
+
+
+def try_decoder(name: str, clip: Path) -> str:
+    """Decode the clip with a decoder, in a process of its own.
+
+    Args:
+        name: the decoder's name.
+        clip: a file that `write_tiny_clip` made.
+
+    Returns:
+        What is wrong, as a line for people; empty if the decoder works.
+    """
+    seconds = []
+    request = DecodingRequest(path=clip, audio_rate_hz=_RATE_HZ)
+    try:
+        with DecodingPool(decoder=name, silence_limit_seconds=_SILENCE_LIMIT_SECONDS) as pool:
+            for event in pool.decode([("clip", request)]):
+                if isinstance(event, VideoFailed):
+                    return f"does not decode: {event.reason}"
+                if isinstance(event, SecondDecoded):
+                    seconds.append(event.second)
+    except UnavailableError as error:
+        return str(error)
+    wrong = what_is_wrong(seconds)
+    return f"decodes wrongly: {wrong}" if wrong else ""

@@ -1,7 +1,9 @@
 """Batches of seconds on their way through the networks, in threads of their own, while others are decoded."""
 
+import ctypes
+import functools
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
@@ -11,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 
 from extractors.decoding.interface import Second
-from extractors.freed_memory import give_back_freed_memory
 from extractors.runtime.transfer import Download, Transfer
 from extractors.selavi.extractor import SelaviExtractor
 
@@ -127,3 +128,23 @@ class NetworkQueue:
                 samples = self._transfer.upload([samples for _, samples in sounds])
                 audio = [key for key, _ in sounds], Download(self._extractor.audio(samples))
         return _Launched(tuple(key for key, _ in batch), visual, audio)
+
+
+@functools.cache
+def _trim() -> Callable[[int], int] | None:
+    """Glibc's malloc_trim; None where the C library is another."""
+    try:
+        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return None
+    return trim
+
+
+def give_back_freed_memory() -> None:
+    """Have the system take back what is free: glibc keeps it in pieces, and over hours there are more and more of them.
+
+    It takes some milliseconds, and using the memory again costs as much once more.
+    """
+    trim = _trim()
+    if trim is not None:
+        trim(0)

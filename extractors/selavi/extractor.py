@@ -7,14 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from extractors.audio_network import build_audio_network
 from extractors.decoding.frames import FRAME_SIDE_PIXELS
 from extractors.decoding.timeline import FRAMES_PER_SECOND
 from extractors.errors import WeightsError
 from extractors.runtime.networks import Network, Precision, Runtime, check_runtime, make_ready
 from extractors.selavi import filterbank
 from extractors.selavi.checkpoint import load_checkpoint
-from extractors.selavi.networks import SELAVI_WIDTH, build_visual_network
+from extractors.selavi.networks import SELAVI_WIDTH, build_audio_network, build_visual_network
 from extractors.selavi.untrained import draw_clips, draw_sounds, initialise_untrained
 from extractors.selavi.weights import ResolvedWeights
 

@@ -3,7 +3,9 @@
 from collections import OrderedDict
 
 from torch import nn
-from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D
+from torchvision.models.resnet import BasicBlock as AudioBlock
+from torchvision.models.video.resnet import BasicBlock as VisualBlock
+from torchvision.models.video.resnet import Conv2Plus1D
 
 SELAVI_WIDTH = 64  # channels of the first stage
 _STEM_CHANNELS_AT_64 = 45  # between the spatial and the temporal half of the stem
@@ -24,10 +26,10 @@ def build_visual_network(width: int = SELAVI_WIDTH) -> nn.Sequential:
     return nn.Sequential(
         OrderedDict(
             stem=_stem(width),
-            layer1=_stage(width, width, stride=1),
-            layer2=_stage(width, 2 * width, stride=2),
-            layer3=_stage(2 * width, 4 * width, stride=2),
-            layer4=_stage(4 * width, 8 * width, stride=2),
+            layer1=_visual_stage(width, width, stride=1),
+            layer2=_visual_stage(width, 2 * width, stride=2),
+            layer3=_visual_stage(2 * width, 4 * width, stride=2),
+            layer4=_visual_stage(4 * width, 8 * width, stride=2),
             avgpool=nn.AdaptiveAvgPool3d(1),
             flatten=nn.Flatten(),
         )
@@ -46,13 +48,51 @@ def _stem(width: int) -> nn.Sequential:
     )
 
 
-def _stage(in_channels: int, channels: int, *, stride: int) -> nn.Sequential:
+def _visual_stage(in_channels: int, channels: int, *, stride: int) -> nn.Sequential:
     """Two residual blocks, the first of which strides in space and time."""
     shortcut = None
     if stride != 1:
         shortcut = nn.Sequential(
             nn.Conv3d(in_channels, channels, kernel_size=1, stride=stride, bias=False), nn.BatchNorm3d(channels)
         )
-    first = BasicBlock(in_channels, channels, Conv2Plus1D, stride, shortcut)
-    others = (BasicBlock(channels, channels, Conv2Plus1D) for _ in range(_BLOCKS_PER_STAGE - 1))
+    first = VisualBlock(in_channels, channels, Conv2Plus1D, stride, shortcut)
+    others = (VisualBlock(channels, channels, Conv2Plus1D) for _ in range(_BLOCKS_PER_STAGE - 1))
     return nn.Sequential(first, *others)
+
+
+def build_audio_network(width: int = 64) -> nn.Sequential:
+    """Build the network from torchvision's blocks.
+
+    At width 64 parameters are named and shaped as in its `ResNet(AudioBlock, [1, 1, 1, 1])` with a `conv1` of one
+    channel.
+
+    Args:
+        width: channels of the first stage; the following have 2, 4 and 8 times as many.
+
+    Returns:
+        A network (N, 1, filters, frames) -> (N, 8 * width), its weights as PyTorch's layers set them.
+    """
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(1, width, kernel_size=7, stride=2, padding=3, bias=False),
+            bn1=nn.BatchNorm2d(width),
+            relu=nn.ReLU(inplace=True),
+            maxpool=nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
+            layer1=_audio_stage(width, width, stride=1),
+            layer2=_audio_stage(width, 2 * width, stride=2),
+            layer3=_audio_stage(2 * width, 4 * width, stride=2),
+            layer4=_audio_stage(4 * width, 8 * width, stride=2),
+            avgpool=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+        )
+    )
+
+
+def _audio_stage(in_channels: int, channels: int, *, stride: int) -> nn.Sequential:
+    """One residual block."""
+    shortcut = None
+    if stride != 1:
+        shortcut = nn.Sequential(
+            nn.Conv2d(in_channels, channels, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(channels)
+        )
+    return nn.Sequential(AudioBlock(in_channels, channels, stride, shortcut))

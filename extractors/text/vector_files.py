@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from extractors.errors import NoVectorError, TextEncoderError, TextSpecError
 from extractors.files.checksums import remembered_sha256
 from extractors.files.safe_pickle import NPY_MAGIC, PickleRefusedError, load_npy
-from extractors.text.encoder import TextEncoder, phrase_of, words_of
+from extractors.text.encoder import TextEncoder
 from extractors.text.fasttext import FASTTEXT_MAGIC, FastText
+from extractors.text.phrases import phrase_of, words_of
 from extractors.text.spec import ANY_FILE, TextSpec
 from extractors.text.unit_vectors import REMEDY, unit_vectors
 from extractors.text.word_vectors import (

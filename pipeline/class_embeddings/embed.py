@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractors.errors import NoVectorError, TextEncoderError, TextSpecError
-from extractors.text.encoder import TextEncoder, load_text_encoder
+from extractors.text.encoder import TextEncoder
+from extractors.text.loading import load_text_encoder
 from extractors.text.spec import MINILM, kept_text_spec, parse_text_spec, restored_text_spec
 from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.files import fingerprint, read_json, write_json
@@ -40,7 +41,7 @@ def remember_text(workspace: Workspace, spec: str) -> None:
 
     Args:
         workspace: gets text/source.json.
-        spec: as for `extractors.text.encoder.load_text_encoder`; relative paths count from the current folder.
+        spec: as for `extractors.text.loading.load_text_encoder`; relative paths count from the current folder.
 
     Raises:
         UsageError: neither a text encoder nor a file.

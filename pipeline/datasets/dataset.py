@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from extractors.text.encoder import phrase_of
+from extractors.text.phrases import phrase_of
 from pipeline.base.errors import MissingStageError, UsageError
 from pipeline.base.files import read_text, storage_errors, write_text
 from pipeline.base.wording import did_you_mean, does_not_exist

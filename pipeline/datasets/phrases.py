@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from extractors.text.encoder import phrase_of
+from extractors.text.phrases import phrase_of
 
 SEPARATOR = "|"
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.text.encoder import TextEncoder, phrase_of
+from extractors.text.encoder import TextEncoder
+from extractors.text.phrases import phrase_of
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import does_not_exist

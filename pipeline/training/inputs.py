@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from daan.config import DaanConfig
-from extractors.text.encoder import phrase_of
+from extractors.text.phrases import phrase_of
 from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter

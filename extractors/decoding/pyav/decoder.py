@@ -16,9 +16,8 @@ from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
 from extractors.decoding.media_file import check_media_file
 from extractors.decoding.pyav.sound import sound_pieces
 from extractors.decoding.pyav.stream import StreamReader
-from extractors.decoding.seconds import SoundTrack
+from extractors.decoding.seconds import SoundTrack, join_seconds, summarise
 from extractors.decoding.timeline import Part, StreamClock, TimedFrame, TimestampGuess, frames_by_second, whole_seconds
-from extractors.joining import join_seconds, summarise
 
 # Sound decoded before the start of a segment: codecs build on what came before, and so do resamplers.
 _SOUND_LEAD_SECONDS = 0.5

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from extractors.files.safe_pickle import PickleRefusedError, load_npy
-from extractors.text.encoder import phrase_of
+from extractors.text.phrases import phrase_of
 from pipeline.avgzsl_benchmark.importing.official_folder import OfficialFolder, find_official, find_vectors
 from pipeline.avgzsl_benchmark.importing.store import ImportedStore, import_store
 from pipeline.avgzsl_benchmark.layouts.pickles import write_pickled_npy

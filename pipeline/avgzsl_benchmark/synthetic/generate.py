@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from extractors.text.encoder import phrase_of
+from extractors.text.phrases import phrase_of
 from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES, Shape
 from pipeline.base.files import fingerprint
 from pipeline.datasets.splits import Splits

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from extractors.text.encoder import phrase_of
+from extractors.text.phrases import phrase_of
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import did_you_mean, does_not_exist, some_of

@@ -13,8 +13,6 @@ from pipeline.base.workspace import cache_folder
 from pipeline.diagnostics.doctor.check import Check
 
 _DECODERS = ("pyav", "decord")
-_AUDIO_RATE_HZ = 24_000
-_SILENCE_LIMIT_SECONDS = 30.0
 _LIBRARY_ERRORS = (ImportError, OSError, RuntimeError, AttributeError, ValueError)
 
 
@@ -23,13 +21,14 @@ def decoder_checks() -> Iterator[Check]:
     with tempfile.TemporaryDirectory(prefix="avzsl-doctor-") as folder:
         clip = Path(folder) / "clip.mp4"
         try:
-            importlib.import_module("extractors.decoding.self_test").write_tiny_clip(clip)
+            self_test = importlib.import_module("extractors.decoding.self_test")
+            self_test.write_tiny_clip(clip)
         except _LIBRARY_ERRORS as error:
             detail = f"cannot be tried: no clip could be made ({_line(error)})"
             yield Check("decoding", "missing", detail, "mend PyAV first", essential=True)
             return
         for name in _DECODERS:
-            wrong = _try_decoder(name, clip)
+            wrong = self_test.try_decoder(name, clip)
             essential = name == _DECODERS[0]
             if not wrong:
                 yield Check(f"decoding: {name}", "ok", "H.264 and AAC, in a process of its own", essential=essential)
@@ -38,27 +37,6 @@ def decoder_checks() -> Iterator[Check]:
                 yield Check(f"decoding: {name}", "missing", wrong, remedy, essential=True)
             else:
                 yield Check(f"decoding: {name}", "note", wrong, "not needed: pyav decodes unless you ask otherwise")
-
-
-def _try_decoder(name: str, clip: Path) -> str:
-    """What goes wrong with a decoder; '' where nothing does."""
-    from extractors.decoding.interface import DecodingRequest  # noqa: PLC0415 - a broken library must not stop the doctor
-    from extractors.decoding.pool import DecodingPool, SecondDecoded, VideoFailed  # noqa: PLC0415 - as above
-    from extractors.decoding.self_test import what_is_wrong  # noqa: PLC0415 - as above
-    from extractors.errors import UnavailableError  # noqa: PLC0415 - as above
-
-    seconds = []
-    try:
-        with DecodingPool(decoder=name, silence_limit_seconds=_SILENCE_LIMIT_SECONDS) as pool:
-            for event in pool.decode([("clip", DecodingRequest(path=clip, audio_rate_hz=_AUDIO_RATE_HZ))]):
-                if isinstance(event, VideoFailed):
-                    return f"does not decode: {event.reason}"
-                if isinstance(event, SecondDecoded):
-                    seconds.append(event.second)
-    except UnavailableError as error:
-        return str(error)
-    wrong = what_is_wrong(seconds)
-    return f"decodes wrongly: {wrong}" if wrong else ""
 
 
 def weights_checks() -> Iterator[Check]:

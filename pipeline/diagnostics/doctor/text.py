@@ -45,7 +45,7 @@ def workspace_text_check(workspace: Workspace) -> Check:
 def _minilm() -> Check:
     name = "text: minilm"
     try:
-        text = importlib.import_module("extractors.text.encoder")
+        text = importlib.import_module("extractors.text.loading")
         errors = importlib.import_module("extractors.errors")
     except _LIBRARY_ERRORS as error:
         return Check(name, "missing", f"does not load: {_line(error)}", _MINILM_REMEDY, essential=True)

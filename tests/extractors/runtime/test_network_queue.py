@@ -1,5 +1,6 @@
 """extractors/runtime/network_queue.py: order, room, threads and errors of what runs beside the decoding."""
 
+import ctypes
 import threading
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from extractors.decoding.interface import Second
-from extractors.runtime.network_queue import FinishedBatch, NetworkQueue
+from extractors.runtime.network_queue import FinishedBatch, NetworkQueue, give_back_freed_memory
 from extractors.runtime.transfer import Download, Transfer
 from extractors.selavi.extractor import ExtractorOptions, SelaviExtractor, load_selavi
 from extractors.selavi.weights import resolve_weights
@@ -209,3 +210,28 @@ def test_pinned_memory_brings_arrays_to_a_gpu_and_back() -> None:
     assert Download(batch * 2).vectors().tolist() == [[0, 2, 4, 6, 8], [10, 12, 14, 16, 18]]
     with transfer.beside_the_picture():
         assert Download(transfer.upload(arrays) + 1).vectors()[1].tolist() == [6, 7, 8, 9, 10]
+
+
+def resident_mib() -> float:
+    """The memory that this process has now (Linux)."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library is not glibc")
+def test_freed_memory_goes_back_though_something_lies_behind_it() -> None:
+    """Pieces too small to be mapped on their own, and one at the end that stays."""
+    library = ctypes.CDLL(None)
+    library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    library.free.argtypes = [ctypes.c_void_p]
+    pieces = [library.malloc(100_000) for _ in range(1000)]
+    for piece in pieces:
+        ctypes.memset(piece, 1, 100_000)
+    for piece in pieces[:-1]:
+        library.free(piece)
+    before = resident_mib()
+
+    give_back_freed_memory()
+
+    assert resident_mib() < before - 50
+    library.free(pieces[-1])

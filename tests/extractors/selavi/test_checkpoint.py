@@ -12,11 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from extractors.audio_network import build_audio_network
 from extractors.errors import WeightsError
 from extractors.selavi.checkpoint import load_checkpoint
 from extractors.selavi.extractor import ExtractorOptions, load_selavi
-from extractors.selavi.networks import build_visual_network
+from extractors.selavi.networks import build_audio_network, build_visual_network
 from extractors.selavi.weights import resolve_weights
 
 WIDTH = 2  # narrow networks show everything but the shapes

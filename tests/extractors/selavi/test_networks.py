@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 from torchvision.models.video import r2plus1d_18
 
-from extractors.audio_network import build_audio_network
-from extractors.selavi.networks import build_visual_network
+from extractors.selavi.networks import build_audio_network, build_visual_network
 from extractors.selavi.untrained import draw_clips, draw_sounds, initialise_untrained
 
 

@@ -14,7 +14,7 @@ from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
 
 from extractors.errors import TextEncoderError
-from extractors.text.encoder import load_text_encoder
+from extractors.text.loading import load_text_encoder
 
 WORDS = ["dog", "barking", "red", "ball", "playing", "drums"]
 PHRASES = ["dog barking", "a red ball", "Playing drums", "dog", "dog " * 30, "ball red", "unheard of"]

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractors.errors import NoVectorError, TextEncoderError, TextSpecError
-from extractors.text.encoder import TextEncoder, load_text_encoder, phrase_of
+from extractors.text.encoder import TextEncoder
+from extractors.text.loading import load_text_encoder
+from extractors.text.phrases import phrase_of
 from extractors.text.spec import kept_text_spec, restored_text_spec
 
 WORDS = ["dog", "barking", "red", "ball", "bouncing", "playing", "drums"]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from extractors.errors import NoVectorError, TextEncoderError
-from extractors.text.encoder import load_text_encoder
 from extractors.text.fasttext import subwords
+from extractors.text.loading import load_text_encoder
 
 WORDS = ["the", "dog", "barking", "café", "日本", "</s>", "a"]
 PHRASES = ["dog", "dog barking", "apply eye makeup", "café", "naïve 日本 犬", "</s>", "Dog", "a"]

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractors.errors import TextEncoderError
-from extractors.text.encoder import load_text_encoder, phrase_of
+from extractors.text.loading import load_text_encoder
+from extractors.text.phrases import phrase_of
 
 VECTORS = {
     "dog": [3.0, 4.0, 0.0],
