@@ -45,3 +45,22 @@ def interruption() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)  # None: set outside Python
     if asked:
         raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def interruptions_remembered() -> Iterator[list[int]]:
+    """Ctrl-C interrupts as ever, and is put down in the list."""
+    seen: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # Python lets no other handle signals
+        yield seen
+        return
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)  # None: set outside Python

@@ -1,12 +1,7 @@
 """The command `avzsl`."""
 
-import contextlib
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from types import FrameType
 
 import typer
 from typer.exceptions import TyperException
@@ -30,6 +25,7 @@ from cli.commands import (
 )
 from cli.commands.prepare import datasets as prepare
 from cli.console import fail
+from cli.interruption import interruptions_remembered
 
 app = typer.Typer(
     name="avzsl",
@@ -65,7 +61,7 @@ def main() -> None:
 
 def run_command(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
-    with _interruptions_remembered() as interrupted:
+    with interruptions_remembered() as interrupted:
         return _answered(arguments, interrupted)
 
 
@@ -94,25 +90,6 @@ def _answered(arguments: list[str], interrupted: list[int]) -> int:
     if code == _INTERRUPTED:  # Typer answers Ctrl-C with this code, and with silence
         fail("interrupted; what is finished is kept. The same command goes on from there")
     return code if isinstance(code, int) else 0
-
-
-@contextlib.contextmanager
-def _interruptions_remembered() -> Iterator[list[int]]:
-    """Ctrl-C interrupts as ever, and is put down in the list."""
-    seen: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # Python lets no other handle signals
-        yield seen
-        return
-
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        seen.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)  # None: set outside Python
 
 
 def _with_empty_classes(arguments: list[str]) -> list[str]:

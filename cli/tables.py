@@ -1,11 +1,17 @@
-"""A line an epoch."""
+"""Tables and lines that several commands show."""
 
 import math
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+from rich.table import Table
+
 from cli.console import Terminal
+from pipeline.base.wording import counted, grouped
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipeline.training.fitting import OnEpoch
     from pipeline.training.records import EpochRecord
 
@@ -29,3 +35,19 @@ def epoch_lines(terminal: Terminal) -> "OnEpoch":
 
 def _percent(value: float) -> str:
     return "    -" if math.isnan(value) else f"{value:5.1f}"
+
+
+def plain_table() -> Table:
+    """Three columns: what, how many, and words about it."""
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def show_parts(table: Table, parts: "Mapping[str, tuple[int, int]]", origin: str) -> None:
+    """Rows for the splits."""
+    table.add_row("splits", "", escape(origin))
+    for part, (classes, videos) in parts.items():
+        table.add_row(f" {part}", grouped(videos), f"of {counted(classes, 'class')}")

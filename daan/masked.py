@@ -1,6 +1,9 @@
 """Batch normalisation of ragged sequences: statistics over valid seconds only."""
 
+from typing import NamedTuple
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -51,3 +54,36 @@ class MaskedBatchNorm(nn.Module):
         unbiased = variance * (count / (count - 1).clamp_min(1))
         self.running_mean.lerp_(mean, share)
         self.running_variance.lerp_(unbiased, share)
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """(B, D) mean over the valid seconds of (B, T, D), finite throughout; each video has at least one."""
+    weights = mask.to(x.dtype) / mask.sum(1, keepdim=True)
+    return (weights[:, None] @ x).squeeze(1)
+
+
+def with_stand_in(x: Tensor, mask: Tensor, stand_in: Tensor) -> tuple[Tensor, Tensor]:
+    """Give a video without any valid second one: the stand-in vector, alone.
+
+    Args:
+        x: (B, T, D); T may be 0.
+        mask: (B, T).
+        stand_in: (D,).
+
+    Returns:
+        (B, T, D) with zeros at invalid seconds, and the mask, in which every video has a valid second; T is at least 1.
+    """
+    if mask.shape[1] == 0:
+        x, mask = F.pad(x, (0, 0, 0, 1)), F.pad(mask, (0, 1))
+    absent = ~mask.any(1, keepdim=True)  # (B, 1)
+    placed = torch.cat((absent, torch.zeros_like(mask[:, 1:])), dim=1)  # (B, T): the first second of an absent sequence
+    x = torch.where(placed[..., None], stand_in, torch.where(mask[..., None], x, 0.0))
+    return x, mask | placed
+
+
+class Encoded(NamedTuple):
+    """A modality behind its encoder; `phi` is the mean of `seconds` over the valid ones."""
+
+    phi: Tensor  # (B, H)
+    seconds: Tensor  # (B, T, H); finite, and of no meaning, at invalid seconds
+    mask: Tensor  # (B, T) bool

@@ -5,12 +5,11 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from daan.attention import CrossAttention
 from daan.batch import VideoBatch
 from daan.config import DaanConfig
-from daan.cross_attention import CrossAttention
-from daan.projection import projection, reconstruction
-from daan.qdma import AveragedMlp, Encoded, Parts, Qdma
-from daan.sequences import with_stand_in
+from daan.masked import Encoded, with_stand_in
+from daan.qdma import AveragedMlp, Parts, Qdma
 
 
 @dataclass(frozen=True)
@@ -139,3 +138,19 @@ def _check_width(what: str, values: Tensor, expected: int) -> None:
         raise ValueError(
             f"{what} are {values.shape[-1]} wide, the network takes {expected}: use those it was configured for"
         )
+
+
+def projection(input_width: int, output_width: int, *, dropout: float) -> nn.Sequential:
+    """(B, input_width) to (B, output_width): Linear, BatchNorm, ReLU, Dropout."""
+    return nn.Sequential(
+        # No bias: the normalisation behind it would cancel it.
+        nn.Linear(input_width, output_width, bias=False),
+        nn.BatchNorm1d(output_width),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+    )
+
+
+def reconstruction(input_width: int, hidden_width: int, output_width: int, *, dropout: float) -> nn.Sequential:
+    """(B, input_width) to (B, output_width): a projection, then Linear, which can reach negative values (C)."""
+    return nn.Sequential(*projection(input_width, hidden_width, dropout=dropout), nn.Linear(hidden_width, output_width))

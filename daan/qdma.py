@@ -6,8 +6,7 @@ from torch import Tensor, nn
 
 from daan.attention import DifferentialAttention
 from daan.config import DaanConfig
-from daan.masked import MaskedBatchNorm
-from daan.sequences import masked_mean
+from daan.masked import Encoded, MaskedBatchNorm, masked_mean
 from daan.temporal_convolution import TemporalBypass
 
 
@@ -16,14 +15,6 @@ class Parts(NamedTuple):
 
     attention: tuple[nn.Linear, ...]  # p = 1: attention and refinement
     bypass: tuple[nn.Linear, ...]  # p = 2: the temporal bypass
-
-
-class Encoded(NamedTuple):
-    """A modality behind its encoder; `phi` is the mean of `seconds` over the valid ones."""
-
-    phi: Tensor  # (B, H)
-    seconds: Tensor  # (B, T, H); finite, and of no meaning, at invalid seconds
-    mask: Tensor  # (B, T) bool
 
 
 class Qdma(nn.Module):

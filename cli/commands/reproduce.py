@@ -12,8 +12,8 @@ from cli import options
 from cli.commands.import_features import MethodOption, SplitsOption, TextOption
 from cli.console import Terminal
 from cli.interruption import interruption
+from cli.options import training_settings
 from cli.tables import epoch_lines
-from cli.training_options import training_settings
 
 if TYPE_CHECKING:
     from pipeline.avgzsl_benchmark.reproduction.tables import TextTable

@@ -8,7 +8,7 @@ import typer
 from cli import options
 from cli.commands.stage_tables import stage_tables
 from cli.console import Terminal
-from cli.training_options import SeedsOption, training_settings
+from cli.options import SeedsOption, training_settings
 
 
 def command(

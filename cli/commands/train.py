@@ -8,8 +8,8 @@ import typer
 from cli import options
 from cli.console import Terminal
 from cli.interruption import interruption
+from cli.options import SeedsOption, training_settings
 from cli.tables import epoch_lines
-from cli.training_options import SeedsOption, training_settings
 
 if TYPE_CHECKING:
     from pipeline.base.workspace import Workspace

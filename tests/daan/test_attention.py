@@ -5,9 +5,10 @@ import math
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
-from daan.attention import DifferentialAttention
+from daan.attention import CrossAttention, DifferentialAttention
+from daan.masked import Encoded
 
 
 def slow_attention(layer: DifferentialAttention, x: Tensor) -> Tensor:
@@ -56,3 +57,53 @@ def test_a_hole_is_not_attended_to() -> None:
     out = layer(x, torch.tensor([[True, False, True]]))
 
     torch.testing.assert_close(out[0, [0, 2]], slow_attention(layer, x[0, [0, 2]]))
+
+
+def sequences(lengths: list[int], width: int = 8) -> Encoded:
+    """Random padded sequences; phi is not read."""
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    seconds = torch.randn(*mask.shape, width, dtype=torch.float64)
+    return Encoded(phi=seconds[:, 0], seconds=seconds, mask=mask)
+
+
+def slow_block(block: CrossAttention, asking: Tensor, asked: Tensor) -> Tensor:
+    """(H,) of one video's unpadded (T, H) and (S, H)."""
+    width = asking.shape[1] // block.heads
+    w_key, w_value = block.key_value.weight.chunk(2)
+    others = [block.other_norm(row) for row in asked]
+    rows = []
+    for second in asking:
+        query = block.query.weight @ block.query_norm(second)
+        heads = []
+        for head in range(block.heads):
+            part = slice(head * width, (head + 1) * width)
+            fits = torch.stack([(w_key @ other)[part] @ query[part] / math.sqrt(width) for other in others])
+            weights = torch.softmax(fits, dim=0)
+            heads.append(sum(weight * (w_value @ other)[part] for weight, other in zip(weights, others, strict=True)))
+        attended = second + block.output(torch.cat(heads))
+        rows.append(attended + block.feedforward(block.feedforward_norm(attended)))
+    return sum(rows) / len(rows)
+
+
+@settings(deadline=None, max_examples=25)
+@given(pairs=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), min_size=1, max_size=3))
+def test_each_video_asks_the_other_modality_of_its_own(pairs: list[tuple[int, int]]) -> None:
+    """A padded batch, the modalities of different lengths, equals the loop over each video alone."""
+    block = CrossAttention(8, heads=2, feedforward_multiple=2, dropout=0.5).double().eval()
+    asking, asked = sequences([pair[0] for pair in pairs]), sequences([pair[1] for pair in pairs])
+
+    out = block(asking, asked)
+
+    for video, (own, other) in enumerate(pairs):
+        expected = slow_block(block, asking.seconds[video, :own], asked.seconds[video, :other])
+        torch.testing.assert_close(out[video], expected)
+
+
+def test_the_residual_path_carries_the_modalitys_own_mean() -> None:
+    """With nothing added by attention and feed-forward layer, what comes out is what went in, averaged."""
+    block = CrossAttention(8, heads=2, feedforward_multiple=2, dropout=0.0).double()
+    for parameter in (*block.output.parameters(), *block.feedforward[-1].parameters()):
+        nn.init.zeros_(parameter)
+    asking = sequences([3])
+
+    torch.testing.assert_close(block(asking, sequences([2])), asking.seconds.mean(1))

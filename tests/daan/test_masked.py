@@ -3,9 +3,15 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
-from daan.masked import MaskedBatchNorm
+from daan.masked import MaskedBatchNorm, masked_mean, with_stand_in
+
+masks = st.integers(1, 5).flatmap(
+    lambda seconds: st.lists(
+        st.lists(st.booleans(), min_size=seconds, max_size=seconds).filter(any), min_size=1, max_size=4
+    )
+)
 
 
 @settings(deadline=None, max_examples=25)
@@ -49,3 +55,45 @@ def test_a_single_valid_second_becomes_the_bias() -> None:
     assert out[0, 0].tolist() == [0.25, 0.25]
     assert norm.running_mean.tolist() == [0.0, 0.0]
     assert norm.running_variance.tolist() == [1.0, 1.0]
+
+
+@settings(deadline=None, max_examples=25)
+@given(rows=masks)
+def test_the_mean_is_that_of_the_valid_seconds(rows: list[list[bool]]) -> None:
+    """Whatever the mask, holes too, each video gives the mean of its own seconds."""
+    mask = torch.tensor(rows)
+    x = torch.randn(*mask.shape, 3, dtype=torch.float64)
+    kept: list[Tensor] = [video[valid] for video, valid in zip(x, mask, strict=True)]
+
+    torch.testing.assert_close(masked_mean(x, mask), torch.stack([video.mean(0) for video in kept]))
+
+
+def test_a_stand_in_takes_the_first_second_of_an_absent_sequence_only() -> None:
+    """Present videos keep their seconds, an absent one holds the stand-in at one valid second, and padding is zero."""
+    x = torch.tensor([[[1.0], [float("nan")]], [[float("inf")], [float("nan")]]])
+    mask = torch.tensor([[True, False], [False, False]])
+
+    filled, valid = with_stand_in(x, mask, torch.tensor([7.0]))
+
+    assert filled.tolist() == [[[1.0], [0.0]], [[7.0], [0.0]]]
+    assert valid.tolist() == [[True, False], [True, False]]
+
+
+def test_a_batch_without_any_second_holds_the_stand_in() -> None:
+    """T = 0 becomes one second of the stand-in."""
+    filled, valid = with_stand_in(torch.zeros(2, 0, 1), torch.zeros(2, 0, dtype=torch.bool), torch.tensor([7.0]))
+
+    assert filled.tolist() == [[[7.0]], [[7.0]]]
+    assert valid.tolist() == [[True], [True]]
+
+
+def test_the_stand_in_is_learned_from_absent_videos_only() -> None:
+    """Its gradient comes from the video that lacks the modality, and no gradient is NaN."""
+    stand_in = torch.zeros(2, requires_grad=True)
+    mask = torch.tensor([[True], [False]])
+
+    filled, _ = with_stand_in(torch.full((2, 1, 2), float("nan")), mask, stand_in)
+    (filled * torch.tensor([3.0, 5.0])[:, None, None]).nan_to_num().sum().backward()
+
+    assert stand_in.grad is not None
+    assert stand_in.grad.tolist() == [5.0, 5.0]

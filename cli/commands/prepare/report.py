@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from cli.console import Terminal
+from cli.tables import plain_table, show_parts
 from pipeline.base.wording import counted, grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from pipeline.base.workspace import Workspace
     from pipeline.datasets.prepare import PreparationReport
@@ -120,22 +120,6 @@ def show_report(report: "PreparationReport", terminal: Terminal) -> None:
     terminal.show(table)
     for note in report.notes:
         terminal.warn(note)
-
-
-def plain_table() -> Table:
-    """Three columns: what, how many, and words about it."""
-    table = Table(box=None, show_header=False, padding=(0, 1))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
-
-
-def show_parts(table: Table, parts: "Mapping[str, tuple[int, int]]", origin: str) -> None:
-    """Rows for the splits."""
-    table.add_row("splits", "", escape(origin))
-    for part, (classes, videos) in parts.items():
-        table.add_row(f" {part}", grouped(videos), f"of {counted(classes, 'class')}")
 
 
 def _named(names: tuple[str, ...], what: str) -> str:

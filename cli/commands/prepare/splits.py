@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from cli import options
-from cli.commands.prepare.report import ToOption, plain_table, show_parts
+from cli.commands.prepare.report import ToOption
 from cli.console import Terminal
+from cli.tables import plain_table, show_parts
 
 
 def command(

@@ -7,8 +7,8 @@ import typer
 from rich.markup import escape
 
 from cli import options
-from cli.commands.prepare.report import plain_table, show_parts
 from cli.console import Terminal
+from cli.tables import plain_table, show_parts
 from pipeline.base.wording import byte_size, grouped
 
 if TYPE_CHECKING:
