@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from extractors.base import Extractor
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
 from extractors.decoding.pool import DecodingPool, SecondDecoded, VideoFailed
 from extractors.runtime.network_queue import FinishedBatch, NetworkQueue
-from extractors.selavi.extractor import SelaviExtractor
 
 Vectors = NDArray[np.float32]
 
@@ -38,7 +38,7 @@ class _Video:
 
 def extract_videos(
     requests: Iterable[tuple[str, DecodingRequest]],
-    extractor: SelaviExtractor,
+    extractor: Extractor,
     *,
     pool: DecodingPool,
     batch_seconds: int = 8,

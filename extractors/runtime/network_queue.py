@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from extractors.base import Extractor
 from extractors.decoding.interface import Second
 from extractors.runtime.transfer import Download, Transfer
-from extractors.selavi.extractor import SelaviExtractor
 
 Batch = Sequence[tuple[str, Second]]  # the key of each second's video, and the second
 Rows = list[tuple[str, NDArray[np.float32]]]  # key and vector (D,)
@@ -65,7 +65,7 @@ class NetworkQueue:
         batch_seconds: how long a batch is to be.
     """
 
-    def __init__(self, extractor: SelaviExtractor, *, seconds_at_once: int) -> None:
+    def __init__(self, extractor: Extractor, *, seconds_at_once: int) -> None:
         self._lanes = min(extractor.calls_at_once, seconds_at_once)
         self.batch_seconds = seconds_at_once // self._lanes
         self._extractor = extractor

@@ -13,7 +13,7 @@ from extractors.errors import WeightsError
 from extractors.runtime.networks import Network, Precision, Runtime, check_runtime, make_ready
 from extractors.selavi import filterbank
 from extractors.selavi.checkpoint import load_checkpoint
-from extractors.selavi.networks import SELAVI_WIDTH, build_audio_network, build_visual_network
+from extractors.selavi.networks import FEATURES_PER_CHANNEL, SELAVI_WIDTH, build_audio_network, build_visual_network
 from extractors.selavi.untrained import draw_clips, draw_sounds, initialise_untrained
 from extractors.selavi.weights import ResolvedWeights
 
@@ -55,6 +55,11 @@ class ExtractorOptions:
             raise ValueError(f"width is {self.width}, must be at least 1")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}, must be at least 0")
+
+    @property
+    def feature_width(self) -> int:
+        """D, the width of the features of either modality."""
+        return FEATURES_PER_CHANNEL * self.width
 
 
 def describe(options: ExtractorOptions, weights: ResolvedWeights) -> Identity:
@@ -104,7 +109,7 @@ class SelaviExtractor:
     ) -> None:
         self.identity = identity
         self.audio_rate_hz = preprocessing.audio_rate_hz
-        self.feature_width = 8 * int(identity["width"])
+        self.feature_width = FEATURES_PER_CHANNEL * int(identity["width"])
         self.device = preprocessing.device
         self.calls_at_once = visual_network.calls_at_once
         self.visual_input = preprocessing.visual_input

@@ -8,6 +8,7 @@ from torchvision.models.video.resnet import BasicBlock as VisualBlock
 from torchvision.models.video.resnet import Conv2Plus1D
 
 SELAVI_WIDTH = 64  # channels of the first stage
+FEATURES_PER_CHANNEL = 8  # features of a second, for each channel of the first stage
 _STEM_CHANNELS_AT_64 = 45  # between the spatial and the temporal half of the stem
 _BLOCKS_PER_STAGE = 2
 

@@ -1,13 +1,13 @@
 """Which weights an extractor runs with: a published checkpoint, a file of one's own, or random ones."""
 
 import difflib
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
 from extractors.errors import WeightsError
+from extractors.files.checksums import sha256_of_file
 from extractors.files.download import DownloadError, OnProgress, download, is_offline
 
 BASE_URL = "https://dl.fbaipublicfiles.com/selavi"
@@ -127,7 +127,6 @@ def _write_record(record: Path, sha256: str) -> None:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of_file(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error

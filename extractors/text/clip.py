@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from extractors.errors import TextEncoderError
+from extractors.files.checksums import sha256_of_file
 from extractors.files.download import is_offline
 from extractors.text.encoder import refuse_blank
 from extractors.text.spec import TextSpec
@@ -181,8 +182,7 @@ class ClipText:
 def _sha256(folder: Path, name: str) -> str:
     path = folder / name
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of_file(path)
     except FileNotFoundError as error:
         others = "pytorch_model.bin is never read, as a pickle can run code; " if name == WEIGHTS else ""
         raise TextEncoderError(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractors.errors import NoVectorError, TextEncoderError, TextSpecError
-from extractors.files.checksums import remembered_sha256
+from extractors.files.checksums import cached_sha256
 from extractors.files.safe_pickle import NPY_MAGIC, PickleRefusedError, load_npy
 from extractors.text.encoder import TextEncoder
 from extractors.text.fasttext import FASTTEXT_MAGIC, FastText
@@ -42,7 +42,10 @@ def load_vectors(path: Path, *, form: str = ANY_FILE, cache_dir: Path | None = N
         TextSpecError: of another format than asked for, or a .npy file that is no dict of vectors.
         TextEncoderError: empty, damaged or of no known format.
     """
-    sha256 = remembered_sha256(path, cache_dir)
+    try:
+        sha256 = cached_sha256(path, cache_dir)
+    except OSError as error:
+        raise TextEncoderError(unreadable(path, error)) from error
     identity = {"encoder": "vectors", "sha256": sha256}
     start = _first_bytes(path)
     if start.startswith(NPY_MAGIC):

@@ -1,7 +1,6 @@
 """Files of word vectors: word2vec (text or binary) and GloVe, told apart by their content."""
 
 import gzip
-import hashlib
 import re
 import zlib
 from collections.abc import Set as AbstractSet
@@ -72,19 +71,6 @@ def open_word_vectors(path: Path) -> WordVectorFile:
             "that holds a dict"
         )
     return TextVectors(path, width)
-
-
-def file_sha256(path: Path) -> str:
-    """Checksum of a file.
-
-    Raises:
-        TextEncoderError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise TextEncoderError(unreadable(path, error)) from error
 
 
 class TextVectors:

@@ -16,7 +16,6 @@ from pipeline.base.errors import NoTextError, StorageError
 
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 _NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_HASH_BLOCK_BYTES = 1 << 20
 
 
 def _errno_of(error: OSError) -> int | None:
@@ -165,15 +164,6 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
         raise StorageError(
             f"{path} is damaged: not JSON ({error}). Delete it and run the command that makes it again"
         ) from error
-
-
-def sha256_of_file(path: Path) -> str:
-    """The sha256 of a file's content, read block by block."""
-    digest = hashlib.sha256()
-    with storage_errors(path), path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def fingerprint(document: Any) -> str:  # noqa: ANN401 - any JSON value

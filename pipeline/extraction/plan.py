@@ -106,7 +106,7 @@ def prepare(
         parts.save_checks()
     for path in parts.damaged:
         reporter.warn(f"{path} is damaged: its videos are extracted again")
-    attributes |= {"feature_width": 8 * settings.extractor.width}
+    attributes |= {"feature_width": settings.extractor.feature_width}
     if Path(settings.extractor.weights).is_absolute():
         attributes |= {"weights_file": settings.extractor.weights}
     return Preparation(workspace, dataset, settings, weights, attributes, identity, parts)

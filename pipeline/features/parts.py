@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from extractors.files.checksums import sha256_of_file
 from pipeline.base.errors import DamagedFileError, StorageError
-from pipeline.base.files import read_json, sha256_of_file, storage_errors, write_json
+from pipeline.base.files import read_json, storage_errors, write_json
 from pipeline.base.progress import Reporter
 from pipeline.datasets.dataset import Video
 from pipeline.features.index import SourceFile, StoredFailure, StoredVideo
@@ -41,7 +42,7 @@ def source_of(path: Path) -> SourceFile:
             return SourceFile("", 0, 0)
         stat = path.stat()
         return SourceFile(sha256_of_file(path), stat.st_size, stat.st_mtime_ns)
-    except (OSError, StorageError):
+    except OSError:
         return SourceFile("", 0, 0)
 
 

@@ -16,7 +16,7 @@ from extractors.decoding.interface import DecodingRequest
 from extractors.decoding.pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
 from extractors.selavi.extractor import ExtractorOptions, describe, load_selavi
-from extractors.selavi.networks import SELAVI_WIDTH
+from extractors.selavi.networks import FEATURES_PER_CHANNEL, SELAVI_WIDTH
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import Reporter
 from pipeline.extraction.extractor_choice import extractor_errors, fetch_weights
@@ -24,8 +24,6 @@ from pipeline.prediction.classes import class_vectors
 from pipeline.scoring.metrics import probabilities
 from pipeline.settings.extraction import ExtractionSettings
 from pipeline.training.trained_model import Model, check_extractor, load_model
-
-_FEATURES_PER_CHANNEL = 8  # of the networks' first stage
 
 
 @dataclass(frozen=True)
@@ -137,11 +135,11 @@ def _assumed_extractor(attributes: Mapping[str, Any], weights: str | None, repor
         raise UsageError(f"{unknown}: name the weights with --weights NAME|FILE, or train on features of avzsl extract")
     visual = int(attributes.get("feature_width") or attributes["visual_width"])
     audio = int(attributes.get("feature_width") or attributes["audio_width"])
-    width = SELAVI_WIDTH if weights != "untrained" else visual // _FEATURES_PER_CHANNEL
-    if not audio == visual == _FEATURES_PER_CHANNEL * width:
+    width = SELAVI_WIDTH if weights != "untrained" else visual // FEATURES_PER_CHANNEL
+    if not audio == visual == FEATURES_PER_CHANNEL * width:
         raise UsageError(
             f"{unknown}; visual {visual} and audio {audio} wide, they are not SeLaVi's "
-            f"({_FEATURES_PER_CHANNEL * SELAVI_WIDTH}): train on features of avzsl extract"
+            f"({FEATURES_PER_CHANNEL * SELAVI_WIDTH}): train on features of avzsl extract"
         )
     reporter.warn(f"{unknown}: as you say, the {weights} weights are taken for theirs")
     return {"weights_file": weights, "width": width, "decoder": ExtractionSettings.decoder}

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from extractors.files.checksums import sha256_of_file
 from pipeline.avgzsl_benchmark.importing.feature_files import FeatureFiles, find_features
 from pipeline.avgzsl_benchmark.layouts.notes import ExportNotes, read_notes
 from pipeline.base.errors import UsageError
-from pipeline.base.files import fingerprint, sha256_of_file
+from pipeline.base.files import fingerprint, storage_errors
 from pipeline.datasets.official.class_lists import OfficialClasses, find_class_split, read_classes
 from pipeline.datasets.official.protocol import BENCHMARKS
 
@@ -39,12 +40,14 @@ class OfficialFolder:
         """A hash that changes with the features, the lists of classes, and avzsl's notes."""
         lists = sorted(self.class_split.glob("*.*")) if self.class_split else []
         lists += sorted(self.class_split.glob(f"{self.split}/*.txt")) if self.class_split else []
+        with storage_errors(self.source):
+            hashes = [[path.name, sha256_of_file(path)] for path in lists if path.is_file()]
         return fingerprint(
             {
                 "layout": self.layout,
                 "features": self.features.fingerprint(),
                 "split": self.split,
-                "lists": [[path.name, sha256_of_file(path)] for path in lists if path.is_file()],
+                "lists": hashes,
                 "notes": str(self.notes),
             }
         )

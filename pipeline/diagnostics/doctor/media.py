@@ -6,8 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.base.errors import StorageError
-from pipeline.base.files import sha256_of_file
+from extractors.files.checksums import sha256_of_file
 from pipeline.base.wording import byte_size
 from pipeline.base.workspace import cache_folder
 from pipeline.diagnostics.doctor.check import Check
@@ -66,7 +65,7 @@ def _weights(name: str, path: Path) -> Check:
     try:
         sha256 = sha256_of_file(path)
         known = record.read_text().split()[:1] if record.exists() else [sha256]
-    except (StorageError, OSError) as error:
+    except OSError as error:
         return Check(f"weights: {name}", "missing", f"cannot be read: {_line(error)}", f"make {path} readable")
     if known != [sha256]:
         detail = f"{path} has changed since it was fetched (sha256 {sha256})"

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from extractors.errors import TextEncoderError
 from extractors.files import checksums
-from extractors.files.checksums import remembered_sha256
+from extractors.files.checksums import cached_sha256, sha256_of_file
 
 
 def sum_of(path: Path) -> str:
@@ -25,7 +24,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         paths.append(path)
         return sum_of(path)
 
-    monkeypatch.setattr(checksums, "file_sha256", reading)
+    monkeypatch.setattr(checksums, "sha256_of_file", reading)
     return paths
 
 
@@ -33,19 +32,19 @@ def test_a_large_file_is_read_once_until_it_changes(tmp_path: Path, read: list[P
     """A change of content, even of the same length and date, makes it read again."""
     file, cache = tmp_path / "vectors.bin", tmp_path / "cache"
     file.write_bytes(b"one")
-    assert [remembered_sha256(file, cache, large_bytes=3) for _ in range(3)] == [sum_of(file)] * 3
+    assert [cached_sha256(file, cache, large_bytes=3) for _ in range(3)] == [sum_of(file)] * 3
     assert len(read) == 1
     before = file.stat()
     file.write_bytes(b"two")
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert remembered_sha256(file, cache, large_bytes=3) == sum_of(file)
+    assert cached_sha256(file, cache, large_bytes=3) == sum_of(file)
     assert len(read) == 2
 
 
 def test_small_files_leave_nothing_behind(tmp_path: Path) -> None:
     """They are read faster than a note is found."""
     (tmp_path / "vectors.bin").write_bytes(b"one")
-    assert remembered_sha256(tmp_path / "vectors.bin", tmp_path / "cache") == sum_of(tmp_path / "vectors.bin")
+    assert cached_sha256(tmp_path / "vectors.bin", tmp_path / "cache") == sum_of(tmp_path / "vectors.bin")
     assert not (tmp_path / "cache").exists()
 
 
@@ -54,15 +53,25 @@ def test_a_damaged_note_is_not_believed(tmp_path: Path, damage: str) -> None:
     """A note that was cut off is written anew; without a place for notes everything still works."""
     file, cache = tmp_path / "vectors.bin", tmp_path / "cache"
     file.write_bytes(b"one")
-    remembered_sha256(file, cache, large_bytes=0)
+    cached_sha256(file, cache, large_bytes=0)
     (note,) = (cache / "checksums").iterdir()
     note.write_text(damage)
-    assert remembered_sha256(file, cache, large_bytes=0) == sum_of(file) == note.read_text()
+    assert cached_sha256(file, cache, large_bytes=0) == sum_of(file) == note.read_text()
     (tmp_path / "no_folder").touch()
-    assert remembered_sha256(file, tmp_path / "no_folder", large_bytes=0) == sum_of(file)
+    assert cached_sha256(file, tmp_path / "no_folder", large_bytes=0) == sum_of(file)
 
 
 def test_a_file_that_is_gone_fails(tmp_path: Path) -> None:
-    """In one line."""
-    with pytest.raises(TextEncoderError, match="cannot be read"):
-        remembered_sha256(tmp_path / "gone.bin", tmp_path / "cache")
+    """The caller knows what the file is for, and says so."""
+    with pytest.raises(FileNotFoundError):
+        cached_sha256(tmp_path / "gone.bin", tmp_path / "cache")
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
+def test_the_hash_is_that_of_the_whole_content(tmp_path: Path, size: int) -> None:
+    """Also at the borders of the blocks it reads."""
+    path = tmp_path / "file"
+    content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    path.write_bytes(content)
+
+    assert sha256_of_file(path) == hashlib.sha256(content).hexdigest()

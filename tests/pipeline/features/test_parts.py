@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from extractors.files.checksums import sha256_of_file
 from pipeline.base.errors import DamagedFileError, StorageError
-from pipeline.base.files import sha256_of_file
 from pipeline.base.progress import SilentReporter
 from pipeline.datasets.dataset import Video
 from pipeline.features import parts as part_files
