@@ -8,8 +8,7 @@ from pathlib import Path
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_json, read_text
 from pipeline.base.workspace import Stage, StageRecord, Workspace
-from pipeline.datasets.dataset import Dataset, load_dataset
-from pipeline.datasets.dataset_folder import source_record
+from pipeline.datasets.dataset import Dataset, dataset_record, load_dataset
 from pipeline.features.index import StoredFailure, StoredVideo
 from pipeline.features.parts import FeatureParts
 
@@ -65,7 +64,7 @@ def _features_from_elsewhere(workspace: Workspace, dataset: Dataset, record: Sta
     if record is None or not (workspace.root / record.output).exists():
         return StageStatus("features", "missing", f"0 of {len(dataset.videos)} videos", next_command="avzsl extract")
     imported_of = record.summary.get("dataset")
-    if imported_of not in {None, source_record(workspace.dataset_folder).get("source")}:
+    if imported_of not in {None, dataset_record(workspace.dataset_folder).get("source")}:
         return StageStatus(
             "features", "stale", f"imported from {imported_of}, the dataset is another", record.made_at, "avzsl extract"
         )

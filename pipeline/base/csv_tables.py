@@ -1,32 +1,115 @@
-"""CSV tables of plain values: a header, a row a record, written whole."""
+"""All CSV tables are read and written here."""
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.base.errors import StorageError
+from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import read_text, write_text
 
+RFC_4180_LINE_END = "\r\n"
 
-def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write rows of the same columns; without rows an empty file."""
+
+def write_rows(path: Path, rows: Iterable[Sequence[object]], *, line_end: str = RFC_4180_LINE_END) -> None:
+    r"""Write rows of cells, the first row being the header.
+
+    Args:
+        path: the file, written whole or not at all.
+        rows: the rows.
+        line_end: the default follows RFC 4180. With "\n", Python's writer leaves a lone CR in a cell without quotes.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
     buffer = io.StringIO(newline="")
-    if rows:
-        writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    csv.writer(buffer, lineterminator=line_end).writerows(rows)
     write_text(path, buffer.getvalue())
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows by column.
+def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows that all have the same columns; without rows, write an empty file.
 
     Raises:
-        StorageError: a row with more or fewer values than the header has names.
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    header = [list(rows[0])] if rows else []
+    write_rows(path, [*header, *(list(row.values()) for row in rows)], line_end="\n")
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Read the rows of a table that avzsl wrote, each by column.
+
+    Raises:
+        StorageError: a row has more or fewer cells than the header.
     """
     rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
             raise StorageError(f"{path}: row {number} does not fit the header: the file is damaged")
     return rows
+
+
+def read_by_line(path: Path, *, delimiters: str = ",", strict: bool = True) -> Iterator[tuple[int, list[str]]]:
+    """Read the rows of a user's table that are not empty, with their line numbers.
+
+    Args:
+        path: the file.
+        delimiters: possible delimiters; the most frequent one in the first line counts.
+        strict: refuse odd quotes.
+
+    Raises:
+        UsageError: the file is not CSV.
+        StorageError: the file cannot be read.
+    """
+    text = read_text(path)
+    delimiter = max(delimiters, key=text.partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise UsageError(f"{path} is not a CSV file: {error}") from error
+
+
+def read_user_table(
+    path: Path, *, required: Sequence[str], any_bytes: bool = False, strict: bool = True
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Read the rows of a user's table by column, with their line numbers; a missing cell is empty.
+
+    Args:
+        path: the file.
+        required: the columns that must exist.
+        any_bytes: accept bytes that are not UTF-8, as surrogates; a path may hold any bytes.
+        strict: refuse odd quotes and rows with more cells than the header.
+
+    Raises:
+        UsageError: the file is not CSV, a required column is missing, or a row has more cells than the header.
+        NoTextError: the file is not UTF-8.
+        StorageError: the file cannot be read.
+    """
+    try:
+        text = read_text(path, errors="surrogateescape" if any_bytes else "strict")
+        if "\0" in text:
+            raise UsageError(f"{path} is not a text file in UTF-8: save it as CSV in UTF-8")
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=strict)
+        columns = reader.fieldnames or []
+        missing = [name for name in required if name not in columns]
+        if missing:
+            found = escape_undecodable(", ".join(columns)) or "none"
+            raise UsageError(f"{path}: no column {', '.join(missing)} in its first line; it has {found}")
+        for row in reader:
+            if strict and None in row:
+                raise UsageError(
+                    f"{path}, line {reader.line_num}: more cells than the first line has names "
+                    f'({len(columns)}); put a cell that holds a comma in "quotes"'
+                )
+            yield reader.line_num, {name: row[name] or "" for name in columns}
+    except csv.Error as error:
+        raise UsageError(f"{path} is not a CSV file: {error}") from error
+
+
+def escape_undecodable(text: str) -> str:
+    """Replace surrogates, which stand for bytes that are not UTF-8, by escapes that every file can hold."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,19 +1,21 @@
 """A dataset: videos, their classes, and the phrases that name them. Read from a folder or a manifest."""
 
-import csv
-import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from extractors.text.phrases import phrase_of
+from pipeline.base.csv_tables import escape_undecodable, read_user_table, write_rows
 from pipeline.base.errors import MissingStageError, UsageError
-from pipeline.base.files import read_text, storage_errors, write_text
+from pipeline.base.files import read_json, storage_errors
+from pipeline.base.system import collector_paused
 from pipeline.base.wording import did_you_mean, does_not_exist
 from pipeline.datasets.media_files import MEDIA_ENDINGS, sorted_names
 from pipeline.datasets.phrases import joined, phrases_in, reads_as
 
+RECORD = "source.json"
 _MANIFEST_COLUMNS = ("video", "path", "class", "start_seconds", "end_seconds")
 
 
@@ -108,9 +110,12 @@ def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int, dict[str, int]]:
         if not relative.parts:
             without_class += len(names)
             continue
-        prefix, class_name = f"{_text(relative.as_posix())}/", _text(relative.parts[0]).strip()
+        prefix, class_name = (
+            f"{escape_undecodable(relative.as_posix())}/",
+            escape_undecodable(relative.parts[0]).strip(),
+        )
         others.update(Path(name).suffix.lower() for name in strangers)
-        videos += [Video(prefix + _text(name), f"{parent}/{name}", class_name) for name in names]
+        videos += [Video(prefix + escape_undecodable(name), f"{parent}/{name}", class_name) for name in names]
     if not videos and without_class:
         raise UsageError(
             f"{folder}: its {without_class} videos lie in no class folder. "
@@ -123,40 +128,12 @@ def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int, dict[str, int]]:
     return tuple(sorted(videos, key=lambda video: video.key)), without_class, dict(others.most_common())
 
 
-def _text(name: str) -> str:
-    """A name as text that any file can hold: bytes that are not UTF-8 are written as escapes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _rows(path: Path, *, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a CSV file with their line numbers; `required` columns must be there."""
-    try:
-        text = read_text(path, errors="surrogateescape")  # a path may hold any bytes
-        if "\0" in text:
-            raise UsageError(f"{path} is not a text file in UTF-8: save it as CSV in UTF-8")
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        columns = reader.fieldnames or []
-        missing = [name for name in required if name not in columns]
-        if missing:
-            found = _text(", ".join(columns)) or "none"
-            raise UsageError(f"{path}: no column {', '.join(missing)} in its first line; it has {found}")
-        for row in reader:
-            if None in row:
-                raise UsageError(
-                    f"{path}, line {reader.line_num}: more cells than the first line has names "
-                    f'({len(columns)}); put a cell that holds a comma in "quotes"'
-                )
-            yield reader.line_num, {name: row[name] or "" for name in columns}
-    except csv.Error as error:
-        raise UsageError(f"{path} is not a CSV file: {error}") from error
-
-
 def _read_manifest(path: Path, *, known_classes: Mapping[str, str]) -> Iterator[Video]:
     """Videos of a manifest in its order; paths are relative to the manifest's folder."""
     seen: dict[str, int] = {}
-    for line, row in _rows(path, required=("path", "class")):
+    for line, row in read_user_table(path, required=("path", "class"), any_bytes=True):
         where = f"{path}, line {line}"
-        class_name = _text(row["class"]).strip()
+        class_name = escape_undecodable(row["class"]).strip()
         if not row["path"]:
             raise UsageError(f"{where}: the path is empty")
         if not class_name:
@@ -169,7 +146,7 @@ def _read_manifest(path: Path, *, known_classes: Mapping[str, str]) -> Iterator[
         start, end = _seconds(row, "start_seconds", where), _seconds(row, "end_seconds", where)
         if end is not None and end <= (start or 0.0):
             raise UsageError(f"{where}: end_seconds ({end:g}) must be greater than start_seconds ({start or 0:g})")
-        key = _text(row.get("video") or segment_key(row["path"], start, end))
+        key = escape_undecodable(row.get("video") or segment_key(row["path"], start, end))
         if key in seen:
             raise UsageError(
                 f"{where}: video {key!r} is already on line {seen[key]}; give each row its own name in the column video"
@@ -211,11 +188,11 @@ def read_phrases(path: Path) -> dict[str, str]:
         UsageError: a column is missing, a name is empty, or there twice without another phrase.
     """
     phrases: dict[str, tuple[str, ...]] = {}
-    for line, row in _rows(path, required=("class",)):
-        name = _text(row["class"]).strip()
+    for line, row in read_user_table(path, required=("class",), any_bytes=True):
+        name = escape_undecodable(row["class"]).strip()
         if not name:
             raise UsageError(f"{path}, line {line}: the class is empty")
-        further = phrases_in(_text(row.get("phrase", "")))
+        further = phrases_in(escape_undecodable(row.get("phrase", "")))
         if name in phrases and set(further) <= set(phrases[name]):
             raise UsageError(f"{path}, line {line}: class {name!r} is there twice; give each row another phrase of it")
         phrases[name] = tuple(dict.fromkeys((*phrases.get(name, ()), *further)))
@@ -244,9 +221,9 @@ def save_dataset(dataset: Dataset, folder: Path) -> None:
         (video.key, video.location, video.class_name, _cell(video.start_seconds), _cell(video.end_seconds))
         for video in dataset.videos
     ]
-    write_text(folder / "manifest.csv", _csv((_MANIFEST_COLUMNS, *rows)))
+    write_rows(folder / "manifest.csv", (_MANIFEST_COLUMNS, *rows))
     classes = sorted({**dataset.without_videos, **dataset.phrases}.items())
-    write_text(folder / "classes.csv", _csv((("class", "phrase"), *classes)))
+    write_rows(folder / "classes.csv", (("class", "phrase"), *classes))
 
 
 def load_dataset(folder: Path) -> Dataset:
@@ -267,8 +244,43 @@ def _cell(value: float | None) -> str:
     return "" if value is None else repr(value)
 
 
-def _csv(rows: Sequence[Sequence[str]]) -> str:
-    """RFC 4180, its line ends included: with others, Python's writer leaves a lone CR in a name without quotes."""
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer).writerows(rows)
-    return buffer.getvalue()
+def dataset_record(folder: Path) -> dict[str, Any]:
+    """Read source.json: what a dataset was made from, and the hashes of its files as avzsl wrote them.
+
+    Returns:
+        An empty record if there is no such file or avzsl did not write it.
+
+    Raises:
+        StorageError: the file is not JSON.
+    """
+    file = folder / RECORD
+    record = read_json(file) if file.exists() else {}
+    return record if isinstance(record, dict) and isinstance(record.get("written"), dict) else {}
+
+
+@collector_paused()
+def named_dataset(source: Path | None, folder: Path) -> Dataset:
+    """Read the dataset that a user means.
+
+    Args:
+        source: class folders or a manifest. None for the source the workspace was made from, as it is today; if that
+            is gone, the dataset in the workspace. The source of a dataset that `avzsl prepare` made means that
+            dataset, with its splits and phrases.
+        folder: the dataset folder of the workspace.
+
+    Raises:
+        PipelineError: the source is wrong; or no source is given and the workspace holds no dataset, or generated
+            features.
+    """
+    record = dataset_record(folder)
+    if record.get("generated") and source is None:
+        raise UsageError(
+            f"{folder.parent} holds generated features and no videos: go on with avzsl train, "
+            "or extract videos into another folder with --workspace"
+        )
+    prepared_from = record.get("prepared_from")
+    if source is not None and prepared_from != str(source.resolve()):
+        return read_source(source)
+    if "source" not in record or prepared_from is not None or not Path(record["source"]).exists():
+        return load_dataset(folder)
+    return read_source(Path(record["source"]))

@@ -11,7 +11,7 @@ from pipeline.base.progress import Reporter
 from pipeline.base.system import collector_paused
 from pipeline.base.wording import counted
 from pipeline.datasets.dataset import Dataset, Video, dataset_of
-from pipeline.datasets.dataset_folder import PreparedFolder
+from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.file_probe import Probed, probe_videos
 from pipeline.datasets.hold_out import Amounts, make_splits
 from pipeline.datasets.official.matching import Matched, Unmatched, counts_in_words, match
@@ -114,7 +114,7 @@ class _Chosen:
 @collector_paused()
 def prepare(
     found: Found,
-    folder: PreparedFolder,
+    folder: DatasetFolder,
     *,
     official: OfficialSplits | None,
     probe: bool,
@@ -139,7 +139,7 @@ def prepare(
             phrase.
         StorageError: the disk is full, or the folder cannot be written.
     """
-    folder.refuse_strangers()
+    folder.refuse_foreign_files()
     if official and probe:  # what takes hours comes last
         match(official, found.videos, found.phrases)
     probed = probe_videos(found.videos, workers=workers, reporter=reporter) if probe else None
@@ -151,13 +151,13 @@ def prepare(
     matched = match(official, videos, found.phrases) if official else None
     dataset, chosen = _dataset_and_splits(found, videos, matched, folder)
     folder.make_room(reporter)
-    folder.write(dataset, chosen.splits, reporter, edited=chosen.edited)
+    folder.write(dataset, chosen.splits, reporter, with_edits=chosen.edited)
     return _report(found, folder, probed, dataset, chosen, reporter)
 
 
 def _report(
     found: Found,
-    folder: PreparedFolder,
+    folder: DatasetFolder,
     probed: Probed | None,
     dataset: Dataset,
     chosen: _Chosen,
@@ -181,14 +181,14 @@ def _report(
         parts={} if chosen.splits is None else parts_of(chosen.splits, dataset),
         splits_from=chosen.words,
         unmatched=chosen.unmatched,
-        missing_file=folder.list_file("missing.csv", left_out, reporter),
-        unmatched_file=folder.list_file("unmatched.csv", [vars(row) for row in chosen.unmatched], reporter),
+        missing_file=folder.write_list("missing.csv", left_out, reporter),
+        unmatched_file=folder.write_list("unmatched.csv", [vars(row) for row in chosen.unmatched], reporter),
         notes=(*found.notes, *chosen.notes),
     )
 
 
 def _dataset_and_splits(
-    found: Found, videos: Sequence[Video], matched: Matched | None, folder: PreparedFolder
+    found: Found, videos: Sequence[Video], matched: Matched | None, folder: DatasetFolder
 ) -> tuple[Dataset, _Chosen]:
     """The dataset with the phrases that count, and its splits."""
     manifest = folder.path / "manifest.csv"
@@ -205,7 +205,7 @@ def _dataset_and_splits(
     return dataset, replace(chosen, edited=chosen.edited | ({"classes.csv"} if edited else set()))
 
 
-def _splits(found: Found, dataset: Dataset, folder: PreparedFolder) -> _Chosen:
+def _splits(found: Found, dataset: Dataset, folder: DatasetFolder) -> _Chosen:
     """The source's own splits, those edited here, or new ones."""
     if found.splits is not None:
         given = parse_splits(found.splits)

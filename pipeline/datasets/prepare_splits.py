@@ -8,9 +8,9 @@ from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted, some_of
 from pipeline.datasets.dataset import Dataset, load_dataset
-from pipeline.datasets.dataset_folder import content_hash, keep_beside, kept_files, source_record, write_record
+from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.hold_out import Amounts, make_splits
-from pipeline.datasets.splits import Splits, check_splits, write_splits
+from pipeline.datasets.splits import Splits, check_splits
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ class MadeSplits:
     dataset: Dataset
 
 
-def prepare_splits(folder: Path, amounts: Amounts, *, seed: int, least_videos: int, reporter: Reporter) -> MadeSplits:
+def prepare_splits(
+    folder: DatasetFolder, amounts: Amounts, *, seed: int, least_videos: int, reporter: Reporter
+) -> MadeSplits:
     """Make splits for a prepared or extracted dataset and write them into its folder.
 
     Splits made by hand that are there already are put beside.
@@ -45,18 +47,14 @@ def prepare_splits(folder: Path, amounts: Amounts, *, seed: int, least_videos: i
     Raises:
         UsageError: there is no dataset, or it is too small for what is asked.
     """
-    if not (folder / "manifest.csv").exists():
-        raise UsageError(f"{folder} holds no manifest.csv: make one with avzsl prepare, or avzsl extract VIDEOS, first")
-    dataset = load_dataset(folder)
+    if not (folder.path / "manifest.csv").exists():
+        raise UsageError(
+            f"{folder.path} holds no manifest.csv: make one with avzsl prepare, or avzsl extract VIDEOS, first"
+        )
+    dataset = load_dataset(folder.path)
     splits = make_splits(dataset.videos, amounts, seed=seed, least_videos=least_videos)
-    file = folder / "splits.yaml"
-    check_splits(splits, dataset, str(file))
-    record, before = source_record(folder), kept_files(folder).get(file.name)
-    write_splits(splits, file)
-    made = content_hash(kept_files(folder)[file.name])
-    if before is not None and content_hash(before) not in {made, *_reproducible(record)} and not record.get("splits"):
-        reporter.warn(f"{file} was there before: it lies in {keep_beside(file, before)} now")
-    _remember(folder, made)
+    check_splits(splits, dataset, str(folder.path / "splits.yaml"))
+    file = folder.write_made_splits(splits, reporter)
     in_parts = {key for part in splits.parts.values() for key in part}
     kept = {video.class_name for video in dataset.videos if video.key in in_parts}
     small = tuple(name for name in dataset.classes if name not in kept)
@@ -79,21 +77,3 @@ def _not_held_out(splits: Splits, dataset: Dataset, amounts: Amounts) -> Iterato
         lacking = sorted(of - classes[part])
         if lacking and asked != 0:
             yield f"{counted(len(lacking), 'class')} with no video to spare for {part}: {some_of(lacking)}"
-
-
-def _reproducible(record: dict[str, object]) -> set[object]:
-    """Hashes of splits that a command makes again: those of `prepare splits`, and those a preparation wrote."""
-    written = record.get("written")
-    prepared = written.get("splits.yaml") if isinstance(written, dict) and "prepared_from" in record else None
-    return {record.get("made_splits"), prepared}
-
-
-def _remember(folder: Path, made: str) -> None:
-    """Note that splits were made here, so that those of the source do not come back."""
-    record = source_record(folder)
-    if not record:
-        return
-    written = record.get("written", {})
-    hashes = {name: content_hash(content) for name, content in kept_files(folder).items()}
-    edited = [name for name, content_of in hashes.items() if written.get(name, content_of) != content_of]
-    write_record(folder, {**record, "made_splits": made}, {*edited, "splits.yaml"})

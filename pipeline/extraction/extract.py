@@ -11,7 +11,7 @@ from extractors.runtime.networks import check_runtime
 from pipeline.base.errors import DamagedFileError, PipelineError, UsageError
 from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Workspace
-from pipeline.datasets.dataset_folder import named_dataset
+from pipeline.datasets.dataset import named_dataset
 from pipeline.extraction.extract_missing import extract_missing
 from pipeline.extraction.merge import ExtractionReport, merge_store
 from pipeline.extraction.plan import Preparation, prepare

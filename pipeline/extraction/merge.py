@@ -1,14 +1,12 @@
 """The end of an extraction: features.h5 and failures.csv from the parts, and a report of what there is now."""
 
 import contextlib
-import csv
-import io
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.base.csv_tables import write_rows
 from pipeline.base.errors import PipelineError
-from pipeline.base.files import write_text
 from pipeline.base.system import collector_paused
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Video
@@ -114,11 +112,7 @@ def _content_of(features: Path, checks: PartChecks) -> str | None:
 
 
 def _write_failures(path: Path, failures: Sequence[StoredFailure]) -> None:
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer)
-    writer.writerow(("video", "reason"))
-    writer.writerows((failure.video, failure.reason) for failure in failures)
-    write_text(path, buffer.getvalue())
+    write_rows(path, [("video", "reason"), *((failure.video, failure.reason) for failure in failures)])
 
 
 def _record(workspace: Workspace, report: ExtractionReport, content: str) -> None:

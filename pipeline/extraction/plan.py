@@ -12,7 +12,7 @@ from pipeline.base.system import collector_paused
 from pipeline.base.wording import counted, some_of
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import Dataset, Video
-from pipeline.datasets.dataset_folder import keep_dataset
+from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.extraction.extractor_choice import choose_extractor, extractor_errors, remember
 from pipeline.features.index import StoredFailure
 from pipeline.features.parts import FeatureParts
@@ -60,7 +60,8 @@ class Preparation:
     def keep(self, reporter: Reporter) -> "Preparation":
         """Make the dataset and the extractor those of the workspace, which from now on a bare command means."""
         remember(self.workspace, self.settings, self.identity)
-        return dataclasses.replace(self, dataset=keep_dataset(self.workspace.dataset_folder, self.dataset, reporter))
+        folder = DatasetFolder(self.workspace.dataset_folder, origin=str(self.dataset.source))
+        return dataclasses.replace(self, dataset=folder.keep(self.dataset, reporter))
 
     def recheck(self, reporter: Reporter) -> "Preparation":
         """Read every part to its last byte, and set aside those that are damaged. Only under the workspace's lock."""

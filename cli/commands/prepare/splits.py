@@ -52,7 +52,7 @@ def command(
     )
     place = options.open_workspace(workspace)
     with locked_folder(place, to, "splits", place.root) as folder:
-        made = prepare_splits(folder.path, amounts, seed=seed, least_videos=least_videos, reporter=terminal)
+        made = prepare_splits(folder, amounts, seed=seed, least_videos=least_videos, reporter=terminal)
     parts = parts_of(made.splits, made.dataset)
     if json_output:
         counts = {part: {"classes": classes, "videos": videos} for part, (classes, videos) in parts.items()}

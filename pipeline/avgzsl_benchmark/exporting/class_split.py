@@ -1,11 +1,10 @@
 """The folder `class-split`: which classes there are, the words that stand for them, and the videos of each stage."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.avgzsl_benchmark.importing.official_folder import MAIN_SPLIT
+from pipeline.base.csv_tables import write_rows
 from pipeline.base.files import write_text
 from pipeline.datasets.official.protocol import PART_OF_STAGE, RETRAINING, Benchmark
 from pipeline.datasets.splits import Splits
@@ -39,18 +38,12 @@ def write_class_split(
     code_of = {name: code for code, name in enumerate(names)}
     write_text(folder / "all_class.txt", _lines(names))
     pairs = [("original", "manual"), *((name, words[name]) for name in names)]
-    write_text(folder / benchmark.class_names_file, _csv(pairs))
+    write_rows(folder / benchmark.class_names_file, pairs, line_end="\n")
     for stage, videos in stages.items():
         write_text(folder / MAIN_SPLIT / f"{stage}.txt", _lines(sorted({name for _, name in videos})))
         rows = [(video, name, str(code_of[name])) for video, name in videos]
-        write_text(folder / MAIN_SPLIT / f"{stage}.csv", _csv([("filename", "label", "label_code"), *rows]))
+        write_rows(folder / MAIN_SPLIT / f"{stage}.csv", [("filename", "label", "label_code"), *rows], line_end="\n")
 
 
 def _lines(names: Sequence[str]) -> str:
     return "".join(f"{name}\n" for name in names)
-
-
-def _csv(rows: Sequence[Sequence[str]]) -> str:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()

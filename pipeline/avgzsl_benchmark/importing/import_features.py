@@ -15,10 +15,10 @@ from pipeline.base.files import fingerprint, replacing, storage_errors
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.class_embeddings.embed import encode_phrases, remember_text
-from pipeline.datasets.dataset import Dataset, Video, dataset_of, save_dataset
-from pipeline.datasets.dataset_folder import PreparedFolder, keep_edits, kept_files, source_record, write_record
+from pipeline.datasets.dataset import Dataset, Video, dataset_of, dataset_record
+from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.phrases import phrases_in
-from pipeline.datasets.splits import Splits, check_splits, write_splits
+from pipeline.datasets.splits import Splits, check_splits
 
 _STAGE_VERSION = 1
 
@@ -108,7 +108,6 @@ def _keep(
     reporter: Reporter,
 ) -> Dataset:
     """Write manifest.csv (of files that nobody has), classes.csv and splits.yaml."""
-    target = workspace.dataset_folder
     videos = tuple(
         Video(
             key=one.video,
@@ -122,12 +121,9 @@ def _keep(
     dataset = dataset_of(folder.source.resolve(), videos, phrases)
     splits = Splits(**{part: tuple(keys) for part, keys in imported.parts.items()}, origin={"imported": folder.layout})
     check_splits(splits, dataset, str(folder.features.folder))
-    PreparedFolder(target, str(dataset.source), folder.source, in_workspace=True).make_room(reporter)
-    before, record = kept_files(target), source_record(target)
-    save_dataset(dataset, target)
-    write_splits(splits, target / "splits.yaml")
-    keep_edits(target, before, record, reporter)
-    write_record(target, {"source": str(dataset.source), "splits": True})
+    target = DatasetFolder(workspace.dataset_folder, origin=str(dataset.source))
+    target.make_room(reporter)
+    target.write(dataset, splits, reporter, record={"splits": True})
     return dataset
 
 
@@ -168,7 +164,7 @@ def _imported_before(workspace: Workspace, made_from: str, folder: OfficialFolde
     if record is None or record.summary.get("imported") != made_from or not (workspace.root / record.output).exists():
         return None
     kept = workspace.dataset_folder
-    if not (kept / "manifest.csv").is_file() or source_record(kept).get("source") != str(folder.source.resolve()):
+    if not (kept / "manifest.csv").is_file() or dataset_record(kept).get("source") != str(folder.source.resolve()):
         return None
     known = {**record.summary["report"], "features": workspace.root / record.output, "did_nothing": True}
     return ImportReport(**known)

@@ -10,7 +10,7 @@ from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import does_not_exist
 from pipeline.base.workspace import Workspace
-from pipeline.datasets.dataset_folder import source_record
+from pipeline.datasets.dataset import dataset_record
 from pipeline.datasets.official.protocol import BENCHMARKS
 
 
@@ -90,7 +90,7 @@ def _check_workspace(
 
 def _benchmark_in(workspace: Workspace) -> str | None:
     """The benchmark that was imported or generated in a workspace; None: nothing says so."""
-    dataset = source_record(workspace.dataset_folder)
+    dataset = dataset_record(workspace.dataset_folder)
     if "generated" in dataset:
         shape = str(dataset.get("source", "")).rpartition("--shape ")[2]
         return shape if shape in BENCHMARKS else None

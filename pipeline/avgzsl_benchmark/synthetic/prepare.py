@@ -16,7 +16,7 @@ from pipeline.base.progress import Reporter
 from pipeline.base.wording import did_you_mean, does_not_exist
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import encode_phrases, remember_text
-from pipeline.datasets.dataset_folder import PreparedFolder, keep_edits, kept_files, source_record
+from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.official.class_lists import read_classes
 from pipeline.datasets.official.protocol import BENCHMARKS
 from pipeline.datasets.official.split_lists import OfficialSplits, read_official_splits
@@ -108,12 +108,10 @@ def prepare_synthetic(
         raise UsageError(f"{workspace.root} holds features of videos: choose another folder with --workspace")
     benchmark, names = _generated(shape_name, benchmark_folder, recipe)
     origin = f"avzsl prepare synthetic --shape {shape_name}"
-    folder = PreparedFolder(workspace.dataset_folder, origin, workspace.root, in_workspace=True)
+    folder = DatasetFolder(workspace.dataset_folder, origin, workspace.root)
     folder.make_room(reporter)
-    before, record = kept_files(folder.path), source_record(folder.path)
-    vectors = write_benchmark(benchmark, workspace)
-    keep_edits(folder.path, before, record, reporter)
-    folder.note(generated=asdict(recipe))
+    with folder.rewriting({"generated": asdict(recipe)}, reporter):
+        vectors = write_benchmark(benchmark, workspace)
     remember_text(workspace, str(vectors))
     labels = dict(zip(benchmark.features.keys, benchmark.features.labels.tolist(), strict=True))
     return SyntheticReport(

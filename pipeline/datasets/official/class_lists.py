@@ -1,13 +1,12 @@
 """The classes of an official folder: their names, the words that stand for them, and whose vectors those have."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from extractors.text.phrases import phrase_of
+from pipeline.base.csv_tables import read_user_table
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import did_you_mean, does_not_exist, some_of
@@ -131,14 +130,11 @@ def _lines(path: Path) -> list[str]:
 
 def _read_words(path: Path) -> dict[str, str]:
     """The columns `original` and `manual`."""
-    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    if not {"original", "manual"} <= set(rows.fieldnames or ()):
-        raise UsageError(f"{path}: no columns original and manual in its first line")
     phrases: dict[str, str] = {}
-    for row in rows:
-        name, phrase = (row["original"] or "").strip(), (row["manual"] or "").strip()
+    for line, row in read_user_table(path, required=("original", "manual"), strict=False):
+        name, phrase = row["original"].strip(), row["manual"].strip()
         if not name or not phrase or name in phrases:
-            raise UsageError(f"{path}, line {rows.line_num}: {name!r} is empty or there twice, or has no words")
+            raise UsageError(f"{path}, line {line}: {name!r} is empty or there twice, or has no words")
         phrases[name] = phrase
     return phrases
 

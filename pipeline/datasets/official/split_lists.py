@@ -1,15 +1,13 @@
 """The benchmark's own lists of which video is for what, and how it spells its classes."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pipeline.base.csv_tables import read_user_table
 from pipeline.base.errors import UsageError
-from pipeline.base.files import read_text
 from pipeline.base.wording import did_you_mean, does_not_exist, some_of
 from pipeline.datasets.dataset import Dataset, Video
 from pipeline.datasets.official.class_lists import OfficialClasses, read_classes
@@ -110,17 +108,13 @@ def _rows(path: Path, classes: OfficialClasses) -> Iterator[tuple[str, str]]:
     """(video, class) of a list; where the folder above lists its classes, each must be one of them."""
     if not path.is_file():
         raise UsageError(f"{path.parent} lacks {path.name}: expected {', '.join(f'{s}.csv' for s in PART_OF_STAGE)}")
-    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    if not {"filename", "label"} <= set(rows.fieldnames or ()):
-        found = ", ".join(rows.fieldnames or ()) or "nothing"
-        raise UsageError(f"{path}: expected the columns filename and label in its first line; it has {found}")
-    for row in rows:
-        name, label = (row["filename"] or "").strip(), (row["label"] or "").strip()
+    for line, row in read_user_table(path, required=("filename", "label"), strict=False):
+        name, label = row["filename"].strip(), row["label"].strip()
         if not name or not label:
-            raise UsageError(f"{path}, line {rows.line_num}: the filename or the label is empty")
+            raise UsageError(f"{path}, line {line}: the filename or the label is empty")
         if classes.called(label) is None:
             raise UsageError(
-                f"{path}, line {rows.line_num}: {label!r} is no class of {path.parent.parent}."
+                f"{path}, line {line}: {label!r} is no class of {path.parent.parent}."
                 f"{did_you_mean(label, classes.phrases)} Correct it, or add it to all_class.txt there"
             )
         yield name, label

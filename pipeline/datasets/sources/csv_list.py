@@ -1,14 +1,12 @@
 """A list of videos and classes in whatever columns it has."""
 
-import csv
-import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.base.csv_tables import read_by_line
 from pipeline.base.errors import UsageError
-from pipeline.base.files import read_text
 from pipeline.base.wording import does_not_exist
 from pipeline.datasets.dataset import Video, read_phrases, segment_key
 from pipeline.datasets.media_files import MEDIA_ENDINGS
@@ -89,7 +87,7 @@ def _lack(path: Path) -> str:
 
 def _videos(listing: Path, root: Path) -> Iterator[tuple[int, Video]]:
     """Line numbers and videos."""
-    rows = list(_rows(listing))
+    rows = list(read_by_line(listing, delimiters=",;\t"))
     if not rows:
         return
     columns = _named_columns(rows[0][1], listing)
@@ -111,20 +109,6 @@ def _videos(listing: Path, root: Path) -> Iterator[tuple[int, Video]]:
             raise UsageError(f"{where}: the path or the video's name holds a NUL: take it out")
         key = cells["key"] or segment_key(cells["path"], start, end)
         yield line, Video(key, str(root / cells["path"]), cells["class_name"], start, end)
-
-
-def _rows(listing: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and rows that are not empty."""
-    text = read_text(listing)
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise UsageError(f"{listing} is not a CSV file: {error}") from error
 
 
 def _named_columns(row: Sequence[str], listing: Path) -> _Columns | None:

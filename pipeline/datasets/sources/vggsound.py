@@ -1,14 +1,12 @@
 """VGGSound: a list of ten-second clips of videos, and files named in one of the ways that are in use."""
 
-import csv
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.base.csv_tables import read_by_line
 from pipeline.base.errors import UsageError
-from pipeline.base.files import read_text
 from pipeline.base.wording import counted, does_not_exist
 from pipeline.datasets.dataset import Video
 from pipeline.datasets.sources.found import Found, LeftOut, MediaIndex, refuse_empty, refuse_unwritable
@@ -87,24 +85,14 @@ def _read(path: Path) -> Iterator[_Clip]:
     if not path.is_file():
         raise UsageError(does_not_exist(path) if not path.exists() else f"{path} is no file: give vggsound.csv")
     seen: dict[str, int] = {}
-    reader = csv.reader(io.StringIO(read_text(path), newline=""))
-    first = True
-    try:
-        for row in reader:
-            if len(row) <= 1 and not "".join(row).strip():
-                continue
-            names_columns, first = first and _names_columns(row), False
-            if names_columns:
-                continue
-            clip = _clip(row, f"{path}, line {reader.line_num}")
-            if clip.key in seen:
-                raise UsageError(
-                    f"{path}, line {reader.line_num}: duplicate video: {clip.key} is already on line {seen[clip.key]}"
-                )
-            seen[clip.key] = reader.line_num
-            yield clip
-    except csv.Error as error:
-        raise UsageError(f"{path} is not a CSV file: expected {_EXPECTED}") from error
+    for number, (line, row) in enumerate(read_by_line(path, strict=False)):
+        if number == 0 and _names_columns(row):
+            continue
+        clip = _clip(row, f"{path}, line {line}")
+        if clip.key in seen:
+            raise UsageError(f"{path}, line {line}: duplicate video: {clip.key} is already on line {seen[clip.key]}")
+        seen[clip.key] = line
+        yield clip
     if not seen:
         raise UsageError(f"{path} lists no clips: expected {_EXPECTED}")
 

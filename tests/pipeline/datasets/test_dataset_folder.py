@@ -7,16 +7,12 @@ import pytest
 from pipeline.base.errors import MissingStageError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.datasets.dataset import load_dataset, read_phrases, read_source
+from pipeline.datasets.dataset import RECORD, dataset_record, load_dataset, named_dataset, read_phrases, read_source
 from pipeline.datasets.dataset_folder import (
     FILES,
     LISTS,
-    SOURCE_FILE,
-    PreparedFolder,
-    keep_dataset,
+    DatasetFolder,
     locked_folder,
-    named_dataset,
-    source_record,
 )
 from pipeline.datasets.prepare import PreparationReport, prepare
 from pipeline.datasets.sources.csv_list import find_csv
@@ -46,11 +42,11 @@ def listing(tmp_path: Path) -> Path:
 
 def prepared(listing: Path, folder: Path, listener: SilentReporter, *, in_workspace: bool) -> PreparationReport:
     """Prepare the table into a folder."""
-    target = PreparedFolder(folder, f"avzsl prepare csv {listing}", listing, in_workspace=in_workspace)
+    target = DatasetFolder(folder, f"avzsl prepare csv {listing}", listing, in_workspace=in_workspace)
     return prepare(find_csv(listing), target, official=None, probe=False, workers=1, reporter=listener)
 
 
-@pytest.mark.parametrize("name", [*FILES, *LISTS, SOURCE_FILE])
+@pytest.mark.parametrize("name", [*FILES, *LISTS, RECORD])
 @pytest.mark.parametrize("content", ["[1, 2]", '{"source": "mine"}', "mine"])
 def test_a_users_folder_that_holds_one_of_our_names_is_left_alone(
     tmp_path: Path, listing: Path, name: str, content: str
@@ -59,7 +55,7 @@ def test_a_users_folder_that_holds_one_of_our_names_is_left_alone(
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / name).write_text(content)
 
-    with pytest.raises(UsageError, match=rf"mine holds a {name} already, made by somebody else: choose another folder"):
+    with pytest.raises(UsageError, match=rf"mine holds a {name} already, made by another program or by hand: choose"):
         prepared(listing, tmp_path / "mine", SilentReporter(), in_workspace=False)
 
     assert [(path.name, path.read_text()) for path in (tmp_path / "mine").iterdir()] == [(name, content)]
@@ -77,8 +73,8 @@ def test_a_list_of_what_was_left_out_goes_once_nothing_is(tmp_path: Path, listin
     assert prepared(listing, folder, listener, in_workspace=in_workspace).missing_file is None
 
     assert not listener.warnings
-    assert {path.name for path in folder.iterdir()} == {*FILES, SOURCE_FILE}
-    assert source_record(folder)["lists"] == {}
+    assert {path.name for path in folder.iterdir()} == {*FILES, RECORD}
+    assert dataset_record(folder)["lists"] == {}
 
 
 @pytest.mark.parametrize("in_workspace", [True, False])
@@ -94,20 +90,20 @@ def test_a_list_that_we_did_not_write_so_is_put_beside(
     prepared(listing, folder, listener, in_workspace=in_workspace)
 
     assert (folder / f"{name}.edited").read_text() == "my own notes\n"
-    assert listener.warnings == [f"{folder / name} was there before: it lies in {folder / name}.edited now"]
+    assert listener.warnings == [f"{folder / name} already existed; saved as {folder / name}.edited"]
 
 
 def test_a_workspaces_files_without_our_record_are_put_beside(tmp_path: Path, listing: Path) -> None:
     """Made by hand, with a source.json that is none of ours."""
     folder, listener = tmp_path / "dataset", Listener()
     folder.mkdir()
-    for name in ("manifest.csv", "splits.yaml", SOURCE_FILE):
+    for name in ("manifest.csv", "splits.yaml", RECORD):
         (folder / name).write_text("[1, 2]")
 
     prepared(listing, folder, listener, in_workspace=True)
 
     aside = {path.name: path.read_text() for path in folder.glob("*.edited*")}
-    assert aside == dict.fromkeys(("manifest.csv.edited", "splits.yaml.edited", f"{SOURCE_FILE}.edited"), "[1, 2]")
+    assert aside == dict.fromkeys(("manifest.csv.edited", "splits.yaml.edited", f"{RECORD}.edited"), "[1, 2]")
     assert len(listener.warnings) == 3
 
 
@@ -146,7 +142,8 @@ def source(folder: Path, *files: str) -> Path:
 
 def keep(given: Path, folder: Path, reporter: SilentReporter | None = None) -> None:
     """Take a source over into the workspace's folder."""
-    keep_dataset(folder, read_source(given), reporter or SilentReporter())
+    dataset = read_source(given)
+    DatasetFolder(folder, origin=str(dataset.source)).keep(dataset, reporter or SilentReporter())
 
 
 def test_what_is_kept_reads_as_its_source(tmp_path: Path) -> None:
@@ -245,7 +242,7 @@ def test_an_edit_that_the_source_contradicts_is_kept_aside_and_named(tmp_path: P
 
     assert (folder / "splits.yaml").read_text() == "train: [dog/a.mp4]\n"
     assert (folder / "splits.yaml.edited").read_text() == "test_unseen: [dog/a.mp4]\n"
-    assert "splits.yaml was edited here" in listener.warnings[0]
+    assert "splits.yaml was edited by hand" in listener.warnings[0]
 
 
 def test_a_source_that_changed_is_no_edit(tmp_path: Path) -> None:

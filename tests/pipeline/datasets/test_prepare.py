@@ -11,8 +11,8 @@ from extractors.decoding.self_test import write_tiny_clip
 from pipeline.base.csv_tables import read_table
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
-from pipeline.datasets.dataset import load_dataset, read_phrases
-from pipeline.datasets.dataset_folder import PreparedFolder, keep_dataset, named_dataset
+from pipeline.datasets.dataset import Dataset, load_dataset, named_dataset, read_phrases
+from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.hold_out import Amounts
 from pipeline.datasets.official.split_lists import read_official_splits
 from pipeline.datasets.prepare import PreparationReport, prepare
@@ -48,9 +48,14 @@ def prepared(
     given: Path, folder: Path, *, listener: SilentReporter | None = None, in_workspace: bool = True, **options: object
 ) -> PreparationReport:
     """Prepare class folders."""
-    target = PreparedFolder(folder, f"avzsl prepare folder {given}", given, in_workspace=in_workspace)
+    target = DatasetFolder(folder, f"avzsl prepare folder {given}", given, in_workspace=in_workspace)
     choices: dict[str, object] = {"official": None, "probe": False, "workers": 1, **options}
     return prepare(find_folder(given), target, reporter=listener or SilentReporter(), **choices)  # type: ignore[arg-type] -- options by name
+
+
+def keep(folder: Path, dataset: Dataset, reporter: SilentReporter) -> Dataset:
+    """Take a source over, as an extraction does."""
+    return DatasetFolder(folder, origin=str(dataset.source)).keep(dataset, reporter)
 
 
 @pytest.fixture
@@ -147,7 +152,7 @@ def test_another_dataset_is_set_aside_and_a_users_folder_is_left_alone(tmp_path:
         prepared(other, tmp_path / "out", in_workspace=False)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/classes.csv").write_text("class\n")
-    with pytest.raises(UsageError, match=r"mine holds a classes\.csv already, made by somebody else"):
+    with pytest.raises(UsageError, match=r"mine holds a classes\.csv already, made by another program or by hand"):
         prepared(other, tmp_path / "mine", in_workspace=False)
 
     assert len(load_dataset(next((tmp_path / "work").glob("dataset-*"))).videos) == 16
@@ -192,14 +197,16 @@ def test_edits_that_official_lists_contradict_are_put_beside(
     """The official lists were asked for."""
     folder, listener = tmp_path / "dataset", Listener()
     prepared(given, folder)
-    prepare_splits(folder, Amounts(unseen_test=2), seed=3, least_videos=1, reporter=SilentReporter())
+    prepare_splits(
+        DatasetFolder(folder, "splits"), Amounts(unseen_test=2), seed=3, least_videos=1, reporter=SilentReporter()
+    )
     made = (folder / "splits.yaml").read_text()
     assert prepared(given, folder).parts["test_unseen"][0] == 2
 
     prepared(given, folder, official=read_official_splits(official()), listener=listener)
 
     assert (folder / "splits.yaml.edited").read_text() == made
-    assert "splits.yaml was edited here" in listener.warnings[0]
+    assert "splits.yaml was edited by hand" in listener.warnings[0]
 
 
 def test_extracting_from_the_source_means_the_prepared_dataset(
@@ -210,10 +217,10 @@ def test_extracting_from_the_source_means_the_prepared_dataset(
     prepared(given, folder, official=read_official_splits(official()))
 
     for source in (None, given):
-        dataset = keep_dataset(folder, named_dataset(source, folder), listener)
+        dataset = keep(folder, named_dataset(source, folder), listener)
         assert dataset.phrases["Rain"] == "Heavy Rain"
     assert not listener.warnings
-    keep_dataset(folder, named_dataset(videos(tmp_path / "other", ("a", "b")), folder), listener)
+    keep(folder, named_dataset(videos(tmp_path / "other", ("a", "b")), folder), listener)
 
     assert "was avzsl prepare folder" in listener.warnings[0]
     assert (next((tmp_path / "work").glob("dataset-*")) / "splits.yaml").exists()
@@ -223,11 +230,11 @@ def test_splits_made_here_are_not_replaced_by_those_of_the_source(tmp_path: Path
     """`avzsl prepare splits` after `avzsl extract videos/`, where videos/ brings splits of its own."""
     (given / "splits.yaml").write_text("train: [yoga/0.mp4, rain/0.mp4]\n")
     folder = tmp_path / "dataset"
-    keep_dataset(folder, named_dataset(given, folder), SilentReporter())
-    prepare_splits(folder, Amounts(), seed=0, least_videos=1, reporter=SilentReporter())
+    keep(folder, named_dataset(given, folder), SilentReporter())
+    prepare_splits(DatasetFolder(folder, "splits"), Amounts(), seed=0, least_videos=1, reporter=SilentReporter())
     made = (folder / "splits.yaml").read_text()
 
-    keep_dataset(folder, named_dataset(None, folder), SilentReporter())
+    keep(folder, named_dataset(None, folder), SilentReporter())
 
     assert (folder / "splits.yaml").read_text() == made
     assert prepared(given, tmp_path / "again").parts["train"] == (2, 2)
@@ -269,7 +276,7 @@ def test_a_video_that_is_missing_is_taken_out_of_the_sources_splits(tmp_path: Pa
     found = find_folder(given)
     listing = tmp_path / "splits.yaml"
     listing.write_text("train: [yoga/0.mp4, rain/0.mp4, gone.mp4]\n")
-    target = PreparedFolder(tmp_path / "dataset", "test", given, in_workspace=True)
+    target = DatasetFolder(tmp_path / "dataset", "test", given, in_workspace=True)
     plain = Found("folder", given, found.videos, splits=listing)
 
     with pytest.raises(UsageError, match=r"train lists 'gone\.mp4', which is no video of the dataset"):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.datasets.dataset import Dataset, Video, save_dataset
+from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.hold_out import Amounts, make_splits, parse_classes
 from pipeline.datasets.prepare_splits import prepare_splits
 from pipeline.datasets.splits import Splits, check_splits
@@ -173,7 +174,7 @@ def test_splits_made_by_hand_are_put_beside(tmp_path: Path) -> None:
     listener = Listener()
 
     for seed in (0, 1):
-        prepare_splits(tmp_path, Amounts(), seed=seed, least_videos=1, reporter=listener)
+        prepare_splits(DatasetFolder(tmp_path, "splits"), Amounts(), seed=seed, least_videos=1, reporter=listener)
 
     assert [path.read_text() for path in tmp_path.glob("splits.yaml.edited*")] == ["train: [c0/0]\n"]
     assert len(listener.warnings) == 1
@@ -192,10 +193,12 @@ def test_classes_that_can_spare_no_video_are_told(tmp_path: Path) -> None:
     seeds = (seed for seed in range(99) if "c0/0" in make_splits(videos, Amounts(unseen_val=0), seed=seed).train)
     seed = next(seeds)
 
-    prepare_splits(tmp_path, Amounts(unseen_val=0), seed=seed, least_videos=1, reporter=Listener())
+    prepare_splits(
+        DatasetFolder(tmp_path, "splits"), Amounts(unseen_val=0), seed=seed, least_videos=1, reporter=Listener()
+    )
     told, lines[:] = list(lines), []
     none = Amounts(unseen_val=0, seen_test=0.0, seen_val=0.0)
-    prepare_splits(tmp_path, none, seed=seed, least_videos=1, reporter=Listener())
+    prepare_splits(DatasetFolder(tmp_path, "splits"), none, seed=seed, least_videos=1, reporter=Listener())
 
     assert told == [f"1 class with no video to spare for {part}: c0" for part in ("test_seen", "val_seen")]
     assert lines == []

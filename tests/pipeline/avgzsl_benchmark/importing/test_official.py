@@ -20,7 +20,7 @@ from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import Video, dataset_of, load_dataset
-from pipeline.datasets.dataset_folder import PreparedFolder
+from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.splits import read_splits
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.features.inspection.report import inspect_store
@@ -360,9 +360,9 @@ def test_an_import_is_done_again_where_the_dataset_is_another_by_now(tmp_path: P
     official = Official(tmp_path / "UCF", "avca")
     _, workspace = official.imported()
     imported = load_dataset(workspace.dataset_folder)
-    other = PreparedFolder(workspace.dataset_folder, "avzsl prepare folder V", tmp_path, in_workspace=True)
+    other = DatasetFolder(workspace.dataset_folder, "avzsl prepare folder V", tmp_path, in_workspace=True)
     other.make_room(SilentReporter())
-    other.write(dataset_of(tmp_path, (Video("a", "a.mp4", "Dog"),), {}), None, SilentReporter(), edited=())
+    other.write(dataset_of(tmp_path, (Video("a", "a.mp4", "Dog"),), {}), None, SilentReporter())
 
     features = {entry.stage: entry for entry in workspace_status(workspace)}["features"]
     assert (features.state, features.detail) == ("stale", f"imported from {official.root}, the dataset is another")

@@ -10,8 +10,7 @@ from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import chosen_text, encode_phrases
-from pipeline.datasets.dataset import load_dataset, read_phrases
-from pipeline.datasets.dataset_folder import named_dataset
+from pipeline.datasets.dataset import load_dataset, named_dataset, read_phrases
 from pipeline.datasets.splits import read_splits
 from pipeline.status import workspace_status
 

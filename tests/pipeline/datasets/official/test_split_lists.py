@@ -194,7 +194,7 @@ def test_a_folder_without_lists_is_refused(tmp_path: Path) -> None:
         read_official_splits(tmp_path)
     write_lists(tmp_path)
     (tmp_path / "main_split/stage_1_val_seen.csv").write_text("a,b\n")
-    with pytest.raises(UsageError, match=r"expected the columns filename and label in its first line; it has a, b"):
+    with pytest.raises(UsageError, match=r"no column filename, label in its first line; it has a, b"):
         read_official_splits(tmp_path)
     (tmp_path / "main_split/stage_1_val_seen.csv").unlink()
     with pytest.raises(UsageError, match=r"main_split lacks stage_1_val_seen\.csv"):

@@ -1,0 +1,65 @@
+"""pipeline/base/csv_tables.py: every cell comes back; a table that is not as expected is refused by line."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.base.csv_tables import read_by_line, read_table, read_user_table, write_rows, write_table
+from pipeline.base.errors import StorageError, UsageError
+
+CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+
+
+@given(rows=st.lists(st.tuples(CELLS, CELLS), max_size=5))
+def test_every_cell_comes_back(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]) -> None:
+    """Commas, quotes and every kind of line end stay in their cell."""
+    path = tmp_path_factory.mktemp("tables") / "a.csv"
+
+    write_rows(path, [("first", "second"), *rows])
+
+    assert [(row["first"], row["second"]) for row in read_table(path)] == rows
+
+
+def test_a_table_without_rows_is_an_empty_file(tmp_path: Path) -> None:
+    """It has no columns either, and reads as no rows."""
+    write_table(tmp_path / "a.csv", [])
+
+    assert (tmp_path / "a.csv").read_bytes() == b""
+    assert read_table(tmp_path / "a.csv") == []
+
+
+@pytest.mark.parametrize("row", ["1", "1,2,3"])
+def test_a_row_that_does_not_fit_the_header_is_damage(tmp_path: Path, row: str) -> None:
+    """In a table that avzsl wrote, with its number."""
+    (tmp_path / "a.csv").write_text(f"a,b\n1,2\n{row}\n")
+
+    with pytest.raises(StorageError, match="row 2 does not fit the header"):
+        read_table(tmp_path / "a.csv")
+
+
+def test_a_users_table_may_lack_cells_but_not_columns(tmp_path: Path) -> None:
+    """A missing cell is empty; a missing column is named, with those that exist."""
+    (tmp_path / "a.csv").write_text("a,b\n1\n")
+
+    assert list(read_user_table(tmp_path / "a.csv", required=("a",))) == [(2, {"a": "1", "b": ""})]
+    with pytest.raises(UsageError, match="no column c in its first line; it has a, b"):
+        list(read_user_table(tmp_path / "a.csv", required=("a", "c")))
+
+
+def test_a_users_table_with_too_many_cells_is_refused_unless_it_may(tmp_path: Path) -> None:
+    """The line is named, and what to do about it."""
+    (tmp_path / "a.csv").write_text("a,b\n1,2,3\n")
+
+    with pytest.raises(UsageError, match=r"line 2: more cells than the first line has names \(2\)"):
+        list(read_user_table(tmp_path / "a.csv", required=("a",)))
+    assert list(read_user_table(tmp_path / "a.csv", required=("a",), strict=False)) == [(2, {"a": "1", "b": "2"})]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_delimiter_of_the_first_line_counts(tmp_path: Path, delimiter: str) -> None:
+    """Empty lines are left out, line numbers are those of the file."""
+    (tmp_path / "a.csv").write_text(f"a{delimiter}b\n\n1{delimiter}2\n")
+
+    assert list(read_by_line(tmp_path / "a.csv", delimiters=",;\t")) == [(1, ["a", "b"]), (3, ["1", "2"])]
