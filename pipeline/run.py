@@ -12,6 +12,7 @@ from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
+from pipeline.datasets.phrases import phrases_text
 from pipeline.datasets.splits import read_splits
 from pipeline.evaluation.evaluate import EvaluationReport, evaluate
 from pipeline.evaluation.seeds import SeedsReport, evaluate_seeds
@@ -148,6 +149,8 @@ def demo(
     videos = {video.key: video for video in dataset.videos}
     splits = read_splits(workspace.model_folder(chain.training.run) / "splits.yaml", dataset)
     video = videos[splits.test_unseen[0]]
-    names = [dataset.phrases[name] for name in chain.training.unseen]
+    names = [phrases_text(dataset.phrases[name]) for name in chain.training.unseen]
     report = predict(workspace.model_folder(chain.training.run), [video.path], names, device=device, reporter=reporter)
-    return DemoReport(chain=chain, prediction=report, clip=video.path, true_class=dataset.phrases[video.class_name])
+    return DemoReport(
+        chain=chain, prediction=report, clip=video.path, true_class=phrases_text(dataset.phrases[video.class_name])
+    )

@@ -104,7 +104,7 @@ def _workspace_with_features(root: Path, classes: int, videos: int, width: int, 
     write_part(
         folder / "features.h5", entries, [], width=width, dtype="float32", attributes={**attributes, "content": content}
     )
-    phrases = {name: name.replace("_", " ") for name in names}
+    phrases = {name: (name.replace("_", " "),) for name in names}
     save_dataset(Dataset(source=root / "videos", videos=tuple(dataset), phrases=phrases), workspace.dataset_folder)
     workspace.record("features", StageRecord(fingerprint=content, output="features/synthetic/features.h5"))
     return workspace

@@ -12,6 +12,7 @@ from cli.console import Terminal
 if TYPE_CHECKING:
     from pipeline.base.workspace import Workspace
     from pipeline.class_embeddings.neighbours import EmbeddedClass, EmbeddingTable
+    from pipeline.datasets.phrases import Phrases
 
 _LINES_SHOWN = 10
 
@@ -36,13 +37,13 @@ def command(
 
     Example: avzsl embed --text glove.txt --classes "dog barking, cat meowing, yoga"
     """
-    from pipeline.class_embeddings.embed import AUTO, chosen_text
+    from pipeline.class_embeddings.embed import AUTO, chosen_spec
     from pipeline.class_embeddings.neighbours import embedding_table
 
     terminal = Terminal(json_output=json_output, quiet=quiet)
     opened = options.open_workspace(workspace)
-    texts = _texts(opened, classes)
-    table = embedding_table(chosen_text(opened, text or AUTO), texts, neighbours=nearest)
+    phrases = _phrases(opened, classes)
+    table = embedding_table(chosen_spec(opened, text or AUTO), phrases, neighbours=nearest)
     if json_output:
         terminal.document(table.to_json())
     else:
@@ -53,7 +54,7 @@ def command(
     return 0
 
 
-def _texts(workspace: "Workspace", classes: str | None) -> dict[str, str]:
+def _phrases(workspace: "Workspace", classes: str | None) -> "dict[str, Phrases]":
     """Class name -> phrases, of the classes that were named or else of the workspace's."""
     from pipeline.base.errors import MissingStageError
     from pipeline.datasets.dataset import load_dataset

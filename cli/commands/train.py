@@ -66,11 +66,11 @@ def command(
 
 def _show_config(workspace: "Workspace", settings: "Settings") -> None:
     """YAML for --config; what `auto` is here is a comment, so that the file fits other workspaces too."""
-    from pipeline.class_embeddings.embed import AUTO, chosen_text
+    from pipeline.class_embeddings.embed import AUTO, chosen_spec
     from pipeline.settings.tree import show_settings
 
     if settings.text.encoder == AUTO:
-        typer.echo(f"# text.encoder {AUTO} is {chosen_text(workspace, AUTO)} in this workspace")
+        typer.echo(f"# text.encoder {AUTO} is {chosen_spec(workspace, AUTO)} in this workspace")
     typer.echo(show_settings(settings), nl=False)
 
 

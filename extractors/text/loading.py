@@ -3,15 +3,14 @@
 from pathlib import Path
 
 from extractors.text.encoder import TextEncoder
-from extractors.text.spec import CLIP, MINILM, parse_text_spec
+from extractors.text.spec import CLIP, MINILM, TextSpec
 
 
-def load_text_encoder(spec: str, *, cache_dir: Path | None = None) -> TextEncoder:
-    """The text encoder that `spec` names.
+def load_text_encoder(spec: TextSpec, *, cache_dir: Path | None = None) -> TextEncoder:
+    """Load a text encoder.
 
     Args:
-        spec: `minilm`; the path of a file of vectors, alone or behind `fasttext:`, `word2vec:`, `glove:` or `file:`
-            (any format); `clip:` and a folder or the name of a model on the hub.
+        spec: the encoder, as `parse_text_spec` reads it.
         cache_dir: where models from the hub are kept, and the checksums of large files; None: models where
             huggingface_hub keeps them, checksums nowhere.
 
@@ -19,16 +18,16 @@ def load_text_encoder(spec: str, *, cache_dir: Path | None = None) -> TextEncode
         TextSpecError: neither a name nor a file.
         TextEncoderError: the file is damaged or of another format, or a model is not here and cannot be fetched.
     """
-    chosen = parse_text_spec(spec)
+    spec.check()
     # Imported late: torch and transformers take seconds, and a file of vectors needs neither.
-    if chosen.kind == MINILM:
+    if spec.kind == MINILM:
         from extractors.text.minilm import MiniLM  # noqa: PLC0415 - as above
 
         return MiniLM()
-    if chosen.kind == CLIP:
+    if spec.kind == CLIP:
         from extractors.text.clip import load_clip  # noqa: PLC0415 - as above
 
-        return load_clip(chosen, cache_dir)
+        return load_clip(spec, cache_dir)
     from extractors.text.vector_files import load_vectors  # noqa: PLC0415 - as above
 
-    return load_vectors(Path(chosen.place).expanduser(), form=chosen.kind, cache_dir=cache_dir)
+    return load_vectors(Path(spec.place).expanduser(), form=spec.kind, cache_dir=cache_dir)

@@ -16,7 +16,7 @@ _HUB_NAME = "openai/clip-vit-large-patch14"
 
 @dataclass(frozen=True)
 class TextSpec:
-    """A text encoder by its kind, and the place of what it is made of."""
+    """A text encoder by its kind, and the place of what it is made of. `parse_text_spec` makes it of a user's text."""
 
     kind: str  # minilm, a key of PLACES; `file`: the format is told by the content
     place: str = ""  # a file; of clip: a folder, or the name of a model on the hub
@@ -38,11 +38,29 @@ class TextSpec:
         path = Path(self.place) if self.kind == CLIP and (folder / self.place).is_dir() else self.path
         return self if path is None else replace(self, place=str(_absolute(folder / path)))
 
-    def seen_from(self, folder: Path) -> "TextSpec":
-        """The same with a path relative to `folder`, where it lies below it; else with an absolute one."""
+    def relative_to(self, folder: Path) -> "TextSpec":
+        """The spec with a path relative to `folder` if it is inside it, else with an absolute path."""
         anchored, root = self.anchored(Path()), _absolute(folder)
         inside = anchored.path is not None and anchored.path.is_relative_to(root)
         return replace(anchored, place=str(Path(anchored.place).relative_to(root))) if inside else anchored
+
+    def to_text(self, folder: Path) -> str:
+        """Write the spec as a file in `folder` keeps it: with a relative path inside it, so that it may be moved."""
+        kept = self.relative_to(folder)
+        return f"{kept.kind}:{kept.place}" if kept.place else kept.kind
+
+    @classmethod
+    def from_text(cls, text: str, folder: Path) -> "TextSpec":
+        """Read what `to_text` wrote, with an absolute path. What it names need not exist any more."""
+        return _split(text).anchored(folder)
+
+    def check(self) -> None:
+        """Refuse a file or folder that does not exist.
+
+        Raises:
+            TextSpecError: it is neither the name of a text encoder nor a path that exists.
+        """
+        _check_place(self, str(self))
 
 
 def _absolute(path: Path) -> Path:
@@ -69,17 +87,6 @@ def parse_text_spec(spec: str) -> TextSpec:
         raise TextSpecError(f"{spec!r} does not say what to read: give {kind}:{PLACES[kind]}, such as {kind}:{example}")
     _check_place(chosen, spec)
     return chosen
-
-
-def kept_text_spec(spec: str, folder: Path) -> str:
-    """A spec as a file below `folder` keeps it: what lies there by its place there, so that the folder may be moved."""
-    kept = _split(spec).seen_from(folder)
-    return f"{kept.kind}:{kept.place}" if kept.place else kept.kind
-
-
-def restored_text_spec(kept: str, folder: Path) -> str:
-    """The spec that `kept_text_spec` was given, with an absolute path; what it names need not be there any more."""
-    return str(_split(kept).anchored(folder))
 
 
 def _split(spec: str) -> TextSpec:

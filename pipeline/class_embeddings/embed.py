@@ -1,4 +1,4 @@
-"""Class names -> vectors, kept in the workspace so that an encoder is loaded only when names or encoder change."""
+"""Embed classes: choose a text encoder, encode phrases, cache the vectors in the workspace."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,78 +12,85 @@ from numpy.typing import NDArray
 from extractors.errors import NoVectorError, TextEncoderError, TextSpecError
 from extractors.text.encoder import TextEncoder
 from extractors.text.loading import load_text_encoder
-from extractors.text.spec import MINILM, kept_text_spec, parse_text_spec, restored_text_spec
+from extractors.text.spec import MINILM, TextSpec, parse_text_spec
 from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.files import fingerprint, read_json, write_json
 from pipeline.base.hdf5 import new_hdf5
 from pipeline.base.workspace import Stage, StageRecord, Workspace, cache_folder
-from pipeline.datasets.phrases import phrases_in
+from pipeline.datasets.phrases import Phrases, phrases_text
 
 _STAGE_VERSION = 1
 AUTO = "auto"
-_LEAST_LENGTH = 1e-3  # of a mean of unit vectors that still points somewhere
+_LEAST_LENGTH = 1e-3  # a shorter mean of unit vectors has no direction
 
 
 @dataclass(frozen=True)
 class ClassEmbeddings:
-    """Unit vectors (C, W), a row a class, in the order of the dataset's classes."""
+    """Unit vectors (C, W), one row per class, in the order of the dataset's classes."""
 
     vectors: NDArray[np.float32]
-    phrases: tuple[str, ...]  # C texts, whose vectors they are; `|` stands between the phrases of one
+    phrases: tuple[Phrases, ...]  # C, the phrases that each row was made from
     encoder: Mapping[str, str]  # identity of the text encoder
-    spec: str  # what to load it by
+    spec: TextSpec  # how to load the encoder again
 
 
-def remember_text(workspace: Workspace, spec: str) -> None:
-    """Note the text encoder that a workspace uses where none is asked for; the caller holds its lock.
-
-    A file that lies in the workspace is noted by its place there, so that the workspace may be moved.
+def read_spec(text: str) -> TextSpec:
+    """Parse what a user wrote for `--text`.
 
     Args:
-        workspace: gets text/source.json.
-        spec: as for `extractors.text.loading.load_text_encoder`; relative paths count from the current folder.
+        text: minilm, `KIND:PLACE` such as `glove:vectors.txt`, or the path of a file of vectors.
 
     Raises:
-        UsageError: neither a text encoder nor a file.
+        UsageError: it is neither the name of a text encoder nor a file.
     """
     try:
-        parse_text_spec(spec)
+        return parse_text_spec(text)
     except TextSpecError as error:
         raise UsageError(str(error)) from error
-    write_json(_source_file(workspace), {"spec": kept_text_spec(spec, workspace.root)})
 
 
-def chosen_text(workspace: Workspace, spec: str) -> str:
-    """What is meant by the setting text.encoder: a spec, or by `auto` the workspace's own, else minilm.
+def record_spec(workspace: Workspace, spec: TextSpec) -> None:
+    """Record the text encoder that a workspace uses if none is asked for. The caller holds the workspace's lock.
+
+    A file inside the workspace is recorded with a relative path, so that the workspace may be moved.
+    """
+    write_json(_source_file(workspace), {"spec": spec.to_text(workspace.root)})
+
+
+def chosen_spec(workspace: Workspace, setting: str) -> TextSpec:
+    """Parse the setting text.encoder; `auto` means the workspace's own encoder, or minilm if it has none.
 
     Raises:
-        PipelineError: what the workspace notes is damaged, or its file is gone.
+        UsageError: the setting names neither a text encoder nor a file.
+        PipelineError: the workspace's record is damaged, or the file it names does not exist.
     """
     path = _source_file(workspace)
-    if spec != AUTO or not path.exists():
-        return MINILM if spec == AUTO else spec
+    if setting != AUTO or not path.exists():
+        return read_spec(MINILM if setting == AUTO else setting)
     document = read_json(path)
-    noted = document.get("spec") if isinstance(document, dict) else None
-    if not isinstance(noted, str):
+    recorded = document.get("spec") if isinstance(document, dict) else None
+    if not isinstance(recorded, str):
         raise StorageError(f"{path} is damaged (it names no text encoder): delete it, or name one with --text")
+    spec = TextSpec.from_text(recorded, workspace.root)
     try:
-        return str(parse_text_spec(restored_text_spec(noted, workspace.root)))
+        spec.check()
     except TextSpecError as error:
         raise PipelineError(
-            f"the text encoder that {workspace.root} uses is not there ({error}): "
+            f"the text encoder that {workspace.root} uses is missing ({error}): "
             f"put it back, name another with --text, or delete {path}"
         ) from error
+    return spec
 
 
 def _source_file(workspace: Workspace) -> Path:
     return workspace.text_folder / "source.json"
 
 
-def load_encoder(spec: str) -> TextEncoder:
-    """The text encoder that `spec` names.
+def load_encoder(spec: TextSpec) -> TextEncoder:
+    """Load a text encoder.
 
     Raises:
-        UsageError: neither a text encoder nor a file.
+        UsageError: its file does not exist or has another format than the spec says.
         PipelineError: it cannot be loaded.
     """
     try:
@@ -94,93 +101,93 @@ def load_encoder(spec: str) -> TextEncoder:
         raise PipelineError(str(error)) from error
 
 
-def encode_texts(encoder: TextEncoder, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Unit vectors (C, W) of C classes: the mean over the unit vectors of a class's phrases, where it has several.
+def encode_classes(encoder: TextEncoder, classes: Sequence[Phrases]) -> NDArray[np.float32]:
+    """Encode the phrases of C classes; a class with several phrases gets the mean of their vectors.
 
     Args:
-        encoder: of phrases.
-        texts: C texts; `|` stands between phrases.
+        encoder: the text encoder.
+        classes: the phrases of each class.
+
+    Returns:
+        (C, W) unit vectors.
 
     Raises:
-        UsageError: a phrase has no vector, or those of a class cancel each other.
+        UsageError: a phrase has no vector, or the vectors of a class cancel each other.
         PipelineError: the encoder's file is damaged.
     """
-    phrases = [phrases_in(text) or (text,) for text in texts]
-    every = list(dict.fromkeys(chain(*phrases)))
+    named = [phrases or ("",) for phrases in classes]  # the encoder refuses the empty phrase by name
+    every = list(dict.fromkeys(chain(*named)))
     try:
         vector_of = dict(zip(every, encoder.encode(every), strict=True))
     except NoVectorError as error:
         raise UsageError(str(error)) from error
     except TextEncoderError as error:
         raise PipelineError(str(error)) from error
-    rows = [
-        _direction([vector_of[phrase] for phrase in several], text)
-        for several, text in zip(phrases, texts, strict=True)
-    ]
-    return np.array(rows, np.float32).reshape(len(texts), encoder.width)
+    rows = [_direction([vector_of[phrase] for phrase in phrases], phrases) for phrases in named]
+    return np.array(rows, np.float32).reshape(len(named), encoder.width)
 
 
-def _direction(vectors: Sequence[NDArray[np.float32]], text: str) -> NDArray[np.float32]:
-    """The mean of unit vectors (W,), of length 1 again; a single one as it is."""
+def _direction(vectors: Sequence[NDArray[np.float32]], phrases: Phrases) -> NDArray[np.float32]:
+    """The mean of unit vectors (W,), scaled to length 1; a single vector stays as it is."""
     if len(vectors) == 1:
         return vectors[0]
     mean = np.mean(vectors, axis=0, dtype=np.float64)
     length = float(np.linalg.norm(mean))
     if length < _LEAST_LENGTH:
-        raise UsageError(f"the phrases {text!r} have opposite vectors, whose mean says nothing: give others")
+        raise UsageError(f"the phrases {phrases_text(phrases)!r} have opposite vectors that cancel out: give others")
     return np.asarray(mean / length, np.float32)
 
 
-def encode_phrases(spec: str, texts: Sequence[str]) -> ClassEmbeddings:
-    """Vectors of classes by the encoder called `spec`, a text a class with `|` between its phrases.
+def encode_phrases(spec: TextSpec, classes: Sequence[Phrases]) -> ClassEmbeddings:
+    """Load an encoder and encode the phrases of classes.
 
     Raises:
-        UsageError: no such encoder, or a phrase has no vector.
+        UsageError: there is no such encoder, or a phrase has no vector.
         PipelineError: the encoder cannot be loaded.
     """
     encoder = load_encoder(spec)
-    return ClassEmbeddings(encode_texts(encoder, texts), tuple(texts), dict(encoder.identity), spec)
+    return ClassEmbeddings(encode_classes(encoder, classes), tuple(classes), dict(encoder.identity), spec)
 
 
-def embed_classes(workspace: Workspace, phrases: Mapping[str, str], spec: str) -> ClassEmbeddings:
-    """Embeddings of a dataset's classes, from the workspace where they were made already.
+def embed_classes(workspace: Workspace, phrases: Mapping[str, Phrases], setting: str) -> ClassEmbeddings:
+    """Embed a dataset's classes, or read their vectors from the workspace if nothing changed.
 
     Args:
-        workspace: keeps text/class_embeddings.h5.
-        phrases: class name -> its phrases, `|` between several.
-        spec: the setting text.encoder, `auto` included.
+        workspace: caches the vectors in text/class_embeddings.h5.
+        phrases: class name -> its phrases.
+        setting: the setting text.encoder.
     """
-    spec = chosen_text(workspace, spec)
+    spec = chosen_spec(workspace, setting)
     encoder = load_encoder(spec)
-    spec = restored_text_spec(spec, Path())  # absolute: a model finds it again from another folder
+    spec = spec.anchored(Path())  # absolute, so that a model finds it from any folder
     identity = dict(encoder.identity)
-    made_from = fingerprint({"stage": _STAGE_VERSION, "phrases": list(phrases.items()), "encoder": identity})
+    texts = {name: phrases_text(several) for name, several in phrases.items()}
+    made_from = fingerprint({"stage": _STAGE_VERSION, "phrases": list(texts.items()), "encoder": identity})
     path = workspace.text_folder / "class_embeddings.h5"
-    stored = _load(path, made_from)
-    if stored is not None:
-        return ClassEmbeddings(vectors=stored, phrases=tuple(phrases.values()), encoder=identity, spec=spec)
-    vectors = encode_texts(encoder, list(phrases.values()))
-    with new_hdf5(path) as file:
-        file["vectors"] = vectors
-        file["classes"] = np.array(list(phrases), dtype=h5py.string_dtype())
-        file["phrases"] = np.array(list(phrases.values()), dtype=h5py.string_dtype())
-        file.attrs.update({**identity, "fingerprint": made_from})
-    record = StageRecord(
-        fingerprint=made_from,
-        output=str(path.relative_to(workspace.root)),
-        summary={"classes": len(phrases), "encoder": identity["encoder"]},
-    )
-    workspace.record(Stage.TEXT, record)
+    vectors = _read_cached(path, made_from)
+    if vectors is None:
+        vectors = encode_classes(encoder, list(phrases.values()))
+        with new_hdf5(path) as file:
+            file["vectors"] = vectors
+            file["classes"] = np.array(list(texts), dtype=h5py.string_dtype())
+            file["phrases"] = np.array(list(texts.values()), dtype=h5py.string_dtype())
+            file.attrs.update({**identity, "fingerprint": made_from})
+        record = StageRecord(
+            fingerprint=made_from,
+            output=str(path.relative_to(workspace.root)),
+            summary={"classes": len(phrases), "encoder": identity["encoder"]},
+        )
+        workspace.record(Stage.TEXT, record)
     return ClassEmbeddings(vectors=vectors, phrases=tuple(phrases.values()), encoder=identity, spec=spec)
 
 
-def _load(path: Path, made_from: str) -> NDArray[np.float32] | None:
-    """The vectors in a file, if it was made from the same phrases by the same encoder; a damaged one is made anew."""
+def _read_cached(path: Path, made_from: str) -> NDArray[np.float32] | None:
+    """Read the vectors of a file made from the same phrases by the same encoder; None if there is no such file."""
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("fingerprint") != made_from:
                 return None
             vectors: NDArray[np.float32] = file["vectors"][...]
             return vectors
-    except (OSError, KeyError):
+    except (OSError, KeyError):  # missing or damaged: it is made again
         return None

@@ -1,34 +1,41 @@
-"""The order of class embeddings that the published AVCA, TCaF and ClipClap code uses by mistake, on request."""
+"""The order of class embeddings that the AVCA, TCaF and ClipClap code uses by mistake, on request.
+
+That code sorts the vectors by phrase, but looks them up by the position of the sorted class names. So many classes get
+the vector of another class (see pipeline/avgzsl_benchmark/README.md).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from pipeline.base.progress import Reporter
+from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import ClassEmbeddings, encode_phrases
+from pipeline.datasets.dataset import Dataset, read_phrases
+from pipeline.datasets.phrases import Phrases, phrases_of_name, phrases_text
 
 
-def legacy_phrases(phrases: Mapping[str, str]) -> dict[str, str]:
-    """Class name -> the phrase whose vector the benchmark's public code gives it (benchmark.md, its fault).
+def legacy_phrases(phrases: Mapping[str, Phrases]) -> dict[str, Phrases]:
+    """Give each class the phrases whose vector the published code uses for it.
 
-    That code sorts the vectors by phrase, and takes them by the places of the sorted class names. It knows one phrase a
-    class; here a class's phrases are sorted and given away together, as one text.
+    The published code knows one phrase per class; several phrases of a class are sorted and given away together.
 
     Args:
-        phrases: class name -> its own phrase, for all classes of the benchmark: each shifts those behind it.
+        phrases: class name -> its own phrases, for all classes of the benchmark: each class shifts those after it.
     """
-    return dict(zip(sorted(phrases), sorted(phrases.values()), strict=True))
+    return dict(zip(sorted(phrases), sorted(phrases.values(), key=phrases_text), strict=True))
 
 
 def in_legacy_order(
-    embeddings: ClassEmbeddings, names: Sequence[str], given_phrases: Mapping[str, str]
+    embeddings: ClassEmbeddings, names: Sequence[str], given_phrases: Mapping[str, Phrases]
 ) -> ClassEmbeddings:
-    """Embeddings (C, W) of the phrases that some classes are given instead of their own.
+    """Replace the vectors (C, W) of classes by those of the phrases they are given.
 
     Args:
-        embeddings: of the classes' own phrases.
+        embeddings: the embeddings of the classes' own phrases.
         names: C classes.
-        given_phrases: class name -> phrase, as `legacy_phrases` makes them.
+        given_phrases: class name -> phrases, from `legacy_phrases`.
 
     Raises:
         UsageError: a phrase has no vector.
@@ -36,8 +43,31 @@ def in_legacy_order(
     """
     given = tuple(given_phrases[name] for name in names)
     vector_of = dict(zip(embeddings.phrases, embeddings.vectors, strict=True))
-    others = [phrase for phrase in given if phrase not in vector_of]
+    others = [phrases for phrases in given if phrases not in vector_of]
     if others:  # phrases of classes that have no videos here
         vector_of |= dict(zip(others, encode_phrases(embeddings.spec, others).vectors, strict=True))
-    vectors = np.stack([vector_of[phrase] for phrase in given])
+    vectors = np.stack([vector_of[phrases] for phrases in given])
     return replace(embeddings, vectors=vectors, phrases=given)
+
+
+def embed_in_legacy_order(
+    workspace: Workspace, dataset: Dataset, embeddings: ClassEmbeddings, reporter: Reporter
+) -> ClassEmbeddings:
+    """Give the dataset's classes the vectors that the published code would give them.
+
+    Args:
+        workspace: the workspace of the dataset.
+        dataset: the dataset.
+        embeddings: the embeddings of the classes' own phrases.
+        reporter: receives a warning with the number of classes that get a wrong vector.
+    """
+    # Classes without videos count too: the UCF code sorts all 101 names, of which its splits use 51.
+    listed = read_phrases(workspace.dataset_folder / "classes.csv")
+    own = {name: phrases or phrases_of_name(name) for name, phrases in listed.items()} | dict(dataset.phrases)
+    given = legacy_phrases(own)
+    wrong = sum(given[name] != phrases for name, phrases in own.items())
+    reporter.warn(
+        f"legacy class order: {wrong} of {len(own)} classes get another class's vector, as in the AVCA code "
+        "(text.legacy_class_order)"
+    )
+    return in_legacy_order(embeddings, dataset.classes, given)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from extractors.errors import NoVectorError, TextEncoderError
 from extractors.text.encoder import TextEncoder
+from extractors.text.spec import TextSpec
 from pipeline.base.errors import PipelineError
-from pipeline.class_embeddings.embed import encode_texts, load_encoder
-from pipeline.datasets.phrases import phrases_in
+from pipeline.class_embeddings.embed import encode_classes, load_encoder
+from pipeline.datasets.phrases import Phrases
 
 NEARLY_THE_SAME = 0.95  # cosine similarity from which two classes can hardly be told apart
 
@@ -30,7 +31,7 @@ class EmbeddedClass:
     """A class, what describes it, and the classes nearest to it, nearest first."""
 
     name: str
-    phrases: tuple[str, ...]
+    phrases: Phrases
     nearest: tuple[Neighbour, ...]
 
 
@@ -64,12 +65,12 @@ class EmbeddingTable:
         }
 
 
-def embedding_table(spec: str, texts: Mapping[str, str], *, neighbours: int) -> EmbeddingTable:
+def embedding_table(spec: TextSpec, phrases: Mapping[str, Phrases], *, neighbours: int) -> EmbeddingTable:
     """Embed classes and compare each with all others.
 
     Args:
-        spec: of the text encoder.
-        texts: class name -> its phrases, `|` between several.
+        spec: the text encoder.
+        phrases: class name -> its phrases.
         neighbours: how many of the nearest classes to list for each.
 
     Raises:
@@ -77,12 +78,12 @@ def embedding_table(spec: str, texts: Mapping[str, str], *, neighbours: int) -> 
         PipelineError: the text encoder cannot be loaded.
     """
     encoder = load_encoder(spec)
-    missing = _without_vector(encoder, texts)
-    embedded = {name: text for name, text in texts.items() if name not in missing}
-    vectors = encode_texts(encoder, list(embedded.values()))
+    missing = _without_vector(encoder, phrases)
+    embedded = {name: several for name, several in phrases.items() if name not in missing}
+    vectors = encode_classes(encoder, list(embedded.values()))
     cosines = vectors @ vectors.T  # (C, C)
     return EmbeddingTable(
-        spec=spec,
+        spec=str(spec),
         encoder=dict(encoder.identity),
         width=encoder.width,
         classes=_with_neighbours(embedded, cosines, neighbours),
@@ -91,9 +92,8 @@ def embedding_table(spec: str, texts: Mapping[str, str], *, neighbours: int) -> 
     )
 
 
-def _without_vector(encoder: TextEncoder, texts: Mapping[str, str]) -> dict[str, dict[str, tuple[str, ...]]]:
+def _without_vector(encoder: TextEncoder, phrases: Mapping[str, Phrases]) -> dict[str, dict[str, tuple[str, ...]]]:
     """The classes of which a phrase has no vector, those phrases, and the unknown words of each."""
-    phrases = {name: phrases_in(text) for name, text in texts.items()}
     try:
         encoder.encode(list(dict.fromkeys(chain(*phrases.values()))))
     except NoVectorError as error:
@@ -106,14 +106,14 @@ def _without_vector(encoder: TextEncoder, texts: Mapping[str, str]) -> dict[str,
 
 
 def _with_neighbours(
-    texts: Mapping[str, str], cosines: NDArray[np.float32], neighbours: int
+    phrases: Mapping[str, Phrases], cosines: NDArray[np.float32], neighbours: int
 ) -> tuple[EmbeddedClass, ...]:
-    names = list(texts)
+    names = list(phrases)
     entries = []
-    for place, (name, text) in enumerate(texts.items()):
+    for place, (name, several) in enumerate(phrases.items()):
         order = [other for other in np.argsort(-cosines[place], kind="stable") if other != place][:neighbours]
         nearest = tuple(Neighbour(names[other], float(cosines[place, other])) for other in order)
-        entries.append(EmbeddedClass(name, phrases_in(text), nearest))
+        entries.append(EmbeddedClass(name, several, nearest))
     return tuple(entries)
 
 

@@ -1,19 +1,18 @@
 """A dataset: videos, their classes, and the phrases that name them. Read from a folder or a manifest."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from extractors.text.phrases import phrase_of
 from pipeline.base.csv_tables import escape_undecodable, read_user_table, write_rows
 from pipeline.base.errors import MissingStageError, UsageError
 from pipeline.base.files import read_json, storage_errors
 from pipeline.base.system import collector_paused
 from pipeline.base.wording import did_you_mean, does_not_exist
 from pipeline.datasets.media_files import MEDIA_ENDINGS, sorted_names
-from pipeline.datasets.phrases import joined, phrases_in, reads_as
+from pipeline.datasets.phrases import Phrases, comparable_phrases, parse_phrases, phrases_of_name, phrases_text
 
 RECORD = "source.json"
 _MANIFEST_COLUMNS = ("video", "path", "class", "start_seconds", "end_seconds")
@@ -45,10 +44,10 @@ class Dataset:
 
     source: Path
     videos: tuple[Video, ...]
-    phrases: Mapping[str, str]
+    phrases: Mapping[str, Phrases]
     ignored: int = 0  # media files that lie in no class folder
     other_files: Mapping[str, int] = field(default_factory=dict)  # ending -> number, of files that are no media
-    without_videos: Mapping[str, str] = field(default_factory=dict)  # classes that are only listed -> phrase
+    without_videos: Mapping[str, Phrases] = field(default_factory=dict)  # classes that are only listed -> phrases
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -78,21 +77,21 @@ def read_source(source: Path) -> Dataset:
     return replace(dataset_of(source.resolve(), videos, phrases), ignored=ignored, other_files=others)
 
 
-def dataset_of(source: Path, videos: tuple[Video, ...], phrases: Mapping[str, str]) -> Dataset:
+def dataset_of(source: Path, videos: tuple[Video, ...], phrases: Mapping[str, Phrases]) -> Dataset:
     """A dataset of videos and the phrases that are known; a class without one gets the words of its name.
 
     Args:
         source: what it was made from.
         videos: in their order.
-        phrases: class name -> phrase, of classes with and without videos; it may be empty.
+        phrases: class name -> phrases, of classes with and without videos; they may be empty.
 
     Raises:
         UsageError: two classes with videos have one phrase, or a class has no words.
     """
     there = {video.class_name for video in videos}
-    of_videos = {name: phrases.get(name) or phrase_of(name) for name in sorted(there)}
+    of_videos = {name: phrases.get(name) or phrases_of_name(name) for name in sorted(there)}
     _refuse_equal_phrases(of_videos)
-    others = {name: phrases[name] or phrase_of(name) for name in sorted(set(phrases) - there)}
+    others = {name: phrases[name] or phrases_of_name(name) for name in sorted(set(phrases) - there)}
     return Dataset(source=source, videos=videos, phrases=of_videos, without_videos=others)
 
 
@@ -128,7 +127,7 @@ def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int, dict[str, int]]:
     return tuple(sorted(videos, key=lambda video: video.key)), without_class, dict(others.most_common())
 
 
-def _read_manifest(path: Path, *, known_classes: Mapping[str, str]) -> Iterator[Video]:
+def _read_manifest(path: Path, *, known_classes: Collection[str]) -> Iterator[Video]:
     """Videos of a manifest in its order; paths are relative to the manifest's folder."""
     seen: dict[str, int] = {}
     for line, row in read_user_table(path, required=("path", "class"), any_bytes=True):
@@ -179,39 +178,40 @@ def _seconds(row: Mapping[str, str], column: str, where: str) -> float | None:
     return value
 
 
-def read_phrases(path: Path) -> dict[str, str]:
+def read_phrases(path: Path) -> dict[str, Phrases]:
     """The phrases of a classes.csv (columns class, phrase; an empty phrase means: made from the name).
 
-    A class may have several phrases, in rows of its own or separated by `|`; `datasets.phrases` joins them.
+    A class may have several phrases, in rows of its own or separated by `|`.
 
     Raises:
         UsageError: a column is missing, a name is empty, or there twice without another phrase.
     """
-    phrases: dict[str, tuple[str, ...]] = {}
+    phrases: dict[str, Phrases] = {}
     for line, row in read_user_table(path, required=("class",), any_bytes=True):
         name = escape_undecodable(row["class"]).strip()
         if not name:
             raise UsageError(f"{path}, line {line}: the class is empty")
-        further = phrases_in(escape_undecodable(row.get("phrase", "")))
+        further = parse_phrases(escape_undecodable(row.get("phrase", "")))
         if name in phrases and set(further) <= set(phrases[name]):
             raise UsageError(f"{path}, line {line}: class {name!r} is there twice; give each row another phrase of it")
         phrases[name] = tuple(dict.fromkeys((*phrases.get(name, ()), *further)))
-    return {name: joined(several) for name, several in phrases.items()}
+    return phrases
 
 
-def _refuse_equal_phrases(phrases: Mapping[str, str]) -> None:
+def _refuse_equal_phrases(phrases: Mapping[str, Phrases]) -> None:
     """Two classes with one phrase would have one embedding and could never be told apart."""
-    for name, phrase in phrases.items():
-        if not phrase.strip():
+    for name, several in phrases.items():
+        if not any(phrase.strip() for phrase in several):
             raise UsageError(
                 f"class {name!r} has no letters to make a phrase of: rename it, or give its phrase in classes.csv"
             )
-    read_as = {name: reads_as(phrase) for name, phrase in phrases.items()}
-    for phrase, count in Counter(read_as.values()).items():
+    read_as = {name: comparable_phrases(several) for name, several in phrases.items()}
+    for same, count in Counter(read_as.values()).items():
         if count > 1:
-            names = ", ".join(repr(name) for name in phrases if read_as[name] == phrase)
+            names = ", ".join(repr(name) for name in phrases if read_as[name] == same)
             raise UsageError(
-                f"duplicate class names: {names} all read {phrase!r}. Rename one, or give them phrases in classes.csv"
+                f"duplicate class names: {names} all read {phrases_text(same)!r}. "
+                "Rename one, or give them phrases in classes.csv"
             )
 
 
@@ -222,7 +222,8 @@ def save_dataset(dataset: Dataset, folder: Path) -> None:
         for video in dataset.videos
     ]
     write_rows(folder / "manifest.csv", (_MANIFEST_COLUMNS, *rows))
-    classes = sorted({**dataset.without_videos, **dataset.phrases}.items())
+    listed = {**dataset.without_videos, **dataset.phrases}
+    classes = [(name, phrases_text(listed[name])) for name in sorted(listed)]
     write_rows(folder / "classes.csv", (("class", "phrase"), *classes))
 
 

@@ -13,6 +13,7 @@ from pipeline.base.files import fingerprint, replacing, storage_errors, write_js
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import RECORD, Dataset, dataset_record, read_phrases, save_dataset
+from pipeline.datasets.phrases import Phrases
 from pipeline.datasets.splits import Splits, check_splits, parse_splits, write_splits
 
 MANIFEST, CLASSES, SPLITS = "manifest.csv", "classes.csv", "splits.yaml"
@@ -188,7 +189,7 @@ class DatasetFolder:
             self._write_record({**record, "made_splits": made}, {*edited, SPLITS}, keep_origin=True)
         return file
 
-    def edited_phrases(self) -> Mapping[str, str]:
+    def edited_phrases(self) -> Mapping[str, Phrases]:
         """Read the phrases of classes.csv if the file was edited since avzsl wrote it, else none."""
         return read_phrases(self.path / CLASSES) if self._is_edited(CLASSES) else {}
 

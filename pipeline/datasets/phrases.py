@@ -1,28 +1,34 @@
-"""The phrases that describe a class: one text, in which `|` stands between several."""
+"""The phrases that describe a class. Inside the program they are a tuple; in files and options, `|` separates them."""
 
 from collections.abc import Iterable
 
 from extractors.text.phrases import phrase_of
 
-SEPARATOR = "|"
+Phrases = tuple[str, ...]
+
+_SEPARATOR = "|"
 
 
-def phrases_in(text: str) -> tuple[str, ...]:
-    """The phrases of a class, each once: `dog barking | a dog barks` -> two. A text without any gives none."""
-    parts = (part.strip() for part in text.split(SEPARATOR))
+def parse_phrases(text: str) -> Phrases:
+    """Split a text at `|` into phrases, each once: `dog barking | a dog barks` gives two.
+
+    Returns:
+        The phrases without spaces around them; none if the text has only spaces and separators.
+    """
+    parts = (part.strip() for part in text.split(_SEPARATOR))
     return tuple(dict.fromkeys(part for part in parts if part))
 
 
-def joined(phrases: Iterable[str]) -> str:
-    """Phrases as one text."""
-    return f" {SEPARATOR} ".join(phrases)
+def phrases_text(phrases: Iterable[str]) -> str:
+    """Join phrases into the text that files hold; `parse_phrases` reads it."""
+    return f" {_SEPARATOR} ".join(phrases)
 
 
-def phrases_of_name(name: str) -> str:
-    """The text of a class that is given by names: `DogBarking|a dog barks` -> `dog barking | a dog barks`."""
-    return joined(dict.fromkeys(phrase for part in phrases_in(name) if (phrase := phrase_of(part))))
+def phrases_of_name(name: str) -> Phrases:
+    """Make phrases of a class's name: `DogBarking|a dog_barks` gives `dog barking` and `a dog barks`."""
+    return tuple(dict.fromkeys(phrase for part in parse_phrases(name) if (phrase := phrase_of(part))))
 
 
-def reads_as(text: str) -> str:
-    """Equal for texts that mean the same class: the order of the phrases, case and spaces do not count."""
-    return joined(sorted({" ".join(phrase.lower().split()) for phrase in phrases_in(text)}))
+def comparable_phrases(phrases: Iterable[str]) -> Phrases:
+    """Normalise phrases so that equal results mean the same class: order, case and spaces do not count."""
+    return tuple(sorted({" ".join(phrase.lower().split()) for phrase in phrases}))

@@ -11,8 +11,8 @@ from extractors.text.phrases import phrase_of
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import does_not_exist
-from pipeline.class_embeddings.embed import encode_texts, load_encoder
-from pipeline.datasets.phrases import phrases_of_name, reads_as
+from pipeline.class_embeddings.embed import encode_classes, load_encoder, read_spec
+from pipeline.datasets.phrases import Phrases, comparable_phrases, phrases_of_name
 from pipeline.training.trained_model import Model
 
 _LIST_ENDINGS = {".txt", ".csv", ".list"}
@@ -41,16 +41,16 @@ def parse_classes(text: str | None) -> list[str] | None:
         raise UsageError(does_not_exist(path))
     else:
         names, where = [name.strip() for name in text.split(",")], "--classes"
-    known: dict[str, str] = {}
+    known: dict[Phrases, str] = {}
     for name in names:
-        phrase = reads_as(phrases_of_name(name))
-        if not phrase:
+        phrases = comparable_phrases(phrases_of_name(name))
+        if not phrases:
             raise UsageError(
                 f'{where}: a class name is empty; give names such as --classes "dog barking, playing drums"'
             )
-        if phrase in known:
-            raise UsageError(f"{where}: duplicate class names: {known[phrase]!r} and {name!r} read the same")
-        known[phrase] = name
+        if phrases in known:
+            raise UsageError(f"{where}: duplicate class names: {known[phrases]!r} and {name!r} read the same")
+        known[phrases] = name
     return names
 
 
@@ -75,19 +75,19 @@ def class_vectors(
         UsageError: `text` is no text encoder, or a name has no vector.
         PipelineError: the text encoder is not the model's, or cannot be loaded.
     """
-    known = {reads_as(entry.phrase): place for place, entry in enumerate(model.classes)}
-    known |= {reads_as(phrases_of_name(entry.phrase)): place for place, entry in enumerate(model.classes)}
-    known |= {phrase_of(entry.name): place for place, entry in enumerate(model.classes)}
+    known = {comparable_phrases(entry.phrases): place for place, entry in enumerate(model.classes)}
+    known |= {comparable_phrases(map(phrase_of, entry.phrases)): place for place, entry in enumerate(model.classes)}
+    known |= {comparable_phrases(phrases_of_name(entry.name)): place for place, entry in enumerate(model.classes)}
     if classes is None:
         classes = [entry.name for entry in model.classes]
         places: list[int | None] = [*range(len(classes))]
     else:
-        places = [known.get(reads_as(phrases_of_name(name))) for name in classes]
+        places = [known.get(comparable_phrases(phrases_of_name(name))) for name in classes]
     vectors = np.zeros((len(classes), model.class_vectors.shape[1]), np.float32)
     new = [row for row, place in enumerate(places) if place is None]
     if new or text is not None:
         encoder = _text_encoder(model, text)
-        vectors[new] = encode_texts(encoder, [phrases_of_name(classes[row]) for row in new])
+        vectors[new] = encode_classes(encoder, [phrases_of_name(classes[row]) for row in new])
     for row, place in enumerate(places):
         if place is not None:
             vectors[row] = model.class_vectors[place]
@@ -99,7 +99,7 @@ def _text_encoder(model: Model, text: str | None) -> TextEncoder:
     """The text encoder that made the model's class vectors, and no other."""
     identity = model.text_encoder
     try:
-        encoder = load_encoder(text or model.text_spec)
+        encoder = load_encoder(read_spec(text) if text else model.text_spec)
     except UsageError as error:
         if text is not None:
             raise

@@ -9,16 +9,15 @@ import torch
 from torch import Tensor
 
 from daan.config import DaanConfig
-from extractors.text.phrases import phrase_of
 from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import ClassEmbeddings, embed_classes
-from pipeline.class_embeddings.legacy_order import in_legacy_order, legacy_phrases
-from pipeline.datasets.dataset import Dataset, load_dataset, read_phrases
+from pipeline.class_embeddings.legacy_order import embed_in_legacy_order
+from pipeline.datasets.dataset import Dataset, load_dataset
 from pipeline.datasets.hold_out import hold_out
-from pipeline.datasets.phrases import phrases_in
+from pipeline.datasets.phrases import phrases_text
 from pipeline.datasets.splits import Splits, read_splits
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.settings.tree import Settings
@@ -67,7 +66,7 @@ class TrainingInputs:
                 "stage": _STAGE_VERSION,
                 "features": self.features.attributes["content"],
                 "splits": self.splits.parts,
-                "classes": list(zip(self.dataset.classes, self.embeddings.phrases, strict=True)),
+                "classes": list(zip(self.dataset.classes, map(phrases_text, self.embeddings.phrases), strict=True)),
                 "text": dict(self.embeddings.encoder),
                 "legacy_class_order": self.settings.text.legacy_class_order,
                 "daan": dataclasses.asdict(self.config),
@@ -100,7 +99,7 @@ def gather_inputs(
         splits, how = _held_out(dataset, features, settings, unseen)
     embeddings = embed_classes(workspace, dataset.phrases, settings.text.encoder)
     if settings.text.legacy_class_order:
-        embeddings = _in_legacy_order(workspace, dataset, embeddings, reporter)
+        embeddings = embed_in_legacy_order(workspace, dataset, embeddings, reporter)
     config = _with_widths(
         settings.daan,
         audio=features.audio.shape[1],
@@ -145,26 +144,10 @@ def _held_out(
 
 def _class_called(name: str, dataset: Dataset) -> str:
     """The class a user means by its name or phrase, whatever the case."""
-    for known, text in dataset.phrases.items():
-        if name.strip().lower() in {known.lower(), text.lower(), *map(str.lower, phrases_in(text))}:
+    for known, phrases in dataset.phrases.items():
+        if name.strip().lower() in {known.lower(), phrases_text(phrases).lower(), *map(str.lower, phrases)}:
             return known
     return name.strip()
-
-
-def _in_legacy_order(
-    workspace: Workspace, dataset: Dataset, embeddings: ClassEmbeddings, reporter: Reporter
-) -> ClassEmbeddings:
-    """The vectors that the benchmark's public code would give the classes; says how many get another's."""
-    # Classes without videos count too: UCF's public code sorts all 101 names, of which its splits use 51.
-    listed = read_phrases(workspace.dataset_folder / "classes.csv")
-    own = {name: phrase or phrase_of(name) for name, phrase in listed.items()} | dict(dataset.phrases)
-    given = legacy_phrases(own)
-    wrong = sum(given[name] != phrase for name, phrase in own.items())
-    reporter.warn(
-        f"legacy class order: {wrong} of {len(own)} classes get another class's vector, as in the public code "
-        "(text.legacy_class_order)"
-    )
-    return in_legacy_order(embeddings, dataset.classes, given)
 
 
 def _with_widths(config: DaanConfig, *, audio: int, visual: int, text: int) -> DaanConfig:

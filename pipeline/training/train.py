@@ -101,7 +101,7 @@ class Trainer:
             sweep(folder, folder / "stage1", folder / "stage2")
         make_folder(folder)
         exact = dataclasses.replace(
-            settings, daan=inputs.config, text=dataclasses.replace(settings.text, encoder=inputs.embeddings.spec)
+            settings, daan=inputs.config, text=dataclasses.replace(settings.text, encoder=str(inputs.embeddings.spec))
         )
         write_text(folder / "config.yaml", show_settings(exact))
         write_splits(inputs.splits, folder / "splits.yaml")

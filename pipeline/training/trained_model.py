@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from daan.config import DaanConfig
 from daan.network import Daan
-from extractors.text.spec import kept_text_spec, restored_text_spec
+from extractors.text.spec import TextSpec
 from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, StorageError
 from pipeline.base.files import read_json, replacing, storage_errors, write_json
+from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_text
 from pipeline.features.feature_set import Standardiser
 
 SCHEMA = 2  # 1 had other names of weights in the temporal bypass
@@ -30,8 +31,21 @@ class ModelClass:
     """A class a model knows."""
 
     name: str
-    phrase: str
+    phrases: Phrases
     seen: bool  # trained on
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of the class in model.json."""
+        return {"name": self.name, "phrase": phrases_text(self.phrases), "seen": self.seen}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> "ModelClass":
+        """Read an entry of model.json.
+
+        Raises:
+            KeyError: a value is missing.
+        """
+        return cls(str(entry["name"]), parse_phrases(entry["phrase"]), bool(entry["seen"]))
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,7 @@ class Model:
     classes: tuple[ModelClass, ...]
     class_vectors: NDArray[np.float32]  # (C, W), rows as `classes`
     text_encoder: Mapping[str, str]  # identity
-    text_spec: str  # what to load the encoder by
+    text_spec: TextSpec  # how to load the text encoder
     extractor: Mapping[str, Any]  # attributes of the features it was trained on
     betas: Mapping[str, float]  # score -> added to the distances of seen classes
     temperatures: Mapping[str, float]  # score -> of the softmax
@@ -67,10 +81,10 @@ def save_model(folder: Path, model: Model) -> None:
     description = {
         "schema": SCHEMA,
         "daan": dataclasses.asdict(model.network.config),
-        "classes": [dataclasses.asdict(entry) for entry in model.classes],
+        "classes": [entry.to_json() for entry in model.classes],
         "text_encoder": dict(model.text_encoder),
         # By its place in the workspace, where it lies there, so that the workspace may be moved.
-        "text_spec": kept_text_spec(model.text_spec, _workspace_of(folder)),
+        "text_spec": model.text_spec.to_text(_workspace_of(folder)),
         "extractor": dict(model.extractor),
         "betas": dict(model.betas),
         "temperatures": dict(model.temperatures),
@@ -132,10 +146,10 @@ def load_model(folder: Path, device: torch.device) -> Model:
         return Model(
             network=network.to(device).eval(),
             standardiser=standardiser.to(device),
-            classes=tuple(ModelClass(**entry) for entry in description["classes"]),
+            classes=tuple(ModelClass.from_json(entry) for entry in description["classes"]),
             class_vectors=tensors["class_vectors"].numpy(),
             grid_betas=description.get("grid_betas", {}),
-            text_spec=restored_text_spec(description["text_spec"], _workspace_of(folder)),
+            text_spec=TextSpec.from_text(description["text_spec"], _workspace_of(folder)),
             **{
                 name: description[name]
                 for name in ("text_encoder", "extractor", "betas", "temperatures", "score", "training")
@@ -173,6 +187,6 @@ def check_extractor(model: Model, attributes: Mapping[str, Any], what: str) -> N
         )
 
 
-def model_classes(names: Sequence[str], phrases: Mapping[str, str], seen: Sequence[bool]) -> tuple[ModelClass, ...]:
+def model_classes(names: Sequence[str], phrases: Mapping[str, Phrases], seen: Sequence[bool]) -> tuple[ModelClass, ...]:
     """Classes in order, each with its phrase and whether it is trained on."""
     return tuple(ModelClass(name, phrases[name], flag) for name, flag in zip(names, seen, strict=True))

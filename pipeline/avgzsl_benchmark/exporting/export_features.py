@@ -25,7 +25,7 @@ from pipeline.base.workspace import Stage, Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.datasets.hold_out import hold_out
 from pipeline.datasets.official.protocol import BENCHMARKS, FOLDER_OF_MODALITY, PART_OF_STAGE, RETRAINING, STAGES
-from pipeline.datasets.phrases import phrases_in
+from pipeline.datasets.phrases import Phrases, phrases_text
 from pipeline.datasets.splits import Splits, read_splits
 from pipeline.features.feature_set import load_features
 from pipeline.features.store import open_store
@@ -115,7 +115,7 @@ class _Export:
     videos: Mapping[str, str]  # -> exported name
     classes: Mapping[str, str]  # likewise
     words: Mapping[str, str]  # class -> exported words
-    phrases: Mapping[str, str]  # class -> its phrases here
+    phrases: Mapping[str, Phrases]  # class -> its phrases here
     vectors: Mapping[str, NDArray[np.float32]]  # exported words -> (W,)
     phrase_vectors: Mapping[str, NDArray[np.float32]]  # phrase of a class with several -> (W,)
 
@@ -141,7 +141,9 @@ def _gather(workspace: Workspace, layout: str, benchmark: str | None, text: str 
     phrases = dict(sorted({**dataset.without_videos, **dataset.phrases}.items()))
     exported = class_words(phrases.values())
     vectors = vectors_of(workspace, phrases.values(), text)
-    several = [phrase for given in phrases.values() if len(phrases_in(given)) > 1 for phrase in phrases_in(given)]
+    single = [(phrase,) for given in phrases.values() if len(given) > 1 for phrase in given]
+    of_phrases = vectors_of(workspace, single, text) if single else {}
+    phrase_vectors = {phrase: vector for (phrase,), vector in of_phrases.items()}
     _warn_of_what_public_code_needs(splits, store, next(iter(vectors.values())), reporter)
     return _Export(
         layout=layout,
@@ -150,10 +152,10 @@ def _gather(workspace: Workspace, layout: str, benchmark: str | None, text: str 
         stages=videos_of_stages(splits),
         videos=video_names(features.keys),
         classes=class_names(phrases),
-        words={name: exported[phrase] for name, phrase in phrases.items()},
+        words={name: exported[several] for name, several in phrases.items()},
         phrases=phrases,
-        vectors={exported[phrase]: vector for phrase, vector in vectors.items()},
-        phrase_vectors=vectors_of(workspace, several, text) if several else {},
+        vectors={exported[several]: vector for several, vector in vectors.items()},
+        phrase_vectors=phrase_vectors,
     )
 
 
@@ -222,7 +224,8 @@ def _write_features(export: _Export, folder: Path, reporter: Reporter) -> int:
 
 def _renamed_words(export: _Export) -> dict[str, str]:
     """Exported words -> the phrases here, where those are others."""
-    return {words: export.phrases[name] for name, words in export.words.items() if words != export.phrases[name]}
+    texts = {name: phrases_text(phrases) for name, phrases in export.phrases.items()}
+    return {words: texts[name] for name, words in export.words.items() if words != texts[name]}
 
 
 def _report(export: _Export, target: Path, files: int) -> ExportReport:

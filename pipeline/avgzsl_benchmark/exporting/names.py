@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable
 
-from pipeline.datasets.phrases import phrases_in
+from pipeline.datasets.phrases import Phrases, phrases_text
 
 _NAME_BYTES = 80  # of a name in AVCA's files: the type S80
 _CLASS_BYTES = 200  # a file of that name needs an ending, too, and file systems end at 255
@@ -25,9 +25,11 @@ def class_names(names: Iterable[str]) -> dict[str, str]:
     return _unique(names, lambda name: _word(_NO_FILE.sub("_", name), _CLASS_BYTES), str.casefold)
 
 
-def class_words(texts: Iterable[str]) -> dict[str, str]:
-    """Phrases of a class -> words that are one cell of a list; several phrases become one text; no two alike."""
-    return _unique(texts, lambda text: _word(" / ".join(phrases_in(text) or (text,)), _CLASS_BYTES), str)
+def class_words(classes: Iterable[Phrases]) -> dict[Phrases, str]:
+    """Name each class's phrases by words that fit into one cell of a list; no two are equal."""
+    phrases_of = {phrases_text(phrases): phrases for phrases in classes}
+    words = _unique(phrases_of, lambda text: _word(" / ".join(phrases_of.get(text, (text,))), _CLASS_BYTES), str)
+    return {phrases_of[text]: word for text, word in words.items()}
 
 
 def _word(text: str, most_bytes: int) -> str:

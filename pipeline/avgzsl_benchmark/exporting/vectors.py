@@ -8,24 +8,28 @@ from numpy.typing import NDArray
 
 from extractors.files.safe_pickle import PickleRefusedError, load_npy
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings.embed import AUTO, chosen_text, encode_phrases
+from pipeline.class_embeddings.embed import AUTO, chosen_spec, encode_phrases
+from pipeline.datasets.phrases import Phrases, phrases_text
 
 
-def vectors_of(workspace: Workspace, texts: Iterable[str], spec: str | None) -> dict[str, NDArray[np.float32]]:
-    """Text -> (W,) of length 1.
+def vectors_of(
+    workspace: Workspace, classes: Iterable[Phrases], text: str | None
+) -> dict[Phrases, NDArray[np.float32]]:
+    """Encode the phrases of classes: phrases -> (W,) of length 1.
 
     Args:
         workspace: whose text encoder it is, where none is asked for.
-        texts: a class's phrases each.
-        spec: another text encoder.
+        classes: the phrases of each class.
+        text: another text encoder, as `--text` names it; None for the workspace's own.
 
     Raises:
         UsageError: no such encoder, or a phrase has no vector.
         PipelineError: the encoder cannot be loaded.
     """
-    wanted, chosen = list(dict.fromkeys(texts)), chosen_text(workspace, spec or AUTO)
-    vectors = dict(zip(wanted, encode_phrases(chosen, wanted).vectors, strict=True))
-    return vectors | {text: vector for text, vector in _stored(Path(chosen)).items() if text in vectors}
+    wanted, spec = list(dict.fromkeys(classes)), chosen_spec(workspace, text or AUTO)
+    vectors = dict(zip(wanted, encode_phrases(spec, wanted).vectors, strict=True))
+    stored = _stored(spec.path) if spec.path else {}
+    return {phrases: stored.get(phrases_text(phrases), vector) for phrases, vector in vectors.items()}
 
 
 def _stored(path: Path) -> dict[str, NDArray[np.float32]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from extractors.files.safe_pickle import PickleRefusedError, load_npy
-from extractors.text.phrases import phrase_of
+from extractors.text.spec import TextSpec
 from pipeline.avgzsl_benchmark.importing.official_folder import OfficialFolder, find_official, find_vectors
 from pipeline.avgzsl_benchmark.importing.store import ImportedStore, import_store
 from pipeline.avgzsl_benchmark.layouts.pickles import write_pickled_npy
@@ -14,10 +14,10 @@ from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint, replacing, storage_errors
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Stage, StageRecord, Workspace
-from pipeline.class_embeddings.embed import encode_phrases, remember_text
+from pipeline.class_embeddings.embed import encode_phrases, read_spec, record_spec
 from pipeline.datasets.dataset import Dataset, Video, dataset_of, dataset_record
 from pipeline.datasets.dataset_folder import DatasetFolder
-from pipeline.datasets.phrases import phrases_in
+from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_of_name, phrases_text
 from pipeline.datasets.splits import Splits, check_splits
 
 _STAGE_VERSION = 1
@@ -74,9 +74,11 @@ def import_official(
     """
     folder = find_official(source, layout, method=method, splits=splits)
     phrases = _phrases(folder)
-    vectors = text or str(find_vectors(source, folder.features.folder, folder.class_split, folder.classes.benchmark))
-    given = folder.classes.phrases or {name: phrase_of(name) for name in folder.features.files}
-    encode_phrases(vectors, list(given.values()))  # a class without a vector is found before the features are read
+    spec = read_spec(
+        text or str(find_vectors(source, folder.features.folder, folder.class_split, folder.classes.benchmark))
+    )
+    given = folder.classes.phrases or {name: phrases_of_name(name) for name in folder.features.files}
+    encode_phrases(spec, list(given.values()))  # a class without a vector is found before the features are read
     with workspace.locked("import"):
         made_from = fingerprint({"stage": _STAGE_VERSION, "folder": folder.fingerprint()})
         report = _imported_before(workspace, made_from, folder)
@@ -88,22 +90,23 @@ def import_official(
             report = _report(folder, imported, dataset, path)
             _record(workspace, report, imported.content, made_from, dataset)
         _set_extractor_aside(workspace)
-        _import_vectors(vectors, folder, workspace, own=text is None)
+        _import_vectors(spec, folder, workspace, own=text is None)
     return report
 
 
-def _phrases(folder: OfficialFolder) -> dict[str, str]:
+def _phrases(folder: OfficialFolder) -> dict[str, Phrases]:
     """Class -> words, of all classes; as they were before avzsl exported them, where it was the one to do so."""
     if folder.notes is None:
         return dict(folder.classes.phrases)
     classes, words = folder.notes.classes, folder.notes.phrases
-    return {classes.get(name, name): words.get(phrase, phrase) for name, phrase in folder.classes.phrases.items()}
+    texts = {name: phrases_text(phrases) for name, phrases in folder.classes.phrases.items()}
+    return {classes.get(name, name): parse_phrases(words.get(text, text)) for name, text in texts.items()}
 
 
 def _keep(
     folder: OfficialFolder,
     imported: ImportedStore,
-    phrases: Mapping[str, str],
+    phrases: Mapping[str, Phrases],
     workspace: Workspace,
     reporter: Reporter,
 ) -> Dataset:
@@ -178,7 +181,7 @@ def _set_extractor_aside(workspace: Workspace) -> None:
             file.replace(file.with_name("extractor-before-import.json"))
 
 
-def _import_vectors(spec: str, folder: OfficialFolder, workspace: Workspace, *, own: bool) -> None:
+def _import_vectors(spec: TextSpec, folder: OfficialFolder, workspace: Workspace, *, own: bool) -> None:
     """Copy a file of class vectors into the workspace and note it there; training takes it by itself.
 
     Args:
@@ -187,9 +190,9 @@ def _import_vectors(spec: str, folder: OfficialFolder, workspace: Workspace, *, 
         workspace: gets the file.
         own: whether the file is the folder's own.
     """
-    path = Path(spec)
-    if path.suffix != ".npy" or not path.is_file():
-        remember_text(workspace, spec)
+    path = spec.path
+    if path is None or path.suffix != ".npy" or not path.is_file():
+        record_spec(workspace, spec)
         return
     target = workspace.text_folder / path.name
     renamed = folder.notes.phrases if folder.notes else {}
@@ -199,14 +202,14 @@ def _import_vectors(spec: str, folder: OfficialFolder, workspace: Workspace, *, 
     elif path.resolve() != target.resolve():
         with replacing(target) as temporary, storage_errors(path):
             temporary.write_bytes(path.read_bytes())
-    remember_text(workspace, str(target))
+    record_spec(workspace, read_spec(str(target)))
 
 
 def _by_phrase(named: Mapping[str, Any], renamed: Mapping[str, str], of_phrases: Mapping[str, Any]) -> dict[str, Any]:
     """Phrase -> vector (W,): each phrase of a class has its own where the notes hold it, else the class's."""
     vectors = {name: vector for name, vector in named.items() if name not in renamed}
     for name in named.keys() & renamed.keys():
-        for phrase in phrases_in(renamed[name]) or (renamed[name],):
+        for phrase in parse_phrases(renamed[name]) or (renamed[name],):
             vectors[phrase] = of_phrases.get(phrase, named[name])
     return vectors
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from extractors.text.phrases import phrase_of
 from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES, Shape
 from pipeline.base.files import fingerprint
+from pipeline.datasets.phrases import Phrases, phrases_of_name
 from pipeline.datasets.splits import Splits
 from pipeline.features.feature_set import FeatureSet
 
@@ -65,9 +65,9 @@ class SyntheticBenchmark:
 
     features: FeatureSet
     splits: Splits
-    phrases: Mapping[str, str]  # class name -> phrase, in the order of features.classes
+    phrases: Mapping[str, Phrases]  # class name -> phrases, in the order of features.classes
     class_vectors: Vector  # (C, W), likewise
-    others: Mapping[str, tuple[str, Vector]] = field(default_factory=dict)  # class without videos -> phrase, (W,)
+    others: Mapping[str, tuple[Phrases, Vector]] = field(default_factory=dict)  # class without videos -> phrases, (W,)
 
 
 def synthetic_benchmark(
@@ -104,7 +104,7 @@ def synthetic_benchmark(
     return SyntheticBenchmark(
         features=_features(shape, recipe, classes, vectors, keys),
         splits=Splits(**parts, origin={"synthetic": asdict(recipe)}),
-        phrases={name: phrase_of(name) for name in classes},
+        phrases={name: phrases_of_name(name) for name in classes},
         class_vectors=vectors,
     )
 

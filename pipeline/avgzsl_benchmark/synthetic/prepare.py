@@ -15,11 +15,12 @@ from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import did_you_mean, does_not_exist
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings.embed import encode_phrases, remember_text
+from pipeline.class_embeddings.embed import encode_phrases, read_spec, record_spec
 from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.official.class_lists import read_classes
 from pipeline.datasets.official.protocol import BENCHMARKS
 from pipeline.datasets.official.split_lists import OfficialSplits, read_official_splits
+from pipeline.datasets.phrases import Phrases
 
 _SMALL = Shape(  # not a benchmark's: it is trained on in seconds
     train_classes=10,
@@ -112,7 +113,7 @@ def prepare_synthetic(
     folder.make_room(reporter)
     with folder.rewriting({"generated": asdict(recipe)}, reporter):
         vectors = write_benchmark(benchmark, workspace)
-    remember_text(workspace, str(vectors))
+    record_spec(workspace, read_spec(str(vectors)))
     labels = dict(zip(benchmark.features.keys, benchmark.features.labels.tolist(), strict=True))
     return SyntheticReport(
         folder=folder.path,
@@ -140,7 +141,7 @@ def _generated(shape_name: str, folder: Path | None, recipe: Recipe) -> tuple[Sy
         if not place.exists():
             raise UsageError(f"{folder} is not the folder of the benchmark's lists: {does_not_exist(place)}")
     phrases = dict(read_classes(class_split, "main_split").phrases)
-    rows = encode_phrases(str(vectors_file), list(phrases.values())).vectors
+    rows = encode_phrases(read_spec(str(vectors_file)), list(phrases.values())).vectors
     vectors = dict(zip(phrases, rows, strict=True))
     shape, order = _official_shape(shape_name, class_split, phrases, recipe.seed)
     benchmark = synthetic_benchmark(shape, recipe, {name: vectors[name] for name in order})
@@ -150,7 +151,7 @@ def _generated(shape_name: str, folder: Path | None, recipe: Recipe) -> tuple[Sy
 
 
 def _official_shape(
-    shape_name: str, class_split: Path, phrases: Mapping[str, str], seed: int
+    shape_name: str, class_split: Path, phrases: Mapping[str, Phrases], seed: int
 ) -> tuple[Shape, list[str]]:
     """Sizes, and the classes to train on, to validate on and to test on; at random where no lists tell them apart."""
     usual = SHAPES[shape_name]

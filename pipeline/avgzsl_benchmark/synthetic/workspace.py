@@ -6,8 +6,9 @@ import numpy as np
 
 from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticBenchmark
 from pipeline.base.files import replacing
-from pipeline.base.workspace import StageRecord, Workspace
+from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, Video, save_dataset
+from pipeline.datasets.phrases import phrases_text
 from pipeline.datasets.splits import write_splits
 from pipeline.features.index import SourceFile, StoredVideo
 from pipeline.features.store import FeatureRows, write_part
@@ -35,7 +36,7 @@ def write_benchmark(benchmark: SyntheticBenchmark, workspace: Workspace) -> Path
         Video(key=key, location=str(workspace.root.absolute() / "videos" / key), class_name=features.classes[label])
         for key, label in zip(features.keys, features.labels.tolist(), strict=True)
     )
-    listed = {name: phrase for name, (phrase, _) in benchmark.others.items()}
+    listed = {name: phrases for name, (phrases, _) in benchmark.others.items()}
     dataset = Dataset(workspace.root / "videos", videos, benchmark.phrases, without_videos=listed)
     save_dataset(dataset, workspace.dataset_folder)
     write_splits(benchmark.splits, workspace.dataset_folder / "splits.yaml")
@@ -45,7 +46,7 @@ def write_benchmark(benchmark: SyntheticBenchmark, workspace: Workspace) -> Path
     )
     summary = {"extractor": features.attributes["extractor"], "videos": len(features.keys)}
     record = StageRecord(fingerprint=content, output=str(path.relative_to(workspace.root)), summary=summary)
-    workspace.record("features", record)
+    workspace.record(Stage.FEATURES, record)
     return _write_class_vectors(benchmark, workspace.text_folder / "generated_vectors.npy")
 
 
@@ -73,8 +74,9 @@ def _stored(benchmark: SyntheticBenchmark) -> list[tuple[StoredVideo, FeatureRow
 
 def _write_class_vectors(benchmark: SyntheticBenchmark, path: Path) -> Path:
     """A dict phrase -> (W,) in a .npy, the form of the benchmark's own vectors."""
-    vectors = dict(zip(benchmark.phrases.values(), benchmark.class_vectors, strict=True))
-    vectors |= {phrase: vector for phrase, vector in benchmark.others.values() if phrase not in vectors}
+    own = zip(map(phrases_text, benchmark.phrases.values()), benchmark.class_vectors, strict=True)
+    others = ((phrases_text(phrases), vector) for phrases, vector in benchmark.others.values())
+    vectors = {**dict(others), **dict(own)}
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, np.array(vectors, dtype=object), allow_pickle=True)
     return path

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from extractors.text.phrases import phrase_of
 from pipeline.base.csv_tables import read_user_table
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import did_you_mean, does_not_exist, some_of
 from pipeline.datasets.official.protocol import BENCHMARKS, PART_OF_STAGE
+from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_of_name
 
 # Part of unseen classes -> parts that must have none of them.
 _SEEN_BESIDE: Mapping[str, tuple[str, ...]] = {
@@ -29,7 +29,7 @@ class OfficialClasses:
         listed: part of the splits -> classes that its list in the split's folder names; only parts that have a list.
     """
 
-    phrases: Mapping[str, str]
+    phrases: Mapping[str, Phrases]
     benchmark: str | None
     listed: Mapping[str, frozenset[str]]
 
@@ -84,12 +84,12 @@ def read_classes(folder: Path | None, split: str) -> OfficialClasses:
     lists = sorted(folder.glob("*_w2v_class_names.csv"))
     if len(lists) > 1:
         raise UsageError(f"{folder} has several lists of class names: {', '.join(path.name for path in lists)}")
-    phrases = _read_words(lists[0]) if lists else {}
+    phrases: dict[str, Phrases] = _read_words(lists[0]) if lists else {}
     everything = folder / "all_class.txt"
     by_folded = {name.casefold() for name in phrases}
     for name in _lines(everything) if everything.is_file() else []:
         if name.casefold() not in by_folded:
-            phrases[name] = phrase_of(name)
+            phrases[name] = phrases_of_name(name)
     known = {name.casefold(): name for name in phrases}
     if len(known) < len(phrases):
         raise UsageError(f"{folder}: two classes differ by upper and lower case alone, which public code takes as one")
@@ -128,14 +128,14 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
-def _read_words(path: Path) -> dict[str, str]:
+def _read_words(path: Path) -> dict[str, Phrases]:
     """The columns `original` and `manual`."""
-    phrases: dict[str, str] = {}
+    phrases: dict[str, Phrases] = {}
     for line, row in read_user_table(path, required=("original", "manual"), strict=False):
         name, phrase = row["original"].strip(), row["manual"].strip()
         if not name or not phrase or name in phrases:
             raise UsageError(f"{path}, line {line}: {name!r} is empty or there twice, or has no words")
-        phrases[name] = phrase
+        phrases[name] = parse_phrases(phrase)
     return phrases
 
 

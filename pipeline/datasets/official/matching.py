@@ -11,6 +11,7 @@ from pipeline.base.wording import counted, some_of
 from pipeline.datasets.dataset import Video
 from pipeline.datasets.media_files import MEDIA_ENDINGS
 from pipeline.datasets.official.split_lists import OfficialSplits
+from pipeline.datasets.phrases import Phrases
 from pipeline.datasets.splits import Splits
 
 
@@ -44,13 +45,13 @@ class Matched:
     """
 
     videos: tuple[Video, ...]
-    phrases: Mapping[str, str]
+    phrases: Mapping[str, Phrases]
     splits: Splits
     unmatched: tuple[Unmatched, ...]
     notes: tuple[str, ...]
 
 
-def match(official: OfficialSplits, videos: Sequence[Video], phrases: Mapping[str, str]) -> Matched:
+def match(official: OfficialSplits, videos: Sequence[Video], phrases: Mapping[str, Phrases]) -> Matched:
     """Give the videos that are here the parts and the class names that the official lists give them.
 
     Args:
@@ -79,7 +80,7 @@ def match(official: OfficialSplits, videos: Sequence[Video], phrases: Mapping[st
     untrained = f"{some_of(sorted(lost))}: no video to train on is here, so not tested as seen"
     unmatched += _unlisted(official, renamed, usable)
     spelled = {official.called(name) or name: phrase for name, phrase in phrases.items()}
-    known = {**spelled, **{name: phrase or spelled.get(name, "") for name, phrase in official.phrases.items()}}
+    known = {**spelled, **{name: phrase or spelled.get(name, ()) for name, phrase in official.phrases.items()}}
     return Matched(renamed, known, usable, tuple(unmatched), (*official.notes, *([untrained] if lost else [])))
 
 

@@ -12,6 +12,7 @@ from pipeline.base.wording import did_you_mean, does_not_exist, some_of
 from pipeline.datasets.dataset import Dataset, Video
 from pipeline.datasets.official.class_lists import OfficialClasses, read_classes
 from pipeline.datasets.official.protocol import PART_OF_STAGE, RETRAINING
+from pipeline.datasets.phrases import Phrases
 from pipeline.datasets.splits import Splits, check_splits
 
 _USUAL = "main_split"
@@ -36,10 +37,10 @@ class OfficialSplits:
     notes: tuple[str, ...]
 
     @cached_property
-    def phrases(self) -> dict[str, str]:
+    def phrases(self) -> dict[str, Phrases]:
         """Every class as it is officially spelled -> its phrase, '' where no list gives one."""
         listed = {self.classes.called(name) or name for name in self.class_of.values()}
-        return dict.fromkeys(sorted(listed), "") | dict(self.classes.phrases)
+        return dict.fromkeys(sorted(listed), ()) | dict(self.classes.phrases)
 
     @cached_property
     def _by_case(self) -> dict[str, str]:

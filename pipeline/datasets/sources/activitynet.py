@@ -50,7 +50,7 @@ def find_activitynet(folder: Path, annotations: Path) -> Found:
         folder,
         tuple(collected.videos),
         tuple(collected.missing),
-        phrases=dict.fromkeys(sorted(collected.labels), ""),
+        phrases=dict.fromkeys(sorted(collected.labels), ()),
         notes=tuple(notes),
     )
 

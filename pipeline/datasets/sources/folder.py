@@ -27,7 +27,7 @@ def find_folder(folder: Path) -> Found:
         for entry in sorted(folder.iterdir())
         if entry.is_dir() and not entry.name.startswith(".") and entry.name.strip() not in dataset.phrases
     ]
-    phrases = dict.fromkeys(empty, "") | (read_phrases(classes) if classes.is_file() else {})
+    phrases = dict.fromkeys(empty, ()) | (read_phrases(classes) if classes.is_file() else {})
     notes = [f"{counted(dataset.ignored, 'video')} in no class folder: left out"] if dataset.ignored else []
     return Found(
         "folder",

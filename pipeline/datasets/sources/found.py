@@ -10,6 +10,7 @@ from pipeline.base.errors import UsageError
 from pipeline.base.wording import counted, does_not_exist
 from pipeline.datasets.dataset import Video
 from pipeline.datasets.media_files import SOUND_ENDINGS, media_files
+from pipeline.datasets.phrases import Phrases
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Found:
         source: what the user pointed at.
         videos: with files that exist.
         missing: clips that were named but whose file does not exist, or that cannot be right.
-        phrases: class name -> phrase as far as they were given; also classes that have no videos, '' without a phrase.
+        phrases: class name -> phrases, also of classes without videos; none if none were given.
         notes: a line each for what the user should know.
         splits: a splits.yaml that came with it.
     """
@@ -38,7 +39,7 @@ class Found:
     source: Path
     videos: tuple[Video, ...]
     missing: tuple[LeftOut, ...] = ()
-    phrases: Mapping[str, str] = field(default_factory=dict)
+    phrases: Mapping[str, Phrases] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     splits: Path | None = None
 

@@ -9,6 +9,7 @@ from pipeline.base.csv_tables import read_by_line
 from pipeline.base.errors import UsageError
 from pipeline.base.wording import counted, does_not_exist
 from pipeline.datasets.dataset import Video
+from pipeline.datasets.phrases import Phrases
 from pipeline.datasets.sources.found import Found, LeftOut, MediaIndex, refuse_empty, refuse_unwritable
 
 _CLIP_SECONDS = 10
@@ -76,7 +77,7 @@ def find_vggsound(folder: Path, listing: Path) -> Found:
         notes.append(f"{counted(whole, 'clip')} cut out of whole videos, {_CLIP_SECONDS} s each")
     if strangers:
         notes.append(f"{counted(strangers, 'file')} in {folder} not in {listing.name}: left out")
-    phrases = dict.fromkeys(sorted({clip.class_name for clip in clips}), "")
+    phrases: dict[str, Phrases] = dict.fromkeys(sorted({clip.class_name for clip in clips}), ())
     return Found("vggsound", folder, tuple(videos), tuple(missing), phrases, tuple(notes))
 
 

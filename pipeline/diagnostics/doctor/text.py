@@ -37,7 +37,7 @@ def workspace_text_check(workspace: Workspace) -> Check:
     except _LIBRARY_ERRORS as error:
         return Check(name, "missing", f"does not load: {_line(error)}", "mend what is missing above")
     try:
-        return Check(name, "ok", f"{embeddings.chosen_text(workspace, embeddings.AUTO)}, unless --text names another")
+        return Check(name, "ok", f"{embeddings.chosen_spec(workspace, embeddings.AUTO)}, unless --text names another")
     except PipelineError as error:
         return Check(name, "missing", _line(error), "name another with --text")
 
@@ -46,12 +46,13 @@ def _minilm() -> Check:
     name = "text: minilm"
     try:
         text = importlib.import_module("extractors.text.loading")
+        spec = importlib.import_module("extractors.text.spec")
         errors = importlib.import_module("extractors.errors")
     except _LIBRARY_ERRORS as error:
         return Check(name, "missing", f"does not load: {_line(error)}", _MINILM_REMEDY, essential=True)
     try:
-        vectors = text.load_text_encoder("minilm").encode(["playing drums", "dog barking"])
-    except (errors.TextEncoderError, *_LIBRARY_ERRORS) as error:
+        vectors = text.load_text_encoder(spec.TextSpec(spec.MINILM)).encode(["playing drums", "dog barking"])
+    except (errors.TextEncoderError, ImportError, OSError) as error:
         return Check(name, "missing", f"does not load: {_line(error)}", _MINILM_REMEDY, essential=True)
     if not np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4):
         return Check(name, "missing", "gives vectors that are not of length 1", _MINILM_REMEDY, essential=True)

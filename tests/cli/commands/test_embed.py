@@ -9,7 +9,7 @@ import yaml
 
 from cli.main import run_command
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings.embed import remember_text
+from pipeline.class_embeddings.embed import read_spec, record_spec
 
 GLOVE = "dog 1 0 0\nwoof 0.8 0.6 0\ncat 0.9 0.1 0.3\nkitten 0.9 0.12 0.3\nyoga 0 0 1\n"
 
@@ -40,7 +40,7 @@ def test_the_workspaces_classes_and_encoder_are_the_default(
     """As `avzsl train` would take them."""
     workspace = extracted(classes=3)
     (tmp_path / "colours.txt").write_text("red 1 0\ngreen 0 1\nball 1 1\ndog 2 1\ndrum 1 3\ncar 0 -1\n")
-    remember_text(workspace, str(tmp_path / "colours.txt"))
+    record_spec(workspace, read_spec(str(tmp_path / "colours.txt")))
     assert run_command(["embed", "-w", str(workspace.root), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["text"] == str(tmp_path / "colours.txt")
@@ -81,7 +81,7 @@ def test_show_config_says_what_auto_is_in_this_workspace(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, file: str
 ) -> None:
     """In a comment, so that the YAML itself fits any workspace."""
-    remember_text(Workspace(tmp_path / "workspace"), file)
+    record_spec(Workspace(tmp_path / "workspace"), read_spec(file))
     for folder, expected in (("workspace", file), ("other", "minilm")):
         assert run_command(["train", "-w", str(tmp_path / folder), "--show-config"]) == 0
         shown = capsys.readouterr().out

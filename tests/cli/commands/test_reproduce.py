@@ -12,7 +12,7 @@ from pipeline.avgzsl_benchmark.synthetic.generate import Recipe, synthetic_bench
 from pipeline.avgzsl_benchmark.synthetic.shapes import Shape
 from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings.embed import remember_text
+from pipeline.class_embeddings.embed import read_spec, record_spec
 
 SHAPE = Shape(
     train_classes=4,
@@ -37,7 +37,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A generated set in a workspace; commands run beside it in a terminal of 80 columns."""
     place = Workspace(tmp_path / "generated")
     benchmark = synthetic_benchmark(SHAPE, Recipe(audio_width=6, visual_width=6, text_width=300, missing_audio=0.2))
-    remember_text(place, str(write_benchmark(benchmark, place)))
+    record_spec(place, read_spec(str(write_benchmark(benchmark, place))))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     return place.root
@@ -245,7 +245,7 @@ def test_a_model_of_imported_features_predicts_by_weights_that_the_user_names(
     monkeypatch.chdir(tmp_path)
     place = Workspace(tmp_path / "generated")
     benchmark = synthetic_benchmark(SHAPE, Recipe(audio_width=16, visual_width=16, text_width=300))
-    remember_text(place, str(write_benchmark(benchmark, place)))
+    record_spec(place, read_spec(str(write_benchmark(benchmark, place))))
     assert run_command(["export", "tcaf", "UCF", "-w", "generated"]) == 0
     Path("UCF/avzsl.json").unlink()
     assert run_command(["import", "tcaf", "UCF", "-w", "imported"]) == 0

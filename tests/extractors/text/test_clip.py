@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from extractors.errors import TextEncoderError
 from extractors.text.loading import load_text_encoder
+from extractors.text.spec import parse_text_spec
 
 WORDS = ["dog", "barking", "red", "ball", "playing", "drums"]
 PHRASES = ["dog barking", "a red ball", "Playing drums", "dog", "dog " * 30, "ball red", "unheard of"]
@@ -39,7 +40,7 @@ def test_vectors_are_the_text_embeddings_of_transformers(folder: Path) -> None:
         with torch.inference_mode():
             expected.append(network(input_ids=tokens["input_ids"]).text_embeds[0].numpy())
     unit = [vector / np.linalg.norm(vector) for vector in expected]
-    np.testing.assert_allclose(load_text_encoder(f"clip:{folder}").encode(PHRASES), unit, atol=1e-6)
+    np.testing.assert_allclose(load_text_encoder(parse_text_spec(f"clip:{folder}")).encode(PHRASES), unit, atol=1e-6)
 
 
 def test_a_model_with_pictures_gives_the_same_as_its_text_tower(folder: Path, tmp_path: Path) -> None:
@@ -52,8 +53,8 @@ def test_a_model_with_pictures_gives_the_same_as_its_text_tower(folder: Path, tm
         {**weights, "vision_model.weight": torch.zeros(3), "logit_scale": torch.ones(())}, both / "model.safetensors"
     )
     np.testing.assert_allclose(
-        load_text_encoder(f"clip:{both}").encode(PHRASES),
-        load_text_encoder(f"clip:{folder}").encode(PHRASES),
+        load_text_encoder(parse_text_spec(f"clip:{both}")).encode(PHRASES),
+        load_text_encoder(parse_text_spec(f"clip:{folder}")).encode(PHRASES),
         atol=2e-2,
     )
 
@@ -61,7 +62,7 @@ def test_a_model_with_pictures_gives_the_same_as_its_text_tower(folder: Path, tm
 def test_nothing_is_printed_and_no_random_number_is_used(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Loading draws no bar on the terminal and leaves the generators of a training alone."""
     state = torch.get_rng_state()
-    load_text_encoder(f"clip:{folder}").encode(["dog"])
+    load_text_encoder(parse_text_spec(f"clip:{folder}")).encode(["dog"])
     assert capfd.readouterr() == ("", "")
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -70,15 +71,15 @@ def test_nothing_is_printed_and_no_random_number_is_used(folder: Path, capfd: py
 def test_every_file_is_part_of_the_identity_and_must_be_there(folder: Path, tmp_path: Path, name: str) -> None:
     """A changed file makes another encoder, a missing one is named."""
     copy = shutil.copytree(folder, tmp_path / "copy")
-    before = load_text_encoder(f"clip:{copy}").identity
+    before = load_text_encoder(parse_text_spec(f"clip:{copy}")).identity
     if name.endswith(".json"):
         (copy / name).write_text((copy / name).read_text() + "\n")
     else:
         save_file({key: value + 1 for key, value in load_file(copy / name).items()}, copy / name)
-    assert load_text_encoder(f"clip:{copy}").identity != before
+    assert load_text_encoder(parse_text_spec(f"clip:{copy}")).identity != before
     (copy / name).unlink()
     with pytest.raises(TextEncoderError, match=re.escape(f"has no {name}")):
-        load_text_encoder(f"clip:{copy}")
+        load_text_encoder(parse_text_spec(f"clip:{copy}"))
 
 
 def test_a_pickle_is_never_read(folder: Path, tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_a_pickle_is_never_read(folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
     with pytest.raises(TextEncoderError, match=r"pytorch_model\.bin is never read, as a pickle can run code"):
-        load_text_encoder(f"clip:{copy}")
+        load_text_encoder(parse_text_spec(f"clip:{copy}"))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_damage_is_one_line(folder: Path, tmp_path: Path, name: str, content: st
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / name).write_text(content)
     with pytest.raises(TextEncoderError, match=message) as caught:
-        load_text_encoder(f"clip:{copy}").encode(["dog"])
+        load_text_encoder(parse_text_spec(f"clip:{copy}")).encode(["dog"])
     assert "\n" not in str(caught.value)
 
 
@@ -117,13 +118,13 @@ def test_a_tokenizer_that_marks_no_end_is_refused(folder: Path, tmp_path: Path) 
     document = json.loads((copy / "tokenizer.json").read_text())
     (copy / "tokenizer.json").write_text(json.dumps(document | {"post_processor": None}))
     with pytest.raises(TextEncoderError, match="marks no end of a phrase"):
-        load_text_encoder(f"clip:{copy}").encode(["dog"])
+        load_text_encoder(parse_text_spec(f"clip:{copy}")).encode(["dog"])
 
 
 def test_a_model_that_is_not_in_the_cache_says_what_to_do(tmp_path: Path) -> None:
     """With AVZSL_OFFLINE nothing is asked of the network."""
     with pytest.raises(TextEncoderError, match=r"AVZSL_OFFLINE is set: save its config\.json.* give clip:FOLDER"):
-        load_text_encoder("clip:openai/clip-vit-large-patch14", cache_dir=tmp_path)
+        load_text_encoder(parse_text_spec("clip:openai/clip-vit-large-patch14"), cache_dir=tmp_path)
 
 
 def test_a_model_in_the_cache_needs_no_network(folder: Path, tmp_path: Path) -> None:
@@ -132,8 +133,8 @@ def test_a_model_in_the_cache_needs_no_network(folder: Path, tmp_path: Path) -> 
     (model / "refs").mkdir(parents=True)
     (model / "refs" / "main").write_text("1f")
     shutil.copytree(folder, model / "snapshots" / "1f")
-    cached = load_text_encoder("clip:some/clip", cache_dir=tmp_path)
-    assert cached.identity == load_text_encoder(f"clip:{folder}").identity
+    cached = load_text_encoder(parse_text_spec("clip:some/clip"), cache_dir=tmp_path)
+    assert cached.identity == load_text_encoder(parse_text_spec(f"clip:{folder}")).identity
 
 
 @pytest.mark.parametrize(
@@ -156,5 +157,5 @@ def test_what_the_hub_answers_is_one_line(
     monkeypatch.setenv("AVZSL_OFFLINE", "0")
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
     with pytest.raises(TextEncoderError, match=message) as caught:
-        load_text_encoder("clip:some/model", cache_dir=tmp_path)
+        load_text_encoder(parse_text_spec("clip:some/model"), cache_dir=tmp_path)
     assert "\n" not in str(caught.value)

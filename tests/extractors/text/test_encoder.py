@@ -15,7 +15,7 @@ from extractors.errors import NoVectorError, TextEncoderError, TextSpecError
 from extractors.text.encoder import TextEncoder
 from extractors.text.loading import load_text_encoder
 from extractors.text.phrases import phrase_of
-from extractors.text.spec import kept_text_spec, restored_text_spec
+from extractors.text.spec import TextSpec, parse_text_spec
 
 WORDS = ["dog", "barking", "red", "ball", "bouncing", "playing", "drums"]
 PHRASES = ["dog barking", "playing drums", "red ball bouncing", "dog"]
@@ -73,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=ENCODERS)
 def encoder(request: pytest.FixtureRequest, makers: Makers, folder: Path) -> TextEncoder:
     """Every text encoder; the tests of all of them are the same."""
-    return load_text_encoder(makers[request.param](folder))
+    return load_text_encoder(parse_text_spec(makers[request.param](folder)))
 
 
 def test_every_encoder_gives_unit_vectors_in_order(encoder: TextEncoder) -> None:
@@ -115,9 +115,9 @@ def test_every_encoder_is_known_by_what_it_holds_and_not_by_its_path(
     if place != "minilm":
         (shutil.copytree if Path(place).is_dir() else shutil.copy)(place, tmp_path / "moved")
         moved = f"{kind}:{tmp_path / 'moved'}" if kind else str(tmp_path / "moved")
-    assert load_text_encoder(moved).identity == load_text_encoder(spec).identity
-    others = [load_text_encoder(makers[other](tmp_path)) for other in ENCODERS if other != name]
-    assert all(other.identity != load_text_encoder(spec).identity for other in others)
+    assert load_text_encoder(parse_text_spec(moved)).identity == load_text_encoder(parse_text_spec(spec)).identity
+    others = [load_text_encoder(parse_text_spec(makers[other](tmp_path))) for other in ENCODERS if other != name]
+    assert all(other.identity != load_text_encoder(parse_text_spec(spec)).identity for other in others)
 
 
 def test_every_encoder_names_each_phrase_without_a_vector(encoder: TextEncoder) -> None:
@@ -144,7 +144,7 @@ def test_every_encoder_names_each_phrase_without_a_vector(encoder: TextEncoder) 
 def test_an_unknown_encoder_fails_with_the_choices(spec: str, message: str) -> None:
     """What was given, what there is, and what to do."""
     with pytest.raises(TextSpecError, match=message) as caught:
-        load_text_encoder(spec)
+        load_text_encoder(parse_text_spec(spec))
     assert "\n" not in str(caught.value)
 
 
@@ -191,21 +191,24 @@ def test_a_name_goes_before_a_file_of_that_name(tmp_path: Path, monkeypatch: pyt
     """A file called minilm in the current folder does not change what minilm means."""
     monkeypatch.chdir(tmp_path)
     os.rename(glove_file(tmp_path), "minilm")  # noqa: PTH104 - two plain texts
-    assert load_text_encoder("minilm").identity["encoder"] == "minilm"
-    assert load_text_encoder("./minilm").identity["encoder"] == "vectors"
+    assert load_text_encoder(parse_text_spec("minilm")).identity["encoder"] == "minilm"
+    assert load_text_encoder(parse_text_spec("./minilm")).identity["encoder"] == "vectors"
 
 
 def test_a_format_may_be_named_and_is_then_the_only_one(makers: Makers, tmp_path: Path) -> None:
     """`glove:` and the rest take the file of that format, `file:` any; another format is refused with the way out."""
     glove = glove_file(tmp_path)
-    assert load_text_encoder(f"glove:{glove}").identity == load_text_encoder(f"file:{glove}").identity
+    assert (
+        load_text_encoder(parse_text_spec(f"glove:{glove}")).identity
+        == load_text_encoder(parse_text_spec(f"file:{glove}")).identity
+    )
     for wrong in (f"word2vec:{glove}", f"fasttext:{glove}"):
         with pytest.raises(
             TextEncoderError, match=re.escape(f"is a glove file, not {wrong.split(':')[0]}: give glove:")
         ):
-            load_text_encoder(wrong)
+            load_text_encoder(parse_text_spec(wrong))
     with pytest.raises(TextEncoderError, match=r"model.bin is a fasttext file, not word2vec"):
-        load_text_encoder(makers["fasttext"](tmp_path).replace("fasttext", "word2vec", 1))
+        load_text_encoder(parse_text_spec(makers["fasttext"](tmp_path).replace("fasttext", "word2vec", 1)))
 
 
 @given(
@@ -219,24 +222,23 @@ def test_a_kept_spec_moves_with_its_folder(kind: str, names: list[str], inside: 
     """What lies in the folder is found in its new place, what lies elsewhere where it was; odd names included."""
     old, new = Path("/workspaces/old"), Path("/elsewhere/new")
     path = Path(old if inside else "/vectors", *names)
-    kept = kept_text_spec(f"{kind}:{path}", old)
+    kept = TextSpec(kind, str(path)).to_text(old)
     moved = new.joinpath(*names) if inside else path
     if kind == "clip" and inside:  # whether it is a name on the hub only an existing folder tells
         assert kept == f"clip:{Path(*names)}"
     else:
-        assert restored_text_spec(kept, new) == restored_text_spec(f"{kind}:{moved}", new)
-        assert restored_text_spec(kept, new).endswith(str(moved))
+        assert TextSpec.from_text(kept, new) == TextSpec(kind, str(moved))
 
 
 def test_names_are_kept_as_they_are(tmp_path: Path) -> None:
     """The bundled encoder and models of the hub have no place that could move."""
     for spec in ("minilm", "clip:openai/clip-vit-large-patch14"):
-        assert restored_text_spec(kept_text_spec(spec, tmp_path), tmp_path / "moved") == spec
+        assert str(TextSpec.from_text(parse_text_spec(spec).to_text(tmp_path), tmp_path / "moved")) == spec
 
 
 def test_a_folder_of_clip_is_kept_by_its_place(tmp_path: Path) -> None:
     """A moved folder is found again, although its place reads like a name on the hub."""
     (tmp_path / "old" / "text" / "clip").mkdir(parents=True)
-    kept = kept_text_spec(f"clip:{tmp_path / 'old' / 'text' / 'clip'}", tmp_path / "old")
+    kept = parse_text_spec(f"clip:{tmp_path / 'old' / 'text' / 'clip'}").to_text(tmp_path / "old")
     (tmp_path / "old").rename(tmp_path / "new")
-    assert restored_text_spec(kept, tmp_path / "new") == f"clip:{tmp_path / 'new' / 'text' / 'clip'}"
+    assert str(TextSpec.from_text(kept, tmp_path / "new")) == f"clip:{tmp_path / 'new' / 'text' / 'clip'}"

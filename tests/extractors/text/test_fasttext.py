@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from extractors.errors import NoVectorError, TextEncoderError
 from extractors.text.fasttext import subwords
 from extractors.text.loading import load_text_encoder
+from extractors.text.spec import parse_text_spec
 
 WORDS = ["the", "dog", "barking", "café", "日本", "</s>", "a"]
 PHRASES = ["dog", "dog barking", "apply eye makeup", "café", "naïve 日本 犬", "</s>", "Dog", "a"]
@@ -59,7 +60,7 @@ def test_vectors_are_the_mean_of_the_subwords(fasttext_model: Write, tmp_path: P
     path = fasttext_model(tmp_path / "model.bin", words=WORDS, least=least, most=most, buckets=97, width=5)
     phrases = [phrase for phrase in PHRASES if len(phrase) + 2 >= least]
     expected = [oracle(path, phrase, least=least, most=most, buckets=97, width=5) for phrase in phrases]
-    np.testing.assert_allclose(load_text_encoder(str(path)).encode(phrases), expected, atol=1e-6)
+    np.testing.assert_allclose(load_text_encoder(parse_text_spec(str(path))).encode(phrases), expected, atol=1e-6)
 
 
 @settings(max_examples=50)
@@ -79,7 +80,7 @@ def test_the_hash_is_that_of_the_fasttext_library(part: str, bucket: int) -> Non
 def test_a_word_without_subwords_needs_the_dictionary(fasttext_model: Write, tmp_path: Path) -> None:
     """A model of whole words has no vector for a phrase; all such phrases are named."""
     path = fasttext_model(tmp_path / "model.bin", words=WORDS, least=0, most=0, buckets=0)
-    encoder = load_text_encoder(str(path))
+    encoder = load_text_encoder(parse_text_spec(str(path)))
     assert encoder.encode(["dog"]).shape == (1, 6)
     with pytest.raises(NoVectorError, match="'dog barking', 'x'") as caught:
         encoder.encode(["dog", "dog barking", "x"])
@@ -89,10 +90,10 @@ def test_a_word_without_subwords_needs_the_dictionary(fasttext_model: Write, tmp
 def test_classifiers_are_read_too(fasttext_model: Write, tmp_path: Path) -> None:
     """Their labels have no rows; those of the first version have no subwords, whatever their head says."""
     path = fasttext_model(tmp_path / "a.bin", words=WORDS, labels=["__label__dog"], model=3)
-    assert load_text_encoder(str(path)).encode(["__label__dog", "dog barking"]).shape == (2, 6)
+    assert load_text_encoder(parse_text_spec(str(path))).encode(["__label__dog", "dog barking"]).shape == (2, 6)
     old = fasttext_model(tmp_path / "b.bin", words=WORDS, labels=["__label__dog"], model=3, version=11)
     with pytest.raises(NoVectorError, match="'dog barking'"):
-        load_text_encoder(str(old)).encode(["dog", "dog barking"])
+        load_text_encoder(parse_text_spec(str(old))).encode(["dog", "dog barking"])
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_other_models_are_refused(
     """One line: what it is, and what to do."""
     path = fasttext_model(tmp_path / "model.bin", **({"words": WORDS} | options))
     with pytest.raises(TextEncoderError, match=message) as caught:
-        load_text_encoder(str(path)).encode(["dog"])
+        load_text_encoder(parse_text_spec(str(path))).encode(["dog"])
     assert "\n" not in str(caught.value)
 
 
@@ -122,7 +123,7 @@ def test_a_file_cut_short_anywhere_is_refused(fasttext_model: Write, tmp_path: P
     for length in [*range(4, len(whole), 13), len(whole) - 1]:
         path.write_bytes(whole[:length])
         with pytest.raises(TextEncoderError, match="cut short"):
-            load_text_encoder(str(path)).encode(["dog"])
+            load_text_encoder(parse_text_spec(str(path))).encode(["dog"])
 
 
 def test_rows_that_do_not_fit_the_head_are_refused(fasttext_model: Write, tmp_path: Path) -> None:
@@ -132,10 +133,10 @@ def test_rows_that_do_not_fit_the_head_are_refused(fasttext_model: Write, tmp_pa
     place = content.index(struct.pack("<?qq", False, len(WORDS) + 50, 6))
     path.write_bytes(content[: place + 1] + struct.pack("<qq", 3, 6) + content[place + 17 :])
     with pytest.raises(TextEncoderError, match="3 rows of 6, its head says 57 of 6"):
-        load_text_encoder(str(path)).encode(["dog"])
+        load_text_encoder(parse_text_spec(str(path))).encode(["dog"])
     path.write_bytes(content[: place + 17] + struct.pack("<f", float("nan")) * (57 * 6))
     with pytest.raises(TextEncoderError, match="not all of it is finite"):
-        load_text_encoder(str(path)).encode(["dog"])
+        load_text_encoder(parse_text_spec(str(path))).encode(["dog"])
 
 
 def test_a_packed_model_is_to_be_unpacked(fasttext_model: Write, tmp_path: Path) -> None:
@@ -144,4 +145,4 @@ def test_a_packed_model_is_to_be_unpacked(fasttext_model: Write, tmp_path: Path)
     packed = tmp_path / "model.bin.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
     with pytest.raises(TextEncoderError, match=re.escape("is gzipped: unpack it first (gunzip model.bin.gz)")):
-        load_text_encoder(str(packed))
+        load_text_encoder(parse_text_spec(str(packed)))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from extractors.errors import TextEncoderError
 from extractors.text.loading import load_text_encoder
 from extractors.text.phrases import phrase_of
+from extractors.text.spec import parse_text_spec
 
 VECTORS = {
     "dog": [3.0, 4.0, 0.0],
@@ -53,7 +54,9 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_phrases_are_the_mean_of_their_words(path: Path) -> None:
     """Words are looked up in the spellings that files use, and their mean is scaled to length 1."""
-    vectors = load_text_encoder(str(path)).encode(["dog barking", "DogBarking", "tv", "dog, barking!", "été"])
+    vectors = load_text_encoder(parse_text_spec(str(path))).encode(
+        ["dog barking", "DogBarking", "tv", "dog, barking!", "été"]
+    )
     both = unit(VECTORS["dog"], VECTORS["barking"])
     expected = [both, both, unit(VECTORS["TV"]), both, unit(VECTORS["été"])]
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
@@ -61,14 +64,14 @@ def test_phrases_are_the_mean_of_their_words(path: Path) -> None:
 
 def test_a_whole_phrase_goes_before_its_words(path: Path) -> None:
     """An entry for the phrase, with underscores or capitals, is taken where there is one."""
-    vectors = load_text_encoder(str(path)).encode(["ice hockey", "IceHockey", "new york"])
+    vectors = load_text_encoder(parse_text_spec(str(path))).encode(["ice hockey", "IceHockey", "new york"])
     hockey = unit(VECTORS["ice_hockey"])
     np.testing.assert_allclose(vectors, [hockey, hockey, unit(VECTORS["New_York"])], atol=1e-6)
 
 
 def test_function_words_that_the_file_lacks_are_left_out(path: Path) -> None:
     """`of` and `the` are no reason to refuse a phrase, unless it has nothing else."""
-    encoder = load_text_encoder(str(path))
+    encoder = load_text_encoder(parse_text_spec(str(path)))
     np.testing.assert_allclose(encoder.encode(["the barking of a dog"]), encoder.encode(["barking dog"]), atol=1e-6)
     with pytest.raises(TextEncoderError, match="'of the'"):
         encoder.encode(["of the"])
@@ -78,7 +81,7 @@ def test_every_phrase_and_word_without_vector_is_named(path: Path) -> None:
     """One line with the file, the classes and the words, and what to do."""
     message = rf"{path.name} has no vector for 'cat meowing' \(cat, meowing\); 'dog yodelling' \(yodelling\): give"
     with pytest.raises(TextEncoderError, match=message):
-        load_text_encoder(str(path)).encode(["dog barking", "cat meowing", "dog yodelling"])
+        load_text_encoder(parse_text_spec(str(path))).encode(["dog barking", "cat meowing", "dog yodelling"])
 
 
 def test_words_with_spaces_do_not_stop_the_reading(tmp_path: Path) -> None:
@@ -86,7 +89,9 @@ def test_words_with_spaces_do_not_stop_the_reading(tmp_path: Path) -> None:
     path = tmp_path / "glove.txt"
     path.write_text("dog 1 2\n. . . 3 4\nat the vet 5 6\ncat 7 8\r\n")
     np.testing.assert_allclose(
-        load_text_encoder(str(path)).encode(["at the vet", "cat"]), [unit([5, 6]), unit([7, 8])], atol=1e-6
+        load_text_encoder(parse_text_spec(str(path))).encode(["at the vet", "cat"]),
+        [unit([5, 6]), unit([7, 8])],
+        atol=1e-6,
     )
 
 
@@ -97,7 +102,7 @@ def test_of_a_word_that_stands_there_twice_the_first_counts(
     """Repeated words are no error, and no library says anything on the terminal."""
     content = content_of(form, {"dog": [1.0, 0.0], "cat": [0.0, 1.0], "dgg": [0.0, 1.0]}).replace(b"dgg", b"dog")
     (tmp_path / "vectors").write_bytes(content)
-    np.testing.assert_allclose(load_text_encoder(str(tmp_path / "vectors")).encode(["dog"]), [[1, 0]])
+    np.testing.assert_allclose(load_text_encoder(parse_text_spec(str(tmp_path / "vectors"))).encode(["dog"]), [[1, 0]])
     assert capfd.readouterr() == ("", "")
 
 
@@ -117,7 +122,7 @@ def test_every_form_gives_back_what_was_written(
     path = tmp_path_factory.mktemp("any") / "vectors"
     path.write_bytes(content_of(form, vectors))
     expected = [unit(row) for row in vectors.values()]
-    np.testing.assert_allclose(load_text_encoder(str(path)).encode(list(vectors)), expected, atol=1e-5)
+    np.testing.assert_allclose(load_text_encoder(parse_text_spec(str(path))).encode(list(vectors)), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +152,7 @@ def test_files_that_cannot_be_used_fail_in_one_line(tmp_path: Path, content: byt
     path = tmp_path / "vectors.data"
     path.write_bytes(content)
     with pytest.raises(TextEncoderError, match=message) as caught:
-        load_text_encoder(str(path)).encode(["dog barking"])
+        load_text_encoder(parse_text_spec(str(path))).encode(["dog barking"])
     assert str(path.name) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -163,7 +168,7 @@ def save_named(folder: Path, stored: Any) -> str:
 def test_names_are_found_whatever_their_spelling(tmp_path: Path) -> None:
     """Case, camel case and hyphens between the file and the classes differ in the benchmark itself."""
     stored = {"Handstand Pushups": np.array([3.0, 4.0], "f4"), "Yo Yo": np.array([0.0, 2.0], "f8")}
-    encoder = load_text_encoder(save_named(tmp_path, stored))
+    encoder = load_text_encoder(parse_text_spec(save_named(tmp_path, stored)))
     vectors = encoder.encode(["HandStandPushups", "handstand-pushups", "hand stand pushups", "YoYo", "yo yo"])
     np.testing.assert_allclose(vectors, [[0.6, 0.8]] * 3 + [[0, 1]] * 2, atol=1e-6)
 
@@ -171,7 +176,7 @@ def test_names_are_found_whatever_their_spelling(tmp_path: Path) -> None:
 def test_names_that_read_the_same_are_found_by_exact_spelling_alone(tmp_path: Path) -> None:
     """Where two names of the file could be meant, none is guessed."""
     stored = {"to-day": np.array([1.0, 0.0]), "today": np.array([0.0, 1.0])}
-    encoder = load_text_encoder(save_named(tmp_path, stored))
+    encoder = load_text_encoder(parse_text_spec(save_named(tmp_path, stored)))
     np.testing.assert_allclose(encoder.encode(["to-day", "to day", "today"]), [[1, 0], [1, 0], [0, 1]])
     with pytest.raises(TextEncoderError, match="no vector for 'ToDaY'"):
         encoder.encode(["ToDaY"])
@@ -206,7 +211,7 @@ def test_npy_files_that_cannot_be_used_fail_in_one_line(
     monkeypatch.chdir(tmp_path)
     path = save_named(tmp_path, stored)
     with pytest.raises(TextEncoderError, match=message) as caught:
-        load_text_encoder(path).encode(["dog"])
+        load_text_encoder(parse_text_spec(path)).encode(["dog"])
     assert "named.npy" in str(caught.value)
     assert not (tmp_path / "run").exists()
 
@@ -230,7 +235,7 @@ def test_every_class_of_the_benchmark_finds_its_vector(
         manual = {row["original"].lower(): row["manual"] for row in csv.DictReader(lines)}
     listed = (benchmark / dataset / "class-split" / "all_class.txt").read_text().splitlines()
     classes = [line.strip() for line in listed if line.strip()]
-    encoder = load_text_encoder(str(file))
+    encoder = load_text_encoder(parse_text_spec(str(file)))
     given = [manual[name.lower()] for name in classes]
     expected = np.load(file, allow_pickle=True).item()
     assert len(classes) == count

@@ -11,16 +11,23 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings.embed import chosen_text, embed_classes, encode_phrases, load_encoder, remember_text
+from pipeline.class_embeddings.embed import (
+    chosen_spec,
+    embed_classes,
+    encode_phrases,
+    load_encoder,
+    read_spec,
+    record_spec,
+)
 from pipeline.class_embeddings.legacy_order import in_legacy_order, legacy_phrases
 
-PHRASES = {"Alto": "tenor voice", "Bass": "double bass", "Cello": "cello"}
+PHRASES = {"Alto": ("tenor voice",), "Bass": ("double bass",), "Cello": ("cello",)}
 
 
 @pytest.fixture
 def vectors_file(tmp_path: Path) -> str:
     """Unit vectors along the axes: of every phrase, and of one that no class has."""
-    names = [*PHRASES.values(), "a drum"]
+    names = [*(phrase for (phrase,) in PHRASES.values()), "a drum"]
     path = tmp_path / "vectors.npy"
     np.save(path, dict(zip(names, np.eye(4, dtype=np.float32), strict=True)))  # type: ignore[arg-type]  # a dict, as the benchmark's
     return str(path)
@@ -41,8 +48,8 @@ def test_embeddings_follow_the_classes_and_are_stored_once(tmp_path: Path, vecto
     assert stored.stat().st_mtime_ns == written
 
 
-@given(st.dictionaries(st.text(), st.text(), max_size=8))
-def test_the_kth_class_gets_the_kth_phrase_of_sorted_ones(phrases: dict[str, str]) -> None:
+@given(st.dictionaries(st.text(), st.tuples(st.text()), max_size=8))
+def test_the_kth_class_gets_the_kth_phrase_of_sorted_ones(phrases: dict[str, tuple[str]]) -> None:
     """Classes and phrases are sorted apart from each other, which is the fault."""
     found = legacy_phrases(phrases)
 
@@ -60,7 +67,7 @@ def test_the_legacy_order_moves_vectors_and_leaves_the_stored_file_right(tmp_pat
 
     wrong = in_legacy_order(right, list(PHRASES), legacy_phrases(PHRASES))
 
-    assert wrong.phrases == ("cello", "double bass", "tenor voice")
+    assert wrong.phrases == (("cello",), ("double bass",), ("tenor voice",))
     np.testing.assert_array_equal(wrong.vectors, np.eye(4)[[2, 1, 0]])
     with h5py.File(workspace.text_folder / "class_embeddings.h5", "r") as file:
         np.testing.assert_array_equal(file["vectors"][...], right.vectors)
@@ -68,19 +75,19 @@ def test_the_legacy_order_moves_vectors_and_leaves_the_stored_file_right(tmp_pat
 
 def test_a_class_without_videos_shifts_the_legacy_order(vectors_file: str) -> None:
     """Its phrase, which has no row yet, is embedded for the class that is given it."""
-    embeddings = encode_phrases(vectors_file, list(PHRASES.values()))
-    listed = {**PHRASES, "Zither": "a drum"}
+    embeddings = encode_phrases(read_spec(vectors_file), list(PHRASES.values()))
+    listed = {**PHRASES, "Zither": ("a drum",)}
 
     wrong = in_legacy_order(embeddings, list(PHRASES), legacy_phrases(listed))
 
-    assert wrong.phrases == ("a drum", "cello", "double bass")
+    assert wrong.phrases == (("a drum",), ("cello",), ("double bass",))
     np.testing.assert_array_equal(wrong.vectors, np.eye(4)[[3, 2, 1]])
 
 
 def test_a_phrase_without_a_vector_fails(vectors_file: str) -> None:
     """The message names it."""
     with pytest.raises(UsageError, match="has no vector for 'zither'"):
-        encode_phrases(vectors_file, ["cello", "zither"])
+        encode_phrases(read_spec(vectors_file), [("cello",), ("zither",)])
 
 
 def test_several_phrases_of_a_class_are_averaged(tmp_path: Path) -> None:
@@ -88,7 +95,7 @@ def test_several_phrases_of_a_class_are_averaged(tmp_path: Path) -> None:
     path = tmp_path / "vectors.txt"
     path.write_text("dog 3 0 0\nwoof 0 5 0\ncat 1 2 2\n")
 
-    vectors = encode_phrases(str(path), ["dog | woof", "cat", "cat|dog|woof"]).vectors
+    vectors = encode_phrases(read_spec(str(path)), [("dog", "woof"), ("cat",), ("cat", "dog", "woof")]).vectors
 
     np.testing.assert_allclose(vectors[0], [0.5**0.5, 0.5**0.5, 0], atol=1e-6)
     np.testing.assert_allclose(vectors[1], [1 / 3, 2 / 3, 2 / 3], atol=1e-6)
@@ -101,33 +108,33 @@ def test_phrases_that_cancel_each_other_fail(tmp_path: Path) -> None:
     """Their mean has no direction."""
     (tmp_path / "vectors.txt").write_text("hot 1 0 2\ncold -2 0 -4\n")
     with pytest.raises(UsageError, match=r"'hot \| cold' have opposite vectors"):
-        encode_phrases(str(tmp_path / "vectors.txt"), ["hot | cold"])
+        encode_phrases(read_spec(str(tmp_path / "vectors.txt")), [("hot", "cold")])
 
 
 def test_the_legacy_order_gives_away_a_class_with_all_its_phrases(vectors_file: str) -> None:
     """The phrases of a class are sorted as one text."""
-    phrases = {"Alto": "tenor voice", "Bass": "double bass | a drum", "Cello": "cello"}
-    embeddings = encode_phrases(vectors_file, list(phrases.values()))
+    phrases = {"Alto": ("tenor voice",), "Bass": ("double bass", "a drum"), "Cello": ("cello",)}
+    embeddings = encode_phrases(read_spec(vectors_file), list(phrases.values()))
 
     wrong = in_legacy_order(embeddings, list(phrases), legacy_phrases(phrases))
 
-    assert wrong.phrases == ("cello", "double bass | a drum", "tenor voice")
+    assert wrong.phrases == (("cello",), ("double bass", "a drum"), ("tenor voice",))
     np.testing.assert_allclose(wrong.vectors[1], np.array([0, 1, 0, 1]) / 2**0.5, atol=1e-6)
 
 
 def test_a_workspace_uses_what_it_remembers_until_another_is_asked_for(tmp_path: Path, vectors_file: str) -> None:
     """`auto` is minilm in a fresh workspace; a name or file that is asked for always wins."""
     workspace = Workspace(tmp_path / "workspace")
-    assert chosen_text(workspace, "auto") == "minilm"
+    assert str(chosen_spec(workspace, "auto")) == "minilm"
 
-    remember_text(workspace, f"file:{vectors_file}")
+    record_spec(workspace, read_spec(f"file:{vectors_file}"))
 
-    assert chosen_text(workspace, "auto") == vectors_file
-    assert chosen_text(workspace, "minilm") == "minilm"
+    assert str(chosen_spec(workspace, "auto")) == vectors_file
+    assert str(chosen_spec(workspace, "minilm")) == "minilm"
     by_auto = embed_classes(workspace, PHRASES, "auto")
-    assert (by_auto.spec, by_auto.encoder["encoder"]) == (vectors_file, "vectors")
-    remember_text(workspace, "minilm")
-    assert chosen_text(workspace, "auto") == "minilm"
+    assert (str(by_auto.spec), by_auto.encoder["encoder"]) == (vectors_file, "vectors")
+    record_spec(workspace, read_spec("minilm"))
+    assert str(chosen_spec(workspace, "auto")) == "minilm"
 
 
 def test_a_moved_workspace_finds_its_file_of_vectors(tmp_path: Path, vectors_file: str) -> None:
@@ -136,14 +143,14 @@ def test_a_moved_workspace_finds_its_file_of_vectors(tmp_path: Path, vectors_fil
     workspace.text_folder.mkdir(parents=True)
     inside = workspace.text_folder / "vectors.npy"
     inside.write_bytes(Path(vectors_file).read_bytes())
-    remember_text(workspace, str(inside))
+    record_spec(workspace, read_spec(str(inside)))
     assert str(tmp_path) not in (workspace.text_folder / "source.json").read_text()
 
     moved = Workspace(workspace.root.rename(tmp_path / "moved"))
 
-    assert chosen_text(moved, "auto") == str(moved.text_folder / "vectors.npy")
-    remember_text(moved, vectors_file)
-    assert chosen_text(Workspace(moved.root.rename(tmp_path / "again")), "auto") == vectors_file
+    assert str(chosen_spec(moved, "auto")) == str(moved.text_folder / "vectors.npy")
+    record_spec(moved, read_spec(vectors_file))
+    assert str(chosen_spec(Workspace(moved.root.rename(tmp_path / "again")), "auto")) == vectors_file
 
 
 def test_a_relative_path_is_remembered_from_the_current_folder(
@@ -151,30 +158,30 @@ def test_a_relative_path_is_remembered_from_the_current_folder(
 ) -> None:
     """As it was meant when it was given."""
     monkeypatch.chdir(tmp_path)
-    remember_text(Workspace(Path("workspace")), "vectors.npy")
+    record_spec(Workspace(Path("workspace")), read_spec("vectors.npy"))
     monkeypatch.chdir("/")
-    assert chosen_text(Workspace(tmp_path / "workspace"), "auto") == vectors_file
+    assert str(chosen_spec(Workspace(tmp_path / "workspace"), "auto")) == vectors_file
 
 
 def test_what_a_workspace_remembers_may_be_gone_or_damaged(tmp_path: Path, vectors_file: str) -> None:
     """The user asked for nothing wrong, so that is no wrong usage; the line says what to do."""
     workspace = Workspace(tmp_path / "workspace")
-    remember_text(workspace, vectors_file)
+    record_spec(workspace, read_spec(vectors_file))
     Path(vectors_file).unlink()
-    with pytest.raises(PipelineError, match=r"is not there .*put it back, name another with --text") as caught:
-        chosen_text(workspace, "auto")
+    with pytest.raises(PipelineError, match=r"is missing .*put it back, name another with --text") as caught:
+        chosen_spec(workspace, "auto")
     assert caught.value.exit_code == 1
     for damage in ("[]", "{}", '{"spec": 3}', "{"):
         (workspace.text_folder / "source.json").write_text(damage)
         with pytest.raises(StorageError, match="damaged"):
-            chosen_text(workspace, "auto")
+            chosen_spec(workspace, "auto")
 
 
 def test_what_is_no_text_encoder_is_wrong_usage_and_not_remembered(tmp_path: Path) -> None:
     """Neither a name nor a file."""
     workspace = Workspace(tmp_path / "workspace")
     with pytest.raises(UsageError, match="neither a text encoder"):
-        remember_text(workspace, "nonsense")
+        record_spec(workspace, read_spec("nonsense"))
     assert not workspace.text_folder.exists()
     with pytest.raises(UsageError, match="neither a text encoder"):
         embed_classes(workspace, PHRASES, "nonsense")
@@ -183,13 +190,15 @@ def test_what_is_no_text_encoder_is_wrong_usage_and_not_remembered(tmp_path: Pat
 def test_workspaces_with_different_encoders_never_mix(tmp_path: Path, vectors_file: str) -> None:
     """Equal contents under two names make equal fingerprints, other contents another one."""
     other = tmp_path / "other.npy"
-    np.save(other, dict(zip(PHRASES.values(), np.eye(3, dtype=np.float32)[::-1], strict=True)))  # type: ignore[arg-type]  # a dict
+    np.save(
+        other, dict(zip((phrase for (phrase,) in PHRASES.values()), np.eye(3, dtype=np.float32)[::-1], strict=True))
+    )  # type: ignore[arg-type]  # a dict
     copy = tmp_path / "copy.npy"
     copy.write_bytes(Path(vectors_file).read_bytes())
     prints = []
     for place, spec in enumerate((vectors_file, str(copy), str(other))):
         workspace = Workspace(tmp_path / str(place))
-        remember_text(workspace, spec)
+        record_spec(workspace, read_spec(spec))
         embed_classes(workspace, PHRASES, "auto")
         prints.append(workspace.stages()["text"].fingerprint)
     assert prints[0] == prints[1] != prints[2]
@@ -210,7 +219,7 @@ def test_the_public_code_gives_so_many_classes_the_wrong_vector(
     """On the benchmark's own lists of names: the counts of benchmark.md."""
     path = shared / "benchmark" / folder / "class-split" / f"{file}_w2v_class_names.csv"
     with path.open(encoding="utf-8", newline="") as lines:
-        phrases = {row["original"]: row["manual"] for row in csv.DictReader(lines)}
+        phrases = {row["original"]: (row["manual"],) for row in csv.DictReader(lines)}
 
     given = legacy_phrases(phrases)
 
@@ -232,4 +241,4 @@ def test_a_file_that_cannot_be_what_was_asked_for_is_wrong_usage(
     monkeypatch.chdir(tmp_path)
     Path(named.rpartition(":")[2]).write_bytes(content)
     with pytest.raises(UsageError, match=message):
-        load_encoder(named)
+        load_encoder(read_spec(named))

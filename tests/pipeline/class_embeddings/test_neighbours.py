@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import PipelineError, UsageError
-from pipeline.class_embeddings.embed import encode_phrases
+from pipeline.class_embeddings.embed import encode_phrases, read_spec
 from pipeline.class_embeddings.neighbours import embedding_table
 
 WORDS = {"dog": [1, 0, 0], "woof": [0.8, 0.6, 0], "cat": [0.9, 0.1, 0.3], "kitten": [0.9, 0.12, 0.3], "yoga": [0, 0, 1]}
@@ -22,10 +22,10 @@ def file(tmp_path: Path) -> str:
 
 def test_neighbours_are_those_of_the_cosines(file: str) -> None:
     """Nearest first, never the class itself, as many as asked for, or as there are."""
-    texts = {"Dog": "dog | woof", "Cat": "cat", "Yoga": "yoga", "Kitten": "kitten"}
-    table = embedding_table(file, texts, neighbours=2)
+    phrases = {"Dog": ("dog", "woof"), "Cat": ("cat",), "Yoga": ("yoga",), "Kitten": ("kitten",)}
+    table = embedding_table(read_spec(file), phrases, neighbours=2)
 
-    vectors = dict(zip(texts, encode_phrases(file, list(texts.values())).vectors, strict=True))
+    vectors = dict(zip(phrases, encode_phrases(read_spec(file), list(phrases.values())).vectors, strict=True))
     for entry in table.classes:
         cosines = {name: float(vectors[entry.name] @ vector) for name, vector in vectors.items() if name != entry.name}
         expected = sorted(cosines, key=lambda name: -cosines[name])[:2]
@@ -33,13 +33,15 @@ def test_neighbours_are_those_of_the_cosines(file: str) -> None:
         np.testing.assert_allclose([near.cosine for near in entry.nearest], [cosines[name] for name in expected])
     assert table.classes[0].phrases == ("dog", "woof")
     assert (table.width, table.encoder["encoder"]) == (3, "vectors")
-    assert len(embedding_table(file, texts, neighbours=9).classes[0].nearest) == 3
+    assert len(embedding_table(read_spec(file), phrases, neighbours=9).classes[0].nearest) == 3
 
 
 def test_pairs_that_are_nearly_the_same_are_named_once(file: str) -> None:
     """Most alike first."""
     table = embedding_table(
-        file, {"Cat": "cat", "Kitten": "kitten", "Kitty": "kitten | cat", "Yoga": "yoga"}, neighbours=1
+        read_spec(file),
+        {"Cat": ("cat",), "Kitten": ("kitten",), "Kitty": ("kitten", "cat"), "Yoga": ("yoga",)},
+        neighbours=1,
     )
     assert {frozenset(pair[:2]) for pair in table.alike} == {
         frozenset(("Cat", "Kitten")),
@@ -52,18 +54,20 @@ def test_pairs_that_are_nearly_the_same_are_named_once(file: str) -> None:
 
 def test_classes_without_a_vector_are_named_with_their_unknown_words(file: str) -> None:
     """The others are compared all the same; one phrase of several is enough to miss."""
-    table = embedding_table(file, {"Dog": "dog | barks loudly", "Cat": "cat", "Zither": "zither"}, neighbours=3)
+    table = embedding_table(
+        read_spec(file), {"Dog": ("dog", "barks loudly"), "Cat": ("cat",), "Zither": ("zither",)}, neighbours=3
+    )
     assert table.without_vector == {"Dog": {"barks loudly": ("barks", "loudly")}, "Zither": {"zither": ("zither",)}}
     assert [entry.name for entry in table.classes] == ["Cat"]
     assert table.classes[0].nearest == ()
-    assert embedding_table(file, {"Zither": "zither"}, neighbours=3).classes == ()
+    assert embedding_table(read_spec(file), {"Zither": ("zither",)}, neighbours=3).classes == ()
 
 
 def test_an_encoder_that_cannot_be_loaded_fails(tmp_path: Path) -> None:
     """Wrong usage where it is no encoder, failed work where its file is damaged."""
     with pytest.raises(UsageError, match="neither a text encoder"):
-        embedding_table("nonsense", {"a": "a"}, neighbours=1)
+        embedding_table(read_spec("nonsense"), {"a": ("a",)}, neighbours=1)
     (tmp_path / "vectors.txt").write_text("dog 1 x\n")
     with pytest.raises(PipelineError) as caught:
-        embedding_table(str(tmp_path / "vectors.txt"), {"a": "dog"}, neighbours=1)
+        embedding_table(read_spec(str(tmp_path / "vectors.txt")), {"a": ("dog",)}, neighbours=1)
     assert caught.value.exit_code == 1

@@ -58,7 +58,7 @@ def test_class_folders_become_classes_and_relative_paths_become_keys(tmp_path: P
         ("DogBarking/deeper/a.mp4", "DogBarking"),
         ("yoga/a.mp4", "yoga"),
     ]
-    assert dataset.phrases == {"DogBarking": "dog barking", "yoga": "yoga"}
+    assert dataset.phrases == {"DogBarking": ("dog barking",), "yoga": ("yoga",)}
     assert dataset.classes == ("DogBarking", "yoga")
     assert all(video.path == tmp_path / video.key for video in dataset.videos)
 
@@ -231,7 +231,7 @@ def test_every_dataset_survives_the_workspace(
         Video(key, str(Path("/") / name.strip("/")), class_name, start if segment else None, start + length + 1)
         for key, name, class_name, start, length, segment in rows
     )
-    phrases = {name: name.lower() for name in sorted({video.class_name for video in videos})}
+    phrases = {name: (name.lower(),) for name in sorted({video.class_name for video in videos})}
     dataset = Dataset(Path("anywhere"), videos, phrases)
 
     again = round_trip(dataset, tmp_path_factory.mktemp("workspace"))

@@ -154,7 +154,7 @@ def test_what_is_kept_reads_as_its_source(tmp_path: Path) -> None:
     kept = load_dataset(tmp_path / "dataset")
 
     assert [video.key for video in kept.videos] == ["dog_barking/a.mp4", "yoga/b.mp4"]
-    assert kept.phrases == {"dog_barking": "dog barking", "yoga": "yoga"}
+    assert kept.phrases == {"dog_barking": ("dog barking",), "yoga": ("yoga",)}
     assert all(video.path.exists() for video in kept.videos)
 
 
@@ -166,7 +166,7 @@ def test_phrases_edited_in_the_workspace_stay(tmp_path: Path) -> None:
 
     keep(source(given, "cat/c.mp4"), folder)
 
-    assert read_phrases(folder / "classes.csv") == {"cat": "cat", "dog": "a dog barking", "yoga": "yoga"}
+    assert read_phrases(folder / "classes.csv") == {"cat": ("cat",), "dog": ("a dog barking",), "yoga": ("yoga",)}
 
 
 def test_the_dataset_of_another_source_is_set_aside_as_a_whole(tmp_path: Path) -> None:

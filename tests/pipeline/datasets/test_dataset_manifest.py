@@ -44,7 +44,7 @@ def test_a_manifest_names_its_videos_and_its_classes_phrases(tmp_path: Path) -> 
     dataset = read_source(path)
 
     assert [video.key for video in dataset.videos] == ["first", "second"]
-    assert dataset.phrases == {"TaiChi": "tai chi", "c1": "a dog barks"}
+    assert dataset.phrases == {"TaiChi": ("tai chi",), "c1": ("a dog barks",)}
 
 
 def test_close_segments_are_different_videos(tmp_path: Path) -> None:

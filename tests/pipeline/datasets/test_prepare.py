@@ -99,8 +99,8 @@ def test_the_three_files_are_written_and_fit_each_other(tmp_path: Path, given: P
     assert (report.videos, report.classes, report.empty_classes) == (16, 4, ("silence",))
     assert sum(len(part) for part in splits.parts.values()) == 16
     assert {part: count[1] for part, count in report.parts.items()} == {p: len(k) for p, k in splits.parts.items()}
-    assert dataset.phrases["dog_barking"] == "dog barking"
-    assert dataset.without_videos == {"silence": "silence"}
+    assert dataset.phrases["dog_barking"] == ("dog barking",)
+    assert dataset.without_videos == {"silence": ("silence",)}
     assert not (tmp_path / "dataset/missing.csv").exists()
 
 
@@ -120,8 +120,8 @@ def test_official_splits_name_classes_and_phrases(tmp_path: Path, given: Path, o
     report = prepared(given, tmp_path / "dataset", official=lists)
     dataset = load_dataset(tmp_path / "dataset")
 
-    assert dict(dataset.phrases)["Rain"] == "Heavy Rain"
-    assert dataset.without_videos == {"Snow": "Snow"}
+    assert dict(dataset.phrases)["Rain"] == ("Heavy Rain",)
+    assert dataset.without_videos == {"Snow": ("Snow",)}
     assert read_splits(tmp_path / "dataset/splits.yaml", dataset).test_unseen == ("rain/0.mp4",)
     rows = read_table(tmp_path / "dataset/unmatched.csv")
     assert rows[0] == {"kind": "video", "name": "yoga/7.mp4", "side": "listed", "reason": "listed in train, not here"}
@@ -164,15 +164,15 @@ def test_edited_phrases_and_splits_survive_every_preparation(tmp_path: Path, giv
     """They stay where they are, as long as they fit; nothing is said."""
     folder, listener = tmp_path / "dataset", Listener()
     prepared(given, folder)
-    phrases = read_phrases(folder / "classes.csv") | {"yoga": "people doing yoga"}
-    (folder / "classes.csv").write_text("class,phrase\n" + "".join(f"{n},{p}\n" for n, p in phrases.items()))
+    phrases = read_phrases(folder / "classes.csv") | {"yoga": ("people doing yoga",)}
+    (folder / "classes.csv").write_text("class,phrase\n" + "".join(f"{n},{p}\n" for n, (p,) in phrases.items()))
     (folder / "splits.yaml").write_text("train: [yoga/0.mp4, rain/0.mp4]\ntest_unseen: [drumming/0.mp4]\n")
 
     for _ in range(3):
         report = prepared(given, folder, listener=listener)
         (given / "yoga/9.mp4").touch()
 
-    assert read_phrases(folder / "classes.csv")["yoga"] == "people doing yoga"
+    assert read_phrases(folder / "classes.csv")["yoga"] == ("people doing yoga",)
     assert report.splits_from == "as made here before"
     assert report.parts["test_unseen"] == (1, 1)
     assert not listener.warnings
@@ -218,7 +218,7 @@ def test_extracting_from_the_source_means_the_prepared_dataset(
 
     for source in (None, given):
         dataset = keep(folder, named_dataset(source, folder), listener)
-        assert dataset.phrases["Rain"] == "Heavy Rain"
+        assert dataset.phrases["Rain"] == ("Heavy Rain",)
     assert not listener.warnings
     keep(folder, named_dataset(videos(tmp_path / "other", ("a", "b")), folder), listener)
 

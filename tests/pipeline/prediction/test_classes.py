@@ -13,7 +13,7 @@ from daan.config import DaanConfig
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings.embed import encode_phrases
+from pipeline.class_embeddings.embed import encode_phrases, read_spec
 from pipeline.prediction.classes import class_vectors, parse_classes
 from pipeline.settings.training import TextSettings, TrainingSettings
 from pipeline.settings.tree import Settings
@@ -67,7 +67,7 @@ def test_a_model_takes_its_own_encoder_by_content_and_no_other(
 
     _, vectors, seen = class_vectors(model, ["cat", "red_ball"], f"{kind}:{moved}")
 
-    np.testing.assert_allclose(vectors[0], encode_phrases(f"{kind}:{moved}", ["cat"]).vectors[0])
+    np.testing.assert_allclose(vectors[0], encode_phrases(read_spec(f"{kind}:{moved}"), [("cat",)]).vectors[0])
     assert not seen[0]
     place = [entry.name for entry in model.classes].index("red_ball")
     np.testing.assert_array_equal(vectors[1], model.class_vectors[place])
@@ -130,14 +130,14 @@ def test_several_phrases_of_a_new_class_are_averaged(
     """As in training; a class the model knows is found by its name or by its phrases in any order."""
     spec = str(makers["glove"](tmp_path))
     model = trained(extracted(), spec)
-    entry = dataclasses.replace(model.classes[0], phrase="black cat | Green dog")
+    entry = dataclasses.replace(model.classes[0], phrases=("black cat", "Green dog"))
     model = dataclasses.replace(model, classes=(entry, *model.classes[1:]))
 
     asked = ["cat|black-dog", "green dog|black cat", entry.name]
     names, vectors, _ = class_vectors(model, asked, None)
 
     assert names == asked
-    np.testing.assert_array_equal(vectors[0], encode_phrases(spec, ["cat | black dog"]).vectors[0])
+    np.testing.assert_array_equal(vectors[0], encode_phrases(read_spec(spec), [("cat", "black dog")]).vectors[0])
     np.testing.assert_array_equal(vectors[1], model.class_vectors[0])
     np.testing.assert_array_equal(vectors[2], model.class_vectors[0])
 

@@ -18,7 +18,7 @@ from pipeline.avgzsl_benchmark.layouts.pickles import write_pickled_npy
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import StageRecord, Workspace
-from pipeline.class_embeddings.embed import embed_classes, remember_text
+from pipeline.class_embeddings.embed import embed_classes, read_spec, record_spec
 from pipeline.datasets.dataset import Dataset, Video, load_dataset, save_dataset
 from pipeline.datasets.splits import Splits, read_splits, write_splits
 from pipeline.features.feature_set import FeatureSet, load_features
@@ -45,7 +45,7 @@ class Heard(SilentReporter):
 def workspace(tmp_path: Path) -> Workspace:
     """Odd class names and video names, segments, absent modalities, half precision, a class without videos."""
     workspace, generator = Workspace(tmp_path / "workspace"), np.random.default_rng(0)
-    phrases = {name: f"phrase of {place}" for place, name in enumerate(sorted(ODD))}
+    phrases = {name: (f"phrase of {place}",) for place, name in enumerate(sorted(ODD))}
     entries, parts = [], {part: [] for part in ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")}
     for place, name in enumerate(phrases):
         names = ("train", "val_seen", "test_seen") if place < 4 else ("val_unseen",) if place < 6 else ("test_unseen",)
@@ -58,15 +58,17 @@ def workspace(tmp_path: Path) -> Workspace:
     attributes = {"extractor": "selavi", "recipe": "avca", "content": content, "weights": "vgg_sound"}
     write_part(folder / "features.h5", entries, [], width=WIDTH, dtype="float16", attributes=attributes)
     videos = tuple(Video(stored.video, f"/{number}", stored.class_name) for number, (stored, _) in enumerate(entries))
-    dataset = Dataset(tmp_path, videos, phrases, without_videos={"Unfilmed": "nan"})
+    dataset = Dataset(tmp_path, videos, phrases, without_videos={"Unfilmed": ("nan",)})
     save_dataset(dataset, workspace.dataset_folder)
     write_splits(
         Splits(**{part: tuple(keys) for part, keys in parts.items()}), workspace.dataset_folder / "splits.yaml"
     )
     workspace.record("features", StageRecord(fingerprint=content, output="features/abc/features.h5"))
-    vectors = {phrase: _unit(generator) for phrase in (*phrases.values(), "nan", "of no class")}
+    vectors = {
+        phrase: _unit(generator) for phrase in (*(phrase for (phrase,) in phrases.values()), "nan", "of no class")
+    }
     write_pickled_npy(workspace.text_folder / "vectors.npy", vectors)
-    remember_text(workspace, str(workspace.text_folder / "vectors.npy"))
+    record_spec(workspace, read_spec(str(workspace.text_folder / "vectors.npy")))
     return workspace
 
 
@@ -119,7 +121,7 @@ def test_what_is_exported_is_imported_as_it_was(workspace: Workspace, tmp_path: 
     after, index_after = loaded(back)
     dataset = load_dataset(back.dataset_folder)
     assert dataset.phrases == load_dataset(workspace.dataset_folder).phrases
-    assert dataset.without_videos == {"Unfilmed": "nan"}
+    assert dataset.without_videos == {"Unfilmed": ("nan",)}
     assert index_after.keys() == index_before.keys()
     for key, video in index_before.items():
         for field in (
@@ -274,7 +276,7 @@ def test_several_phrases_of_a_class_and_their_vectors_come_back(
     """Public code gets their mean under one text; a phrase may be another class's, too."""
     dataset = load_dataset(workspace.dataset_folder)
     first, second, *_ = dataset.phrases
-    words = {first: "not a number | nothing|void", second: "void | phrase of 3"}
+    words = {first: ("not a number", "nothing", "void"), second: ("void", "phrase of 3")}
     dataset = dataclasses.replace(dataset, phrases={**dataset.phrases, **words})
     save_dataset(dataset, workspace.dataset_folder)
     generator = np.random.default_rng(1)
@@ -312,7 +314,9 @@ def test_what_public_code_cannot_live_with_is_said(workspace: Workspace, tmp_pat
     write_splits(
         Splits((keys[0], keys[6], keys[7]), (), (), (), tuple(keys[36:38])), workspace.dataset_folder / "splits.yaml"
     )
-    vectors = {phrase: np.ones(4, np.float32) for phrase in (*dataset.phrases.values(), "nan")}
+    vectors = {
+        phrase: np.ones(4, np.float32) for phrase in (*(phrase for (phrase,) in dataset.phrases.values()), "nan")
+    }
     write_pickled_npy(tmp_path / "narrow.npy", vectors)
 
     export_features(workspace, "avca", tmp_path / "out", reporter=heard, text=str(tmp_path / "narrow.npy"))

@@ -41,7 +41,7 @@ def test_names_of_classes_are_lines_and_files_and_differ_by_more_than_case(names
 @given(texts)
 def test_words_of_classes_survive_a_list(names: list[str]) -> None:
     """One cell each, and as many different ones."""
-    words = class_words(names)
+    words = class_words([(name,) for name in names])
     buffer = io.StringIO(newline="")
     csv.writer(buffer).writerows([(word,) for word in words.values()])
 
@@ -53,7 +53,7 @@ def test_words_of_classes_survive_a_list(names: list[str]) -> None:
 def test_a_class_that_pandas_takes_for_something_else_is_renamed(name: str) -> None:
     """A list is read as text only where nothing in it looks like a number or a missing value."""
     assert class_names([name])[name].startswith("class ")
-    assert class_words([name])[name].startswith("class ")
+    assert class_words([(name,)])[(name,)].startswith("class ")
 
 
 def test_the_end_of_a_long_name_stays() -> None:

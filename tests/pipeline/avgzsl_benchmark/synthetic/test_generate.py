@@ -137,7 +137,7 @@ def test_given_class_vectors_name_the_classes_in_their_order() -> None:
     assert benchmark.features.classes == tuple(sorted(names[:9]))
     assert classes_of(benchmark, "train") == set(names[:4])
     assert classes_of(benchmark, "test_unseen") == {"TaiChi", "Surf", "Rope"}
-    assert benchmark.phrases["TaiChi"] == "tai chi"
+    assert benchmark.phrases["TaiChi"] == ("tai chi",)
     np.testing.assert_array_equal(benchmark.class_vectors[0], given["Rope"])
 
 

@@ -9,7 +9,7 @@ from pipeline.avgzsl_benchmark.synthetic.prepare import SyntheticReport, prepare
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings.embed import chosen_text, encode_phrases
+from pipeline.class_embeddings.embed import chosen_spec, encode_phrases, read_spec
 from pipeline.datasets.dataset import load_dataset, named_dataset, read_phrases
 from pipeline.datasets.splits import read_splits
 from pipeline.status import workspace_status
@@ -32,7 +32,10 @@ def test_the_workspace_is_ready_for_training(tmp_path: Path) -> None:
 
     assert (report.classes, report.videos) == (len(dataset.classes), len(dataset.videos)) == (18, 456)
     assert read_splits(workspace.dataset_folder / "splits.yaml", dataset).origin
-    assert encode_phrases(chosen_text(workspace, "auto"), list(dataset.phrases.values())).vectors.shape == (18, 300)
+    assert encode_phrases(chosen_spec(workspace, "auto"), list(dataset.phrases.values())).vectors.shape == (
+        18,
+        300,
+    )
     assert (features.state, features.detail) == ("done", "456 of 456 videos · synthetic")
 
 
@@ -76,9 +79,11 @@ def test_the_benchmarks_classes_sizes_and_vectors_are_taken(tmp_path: Path, shar
 
     assert [count for _, count in report.parts.values()] == [3174, 353, 1467, 555, 1267]
     assert (report.classes, report.listed_classes, len(phrases)) == (51, 101, 101)
-    assert phrases["HandstandPushups"] == "Handstand Pushups"
+    assert phrases["HandstandPushups"] == ("Handstand Pushups",)
     official = shared / "benchmark/w2v_features/word_embeddings_ucf_normed.npy"
-    ours, theirs = (encode_phrases(str(file), list(phrases.values())).vectors for file in (report.text, official))
+    ours, theirs = (
+        encode_phrases(read_spec(str(file)), list(phrases.values())).vectors for file in (report.text, official)
+    )
     assert ours == pytest.approx(theirs, abs=1e-6)
 
 

@@ -56,8 +56,8 @@ def test_videos_get_their_part_and_their_class_its_official_spelling(tmp_path: P
     assert result.splits.parts["train"] == ("v_a_1", "v_b_1")
     assert result.splits.parts["test_unseen"] == ("v_d_1",)
     assert {video.class_name for video in result.videos} == {"TaiChi", "Rope", "Archery", "Surfing"}
-    assert result.phrases["TaiChi"] == "Tai Chi"
-    assert result.phrases["Biking"] == "Biking"
+    assert result.phrases["TaiChi"] == ("Tai Chi",)
+    assert result.phrases["Biking"] == ("Biking",)
     assert not result.unmatched
     assert any("main_split" in note for note in result.notes)
 

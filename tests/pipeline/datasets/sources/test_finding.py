@@ -39,7 +39,7 @@ def test_an_empty_class_folder_is_a_class_without_videos(tmp_path: Path) -> None
     found = find_folder(tmp_path)
 
     assert classes_of(found) == {"dog/a.mp4": "dog"}
-    assert found.phrases == {"cat": ""}
+    assert found.phrases == {"cat": ()}
 
 
 def test_ucf101_takes_the_class_from_the_name_and_its_spelling_from_the_folder(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_tables_missing_files_are_listed(tmp_path: Path) -> None:
 
     assert classes_of(found) == {"first": "dog"}
     assert missing_of(found) == {"second": "no such file"}
-    assert found.phrases == {"dog": "a dog barking"}
+    assert found.phrases == {"dog": ("a dog barking",)}
 
 
 @pytest.mark.parametrize(

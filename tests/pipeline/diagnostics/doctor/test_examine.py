@@ -12,7 +12,7 @@ import pytest
 from extractors.decoding.interface import Second, available_decoders
 from extractors.decoding.self_test import SECONDS, what_is_wrong
 from pipeline.base.workspace import Workspace
-from pipeline.class_embeddings.embed import remember_text
+from pipeline.class_embeddings.embed import read_spec, record_spec
 from pipeline.diagnostics.doctor import examine as doctor_checks
 from pipeline.diagnostics.doctor.check import Check
 from pipeline.diagnostics.doctor.examine import examine
@@ -140,7 +140,7 @@ def test_the_text_encoder_of_the_workspace_is_named_or_missed(tmp_path: Path) ->
     file = workspace.text_folder / "vectors.npy"
     file.parent.mkdir(parents=True)
     file.touch()
-    remember_text(workspace, str(file))
+    record_spec(workspace, read_spec(str(file)))
     assert str(file) in workspace_text_check(workspace).detail
     file.unlink()
     assert workspace_text_check(workspace).state == "missing"
