@@ -1,6 +1,6 @@
 """Claim: the peak memory of evaluation does not grow with the videos: distances come and go chunk by chunk.
 
-Scores generated embeddings, made chunk by chunk too, in fresh processes: some videos, four times as many, and four
+Metrics generated embeddings, made chunk by chunk too, in fresh processes: some videos, four times as many, and four
 times as many with every distance kept, which is what chunking saves.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.scoring.metrics import confusion_matrix, gzsl_scores
+from pipeline.scoring.metrics import confusion_matrix, gzsl_metrics
 from pipeline.scoring.score_videos import SCORES, VIDEOS_AT_ONCE, EmbeddedVideos, score_embeddings
 
 VIDEOS, CLASSES, SEEN, WIDTH = 15_000, 300, 200, 300
@@ -34,8 +34,8 @@ def evaluate(videos: int, *, keep: bool) -> None:
     sample = np.arange(videos) if keep else None
     scored = score_embeddings(chunks(videos), videos, torch.randn(CLASSES, WIDTH), seen, sample=sample)
     for score in SCORES:
-        gzsl_scores(scored.rivals[score], labels, 0.0)
-        confusion_matrix(scored.rivals[score].predictions(0.0), labels, CLASSES)
+        gzsl_metrics(scored.nearest[score], labels, 0.0)
+        confusion_matrix(scored.nearest[score].predictions(0.0), labels, CLASSES)
     # What getrusage tells includes the parent's (Linux).
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     print(int(status["VmHWM"].split()[0]) / 1024)

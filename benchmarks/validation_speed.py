@@ -1,6 +1,6 @@
 """Claim: validation of 15,000 videos against 300 classes takes under 2 s on 2 cores and grows linearly in the videos.
 
-From the embeddings on: distances, all three scores with the exact beta, both published grids, and the temperature.
+From the embeddings on: distances, all three metrics with the exact beta, both published grids, and the temperature.
 Beside it, on fewer videos, the search for the exact beta by scoring every candidate anew.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from pipeline.scoring.calibration import HarmonicMeans
-from pipeline.scoring.metrics import gzsl_scores, harmonic_mean, recall_per_class
+from pipeline.scoring.metrics import gzsl_metrics, harmonic_mean, recall_per_class
 from pipeline.scoring.score_videos import (
     SCORES,
     VIDEOS_AT_ONCE,
@@ -66,11 +66,15 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def every_candidate(scored: ScoredVideos, seen: np.ndarray, labels: np.ndarray) -> list[float]:
-    """The best HM of each score: between any two gaps add beta to the distances, choose and count anew."""
+    """The best HM of each score: between any two switching_betas add beta to the distances, choose and count anew."""
     best = []
     for score in SCORES:
-        gaps, distances, found = np.unique(scored.rivals[score].gaps), scored.sample_distances[score], 0.0
-        for beta in (gaps[:-1] + gaps[1:]) / 2:
+        switching_betas, distances, found = (
+            np.unique(scored.nearest[score].switching_betas),
+            scored.sample_distances[score],
+            0.0,
+        )
+        for beta in (switching_betas[:-1] + switching_betas[1:]) / 2:
             recall = recall_per_class(np.argmin(distances + np.where(seen, beta, 0.0), axis=1), labels, CLASSES)
             found = max(found, float(harmonic_mean(np.nanmean(recall[seen]), np.nanmean(recall[~seen]))))
         best.append(found)
@@ -79,8 +83,8 @@ def every_candidate(scored: ScoredVideos, seen: np.ndarray, labels: np.ndarray) 
 
 def one_sort(scored: ScoredVideos, labels: np.ndarray) -> list[float]:
     """The same by one sort a score."""
-    means = {score: HarmonicMeans.over_betas(scored.rivals[score], labels) for score in SCORES}
-    return [gzsl_scores(scored.rivals[score], labels, means[score].best_beta()).HM for score in SCORES]
+    means = {score: HarmonicMeans.over_betas(scored.nearest[score], labels) for score in SCORES}
+    return [gzsl_metrics(scored.nearest[score], labels, means[score].best_beta()).HM for score in SCORES]
 
 
 def main() -> None:
@@ -90,7 +94,7 @@ def main() -> None:
     validation = small.validate()
     times = [(seconds(small.validate), seconds(large.validate)) for _ in range(ROUNDS)]
     best_small, best_large = (min(column) for column in zip(*times, strict=True))
-    figures = f"HM {validation.scores.HM:.1f} at beta {validation.scores.beta:.2f}"
+    figures = f"HM {validation.metrics.HM:.1f} at beta {validation.metrics.beta:.2f}"
     print(f"{VIDEOS:6d} videos x {CLASSES} classes: {best_small:.2f} s ({figures}; {torch.get_num_threads()} threads)")
     print(f"{2 * VIDEOS:6d} videos x {CLASSES} classes: {best_large:.2f} s")
     print(f"ratio {best_large / best_small:.2f} for 2 x the videos")

@@ -53,11 +53,11 @@ def command(
 
 
 def _show(report: "DemoReport", terminal: Terminal, workspace: Path) -> None:
-    scores = report.chain.evaluation.scores[report.chain.evaluation.score]
+    metrics = report.chain.evaluation.metrics[report.chain.evaluation.score]
     terminal.say(f"\nA clip of a class that was never trained on, {report.true_class!r}:")
     predict.show_report(report.prediction, terminal)
     terminal.show(
-        f"\nS {scores.S:.1f}  U {scores.U:.1f}  HM {scores.HM:.1f}  ZSL {scores.ZSL:.1f} percent; "
+        f"\nS {metrics.S:.1f}  U {metrics.U:.1f}  HM {metrics.HM:.1f}  ZSL {metrics.ZSL:.1f} percent; "
         f"guessing among {report.chain.evaluation.unseen} unseen classes gives ZSL {report.chain.evaluation.chance:.1f}"
     )
     for picture in report.chain.evaluation.pictures:

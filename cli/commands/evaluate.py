@@ -56,12 +56,12 @@ def command(
 
 
 def show_report(report: "EvaluationReport", terminal: Terminal) -> None:
-    """The table of scores, beside what guessing would reach; below it the same at the betas of published grids."""
+    """The table of metrics, beside what guessing would reach; below it the same at the betas of published grids."""
     _show_heading(report, terminal)
     table = _table("score", "S", "U", "HM", "ZSL", "beta")
-    for name, scores in report.scores.items():
-        figures = [_figure(getattr(scores, column)) for column in ("S", "U", "HM", "ZSL")]
-        _add_score(table, name, report.score, *figures, f"{scores.beta:.2f}")
+    for name, metrics in report.metrics.items():
+        figures = [_figure(getattr(metrics, column)) for column in ("S", "U", "HM", "ZSL")]
+        _add_score(table, name, report.score, *figures, f"{metrics.beta:.2f}")
     table.add_row("chance", "", "", "", _figure(report.chance), "", style="dim")
     terminal.show(table)
     _show_grids(report, terminal)
@@ -76,7 +76,7 @@ def show_seeds(seeds: "SeedsReport", terminal: Terminal) -> None:
     _show_heading(first, terminal)
     columns = ("S", "U", "HM", "ZSL")
     table = _table("score", *columns, title=f"mean ± deviation over {len(seeds.reports)} seeds")
-    for name in first.scores:
+    for name in first.metrics:
         pairs = ((seeds.mean[name][column], seeds.deviation[name][column]) for column in columns)
         _add_score(table, name, first.score, *(f"{_figure(mean)} ± {_figure(deviation)}" for mean, deviation in pairs))
     table.add_row("chance", "", "", "", _figure(first.chance), style="dim")
@@ -96,15 +96,15 @@ def _show_grids(report: "EvaluationReport", terminal: Terminal) -> None:
     """What the coarser search of published code would have cost or gained."""
     from pipeline.scoring.calibration import PUBLISHED_GRIDS
 
-    if not report.grid_scores:
+    if not report.grid_metrics:
         return
     table = _table("score", "S", "U", "HM", "beta", title="with the beta of a published grid")
     table.add_column("grid")
-    for grid in (grid for grid in PUBLISHED_GRIDS if grid.name in report.grid_scores):
+    for grid in (grid for grid in PUBLISHED_GRIDS if grid.name in report.grid_metrics):
         source = f"{grid.used_by}: 0 to {grid.betas[-1]:g} in {len(grid.betas)}"
-        for name, scores in report.grid_scores[grid.name].items():
-            figures = [_figure(getattr(scores, column)) for column in ("S", "U", "HM")]
-            _add_score(table, name, report.score, *figures, f"{scores.beta:.2f}", source)
+        for name, metrics in report.grid_metrics[grid.name].items():
+            figures = [_figure(getattr(metrics, column)) for column in ("S", "U", "HM")]
+            _add_score(table, name, report.score, *figures, f"{metrics.beta:.2f}", source)
     terminal.show(table)
 
 

@@ -17,8 +17,8 @@ from pipeline.datasets.dataset import Dataset, load_dataset
 from pipeline.datasets.splits import Splits, parse_splits
 from pipeline.evaluation import figures
 from pipeline.features.feature_set import FeatureSet, load_features
-from pipeline.scoring.metrics import Scores, classes_without_samples, confusion_matrix, gzsl_scores, recall_per_class
-from pipeline.scoring.nearest_classes import Flags, Places, Rivals
+from pipeline.scoring.metrics import Metrics, classes_without_samples, confusion_matrix, gzsl_metrics, recall_per_class
+from pipeline.scoring.nearest_classes import Flags, Indices, NearestClasses
 from pipeline.scoring.score_videos import SCORES, score_videos
 from pipeline.training.records import read_history
 from pipeline.training.trained_model import Model, check_extractor, load_model
@@ -31,12 +31,12 @@ Part = Literal["test", "validation"]
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """Scores in percent, and what they are about."""
+    """Metrics in percent, and what they are about."""
 
     run: str
     part: str
-    scores: Mapping[str, Scores]  # by audio, visual, sum; at the exact beta of validation
-    grid_scores: Mapping[str, Mapping[str, Scores]]  # published grid -> score -> at what the grid chose in validation
+    metrics: Mapping[str, Metrics]  # by audio, visual, sum; at the exact beta of validation
+    grid_metrics: Mapping[str, Mapping[str, Metrics]]  # published grid -> score -> at what the grid chose in validation
     score: str  # the one the model predicts by
     videos: int
     seen: int  # classes
@@ -49,16 +49,16 @@ class EvaluationReport:
 
     def to_json(self) -> dict[str, Any]:
         """The document of `evaluate --json`; without grids where the model is older than they are."""
-        figures = {name: _figures(scores, "S", "U", "HM", "ZSL", "beta") for name, scores in self.scores.items()}
+        figures = {name: _figures(metrics, "S", "U", "HM", "ZSL", "beta") for name, metrics in self.metrics.items()}
         grids = {
-            grid: {name: _figures(scores, "S", "U", "HM", "beta") for name, scores in by_score.items()}
-            for grid, by_score in self.grid_scores.items()
+            grid: {name: _figures(metrics, "S", "U", "HM", "beta") for name, metrics in by_score.items()}
+            for grid, by_score in self.grid_metrics.items()
         }
         return {**figures, "classes": {"seen": self.seen, "unseen": self.unseen}, **({"grids": grids} if grids else {})}
 
 
-def _figures(scores: Scores, *names: str) -> dict[str, float]:
-    return {name: getattr(scores, name) for name in names}
+def _figures(metrics: Metrics, *names: str) -> dict[str, float]:
+    return {name: getattr(metrics, name) for name in names}
 
 
 def evaluate(
@@ -116,27 +116,27 @@ class Evaluator:
         report = self._score(reports, folder, model, places, self._classes_of(splits))
         return report, str(model.training["fingerprint"])
 
-    def _classes_of(self, splits: Splits) -> Places:
-        """Places of the classes of which the splits have a video: of others in the dataset the run knows nothing."""
+    def _classes_of(self, splits: Splits) -> Indices:
+        """Indices of the classes of which the splits have a video: of others in the dataset the run knows nothing."""
         named = {key for part in splits.parts.values() for key in part}
         classes = {video.class_name for video in self._dataset.videos if video.key in named}
         return np.array([place for place, name in enumerate(self._dataset.classes) if name in classes], np.int64)
 
-    def _score(self, reports: Path, folder: Path, model: Model, places: Tensor, classes: Places) -> EvaluationReport:
+    def _score(self, reports: Path, folder: Path, model: Model, places: Tensor, classes: Indices) -> EvaluationReport:
         """Score the videos at `places` among the classes at `classes`."""
         labels = np.searchsorted(classes, self._features.labels[places].numpy())
         entries = [model.classes[place] for place in classes]
         names, seen = [entry.name for entry in entries], np.array([entry.seen for entry in entries])
         vectors = torch.from_numpy(model.class_vectors[classes])
-        rivals = score_videos(
+        nearest = score_videos(
             model.network, self._features, places, vectors, seen, model.standardiser, self._device
-        ).rivals
-        predictions = rivals[model.score].predictions(model.betas[model.score])
+        ).nearest
+        predictions = nearest[model.score].predictions(model.betas[model.score])
         report = EvaluationReport(
             run=folder.name,
             part=self._part,
-            scores=_scores_at(rivals, labels, model.betas),
-            grid_scores={grid: _scores_at(rivals, labels, betas) for grid, betas in model.grid_betas.items()},
+            metrics=_metrics_at(nearest, labels, model.betas),
+            grid_metrics={grid: _metrics_at(nearest, labels, betas) for grid, betas in model.grid_betas.items()},
             score=model.score,
             videos=len(places),
             seen=int(seen.sum()),
@@ -147,7 +147,7 @@ class Evaluator:
             metrics_file=reports / "metrics.json",
             pictures=_draw(reports, folder, names, seen, confusion_matrix(predictions, labels, len(names))),
         )
-        _write(report, names, labels, predictions, rivals[model.score])
+        _write(report, names, labels, predictions, nearest[model.score])
         return report
 
 
@@ -157,9 +157,11 @@ def part_folder(workspace: Workspace, run: str, part: Part) -> Path:
     return folder if part == "test" else folder / part
 
 
-def _scores_at(rivals: Mapping[str, Rivals], labels: Places, betas: Mapping[str, float]) -> dict[str, Scores]:
-    """Scores by audio, visual and sum, each at its own beta."""
-    return {name: gzsl_scores(rivals[name], labels, betas[name]) for name in SCORES}
+def _metrics_at(
+    nearest: Mapping[str, NearestClasses], labels: Indices, betas: Mapping[str, float]
+) -> dict[str, Metrics]:
+    """Metrics by audio, visual and sum, each at its own beta."""
+    return {name: gzsl_metrics(nearest[name], labels, betas[name]) for name in SCORES}
 
 
 def _places(splits: Splits, features: FeatureSet, part: str, reporter: Reporter) -> Tensor:
@@ -178,7 +180,7 @@ def _check_classes(model: Model, dataset: Dataset) -> None:
         raise PipelineError("the dataset's classes changed since the model was trained: run avzsl train again")
 
 
-def _draw(folder: Path, model_folder: Path, names: list[str], seen: Flags, matrix: Places) -> tuple[Path, ...]:
+def _draw(folder: Path, model_folder: Path, names: list[str], seen: Flags, matrix: Indices) -> tuple[Path, ...]:
     """Confusion matrix, and the curves of stage 1's history."""
     make_folder(folder)
     confusion, curves = folder / "confusion_matrix.png", folder / "training_curves.png"
@@ -188,9 +190,11 @@ def _draw(folder: Path, model_folder: Path, names: list[str], seen: Flags, matri
     return confusion, curves
 
 
-def _write(report: EvaluationReport, names: list[str], labels: Places, predictions: Places, rivals: Rivals) -> None:
+def _write(
+    report: EvaluationReport, names: list[str], labels: Indices, predictions: Indices, nearest: NearestClasses
+) -> None:
     recall = recall_per_class(predictions, labels, len(names))
-    zero_shot = recall_per_class(rivals.nearest_unseen, labels, len(names))
+    zero_shot = recall_per_class(nearest.nearest_unseen, labels, len(names))
     document = report.to_json() | {
         "run": report.run,
         "part": report.part,
@@ -201,9 +205,9 @@ def _write(report: EvaluationReport, names: list[str], labels: Places, predictio
         "classes_without_samples": list(report.without_samples),
         "recall_per_class": {
             name: {
-                "seen": bool(rivals.seen[place]),
+                "seen": bool(nearest.seen[place]),
                 "recall": recall[place],
-                "recall_among_unseen": None if rivals.seen[place] else zero_shot[place],
+                "recall_among_unseen": None if nearest.seen[place] else zero_shot[place],
             }
             for place, name in enumerate(names)
         },

@@ -11,7 +11,7 @@ from pipeline.base.files import write_json
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Stage, Workspace
 from pipeline.evaluation.evaluate import EvaluationReport, Evaluator, Part, part_folder, record_report
-from pipeline.scoring.metrics import Scores, mean_and_deviation
+from pipeline.scoring.metrics import Metrics, mean_and_deviation
 from pipeline.scoring.score_videos import SCORES
 
 
@@ -65,7 +65,7 @@ def evaluate_seeds(
             for folder in folders:
                 reports.append(evaluator(folder)[0])
                 tracker.advance()
-        mean, deviation = over_seeds([report.scores for report in reports])
+        mean, deviation = over_seeds([report.metrics for report in reports])
         report = SeedsReport(tuple(reports), mean, deviation, part_folder(workspace, runs[0], part) / "seeds.json")
         write_json(report.file, report.to_json())
         if part == "test" and tuple(runs) == seed_runs(workspace):
@@ -75,7 +75,7 @@ def evaluate_seeds(
 
 
 def over_seeds(
-    runs: Sequence[Mapping[str, Scores]],
+    runs: Sequence[Mapping[str, Metrics]],
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
     """Mean, and sample standard deviation (n - 1 in the denominator), of each score's figures over runs.
 

@@ -21,6 +21,7 @@ from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import Reporter
 from pipeline.extraction.extractor_choice import extractor_errors, fetch_weights
 from pipeline.prediction.classes import class_vectors
+from pipeline.scoring.calibration import calibrated
 from pipeline.scoring.metrics import probabilities
 from pipeline.settings.extraction import ExtractionSettings
 from pipeline.training.trained_model import Model, check_extractor, load_model
@@ -203,9 +204,9 @@ def _predict_one(
         ).items()
     }
     distances = by_score[model.score]
-    calibrated = distances + np.where(seen, model.betas[model.score], 0.0)
-    chances = probabilities(calibrated[None], model.temperatures[model.score])[0]
-    order = np.argsort(calibrated, kind="stable")
+    shifted = calibrated(distances, seen, model.betas[model.score])
+    chances = probabilities(shifted[None], model.temperatures[model.score])[0]
+    order = np.argsort(shifted, kind="stable")
     classes = tuple(
         ClassPrediction(names[place], float(chances[place]), float(distances[place]), bool(seen[place]))
         for place in order

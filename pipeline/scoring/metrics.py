@@ -1,6 +1,6 @@
-"""Scores of generalised zero-shot learning: per-class recall among all classes and among the unseen ones.
+"""Metrics of generalised zero-shot learning: per-class recall among all classes and among the unseen ones.
 
-N videos, C classes. `labels` (N,): places of the true classes. Scores are in percent.
+N videos, C classes. `labels` (N,): places of the true classes. Metrics are in percent.
 """
 
 import math
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pipeline.scoring.nearest_classes import Floats, Places, Rivals
+from pipeline.scoring.nearest_classes import Floats, Indices, NearestClasses
 
-FIGURES = ("S", "U", "HM", "ZSL")
+METRICS = ("S", "U", "HM", "ZSL")
 
 
 @dataclass(frozen=True)
-class Scores:
+class Metrics:
     """Percent; NaN where a group of classes has no samples. Named as in the literature."""
 
     S: float  # mean recall of seen classes, choosing among all classes
@@ -27,17 +27,17 @@ class Scores:
     beta: float  # what calibrated stacking added to the distances of seen classes
 
 
-def gzsl_scores(rivals: Rivals, labels: ArrayLike, beta: float) -> Scores:
+def gzsl_metrics(nearest: NearestClasses, labels: ArrayLike, beta: float) -> Metrics:
     """S, U, HM and ZSL of N videos at one beta; classes without samples are left out of the means.
 
     Raises:
         ValueError: labels that do not fit the videos, or are no classes.
     """
-    places, seen = rivals.checked_labels(labels), rivals.seen
-    recall = recall_per_class(rivals.predictions(beta), places, len(seen))
-    zero_shot = recall_per_class(rivals.nearest_unseen, places, len(seen))
+    places, seen = nearest.checked_labels(labels), nearest.seen
+    recall = recall_per_class(nearest.predictions(beta), places, len(seen))
+    zero_shot = recall_per_class(nearest.nearest_unseen, places, len(seen))
     recall_seen, recall_unseen = _mean(recall[seen]), _mean(recall[~seen])
-    return Scores(
+    return Metrics(
         S=recall_seen,
         U=recall_unseen,
         HM=float(harmonic_mean(np.float64(recall_seen), np.float64(recall_unseen))),
@@ -60,12 +60,12 @@ def recall_per_class(predictions: ArrayLike, labels: ArrayLike, n_classes: int) 
     return np.where(samples > 0, 100.0 * hits / np.maximum(samples, 1), np.nan)
 
 
-def classes_without_samples(labels: ArrayLike, n_classes: int) -> Places:
-    """Places of the classes that no label (N,) names, ascending."""
+def classes_without_samples(labels: ArrayLike, n_classes: int) -> Indices:
+    """Indices of the classes that no label (N,) names, ascending."""
     return np.flatnonzero(np.bincount(np.asarray(labels, np.int64), minlength=n_classes) == 0)
 
 
-def confusion_matrix(predictions: ArrayLike, labels: ArrayLike, n_classes: int) -> Places:
+def confusion_matrix(predictions: ArrayLike, labels: ArrayLike, n_classes: int) -> Indices:
     """Counts (C, C): a row a true class, a column a predicted one."""
     predicted, true = np.asarray(predictions, np.int64), np.asarray(labels, np.int64)
     return np.bincount(true * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
@@ -98,7 +98,7 @@ def mean_and_deviation(runs: Sequence[Mapping[str, float | None]]) -> tuple[dict
     """
     mean: dict[str, float] = {}
     deviation: dict[str, float] = {}
-    for name in FIGURES:
+    for name in METRICS:
         known = [value for run in runs if (value := run.get(name)) is not None and math.isfinite(value)]
         everywhere = len(known) == len(runs)
         mean[name] = statistics.fmean(known) if everywhere else math.nan

@@ -15,7 +15,7 @@ from daan.network import Daan
 from daan.scoring import class_distances
 from pipeline.base.errors import PipelineError
 from pipeline.features.feature_set import FeatureSet, Standardiser
-from pipeline.scoring.nearest_classes import Flags, Places, Rivals
+from pipeline.scoring.nearest_classes import Flags, Indices, NearestClasses
 
 SCORES = ("audio", "visual", "sum")
 VIDEOS_AT_ONCE = 256
@@ -25,7 +25,7 @@ VIDEOS_AT_ONCE = 256
 class EmbeddedVideos:
     """One chunk of videos in the space of the classes."""
 
-    rows: Places  # (B,) which of the N videos
+    rows: Indices  # (B,) which of the N videos
     theta_a: Tensor  # (B, O)
     theta_v: Tensor  # (B, O)
     has_audio: Tensor  # (B,) bool
@@ -36,12 +36,12 @@ class EmbeddedVideos:
 class ScoredVideos:
     """What is kept of the distances of N videos to C classes, by score."""
 
-    rivals: Mapping[str, Rivals]
-    sample: Places  # (M,) ascending: the videos whose distances are kept
+    nearest: Mapping[str, NearestClasses]
+    sample: Indices  # (M,) ascending: the videos whose distances are kept
     sample_distances: Mapping[str, NDArray[np.float32]]  # (M, C)
 
 
-def evenly_chosen(n_videos: int, at_most: int) -> Places:
+def evenly_chosen(n_videos: int, at_most: int) -> Indices:
     """(M,) places of so many videos at most, equally far from each other: every part of a sorted list is there."""
     chosen = min(n_videos, at_most)
     return np.arange(chosen, dtype=np.int64) * n_videos // max(chosen, 1)
@@ -57,7 +57,7 @@ def score_videos(
     standardiser: Standardiser,
     device: torch.device,
     *,
-    sample: Places | None = None,
+    sample: Indices | None = None,
 ) -> ScoredVideos:
     """Score N videos against C classes.
 
@@ -85,7 +85,7 @@ def score_videos(
 
 @torch.inference_mode()
 def score_embeddings(
-    chunks: Iterable[EmbeddedVideos], n_videos: int, theta_w: Tensor, seen: Flags, *, sample: Places | None = None
+    chunks: Iterable[EmbeddedVideos], n_videos: int, theta_w: Tensor, seen: Flags, *, sample: Indices | None = None
 ) -> ScoredVideos:
     """Score embedded videos against C classes.
 
@@ -99,7 +99,7 @@ def score_embeddings(
     sample = np.zeros(0, np.int64) if sample is None else sample
     kept = {score: np.zeros((len(sample), len(theta_w)), np.float32) for score in SCORES}
     # Filled in place: small arrays that live on between the chunks' large ones would split the memory up.
-    rivals = {score: Rivals.blank(n_videos, seen) for score in SCORES}
+    nearest = {score: NearestClasses.blank(n_videos, seen) for score in SCORES}
     for chunk in chunks:
         _, in_chunk, in_sample = np.intersect1d(chunk.rows, sample, assume_unique=True, return_indices=True)
         by_score = class_distances(
@@ -107,9 +107,9 @@ def score_embeddings(
         )
         for score in SCORES:
             distances = by_score[score].cpu().numpy()
-            rivals[score].put(chunk.rows, Rivals.from_distances(distances, seen))
+            nearest[score].put(chunk.rows, NearestClasses.from_distances(distances, seen))
             kept[score][in_sample] = distances[in_chunk]
-    return ScoredVideos(rivals, sample, kept)
+    return ScoredVideos(nearest, sample, kept)
 
 
 def _embedded(

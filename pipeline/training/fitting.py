@@ -100,7 +100,7 @@ class _Fitting:
         validation = stage.validator(self._network) if stage.validator else None
         self._keep_best(epoch.number, validation)
         if validation is not None and stage.validator is not None and stage.validator.chooses:
-            self._plateau.step(validation.merit[0])
+            self._plateau.step(validation.validation_metric[0])
         config = self._network.config
         balance = summarise(epoch.number, found, gamma=config.gamma, weighs=config.csgm == "full")
         record = EpochRecord.of_epoch(
@@ -128,7 +128,7 @@ class _Fitting:
         validator, state = self._stage.validator, self._state
         if validation is None or validator is None:
             return
-        if state.best is None or not validator.chooses or validation.merit >= state.best.merit:
+        if state.best is None or not validator.chooses or validation.validation_metric >= state.best.validation_metric:
             state.best, state.best_epoch = validation, number
 
     @property

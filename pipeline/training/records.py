@@ -200,18 +200,18 @@ class EpochRecord:
         """
         total, triplet, composite, regularisation = losses.cpu().double().mean(0).tolist()
         nan = float("nan")
-        scores = validation.scores if validation else None
+        metrics = validation.metrics if validation else None
         return cls(
             epoch=epoch,
             loss=total,
             triplet=triplet,
             composite=composite,
             regularisation=regularisation,
-            S=scores.S if scores else nan,
-            U=scores.U if scores else nan,
-            HM=scores.HM if scores else nan,
-            ZSL=scores.ZSL if scores else nan,
-            beta=scores.beta if scores else nan,
+            S=metrics.S if metrics else nan,
+            U=metrics.U if metrics else nan,
+            HM=metrics.HM if metrics else nan,
+            ZSL=metrics.ZSL if metrics else nan,
+            beta=metrics.beta if metrics else nan,
             audio_share=audio_share,
             learning_rate=learning_rate,
         )

@@ -132,7 +132,7 @@ class Run:
             training={
                 "fingerprint": inputs.fingerprint,
                 "best_epoch": state.best_epoch or state.epoch,
-                "validation": dataclasses.asdict(best.scores) if best else {},
+                "validation": dataclasses.asdict(best.metrics) if best else {},
                 "unseen": inputs.names_of("test_unseen"),
             },
         )

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from daan.network import Daan
 from pipeline.features.feature_set import FeatureSet, Standardiser
-from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
-from pipeline.scoring.metrics import Scores, gzsl_scores
+from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature, calibrated
+from pipeline.scoring.metrics import Metrics, gzsl_metrics
 from pipeline.scoring.score_videos import SCORES, ScoredVideos, evenly_chosen, score_videos
 
 # A temperature is one number: this many videos fix it to a few percent, and their distances fit into any memory.
@@ -21,27 +21,29 @@ VIDEOS_FOR_TEMPERATURE = 2000
 
 @dataclass(frozen=True)
 class Validation:
-    """One validation: the scores that choose the epoch, and per score the calibration for later."""
+    """One validation: the metrics that choose the epoch, and per score the calibration for later."""
 
-    scores: Scores  # of the configured score, percent
+    metrics: Metrics  # of the configured score, percent
     betas: Mapping[str, float]  # score -> calibrated stacking's beta, the exact optimum
     temperatures: Mapping[str, float]  # score -> of the softmax that makes probabilities
     grid_betas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # published grid -> score -> its choice
 
     @property
-    def merit(self) -> tuple[float, ...]:
+    def validation_metric(self) -> tuple[float, ...]:
         """What the best epoch has most of: HM where validation has seen and unseen classes, else what there is."""
-        figures = (self.scores.HM, self.scores.ZSL, self.scores.S)
+        figures = (self.metrics.HM, self.metrics.ZSL, self.metrics.S)
         return tuple(figure for figure in figures if np.isfinite(figure))
 
     def to_plain(self) -> dict[str, Any]:
-        """Numbers and texts only."""
-        return asdict(self)
+        """Convert to plain numbers and texts, as checkpoints hold them."""
+        plain = asdict(self)
+        return {"scores": plain.pop("metrics"), **plain}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Validation":
         """Back from `to_plain`."""
-        return cls(**{**plain, "scores": Scores(**plain["scores"])})
+        others = {name: value for name, value in plain.items() if name != "scores"}
+        return cls(metrics=Metrics(**plain["scores"]), **others)
 
     @classmethod
     def of_scored(cls, scored: ScoredVideos, labels: ArrayLike, *, score: str, fit_temperature: bool) -> "Validation":
@@ -53,16 +55,16 @@ class Validation:
             score: the one whose figures are reported.
             fit_temperature: else temperatures are 1.
         """
-        means = {name: HarmonicMeans.over_betas(scored.rivals[name], labels) for name in SCORES}
+        means = {name: HarmonicMeans.over_betas(scored.nearest[name], labels) for name in SCORES}
         betas = {name: means[name].best_beta() for name in SCORES}
         temperatures = dict.fromkeys(SCORES, 1.0)
         if fit_temperature:
             sample_labels = np.asarray(labels)[scored.sample]
             for name in SCORES:
-                calibrated = scored.sample_distances[name] + np.where(scored.rivals[name].seen, betas[name], 0.0)
-                temperatures[name] = best_temperature(calibrated, sample_labels)
+                distances = calibrated(scored.sample_distances[name], scored.nearest[name].seen, betas[name])
+                temperatures[name] = best_temperature(distances, sample_labels)
         return cls(
-            scores=gzsl_scores(scored.rivals[score], labels, betas[score]),
+            metrics=gzsl_metrics(scored.nearest[score], labels, betas[score]),
             betas=betas,
             temperatures=temperatures,
             grid_betas={
@@ -111,7 +113,7 @@ class Validator:
         self._sample = evenly_chosen(len(places), VIDEOS_FOR_TEMPERATURE) if self.chooses else None
 
     def __call__(self, network: Daan) -> Validation:
-        """Scores and calibration of a network."""
+        """Metrics and calibration of a network."""
         scored = score_videos(
             network,
             self._features,

@@ -16,7 +16,7 @@ from pipeline.base.files import fingerprint, read_json
 from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.evaluation.evaluate import Evaluator
-from pipeline.scoring.metrics import FIGURES, mean_and_deviation
+from pipeline.scoring.metrics import METRICS, mean_and_deviation
 from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.tree import Settings
 from pipeline.training.fitting import OnEpoch
@@ -34,7 +34,7 @@ class SeedResult:
     seed: int
     run: str
     best_epoch: int
-    scores: Mapping[str, Figures]
+    metrics: Mapping[str, Figures]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class VariantResult:
 
     def over_seeds(self, score: str) -> tuple[dict[str, float], dict[str, float]]:
         """Mean and sample standard deviation of S, U, HM and ZSL; a single seed has no deviation (NaN)."""
-        return mean_and_deviation([seed.scores[score] for seed in self.seeds])
+        return mean_and_deviation([seed.metrics[score] for seed in self.seeds])
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,10 @@ def reproduce(
         _make_first_current(workspace, trained[-1][1][0], reporter)
         del inputs  # the features are read once more to evaluate, and need not be in memory twice
         runs = [report.run for _, of_variant in trained for report, _ in of_variant]
-        scores = _evaluate(runs, workspace, device, reporter)
+        metrics = _evaluate(runs, workspace, device, reporter)
     results = tuple(
         VariantResult(
-            variant, tuple(SeedResult(one.seed, one.run, one.best_epoch, scores[one.run]) for one, _ in of_variant)
+            variant, tuple(SeedResult(one.seed, one.run, one.best_epoch, metrics[one.run]) for one, _ in of_variant)
         )
         for variant, of_variant in trained
     )
@@ -158,7 +158,7 @@ def _evaluate(
     with reporter.track("evaluating runs", len(missing)) as tracker:
         for run in missing:
             report, _ = evaluator(workspace.model_folder(run))
-            found[run] = {name: dataclasses.asdict(scores) for name, scores in report.scores.items()}
+            found[run] = {name: dataclasses.asdict(metrics) for name, metrics in report.metrics.items()}
             tracker.advance()
     return found
 
@@ -170,7 +170,7 @@ def _evaluated_before(workspace: Workspace, run: str) -> Mapping[str, Figures] |
     with contextlib.suppress(StorageError, AttributeError, KeyError, TypeError):  # damaged: it is made again
         document = read_json(path)
         if document["run"] == run and document["part"] == "test":
-            return {score: {name: _number(document[score][name]) for name in FIGURES} for score in SCORES}
+            return {score: {name: _number(document[score][name]) for name in METRICS} for score in SCORES}
     return None
 
 

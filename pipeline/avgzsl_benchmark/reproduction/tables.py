@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.avgzsl_benchmark.reproduction.published import PUBLISHED, PUBLISHED_ABLATION, PublishedRow
 from pipeline.avgzsl_benchmark.reproduction.reproduce import Reproduction, VariantResult
-from pipeline.scoring.metrics import FIGURES
+from pipeline.scoring.metrics import METRICS
 from pipeline.scoring.score_videos import SCORES
 
 
@@ -33,7 +33,7 @@ def _beside_published(reproduction: Reproduction) -> TextTable:
     count = len(reproduction.method.seeds)
     over = f"mean ± deviation over {count} seeds" if count > 1 else "one seed"
     title = f"{reproduction.benchmark}: published, and ours by audio, visual and both ({over})"
-    return TextTable(title, ("method", *FIGURES), rows, frozenset({predicts}))
+    return TextTable(title, ("method", *METRICS), rows, frozenset({predicts}))
 
 
 def _ablation(reproduction: Reproduction) -> TextTable:
@@ -46,7 +46,7 @@ def _ablation(reproduction: Reproduction) -> TextTable:
         row = published.get(result.variant.name)
         if row is not None:
             rows.append(("  published", *_published(row)))
-    return TextTable(f"ablation, score {reproduction.score}", ("", *FIGURES), rows, frozenset(strong))
+    return TextTable(f"ablation, score {reproduction.score}", ("", *METRICS), rows, frozenset(strong))
 
 
 def _runs(reproduction: Reproduction) -> TextTable:
@@ -55,24 +55,24 @@ def _runs(reproduction: Reproduction) -> TextTable:
             result.variant.title,
             str(seed.seed),
             str(seed.best_epoch),
-            *(_number(seed.scores[reproduction.score][name]) for name in FIGURES),
+            *(_number(seed.metrics[reproduction.score][name]) for name in METRICS),
             seed.run,
         )
         for result in reproduction.results
         for seed in result.seeds
     ]
-    return TextTable(f"runs, score {reproduction.score}", ("", "seed", "epochs", *FIGURES, "run"), rows)
+    return TextTable(f"runs, score {reproduction.score}", ("", "seed", "epochs", *METRICS, "run"), rows)
 
 
 def _published(row: PublishedRow) -> list[str]:
-    return [_number(getattr(row, name)) for name in FIGURES]
+    return [_number(getattr(row, name)) for name in METRICS]
 
 
 def _ours(result: VariantResult, score: str) -> list[str]:
     mean, deviation = result.over_seeds(score)
     return [
         _number(mean[name]) + ("" if math.isnan(deviation[name]) else f" ± {_number(deviation[name])}")
-        for name in FIGURES
+        for name in METRICS
     ]
 
 

@@ -62,8 +62,8 @@ def test_the_document_holds_the_grids(workspace: Workspace, capsys: pytest.Captu
     document = json.loads(avzsl(capsys, workspace.root, "--json"))
     assert set(document) == {"audio", "visual", "sum", "classes", "grids"}
     for by_score in document["grids"].values():
-        assert {name: scores["beta"] for name, scores in by_score.items()} == GRIDS["avca"]
-        assert all(set(scores) == {"S", "U", "HM", "beta"} for scores in by_score.values())
+        assert {name: metrics["beta"] for name, metrics in by_score.items()} == GRIDS["avca"]
+        assert all(set(metrics) == {"S", "U", "HM", "beta"} for metrics in by_score.values())
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_zsl_accuracy_is_that_of_the_nearest_unseen_class_counted_by_hand(extrac
         ).sample_distances["sum"]
         hits = [min(unseen, key=lambda place, row=row: row[place]) == true for row in distances]
         recalls.append(100 * sum(hits) / len(hits))
-    assert pytest.approx(np.mean(recalls)) == report.scores["sum"].ZSL
+    assert pytest.approx(np.mean(recalls)) == report.metrics["sum"].ZSL
 
 
 def test_the_choices_of_published_grids_are_scored_beside_the_exact_beta(extracted: Callable[..., Workspace]) -> None:
@@ -87,15 +87,15 @@ def test_the_choices_of_published_grids_are_scored_beside_the_exact_beta(extract
 
     report = evaluated(workspace)
 
-    grid = report.grid_scores["avca"]
-    assert {name: scores.beta for name, scores in grid.items()} == betas
-    assert (grid["visual"].S, grid["visual"].U, grid["visual"].HM) == (0.0, report.scores["visual"].ZSL, 0.0)
-    assert grid["sum"] == report.scores["sum"]
+    grid = report.grid_metrics["avca"]
+    assert {name: metrics.beta for name, metrics in grid.items()} == betas
+    assert (grid["visual"].S, grid["visual"].U, grid["visual"].HM) == (0.0, report.metrics["visual"].ZSL, 0.0)
+    assert grid["sum"] == report.metrics["sum"]
     document = json.loads(report.metrics_file.read_text())
     assert set(document["grids"]) == {"avca"}
     assert document["grids"]["avca"]["visual"] == {
         "S": 0.0,
-        "U": pytest.approx(report.scores["visual"].ZSL),
+        "U": pytest.approx(report.metrics["visual"].ZSL),
         "HM": 0.0,
         "beta": 1e6,
     }
@@ -111,7 +111,7 @@ def test_a_model_without_grids_is_evaluated_as_before(extracted: Callable[..., W
 
     report = evaluated(workspace)
 
-    assert report.grid_scores == {}
+    assert report.grid_metrics == {}
     assert "grids" not in json.loads(report.metrics_file.read_text())
 
 
@@ -123,7 +123,7 @@ def test_a_class_without_test_videos_is_named_and_left_out(extracted: Callable[.
     report = evaluated(workspace)
 
     assert len(report.without_samples) == 4
-    assert np.isnan(report.scores["sum"].S)
+    assert np.isnan(report.metrics["sum"].S)
     assert json.loads(report.metrics_file.read_text())["sum"]["S"] is None
 
 
@@ -180,7 +180,7 @@ def test_classes_that_the_splits_do_not_name_take_no_part(extracted: Callable[..
     report = evaluated(workspace)
 
     assert (report.seen, report.unseen, report.chance) == (2, 1, 100.0)
-    assert report.scores["sum"].ZSL == 100.0
+    assert report.metrics["sum"].ZSL == 100.0
     document = json.loads(report.metrics_file.read_text())
     assert set(document["recall_per_class"]) == {"red_ball", "red_dog", "red_drum"}
     assert report.without_samples == ("red_ball",)

@@ -60,7 +60,7 @@ def test_the_page_holds_scores_settings_and_every_picture(extracted: Callable[..
     page = Page(report.page.read_text())
     assert report.evaluated
     assert page.pictures == 3
-    assert f"{evaluated.scores['sum'].HM:.2f}" in page.text
+    assert f"{evaluated.metrics['sum'].HM:.2f}" in page.text
     assert "csgm: full" in page.text
     assert all(name in page.text for name in ("red_ball", "recall per class", "published grids"))
 

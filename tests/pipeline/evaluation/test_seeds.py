@@ -14,7 +14,7 @@ from pipeline.base.errors import UsageError, WorkspaceInUseError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation.seeds import SeedsReport, evaluate_seeds, over_seeds, seed_runs
-from pipeline.scoring.metrics import Scores
+from pipeline.scoring.metrics import Metrics
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings
 from pipeline.status import workspace_status
@@ -117,8 +117,8 @@ def test_a_workspace_in_use_is_left_alone(extracted: Callable[..., Workspace]) -
 
 def test_a_single_seed_has_no_deviation_and_undefined_figures_stay_so() -> None:
     """NaN, never 0, says that there is nothing to tell; of two runs the deviation is that of a sample."""
-    first, second = Scores(10.0, 20.0, 13.3, 30.0, 0.0), Scores(14.0, float("nan"), 13.3, 36.0, 1.0)
-    runs = [dict.fromkeys(("audio", "visual", "sum"), scores) for scores in (first, second)]
+    first, second = Metrics(10.0, 20.0, 13.3, 30.0, 0.0), Metrics(14.0, float("nan"), 13.3, 36.0, 1.0)
+    runs = [dict.fromkeys(("audio", "visual", "sum"), metrics) for metrics in (first, second)]
 
     mean, deviation = over_seeds(runs)
     np.testing.assert_allclose(list(mean["sum"].values()), [12.0, np.nan, 13.3, 33.0])

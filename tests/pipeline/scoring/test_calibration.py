@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
-from pipeline.scoring.metrics import gzsl_scores, probabilities
-from pipeline.scoring.nearest_classes import Rivals
+from pipeline.scoring.metrics import gzsl_metrics, probabilities
+from pipeline.scoring.nearest_classes import NearestClasses
 
 Case = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -54,7 +54,7 @@ def slow_choice(row: list[float], seen: np.ndarray, beta: float) -> int:
 
 def means_of(distances: Any, labels: Any, seen: Any) -> HarmonicMeans:
     """HM over betas of distances (N, C)."""
-    return HarmonicMeans.over_betas(Rivals.from_distances(distances, seen), labels)
+    return HarmonicMeans.over_betas(NearestClasses.from_distances(distances, seen), labels)
 
 
 def candidates(distances: np.ndarray) -> list[float]:
@@ -69,13 +69,13 @@ def test_hm_at_every_beta_is_what_the_loops_say(case: Case) -> None:
     """The curve holds at, between and beyond its steps."""
     means = means_of(*case)
     for beta in candidates(case[0]):
-        held = means.means[np.count_nonzero(means.gaps <= beta)]
+        held = means.means[np.count_nonzero(means.switching_betas <= beta)]
         assert held == pytest.approx(slow_mean(case, beta))
 
 
 @given(cases())
 def test_no_beta_beats_the_best_beta(case: Case) -> None:
-    """Of all betas at, between and beyond the gaps of the videos, none has a higher HM."""
+    """Of all betas at, between and beyond the switching_betas of the videos, none has a higher HM."""
     found = slow_mean(case, means_of(*case).best_beta())
     assert found == pytest.approx(max(slow_mean(case, beta) for beta in candidates(case[0])))
 
@@ -106,7 +106,7 @@ def test_the_published_grids_are_those_of_the_public_code() -> None:
 
 
 def test_a_grid_that_ends_too_early_gives_its_end() -> None:
-    """The gaps lie beyond it: nothing in the grid changes a prediction, and the first of equals is 0."""
+    """The switching_betas lie beyond it: nothing in the grid changes a prediction, and the first of equals is 0."""
     distances = np.array([[0.0, 100.0], [0.0, 60.0]])
     assert means_of(distances, [0, 1], [True, False]).best_of(PUBLISHED_GRIDS[1].betas) == 0.0
     nearer = np.array([[0.0, 100.0], [0.0, 4.99]])
@@ -114,10 +114,10 @@ def test_a_grid_that_ends_too_early_gives_its_end() -> None:
 
 
 def test_the_best_beta_is_the_middle_of_the_widest_best_stretch() -> None:
-    """Far from any change: gaps at 1 and 5 hold both classes right, the middle is 3."""
+    """Far from any change: switching_betas at 1 and 5 hold both classes right, the middle is 3."""
     distances = np.array([[0.0, 5.0], [0.0, 1.0]])
     assert means_of(distances, [0, 1], [True, False]).best_beta() == 3.0
-    assert gzsl_scores(Rivals.from_distances(distances, [True, False]), [0, 1], 3.0).HM == 100
+    assert gzsl_metrics(NearestClasses.from_distances(distances, [True, False]), [0, 1], 3.0).HM == 100
     # A third video, wrong at every beta, parts no stretch.
     assert means_of([*distances, [0.0, 4.0]], [0, 1, 1], [True, False]).best_beta() == 4.5
 
@@ -137,7 +137,7 @@ def test_without_seen_or_unseen_samples_beta_is_zero(labels: list[int], seen: li
     distances = np.ones((len(labels), 2))
     assert means_of(distances, labels, seen).best_beta() == 0.0
     assert means_of(distances, labels, seen).best_of((0.0, 1.0)) == 0.0
-    assert math.isnan(gzsl_scores(Rivals.from_distances(distances, seen), labels, 0.0).HM)
+    assert math.isnan(gzsl_metrics(NearestClasses.from_distances(distances, seen), labels, 0.0).HM)
 
 
 def test_the_best_beta_lies_beyond_every_published_grid_where_it_must() -> None:
@@ -151,7 +151,7 @@ def test_gaps_that_are_neighbouring_numbers_still_give_the_best_beta() -> None:
     gap = np.nextafter(1.0, 2.0)
     distances = np.array([[0.0, gap], [0.0, 1.0]])
     beta = means_of(distances, [0, 1], [True, False]).best_beta()
-    assert gzsl_scores(Rivals.from_distances(distances, [True, False]), [0, 1], beta).HM == 100
+    assert gzsl_metrics(NearestClasses.from_distances(distances, [True, False]), [0, 1], beta).HM == 100
 
 
 def slow_likelihood(distances: np.ndarray, labels: np.ndarray, temperature: float) -> float:
@@ -191,7 +191,7 @@ def test_without_videos_the_temperature_is_one() -> None:
     [
         ([1.0, 2.0], [0], r"expected \(N, C\) and \(N,\)"),
         ([[1.0, 2.0]], [0, 1], r"expected \(N, C\) and \(N,\)"),
-        ([[1.0, 2.0]], [2], "expected places of 2 classes"),
+        ([[1.0, 2.0]], [2], "expected indices of 2 classes"),
     ],
 )
 def test_a_temperature_of_arrays_that_do_not_fit_fails(distances: Any, labels: Any, message: str) -> None:

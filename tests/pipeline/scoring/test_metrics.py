@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from pipeline.scoring.metrics import (
     classes_without_samples,
     confusion_matrix,
-    gzsl_scores,
+    gzsl_metrics,
     probabilities,
     recall_per_class,
 )
-from pipeline.scoring.nearest_classes import Rivals
+from pipeline.scoring.nearest_classes import NearestClasses
 
 Case = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -68,16 +68,16 @@ def slow_scores(case: Case, beta: float) -> list[float]:
 def test_scores_are_what_the_loops_say(case: Case, beta: float) -> None:
     """S, U, HM and ZSL, with ties, negative betas and empty groups."""
     distances, labels, seen = case
-    scores = gzsl_scores(Rivals.from_distances(distances, seen), labels, beta)
-    np.testing.assert_allclose([scores.S, scores.U, scores.HM, scores.ZSL], slow_scores(case, beta), atol=1e-9)
-    assert scores.beta == beta
+    metrics = gzsl_metrics(NearestClasses.from_distances(distances, seen), labels, beta)
+    np.testing.assert_allclose([metrics.S, metrics.U, metrics.HM, metrics.ZSL], slow_scores(case, beta), atol=1e-9)
+    assert metrics.beta == beta
 
 
 @given(cases())
 def test_counts_are_what_the_loops_say(case: Case) -> None:
     """Recall, confusion and classes without samples."""
     distances, labels, seen = case
-    predictions, n_classes = Rivals.from_distances(distances, seen).predictions(0.5), len(seen)
+    predictions, n_classes = NearestClasses.from_distances(distances, seen).predictions(0.5), len(seen)
     matrix = np.zeros((n_classes, n_classes), int)
     for label, prediction in zip(labels, predictions, strict=True):
         matrix[label, prediction] += 1
@@ -100,5 +100,5 @@ def test_probabilities_are_a_softmax(case: Case, temperature: float) -> None:
 
 def test_a_label_that_is_no_class_fails() -> None:
     """It is said, not counted as a class."""
-    with pytest.raises(ValueError, match="expected places of 2 classes"):
-        gzsl_scores(Rivals.from_distances([[1.0, 2.0]], [True, False]), [2], 0.0)
+    with pytest.raises(ValueError, match="expected indices of 2 classes"):
+        gzsl_metrics(NearestClasses.from_distances([[1.0, 2.0]], [True, False]), [2], 0.0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.scoring.nearest_classes import Rivals
+from pipeline.scoring.nearest_classes import NearestClasses
 
 Case = tuple[np.ndarray, np.ndarray]
 
@@ -37,19 +37,19 @@ def slow_nearest(row: np.ndarray, classes: list[int]) -> tuple[int, float]:
 def test_the_nearest_of_each_group_are_kept(case: Case) -> None:
     """The first of the nearest seen and of the nearest unseen classes, and how far they are."""
     distances, seen = case
-    rivals = Rivals.from_distances(distances, seen)
+    nearest = NearestClasses.from_distances(distances, seen)
     for video, row in enumerate(distances):
         expected_seen = slow_nearest(row, [place for place in range(len(seen)) if seen[place]])
         expected_unseen = slow_nearest(row, [place for place in range(len(seen)) if not seen[place]])
-        assert (rivals.nearest_seen[video], rivals.seen_distances[video]) == expected_seen
-        assert (rivals.nearest_unseen[video], rivals.unseen_distances[video]) == expected_unseen
+        assert (nearest.nearest_seen[video], nearest.seen_distances[video]) == expected_seen
+        assert (nearest.nearest_unseen[video], nearest.unseen_distances[video]) == expected_unseen
 
 
 @given(cases(), st.integers(-7, 7) | st.floats(-10, 10))
 def test_predictions_are_the_nearest_class_of_the_calibrated_distances(case: Case, beta: float) -> None:
     """The unseen class unless the seen one is nearer by more than beta; of equals within a group the first."""
     distances, seen = case
-    for row, choice in zip(distances, Rivals.from_distances(distances, seen).predictions(beta), strict=True):
+    for row, choice in zip(distances, NearestClasses.from_distances(distances, seen).predictions(beta), strict=True):
         near_seen = slow_nearest(row, [place for place in range(len(seen)) if seen[place]])
         near_unseen = slow_nearest(row, [place for place in range(len(seen)) if not seen[place]])
         assert choice == (near_seen[0] if beta < near_unseen[1] - near_seen[1] else near_unseen[0])
@@ -61,9 +61,9 @@ def test_chunks_in_any_order_fill_up_the_whole(case: Case, data: st.DataObject) 
     distances, seen = case
     shuffled = np.array(data.draw(st.permutations(range(len(distances)))), int)
     cuts = data.draw(st.lists(st.integers(0, len(distances)), max_size=3).map(sorted))
-    filled, whole = Rivals.blank(len(distances), seen), Rivals.from_distances(distances, seen)
+    filled, whole = NearestClasses.blank(len(distances), seen), NearestClasses.from_distances(distances, seen)
     for rows in np.split(shuffled, cuts):
-        filled.put(rows, Rivals.from_distances(distances[rows], seen))
+        filled.put(rows, NearestClasses.from_distances(distances[rows], seen))
     for name in ("nearest_seen", "nearest_unseen", "seen_distances", "unseen_distances"):
         np.testing.assert_array_equal(getattr(filled, name), getattr(whole, name))
 
@@ -71,7 +71,7 @@ def test_chunks_in_any_order_fill_up_the_whole(case: Case, data: st.DataObject) 
 @pytest.mark.parametrize(
     ("distances", "seen", "message"),
     [
-        ([1.0, 2.0], [True, False], r"expected \(N, C\) and a flag a class"),
+        ([1.0, 2.0], [True, False], r"expected \(N, C\) and \(C,\)"),
         ([[1.0, 2.0]], [True], "expected .* a flag a class"),
         ([[1.0, 2.0], [1.0, math.nan]], [True, False], "video 1 are not all finite"),
         ([[1.0, 2.0], [math.inf, 3.0]], [True, False], "video 1 are not all finite"),
@@ -80,14 +80,14 @@ def test_chunks_in_any_order_fill_up_the_whole(case: Case, data: st.DataObject) 
 def test_distances_that_cannot_be_compared_fail(distances: Any, seen: Any, message: str) -> None:
     """A wrong shape, or a distance that is none, is said rather than scored; also where it is not the nearest."""
     with pytest.raises(ValueError, match=message):
-        Rivals.from_distances(distances, seen)
+        NearestClasses.from_distances(distances, seen)
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [([0, 1], "for 1 videos"), ([2], "expected places of 2 classes"), ([-1], "expected places of 2 classes")],
+    [([0, 1], "for 1 videos"), ([2], "expected indices of 2 classes"), ([-1], "expected indices of 2 classes")],
 )
 def test_labels_that_do_not_fit_fail(labels: list[int], message: str) -> None:
     """A label too many, or one that is no class."""
     with pytest.raises(ValueError, match=message):
-        Rivals.from_distances([[1.0, 2.0]], [True, False]).checked_labels(labels)
+        NearestClasses.from_distances([[1.0, 2.0]], [True, False]).checked_labels(labels)

@@ -14,7 +14,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.features.feature_set import FeatureSet, Standardiser, load_features
-from pipeline.scoring.nearest_classes import Rivals
+from pipeline.scoring.nearest_classes import NearestClasses
 from pipeline.scoring.score_videos import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos
 
 CPU = torch.device("cpu")
@@ -30,7 +30,7 @@ def embedded(rows: np.ndarray, width: int = 4) -> EmbeddedVideos:
 
 @pytest.mark.parametrize("sizes", [[9], [4, 4, 1], [1] * 9])
 def test_chunks_in_any_order_say_what_all_distances_at_once_say(sizes: list[int]) -> None:
-    """Rivals of every video, and the distances of the sampled ones, wherever chunks begin and end."""
+    """NearestClasses of every video, and the distances of the sampled ones, wherever chunks begin and end."""
     theta_w, seen = torch.randn(6, 4), np.array([True, False, True, True, False, True])
     whole = embedded(np.arange(9))
     expected = class_distances(
@@ -42,17 +42,17 @@ def test_chunks_in_any_order_say_what_all_distances_at_once_say(sizes: list[int]
     scored = score_embeddings((embedded(rows) for rows in chunks), 9, theta_w, seen, sample=sample)
 
     for score in SCORES:
-        rivals = Rivals.from_distances(expected[score].numpy(), seen)
-        np.testing.assert_array_equal(scored.rivals[score].nearest_seen, rivals.nearest_seen)
-        np.testing.assert_array_equal(scored.rivals[score].nearest_unseen, rivals.nearest_unseen)
-        np.testing.assert_allclose(scored.rivals[score].gaps, rivals.gaps, atol=1e-5)
+        nearest = NearestClasses.from_distances(expected[score].numpy(), seen)
+        np.testing.assert_array_equal(scored.nearest[score].nearest_seen, nearest.nearest_seen)
+        np.testing.assert_array_equal(scored.nearest[score].nearest_unseen, nearest.nearest_unseen)
+        np.testing.assert_allclose(scored.nearest[score].switching_betas, nearest.switching_betas, atol=1e-5)
         np.testing.assert_allclose(scored.sample_distances[score], expected[score].numpy()[sample], atol=1e-5)
 
 
 def test_without_videos_there_are_rivals_of_none() -> None:
     """An empty part of the splits is no error of scoring."""
     scored = score_embeddings([], 0, torch.randn(3, 4), np.array([True, False, True]))
-    assert [len(scored.rivals[score].gaps) for score in SCORES] == [0, 0, 0]
+    assert [len(scored.nearest[score].switching_betas) for score in SCORES] == [0, 0, 0]
     assert scored.sample_distances["sum"].shape == (0, 3)
 
 

@@ -87,7 +87,7 @@ def generated(tmp_path: Path) -> Generated:
 
 
 def test_inputs_follow_the_datasets_splits(generated: Generated) -> None:
-    """Places, classes and widths are the data's; nothing but the classes is worth a line."""
+    """Indices, classes and widths are the data's; nothing but the classes is worth a line."""
     inputs = generated.gather()
 
     assert len(inputs.places("train", "val_seen")) == 48

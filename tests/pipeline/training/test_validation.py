@@ -13,8 +13,8 @@ from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.features.feature_set import FeatureSet, Standardiser, load_features
 from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
-from pipeline.scoring.metrics import gzsl_scores
-from pipeline.scoring.nearest_classes import Rivals
+from pipeline.scoring.metrics import gzsl_metrics
+from pipeline.scoring.nearest_classes import NearestClasses
 from pipeline.scoring.score_videos import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos
 from pipeline.training.validation import Validation, Validator
 
@@ -48,12 +48,12 @@ class Generated:
 
 
 def test_15000_videos_of_300_classes_take_under_two_seconds() -> None:
-    """All three scores with exact beta, both grids and temperature, from the embeddings on."""
+    """All three metrics with exact beta, both grids and temperature, from the embeddings on."""
     generated = Generated(15_000)
     begin = time.process_time()
     validation = generated.validated(2000)
     assert time.process_time() - begin < 2
-    assert 10 < validation.scores.HM < 100
+    assert 10 < validation.metrics.HM < 100
 
 
 def test_the_temperature_of_a_sample_is_nearly_that_of_all_videos() -> None:
@@ -62,7 +62,7 @@ def test_the_temperature_of_a_sample_is_nearly_that_of_all_videos() -> None:
     sampled, whole = generated.validated(500), generated.validated(4000)
     for score in SCORES:
         assert sampled.temperatures[score] == pytest.approx(whole.temperatures[score], rel=0.1)
-    assert (sampled.betas, sampled.grid_betas, sampled.scores) == (whole.betas, whole.grid_betas, whole.scores)
+    assert (sampled.betas, sampled.grid_betas, sampled.metrics) == (whole.betas, whole.grid_betas, whole.metrics)
 
 
 def test_every_score_has_its_exact_beta_and_each_grids_choice() -> None:
@@ -73,14 +73,14 @@ def test_every_score_has_its_exact_beta_and_each_grids_choice() -> None:
     validation = Validation.of_scored(scored, labels, score="audio", fit_temperature=True)
 
     for name, distances in scored.sample_distances.items():
-        means = HarmonicMeans.over_betas(Rivals.from_distances(distances, generated.seen), labels)
+        means = HarmonicMeans.over_betas(NearestClasses.from_distances(distances, generated.seen), labels)
         assert validation.betas[name] == means.best_beta()
         for grid in PUBLISHED_GRIDS:
             assert validation.grid_betas[grid.name][name] == means.best_of(grid.betas)
         calibrated = distances + np.where(generated.seen, validation.betas[name], 0.0)
         assert validation.temperatures[name] == best_temperature(calibrated, labels)
-    audio = Rivals.from_distances(scored.sample_distances["audio"], generated.seen)
-    assert validation.scores == gzsl_scores(audio, labels, validation.betas["audio"])
+    audio = NearestClasses.from_distances(scored.sample_distances["audio"], generated.seen)
+    assert validation.metrics == gzsl_metrics(audio, labels, validation.betas["audio"])
 
 
 def test_a_validation_survives_as_numbers_and_texts() -> None:
@@ -136,5 +136,5 @@ def test_too_few_videos_fit_no_temperature(features: FeatureSet) -> None:
     """Betas and figures are found all the same; probabilities stay those of temperature 1."""
     validator, found, expected = validated(features, least_videos=31)
     assert not validator.chooses
-    assert (found.betas, found.scores, found.grid_betas) == (expected.betas, expected.scores, expected.grid_betas)
+    assert (found.betas, found.metrics, found.grid_betas) == (expected.betas, expected.metrics, expected.grid_betas)
     assert set(found.temperatures.values()) == {1.0}
