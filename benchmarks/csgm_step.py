@@ -66,7 +66,7 @@ def measured(step: Callable[[], object], device: torch.device) -> float:
 
 
 def kernel_share(step: Callable[[], object], device: torch.device, steps: int = 10) -> float:
-    """Share of the wall clock in which the GPU computes, over some steps without a wait between them."""
+    """Shard of the wall clock in which the GPU computes, over some steps without a wait between them."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         taken = measured(lambda: [step() for _ in range(steps)], device)
     return sum(event.self_device_time_total for event in profile.key_averages()) / 1e6 / taken

@@ -22,7 +22,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import read_source
 from pipeline.extraction.extract import extract
 from pipeline.extraction.merge import ExtractionReport
-from pipeline.extraction.plan import Preparation, prepare
+from pipeline.extraction.plan import ExtractionPlan, prepare
 from pipeline.features.index import StoredVideo
 from pipeline.features.parts import MAX_VIDEOS_A_PART, source_of
 from pipeline.features.store import FeatureRows
@@ -43,7 +43,7 @@ def make_videos(folder: Path, count: int) -> None:
         (folder / f"class_{number % CLASSES:03d}" / f"video_{number:06d}.mp4").touch()
 
 
-def write_parts(store: Preparation) -> None:
+def write_parts(store: ExtractionPlan) -> None:
     """What an extraction of all videos leaves; the videos of a part stand there in no order, as they came."""
     random, videos = np.random.default_rng(0), store.dataset.videos
     visual, audio = random.standard_normal((2, SECONDS, WIDTH), np.float32)

@@ -1,9 +1,13 @@
 """The interface of extractors: from a second of picture or sound to a vector."""
 
-from typing import Protocol
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # decoding works without torch, and avzsl doctor says so
+    import torch
+    from torch import Tensor
+
+KeyT = TypeVar("KeyT", bound=Hashable)  # what a caller names a video by; results carry it
 
 
 class Extractor(Protocol):
@@ -13,7 +17,7 @@ class Extractor(Protocol):
     """
 
     @property
-    def device(self) -> torch.device:
+    def device(self) -> "torch.device":
         """The device that the networks are on; inputs may be on any device."""
         ...
 
@@ -22,7 +26,7 @@ class Extractor(Protocol):
         """How many threads to call the extractor from, to use the whole device."""
         ...
 
-    def visual(self, frames: Tensor) -> Tensor:
+    def visual(self, frames: "Tensor") -> "Tensor":
         """Compute the features of seconds of picture.
 
         Args:
@@ -33,7 +37,7 @@ class Extractor(Protocol):
         """
         ...
 
-    def audio(self, sound: Tensor) -> Tensor:
+    def audio(self, sound: "Tensor") -> "Tensor":
         """Compute the features of seconds of sound.
 
         Args:

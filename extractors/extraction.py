@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.base import Extractor
+from extractors.base import Extractor, KeyT
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
 from extractors.decoding.pool import DecodingPool, SecondDecoded, VideoFailed
 from extractors.runtime.network_queue import FinishedBatch, NetworkQueue
@@ -15,10 +16,10 @@ Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class VideoFeatures:
+class VideoFeatures(Generic[KeyT]):
     """What one video became: a row for each of its T seconds."""
 
-    key: str
+    key: KeyT
     visual: Vectors | None  # (T, D); None: the video has no picture
     audio: Vectors | None  # (T, D); None: the video has no sound track
     seconds: int
@@ -37,13 +38,13 @@ class _Video:
 
 
 def extract_videos(
-    requests: Iterable[tuple[str, DecodingRequest]],
+    requests: Iterable[tuple[KeyT, DecodingRequest]],
     extractor: Extractor,
     *,
     pool: DecodingPool,
     batch_seconds: int = 8,
     on_second: Callable[[], None] | None = None,
-) -> Iterator[VideoFeatures | VideoFailed]:
+) -> Iterator[VideoFeatures[KeyT] | VideoFailed[KeyT]]:
     """Extract the features of videos, each soon after it is complete, in no order.
 
     Args:
@@ -56,9 +57,9 @@ def extract_videos(
     Yields:
         The features of each video, or why it has none: it cannot be decoded, or a feature is not a finite number.
     """
-    videos: dict[str, _Video] = {}
-    batch: list[tuple[str, Second]] = []
-    with NetworkQueue(extractor, seconds_at_once=batch_seconds) as queue:
+    videos: dict[KeyT, _Video] = {}
+    batch: list[tuple[KeyT, Second]] = []
+    with NetworkQueue[KeyT](extractor, seconds_at_once=batch_seconds) as queue:
         for event in pool.decode(requests):
             if isinstance(event, VideoFailed):
                 videos.pop(event.key, None)
@@ -81,7 +82,9 @@ def extract_videos(
         yield from _take_complete(videos)
 
 
-def _give(batches: Iterable[FinishedBatch], videos: dict[str, _Video], on_second: Callable[[], None] | None) -> None:
+def _give(
+    batches: Iterable[FinishedBatch[KeyT]], videos: dict[KeyT, _Video], on_second: Callable[[], None] | None
+) -> None:
     """Give each vector to its video; those of a video that has failed meanwhile are nobody's."""
     for batch in batches:
         for key, vector in batch.visual:
@@ -97,7 +100,7 @@ def _give(batches: Iterable[FinishedBatch], videos: dict[str, _Video], on_second
                 on_second()
 
 
-def _take_complete(videos: dict[str, _Video]) -> Iterator[VideoFeatures | VideoFailed]:
+def _take_complete(videos: dict[KeyT, _Video]) -> Iterator[VideoFeatures[KeyT] | VideoFailed[KeyT]]:
     """Take out the videos whose every second is through the networks."""
     for key, video in list(videos.items()):
         if video.summary is not None and not video.waiting:
@@ -105,7 +108,7 @@ def _take_complete(videos: dict[str, _Video]) -> Iterator[VideoFeatures | VideoF
             yield _finish(key, video, video.summary)
 
 
-def _finish(key: str, video: _Video, summary: VideoSummary) -> VideoFeatures | VideoFailed:
+def _finish(key: KeyT, video: _Video, summary: VideoSummary) -> VideoFeatures[KeyT] | VideoFailed[KeyT]:
     visual = np.stack(video.visual) if summary.has_visual else None
     audio = np.stack(video.audio) if summary.has_audio else None
     for modality, vectors in (("visual", visual), ("audio", audio)):

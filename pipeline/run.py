@@ -68,6 +68,7 @@ def run_all(
     source: Path,
     settings: Settings,
     *,
+    passed: frozenset[str],
     device: torch.device,
     reporter: Reporter,
     listeners: Listeners,
@@ -77,7 +78,9 @@ def run_all(
     Videos that fail do not stop the chain: the report names them.
     """
     with listeners.stoppable() as stop:
-        extraction = extract(workspace, source, settings.extraction, device=device, reporter=reporter, stop=stop)
+        extraction = extract(
+            workspace, source, settings.extraction, passed=passed, device=device, reporter=reporter, stop=stop
+        )
     listeners.on_extracted(extraction)
     with listeners.stoppable() as stop:
         training = train(workspace, settings, device=device, reporter=reporter, on_epoch=listeners.on_epoch, stop=stop)
@@ -92,13 +95,16 @@ def run_all_seeds(
     source: Path,
     settings: Settings,
     *,
+    passed: frozenset[str],
     device: torch.device,
     reporter: Reporter,
     listeners: Listeners,
 ) -> SeedsChainReport:
     """As `run_all`, with a run for each of `training.seeds`."""
     with listeners.stoppable() as stop:
-        extraction = extract(workspace, source, settings.extraction, device=device, reporter=reporter, stop=stop)
+        extraction = extract(
+            workspace, source, settings.extraction, passed=passed, device=device, reporter=reporter, stop=stop
+        )
     listeners.on_extracted(extraction)
     with listeners.stoppable() as stop:
         training = train_seeds(
@@ -141,10 +147,18 @@ def sample_folder() -> Path:
 
 
 def demo(
-    workspace: Workspace, settings: Settings, *, device: torch.device, reporter: Reporter, listeners: Listeners
+    workspace: Workspace,
+    settings: Settings,
+    *,
+    passed: frozenset[str],
+    device: torch.device,
+    reporter: Reporter,
+    listeners: Listeners,
 ) -> DemoReport:
     """Run all stages on the sample videos, then predict a clip of an unseen class among the unseen classes."""
-    chain = run_all(workspace, sample_folder(), settings, device=device, reporter=reporter, listeners=listeners)
+    chain = run_all(
+        workspace, sample_folder(), settings, passed=passed, device=device, reporter=reporter, listeners=listeners
+    )
     dataset = load_dataset(workspace.dataset_folder)
     videos = {video.key: video for video in dataset.videos}
     splits = read_splits(workspace.model_folder(chain.training.run) / "splits.yaml", dataset)

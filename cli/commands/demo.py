@@ -32,13 +32,14 @@ def command(
     """
     from pipeline.base.devices import resolve_device
     from pipeline.run import demo
-    from pipeline.settings.tree import load_settings
+    from pipeline.settings.tree import given_settings
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
-    settings = load_settings(preset="sample", assignments=assignments or (), options={"training.seed": seed})
+    given = given_settings(preset="sample", assignments=assignments or (), options={"training.seed": seed})
     report = demo(
         options.open_workspace(workspace),
-        settings,
+        given.validate(),
+        passed=given.names_in("extraction"),
         device=resolve_device(device),
         reporter=terminal,
         listeners=stage_tables(terminal),

@@ -14,7 +14,7 @@ from pipeline.base.wording import counted
 
 if TYPE_CHECKING:
     from pipeline.base.workspace import Workspace
-    from pipeline.extraction.extract import ShareReport
+    from pipeline.extraction.extract import ShardReport
     from pipeline.extraction.merge import ExtractionReport
     from pipeline.settings.extraction import ExtractionSettings
 
@@ -79,14 +79,14 @@ def command(
 
     Example: avzsl extract videos/
     """
-    from pipeline.settings.tree import load_settings
+    from pipeline.settings.tree import given_settings
 
     if merge and (part or retry_failed):
         raise typer.BadParameter("--merge extracts nothing: leave --part and --retry-failed out")
     if allow_missing and not merge:
         raise typer.BadParameter("--allow-missing goes with --merge only")
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
-    given = {
+    passed = {
         "extraction.extractor.weights": weights,
         "extraction.extractor.recipe": recipe,
         "extraction.extractor.width": width,
@@ -97,12 +97,13 @@ def command(
         "extraction.workers": workers,
         "extraction.batch_seconds": batch_seconds,
     }
-    settings = load_settings(preset=preset, config_file=config, assignments=assignments or (), options=given)
-    work = _Work(options.open_workspace(workspace), source, settings.extraction, terminal)
+    given = given_settings(preset=preset, config_file=config, assignments=assignments or (), options=passed)
+    settings = given.validate().extraction
+    work = _Work(options.open_workspace(workspace), source, settings, given.names_in("extraction"), terminal)
     if merge:
         failed = work.merge(allow_missing=allow_missing)
     elif part:
-        failed = work.extract_share(part, device=device, retry_failed=retry_failed)
+        failed = work.extract_shard(part, device=device, retry_failed=retry_failed)
     else:
         failed = work.extract(device=device, retry_failed=retry_failed)
     return 1 if failed and not allow_failures else 0
@@ -115,6 +116,7 @@ class _Work:
     workspace: "Workspace"
     source: Path | None
     settings: "ExtractionSettings"
+    passed: frozenset[str]
     terminal: Terminal
 
     def extract(self, *, device: str, retry_failed: bool) -> int:
@@ -126,6 +128,7 @@ class _Work:
                 self.workspace,
                 self.source,
                 self.settings,
+                passed=self.passed,
                 device=resolve_device(device, cpu_only=self.settings.runtime == "openvino"),
                 reporter=self.terminal,
                 retry_failed=retry_failed,
@@ -133,33 +136,40 @@ class _Work:
             )
         return self._show(report)
 
-    def extract_share(self, part: str, *, device: str, retry_failed: bool) -> int:
+    def extract_shard(self, part: str, *, device: str, retry_failed: bool) -> int:
         from pipeline.base.devices import resolve_device
-        from pipeline.extraction.extract import extract_share
-        from pipeline.extraction.shards import parse_share
+        from pipeline.extraction.extract import extract_shard
+        from pipeline.extraction.shards import parse_shard
 
-        share = parse_share(part)
         with interruption() as stop:
-            report = extract_share(
+            report = extract_shard(
                 self.workspace,
                 self.source,
                 self.settings,
-                share=share,
+                passed=self.passed,
+                shard=parse_shard(part),
                 device=resolve_device(device, cpu_only=self.settings.runtime == "openvino"),
                 reporter=self.terminal,
                 retry_failed=retry_failed,
                 stop=stop,
             )
         if self.terminal.json_output:
-            self.terminal.document({"part": str(report.share), **_counts(report)})
+            self.terminal.document({"part": str(report.shard), **_counts(report)})
         else:
-            _show_share(report, self.terminal)
+            _show_shard(report, self.terminal)
         return report.failed
 
     def merge(self, *, allow_missing: bool) -> int:
         from pipeline.extraction.extract import merge
 
-        report = merge(self.workspace, self.source, self.settings, reporter=self.terminal, allow_missing=allow_missing)
+        report = merge(
+            self.workspace,
+            self.source,
+            self.settings,
+            passed=self.passed,
+            reporter=self.terminal,
+            allow_missing=allow_missing,
+        )
         return self._show(report)
 
     def _show(self, report: "ExtractionReport") -> int:
@@ -171,7 +181,7 @@ class _Work:
         return report.failed
 
 
-def _counts(report: "ExtractionReport | ShareReport") -> dict[str, Any]:
+def _counts(report: "ExtractionReport | ShardReport") -> dict[str, Any]:
     return {
         "videos": report.videos,
         "extracted": report.extracted,
@@ -181,17 +191,17 @@ def _counts(report: "ExtractionReport | ShareReport") -> dict[str, Any]:
     }
 
 
-def _show_share(report: "ShareReport", terminal: Terminal) -> None:
-    """One line about the share, and its failures."""
+def _show_shard(report: "ShardReport", terminal: Terminal) -> None:
+    """Show one line about the shard, and its failures."""
     reused = f", {report.reused} of them before" if report.reused else ""
     failed = f", {report.failed} failed" if report.failed else ""
     videos = counted(report.extracted + report.reused, "video")
-    terminal.show(f"part {report.share}: {videos} extracted{reused}{failed}")
+    terminal.show(f"part {report.shard}: {videos} extracted{reused}{failed}")
     _show_failures(report, terminal)
     terminal.say("Next, when all parts are extracted: avzsl extract --merge")
 
 
-def _show_failures(report: "ExtractionReport | ShareReport", terminal: Terminal) -> None:
+def _show_failures(report: "ExtractionReport | ShardReport", terminal: Terminal) -> None:
     for video, reason in report.failures[:_FAILURES_SHOWN]:
         terminal.show(f"  {video}: {reason}")
     if report.failed > _FAILURES_SHOWN:

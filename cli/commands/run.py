@@ -35,20 +35,22 @@ def command(
     """
     from pipeline.base.devices import resolve_device
     from pipeline.run import run_all, run_all_seeds
-    from pipeline.settings.tree import load_settings
+    from pipeline.settings.tree import given_settings
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
-    given = {
+    passed = {
         "extraction.extractor.weights": weights,
         "extraction.extractor.width": width,
         **training_settings(unseen=unseen, unseen_fraction=unseen_fraction, seed=seed, seeds=seeds),
     }
-    settings = load_settings(preset=preset, config_file=config, assignments=assignments or (), options=given)
+    given = given_settings(preset=preset, config_file=config, assignments=assignments or (), options=passed)
+    settings = given.validate()
     chain = run_all_seeds if settings.training.seeds else run_all
     report = chain(
         options.open_workspace(workspace),
         source,
         settings,
+        passed=given.names_in("extraction"),
         device=resolve_device(device),
         reporter=terminal,
         listeners=stage_tables(terminal),

@@ -1,16 +1,17 @@
 """Decoding in processes of their own: several videos at once, and one that crashes or hangs costs only itself."""
 
-import multiprocessing
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from signal import Signals
-from typing import Self, cast
+from typing import Generic, Self, cast
 
+from extractors.base import KeyT
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary, get_decoder
 from extractors.decoding.worker import Message, receive_second, run_worker
+from extractors.processes import WorkerProcess
 
 # A new process imports its libraries first, on a loaded machine for long.
 _START_LIMIT_SECONDS = 120.0
@@ -21,31 +22,31 @@ _LIMIT_A_SECOND = 0.25
 
 
 @dataclass(frozen=True)
-class SecondDecoded:
+class SecondDecoded(Generic[KeyT]):
     """One more second of the video `key`; `index` counts from 0."""
 
-    key: str
+    key: KeyT
     index: int
     second: Second
 
 
 @dataclass(frozen=True)
-class VideoDecoded:
+class VideoDecoded(Generic[KeyT]):
     """The video `key` is complete."""
 
-    key: str
+    key: KeyT
     summary: VideoSummary
 
 
 @dataclass(frozen=True)
-class VideoFailed:
+class VideoFailed(Generic[KeyT]):
     """The video `key` could not be decoded, or not to its end; its seconds so far are to be forgotten."""
 
-    key: str
+    key: KeyT
     reason: str
 
 
-DecodingEvent = SecondDecoded | VideoDecoded | VideoFailed
+DecodingEvent = SecondDecoded[KeyT] | VideoDecoded[KeyT] | VideoFailed[KeyT]
 
 
 class DecodingPool:
@@ -79,7 +80,7 @@ class DecodingPool:
     def __exit__(self, *_: object) -> None:
         self._end(list(self._workers))
 
-    def decode(self, requests: Iterable[tuple[str, DecodingRequest]]) -> Iterator[DecodingEvent]:
+    def decode(self, requests: Iterable[tuple[KeyT, DecodingRequest]]) -> Iterator[DecodingEvent[KeyT]]:
         """Decode videos; a request is taken only when a process is free for it.
 
         Yields:
@@ -90,7 +91,7 @@ class DecodingPool:
             self._occupy(waiting)
             while busy := [worker for worker in self._workers if worker.key is not None]:
                 for worker in self._speaking(busy):
-                    event = self._hear(worker)
+                    event = cast("DecodingEvent[KeyT] | None", self._receive(worker))
                     # Before the event is handed out, so that no process idles while it is dealt with.
                     self._occupy(waiting)
                     if event is not None:
@@ -99,7 +100,7 @@ class DecodingPool:
             # Left early: what is still being decoded is nobody's any more.
             self._end([worker for worker in self._workers if worker.key is not None])
 
-    def _occupy(self, waiting: Iterator[tuple[str, DecodingRequest]]) -> None:
+    def _occupy(self, waiting: Iterator[tuple[KeyT, DecodingRequest]]) -> None:
         """Give every free process a video, as long as there are any."""
         while self._has_room():
             job = next(waiting, None)
@@ -118,7 +119,7 @@ class DecodingPool:
         self._workers.append(_Worker(self._decoder, self._silence_limit_seconds))
         return self._workers[-1]
 
-    def _assign(self, worker: "_Worker", key: str, request: DecodingRequest) -> None:
+    def _assign(self, worker: "_Worker", key: Hashable, request: DecodingRequest) -> None:
         try:
             worker.assign(key, request)
         except ConnectionError:
@@ -138,17 +139,17 @@ class DecodingPool:
             worker.waited_seconds += listened
         return [worker for worker in busy if worker.connection in speaking or worker.patience_seconds <= 0]
 
-    def _hear(self, worker: "_Worker") -> DecodingEvent | None:
-        """Turn one message of a worker, or its silence or death, into an event; None: it only reported to be ready."""
-        key = cast("str", worker.key)
+    def _receive(self, worker: "_Worker") -> DecodingEvent[Hashable] | None:
+        """Convert a worker's next message, timeout or exit to an event; None if it only reported ready."""
+        key = worker.key
         if worker.patience_seconds <= 0:
             self._end([worker])
             return VideoFailed(key, _silent(worker) if worker.silent_seconds >= worker.limit_seconds else _slow(worker))
         try:
-            return worker.hear()
+            return worker.receive()
         except (EOFError, OSError):
             self._end([worker])
-            return VideoFailed(key, _silent(worker) if worker.fell_silent else _why_ended(worker.process.exitcode))
+            return VideoFailed(key, _silent(worker) if worker.fell_silent else _why_ended(worker.exit_code))
 
     def _end(self, workers: list["_Worker"]) -> None:
         for worker in workers:
@@ -156,23 +157,12 @@ class DecodingPool:
             self._workers.remove(worker)
 
 
-class _Worker:
-    """One process, the parent's end of its pipe, and the video it is at."""
+class _Worker(WorkerProcess):
+    """A decoding process, and the video it decodes."""
 
     def __init__(self, decoder: str, silence_limit_seconds: float) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection: Connection
-        self.connection, its_end = context.Pipe()
-        self.process = context.Process(
-            target=run_worker,
-            args=(its_end, decoder, silence_limit_seconds * _ORPHAN_FACTOR),
-            name="avzsl-decoding",
-            daemon=True,
-        )
-        self.process.start()
-        # With the parent's copy closed, the end of the process is the end of the pipe.
-        its_end.close()
-        self.key: str | None = None
+        super().__init__(run_worker, decoder, silence_limit_seconds * _ORPHAN_FACTOR, name="avzsl-decoding")
+        self.key: Hashable | None = None  # of its video; None while it has none
         self.silent_seconds = 0.0  # since its last message
         self.waited_seconds = 0.0  # for its video in all
         self.seconds_out = 0
@@ -186,17 +176,24 @@ class _Worker:
         allowed = self.limit_seconds * (1 + self.seconds_out * _LIMIT_A_SECOND)
         return min(self.limit_seconds - self.silent_seconds, allowed - self.waited_seconds)
 
-    def assign(self, key: str, request: DecodingRequest) -> None:
-        """Give it a video; raises ConnectionError if it is dead."""
+    def assign(self, key: Hashable, request: DecodingRequest) -> None:
+        """Give it a video.
+
+        Raises:
+            ConnectionError: the process is dead.
+        """
         self.connection.send(request)
         self.key = key
         self.silent_seconds = self.waited_seconds = 0.0
         self.seconds_out = 0
 
-    def hear(self) -> DecodingEvent | None:
-        """The next message as an event; raises EOFError or OSError if the process has ended.
+    def receive(self) -> DecodingEvent[Hashable] | None:
+        """Convert the next message to an event; None if the process only reported ready.
 
-        Reading blocks in the middle of a message: a process that falls silent there is killed, which ends the wait.
+        Reading blocks in the middle of a message. A process that falls silent there is killed, which ends the wait.
+
+        Raises:
+            EOFError, OSError: the process has ended.
         """
         watchdog = threading.Timer(self.limit_seconds, self._kill_silent)
         watchdog.start()
@@ -207,10 +204,9 @@ class _Worker:
 
     def _kill_silent(self) -> None:
         self.fell_silent = True
-        self.process.kill()
+        self.kill()
 
-    def _receive(self) -> DecodingEvent | None:
-        key = cast("str", self.key)
+    def _receive(self) -> DecodingEvent[Hashable] | None:
         message: Message = self.connection.recv()
         if message is None:
             self.limit_seconds = self._silence_limit_seconds
@@ -220,15 +216,9 @@ class _Worker:
             has_frames, samples = message
             second = receive_second(self.connection, has_frames=has_frames, samples=samples)
             self.seconds_out += 1
-            return SecondDecoded(key, self.seconds_out - 1, second)
-        self.key = None
+            return SecondDecoded(self.key, self.seconds_out - 1, second)
+        key, self.key = self.key, None
         return VideoDecoded(key, message) if isinstance(message, VideoSummary) else VideoFailed(key, message)
-
-    def end(self) -> None:
-        """Kill the process: it holds nothing that would have to be put in order."""
-        self.process.kill()
-        self.process.join()
-        self.connection.close()
 
 
 def _silent(worker: _Worker) -> str:

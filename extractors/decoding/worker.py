@@ -11,6 +11,7 @@ from extractors.decoding.frames import FRAME_SIDE_PIXELS
 from extractors.decoding.interface import Decoder, DecodingRequest, Second, VideoSummary, get_decoder
 from extractors.decoding.timeline import FRAMES_PER_SECOND
 from extractors.errors import VideoError
+from extractors.processes import silence_native_output
 
 FRAMES_SHAPE = (FRAMES_PER_SECOND, 3, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS)
 
@@ -29,8 +30,7 @@ def run_worker(connection: Connection, decoder_name: str, silence_limit_seconds:
     # Ctrl-C reaches every process of the terminal; only the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
-    # Native libraries write to descriptor 2 past Python, in the middle of the parent's progress display.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    silence_native_output()
     try:
         decoder = get_decoder(decoder_name)
         _send(connection, None)

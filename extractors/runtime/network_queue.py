@@ -6,52 +6,52 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Self
+from typing import Generic, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from extractors.base import Extractor
+from extractors.base import Extractor, KeyT
 from extractors.decoding.interface import Second
 from extractors.runtime.transfer import Download, Transfer
 
-Batch = Sequence[tuple[str, Second]]  # the key of each second's video, and the second
-Rows = list[tuple[str, NDArray[np.float32]]]  # key and vector (D,)
+Batch = Sequence[tuple[KeyT, Second]]  # the key of each second's video, and the second
+Rows = list[tuple[KeyT, NDArray[np.float32]]]  # key and vector (D,)
 
 _BATCHES_BETWEEN_TRIMS = 8
 
 
 @dataclass(frozen=True)
-class FinishedBatch:
+class FinishedBatch(Generic[KeyT]):
     """What a batch became; seconds without picture or sound have no row there."""
 
-    keys: tuple[str, ...]  # of all its seconds
-    visual: Rows
-    audio: Rows
+    keys: tuple[KeyT, ...]  # of all its seconds
+    visual: Rows[KeyT]
+    audio: Rows[KeyT]
 
 
 @dataclass(frozen=True)
-class _Launched:
+class _Launched(Generic[KeyT]):
     """A batch that the device has been told of; its pictures and sounds are needed no more."""
 
-    keys: tuple[str, ...]
-    visual: tuple[list[str], Download] | None
-    audio: tuple[list[str], Download] | None
+    keys: tuple[KeyT, ...]
+    visual: tuple[list[KeyT], Download] | None
+    audio: tuple[list[KeyT], Download] | None
 
     @property
     def is_ready(self) -> bool:
         return all(part is None or part[1].has_arrived for part in (self.visual, self.audio))
 
-    def finish(self) -> FinishedBatch:
+    def finish(self) -> FinishedBatch[KeyT]:
         return FinishedBatch(self.keys, _rows(self.visual), _rows(self.audio))
 
 
-def _rows(part: tuple[list[str], Download] | None) -> Rows:
+def _rows(part: tuple[list[KeyT], Download] | None) -> Rows[KeyT]:
     return [] if part is None else list(zip(part[0], part[1].vectors(), strict=True))
 
 
-class NetworkQueue:
+class NetworkQueue(Generic[KeyT]):
     """Runs batches through both networks, in the order in which they are submitted; use it as a context manager.
 
     On a GPU, one thread tells the device what to do, and copies of a batch overlap with the computing of another. On a
@@ -77,7 +77,7 @@ class NetworkQueue:
             initializer=torch.set_num_threads,
             initargs=(max(1, self._threads // self._lanes),),
         )
-        self._under_way: deque[Future[_Launched]] = deque()
+        self._under_way: deque[Future[_Launched[KeyT]]] = deque()
         self._submitted = 0
 
     def __enter__(self) -> Self:
@@ -89,7 +89,7 @@ class NetworkQueue:
         # PyTorch gives the number that a thread last set to threads that begin later.
         torch.set_num_threads(self._threads)
 
-    def submit(self, batch: Batch) -> Iterator[FinishedBatch]:
+    def submit(self, batch: Batch[KeyT]) -> Iterator[FinishedBatch[KeyT]]:
         """Have a batch run; yields what is finished, and waits for that while too much is under way."""
         yield from self._finished(most_left=self._lanes)
         self._submitted += 1
@@ -97,26 +97,26 @@ class NetworkQueue:
             give_back_freed_memory()
         self._under_way.append(self._executor.submit(self._launch, batch))
 
-    def finished(self) -> Iterator[FinishedBatch]:
+    def finished(self) -> Iterator[FinishedBatch[KeyT]]:
         """Yield what is finished, without waiting."""
         yield from self._finished(most_left=2 * self._lanes)
 
-    def rest(self, batch: Batch) -> Iterator[FinishedBatch]:
+    def rest(self, batch: Batch[KeyT]) -> Iterator[FinishedBatch[KeyT]]:
         """Have the last seconds run, in equal shares; yields everything that is under way."""
         share = max(1, -(-len(batch) // self._lanes))
         for first in range(0, len(batch), share):
             yield from self.submit(batch[first : first + share])
         yield from self._finished(most_left=0)
 
-    def _finished(self, *, most_left: int) -> Iterator[FinishedBatch]:
+    def _finished(self, *, most_left: int) -> Iterator[FinishedBatch[KeyT]]:
         while self._under_way and (len(self._under_way) > most_left or self._is_ready(self._under_way[0])):
             yield self._under_way.popleft().result().finish()
 
     @staticmethod
-    def _is_ready(launched: Future[_Launched]) -> bool:
+    def _is_ready(launched: Future[_Launched[KeyT]]) -> bool:
         return launched.done() and launched.result().is_ready
 
-    def _launch(self, batch: Batch) -> _Launched:
+    def _launch(self, batch: Batch[KeyT]) -> _Launched[KeyT]:
         visual = audio = None
         pictures = [(key, second.frames) for key, second in batch if second.frames is not None]
         sounds = [(key, second.audio) for key, second in batch if second.audio is not None]

@@ -62,7 +62,7 @@ class Workspace:
         return self.root / "features" / "extractor.json"
 
     @property
-    def shares_folder(self) -> Path:
+    def shards_folder(self) -> Path:
         """Locks of the processes that share an extraction."""
         return self.root / "features" / "shares"
 

@@ -1,4 +1,4 @@
-"""Stage 1: videos -> features.h5. Only what is not there yet is extracted, by one process or by several."""
+"""The extraction stage: from videos to features.h5, in one process or in several shards."""
 
 import contextlib
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import named_dataset
 from pipeline.extraction.extract_missing import extract_missing
-from pipeline.extraction.merge import ExtractionReport, merge_store
-from pipeline.extraction.plan import Preparation, prepare
-from pipeline.extraction.shards import Share, preparing_share, refuse_running_shares, working_on
+from pipeline.extraction.merge import ExtractionReport, merge_parts_of
+from pipeline.extraction.plan import ExtractionPlan, plan_extraction
+from pipeline.extraction.shards import Shard, planning_shard, refuse_running_shards, working_on
 from pipeline.features.index import StoredFailure, StoredVideo
 from pipeline.settings.extraction import ExtractionSettings
 
 
 @dataclass(frozen=True)
-class ShareReport:
-    """What the extraction of one share did."""
+class ShardReport:
+    """What the extraction of one shard did."""
 
-    share: Share
-    videos: int  # of the share
+    shard: Shard
+    videos: int  # of the shard
     extracted: int
     reused: int
-    failures: tuple[tuple[str, str], ...]  # video, reason; of the share
+    failures: tuple[tuple[str, str], ...]  # video, reason; of the shard
 
     @property
     def failed(self) -> int:
-        """Videos without features."""
+        """The number of videos without features."""
         return len(self.failures)
 
 
@@ -41,82 +41,86 @@ def extract(
     source: Path | None,
     settings: ExtractionSettings,
     *,
+    passed: frozenset[str] | None = None,
     device: torch.device,
     reporter: Reporter,
     retry_failed: bool = False,
     stop: Stop = never_stop,
 ) -> ExtractionReport:
-    """Extract the features of every video that `source` names and that has none yet, and merge them into features.h5.
+    """Extract the features of every video that has none yet, and merge all into features.h5.
 
     Args:
-        workspace: where everything is kept.
-        source: a folder `<class>/<file>` or a manifest; None: the dataset the workspace holds.
-        settings: how.
-        device: where the networks run.
-        reporter: hears what happens.
-        retry_failed: try videos again that failed before.
-        stop: whether to stop, with all that is finished in parts.
+        workspace: the workspace to extract into.
+        source: class folders `<class>/<file>` or a manifest; None for the dataset of the workspace.
+        settings: the extractor and how to run it. What the user did not give is taken from the workspace.
+        passed: names of the extraction settings that the user gave; None for those that differ from their defaults.
+        device: the device of the networks.
+        reporter: receives progress and results.
+        retry_failed: whether to try videos again that failed before.
+        stop: whether to stop; finished videos stay in part files.
 
     Raises:
-        ExtractionStoppedError: `stop` said so.
-        PipelineError: the source is wrong, the weights cannot be had, the workspace is in use, the disk is full.
+        ExtractionStoppedError: `stop` returned True.
+        PipelineError: the source is wrong, the weights cannot be fetched, the workspace is in use, the disk is full.
     """
     _check_runtime(settings, device)
     dataset = named_dataset(source, workspace.dataset_folder)
     with workspace.locked("extract"):
-        refuse_running_shares(workspace)
-        store = prepare(workspace, dataset, settings, reporter, alone=True).keep(reporter)
-        todo = store.due(retry_failed=retry_failed)
-        extract_missing(todo, store, device=device, reporter=reporter, stop=stop)
+        refuse_running_shards(workspace)
+        plan = plan_extraction(workspace, dataset, settings, passed, reporter, alone=True).keep(reporter)
+        todo = plan.due(retry_failed=retry_failed)
+        extract_missing(todo, plan, device=device, reporter=reporter, stop=stop)
         try:
-            return merge_store(store, new=todo)
-        except DamagedFileError:  # where no other sign told of it
-            store = store.recheck(reporter)
-            again = store.due(retry_failed=False)
-            extract_missing(again, store, device=device, reporter=reporter, stop=stop)
-            return merge_store(store, new=(*todo, *again))
+            return merge_parts_of(plan, new=todo)
+        except DamagedFileError:  # damage that the earlier checks did not find
+            plan = plan.recheck(reporter)
+            again = plan.due(retry_failed=False)
+            extract_missing(again, plan, device=device, reporter=reporter, stop=stop)
+            return merge_parts_of(plan, new=(*todo, *again))
 
 
-def extract_share(
+def extract_shard(
     workspace: Workspace,
     source: Path | None,
     settings: ExtractionSettings,
     *,
-    share: Share,
+    passed: frozenset[str] | None = None,
+    shard: Shard,
     device: torch.device,
     reporter: Reporter,
     retry_failed: bool = False,
     stop: Stop = never_stop,
-) -> ShareReport:
-    """Extract one share of the videos beside other processes, and leave merging for later.
+) -> ShardReport:
+    """Extract one shard of the videos while other processes extract others; merge them later.
 
     Args:
-        workspace: on a folder that all these processes see.
-        source: as for `extract`; at the same place for all of them.
-        settings: as for `extract`; those that can change a feature must be the same for all of them.
-        share: which videos.
-        device: where the networks run.
-        reporter: hears what happens.
-        retry_failed: try videos again that failed before.
-        stop: whether to stop, with all that is finished in parts.
+        workspace: a workspace in a folder that all these processes see.
+        source: as for `extract`; the same path for all of them.
+        settings: as for `extract`; those that can change a feature must be equal for all of them.
+        passed: as for `extract`.
+        shard: which videos to extract.
+        device: the device of the networks.
+        reporter: receives progress and results.
+        retry_failed: whether to try videos again that failed before.
+        stop: whether to stop; finished videos stay in part files.
 
     Raises:
-        ExtractionStoppedError: `stop` said so.
-        PipelineError: as for `extract`; also where another process has this share.
+        ExtractionStoppedError: `stop` returned True.
+        PipelineError: as for `extract`; also if another process extracts this shard.
     """
     _check_runtime(settings, device)
     dataset = named_dataset(source, workspace.dataset_folder)
     with contextlib.ExitStack() as stack:
-        with preparing_share(workspace, reporter):
-            stack.enter_context(working_on(workspace, share))
-            store = prepare(workspace, dataset, settings, reporter, alone=False).keep(reporter)
-        todo = [video for video in store.due(retry_failed=retry_failed) if share.takes(video.key)]
-        extract_missing(todo, store, device=device, reporter=reporter, stop=stop)
-    mine = [video for video in store.dataset.videos if share.takes(video.key)]
-    entries, new = [store.parts.entry(video) for video in mine], {video.key for video in todo}
+        with planning_shard(workspace, reporter):
+            stack.enter_context(working_on(workspace, shard))
+            plan = plan_extraction(workspace, dataset, settings, passed, reporter, alone=False).keep(reporter)
+        todo = [video for video in plan.due(retry_failed=retry_failed) if shard.takes(video.key)]
+        extract_missing(todo, plan, device=device, reporter=reporter, stop=stop)
+    mine = [video for video in plan.dataset.videos if shard.takes(video.key)]
+    entries, new = [plan.parts.entry(video) for video in mine], {video.key for video in todo}
     stored = {entry.video for entry in entries if isinstance(entry, StoredVideo)}
-    return ShareReport(
-        share=share,
+    return ShardReport(
+        shard=shard,
         videos=len(mine),
         extracted=len(stored & new),
         reused=len(stored - new),
@@ -137,37 +141,39 @@ def merge(
     source: Path | None,
     settings: ExtractionSettings,
     *,
+    passed: frozenset[str] | None = None,
     reporter: Reporter,
     allow_missing: bool = False,
 ) -> ExtractionReport:
-    """Merge what several shares extracted into features.h5.
+    """Merge the part files of all shards into features.h5.
 
     Args:
-        workspace: where their parts are.
+        workspace: the workspace of the part files.
         source: as for `extract`.
         settings: as for `extract`.
-        reporter: hears what happens.
-        allow_missing: also while videos are not extracted yet; those are left out.
+        passed: as for `extract`.
+        reporter: receives the results.
+        allow_missing: whether to leave out videos that are not extracted yet.
 
     Raises:
-        PipelineError: videos are missing, a share is still being extracted, the disk is full.
+        PipelineError: videos are missing, a shard is still being extracted, the disk is full.
     """
     dataset = named_dataset(source, workspace.dataset_folder)
     with workspace.locked("extract --merge"):
-        refuse_running_shares(workspace)
-        store = prepare(workspace, dataset, settings, reporter, alone=True)
+        refuse_running_shards(workspace)
+        plan = plan_extraction(workspace, dataset, settings, passed, reporter, alone=True)
         try:
-            return _merge(store, reporter, allow_missing=allow_missing)
-        except DamagedFileError:  # where no other sign told of it
-            return _merge(store.recheck(reporter), reporter, allow_missing=allow_missing)
+            return _merge(plan, reporter, allow_missing=allow_missing)
+        except DamagedFileError:  # damage that the earlier checks did not find
+            return _merge(plan.recheck(reporter), reporter, allow_missing=allow_missing)
 
 
-def _merge(store: Preparation, reporter: Reporter, *, allow_missing: bool) -> ExtractionReport:
-    missing, videos = store.due(retry_failed=False), len(store.dataset.videos)
+def _merge(plan: ExtractionPlan, reporter: Reporter, *, allow_missing: bool) -> ExtractionReport:
+    missing, videos = plan.due(retry_failed=False), len(plan.dataset.videos)
     if len(missing) == videos or (missing and not allow_missing):
-        remedy = "" if len(missing) == videos else "; or merge what is there with --allow-missing"
+        remedy = "" if len(missing) == videos else "; or merge what exists with --allow-missing"
         raise PipelineError(
             f"{len(missing)} of {videos} videos are not extracted yet: run the parts that did not end, "
             f"or avzsl extract without --part for what is missing{remedy}"
         )
-    return merge_store(store.keep(reporter), missing=missing)
+    return merge_parts_of(plan.keep(reporter), missing=missing)

@@ -1,8 +1,9 @@
-"""Runs the extractor over videos and collects what it yields in part files."""
+"""Run the extractor over the videos that have no features yet, and write part files."""
 
 import contextlib
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,48 +17,56 @@ from pipeline.base.errors import ExtractionStoppedError
 from pipeline.base.progress import Reporter, Stop, Tracker
 from pipeline.datasets.dataset import Video
 from pipeline.extraction.extractor_choice import extractor_errors
-from pipeline.extraction.plan import Preparation, in_words
+from pipeline.extraction.plan import ExtractionPlan, describe_extractor
 from pipeline.features.index import SourceFile, StoredFailure, StoredVideo
 from pipeline.features.parts import PartWriter, source_of
 from pipeline.features.store import FeatureRows
 
-# After a request to stop no video is begun, and those under way may end within this time. What is finished is written
-# at once, so whoever asked may kill the process soon after.
+# After a stop request no video is begun, and videos in progress may finish within this time. What is finished is
+# written at once, since the process may be killed soon after.
 FINISHING_SECONDS = 10.0
 _FILES_REMEMBERED = 64
 
 
+@dataclass(frozen=True)
+class _Request:
+    """A video to extract, and its file as it was before decoding: if it changes meanwhile, the next start notices."""
+
+    video: Video
+    source: SourceFile
+
+
 def extract_missing(
-    todo: Sequence[Video], store: Preparation, *, device: torch.device, reporter: Reporter, stop: Stop
+    todo: Sequence[Video], plan: ExtractionPlan, *, device: torch.device, reporter: Reporter, stop: Stop
 ) -> None:
-    """Extract videos into new parts; whatever is finished when something ends it is kept.
+    """Extract videos into new part files; whatever is finished is kept, whatever ends the work.
 
     Args:
-        todo: the videos; none: nothing is loaded.
-        store: what they are extracted with and into.
-        device: where the networks run.
-        reporter: hears what happens.
+        todo: the videos; if there are none, nothing is loaded.
+        plan: the extractor and the store.
+        device: the device of the networks.
+        reporter: receives the progress.
         stop: whether to stop.
 
     Raises:
-        ExtractionStoppedError: `stop` said so.
+        ExtractionStoppedError: `stop` returned True.
         PipelineError: the weights do not fit the networks, or the disk is full.
     """
     if not todo:
         return
-    settings = store.settings
-    workers = settings.workers_beside(device)
-    reporter.say(f"{in_words(store.attributes)} on {device}, {settings.decoder} x {workers}")
+    settings = plan.settings
+    workers = settings.workers_for(device)
+    reporter.say(f"{describe_extractor(plan.attributes)} on {device}, {settings.decoder} x {workers}")
     with extractor_errors():
-        extractor = load_selavi(settings.extractor, store.weights, device=device, runtime=settings.runtime)
-    writer = PartWriter(store.parts, width=extractor.feature_width, dtype=settings.dtype, attributes=store.attributes)
+        extractor = load_selavi(settings.extractor, plan.weights, device=device, runtime=settings.runtime)
+    writer = PartWriter(plan.parts, width=extractor.feature_width, dtype=settings.dtype, attributes=plan.attributes)
     finished = 0
     try:
         with contextlib.ExitStack() as stack:
             stack.callback(writer.flush)
             tracker = stack.enter_context(reporter.track("extracting", len(todo)))
             watch = _Watch(tracker, writer, stop)
-            results = stack.enter_context(contextlib.closing(_extracted(todo, store, extractor, watch)))
+            results = stack.enter_context(contextlib.closing(_extracted(todo, plan, extractor, watch)))
             for entry, rows in results:
                 if watch.stopping() and isinstance(entry, StoredFailure):
                     continue  # the signal that asks to stop may have ended the process that decoded it
@@ -67,7 +76,7 @@ def extract_missing(
                 finished += 1
                 tracker.advance()
     finally:
-        store.parts.save_checks()
+        plan.parts.save_checks()
     if stop():
         raise ExtractionStoppedError(
             f"stopped: {finished} of {len(todo)} videos are extracted and kept; the same command goes on from there"
@@ -75,11 +84,11 @@ def extract_missing(
 
 
 class _OutOfPatienceError(Exception):
-    """The user asked to stop, and a video takes long to end."""
+    """Raised when a video does not finish soon after a stop request."""
 
 
 class _Watch:
-    """Looks, as seconds go by, whether to stop; and tells how fast they go by, and how many videos failed."""
+    """Checks for a stop request and reports speed and failures."""
 
     def __init__(self, tracker: Tracker, writer: PartWriter, stop: Stop) -> None:
         self._tracker, self._writer, self._stop = tracker, writer, stop
@@ -87,13 +96,13 @@ class _Watch:
         self._asked_at: float | None = None
 
     def stopping(self) -> bool:
-        """Whether no further video is to be begun."""
+        """Whether to begin no further video."""
         if self._asked_at is None and self._stop():
             self._asked_at = time.monotonic()
         return self._asked_at is not None
 
     def second(self) -> None:
-        """One more second of video is through the network."""
+        """Count one more second of video that went through the networks."""
         self._seconds += 1
         speed = self._seconds / max(1e-3, time.monotonic() - self._started)
         failed = f" · {self.failed} failed" if self.failed else ""
@@ -105,61 +114,61 @@ class _Watch:
 
 
 def _extracted(
-    todo: Sequence[Video], store: Preparation, extractor: SelaviExtractor, watch: _Watch
+    todo: Sequence[Video], plan: ExtractionPlan, extractor: SelaviExtractor, watch: _Watch
 ) -> Generator[tuple[StoredVideo | StoredFailure, FeatureRows | None]]:
-    """What becomes of each video, as soon as it is known."""
-    settings, sources = store.settings, dict[str, SourceFile]()
-    videos = {video.key: video for video in todo}
+    """Yield the result of each video as soon as it is known."""
+    settings = plan.settings
     with DecodingPool(
         decoder=settings.decoder,
-        workers=min(settings.workers_beside(extractor.device), len(todo)),
+        workers=min(settings.workers_for(extractor.device), len(todo)),
         silence_limit_seconds=settings.time_limit_seconds,
     ) as pool:
-        requests = _requests(todo, sources, extractor, watch)
+        requests = _requests(todo, extractor.audio_rate_hz, watch.stopping)
         results = extract_videos(
             requests, extractor, pool=pool, batch_seconds=settings.batch_seconds, on_second=watch.second
         )
         with contextlib.suppress(_OutOfPatienceError):
             for result in results:
-                video, source = videos[result.key], sources.pop(result.key)
                 if isinstance(result, VideoFailed):
                     watch.failed += 1
-                    yield _failure(video, source, result.reason), None
+                    yield _failure(result.key, result.reason), None
                 else:
-                    yield _stored(video, source, result), FeatureRows(result.visual, result.audio)
+                    yield _stored(result), FeatureRows(result.visual, result.audio)
 
 
 def _requests(
-    todo: Sequence[Video], sources: dict[str, SourceFile], extractor: SelaviExtractor, watch: _Watch
-) -> Iterator[tuple[str, DecodingRequest]]:
-    # Segments of one file lie side by side, and reading it once for all of them is enough.
+    todo: Sequence[Video], audio_rate_hz: int, stopping: Callable[[], bool]
+) -> Iterator[tuple[_Request, DecodingRequest]]:
+    # Segments of one file follow each other, and hashing the file once for all of them is enough.
     source_at = lru_cache(maxsize=_FILES_REMEMBERED)(lambda location: source_of(Path(location)))
     for video in todo:
-        if watch.stopping():
+        if stopping():
             return
-        # Before it is decoded: a file that changes meanwhile is then another one at the next start.
-        sources[video.key] = source_at(video.location)
-        yield (
-            video.key,
-            DecodingRequest(
-                path=video.path,
-                audio_rate_hz=extractor.audio_rate_hz,
-                start_seconds=video.start_seconds,
-                end_seconds=video.end_seconds,
-            ),
+        decoding = DecodingRequest(
+            path=video.path,
+            audio_rate_hz=audio_rate_hz,
+            start_seconds=video.start_seconds,
+            end_seconds=video.end_seconds,
         )
+        yield _Request(video, source_at(video.location)), decoding
 
 
-def _failure(video: Video, source: SourceFile, reason: str) -> StoredFailure:
+def _failure(request: _Request, reason: str) -> StoredFailure:
+    video = request.video
     return StoredFailure(
-        video=video.key, source=source, reason=reason, start_seconds=video.start_seconds, end_seconds=video.end_seconds
+        video=video.key,
+        source=request.source,
+        reason=reason,
+        start_seconds=video.start_seconds,
+        end_seconds=video.end_seconds,
     )
 
 
-def _stored(video: Video, source: SourceFile, features: VideoFeatures) -> StoredVideo:
+def _stored(features: VideoFeatures[_Request]) -> StoredVideo:
+    video = features.key.video
     return StoredVideo(
         video=video.key,
-        source=source,
+        source=features.key.source,
         class_name=video.class_name,
         seconds=features.seconds,
         has_audio=features.audio is not None,

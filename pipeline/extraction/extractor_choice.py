@@ -1,4 +1,4 @@
-"""Which extractor is meant: by options, by a file of weights, or the one a workspace uses already."""
+"""Choose the extractor: by the options the user passed, else the one the workspace uses already."""
 
 import contextlib
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from pipeline.settings.extraction import ExtractionSettings
 
 @contextlib.contextmanager
 def extractor_errors() -> Iterator[None]:
-    """Give an extractor's expected errors the pipeline's name."""
+    """Convert an extractor's expected errors to the pipeline's."""
     try:
         yield
     except ExtractorError as error:
@@ -28,87 +28,92 @@ def extractor_errors() -> Iterator[None]:
 
 
 def choose_extractor(
-    workspace: Workspace, settings: ExtractionSettings, reporter: Reporter
+    workspace: Workspace, settings: ExtractionSettings, passed: frozenset[str] | None, reporter: Reporter
 ) -> tuple[ExtractionSettings, ResolvedWeights]:
-    """Find the extractor that settings ask for; the settings returned name exactly that one.
+    """Find the extractor; options the user did not pass are taken from the workspace.
 
-    Whatever about the extractor was not named is as this workspace has it already, so that nothing changes under a user
-    who calls a command without options.
+    Args:
+        workspace: the workspace, which may have used an extractor before.
+        settings: the extractor's options.
+        passed: names of the settings that the user gave; None for those that differ from their defaults.
+        reporter: receives what was chosen.
+
+    Returns:
+        The settings, which name the extractor exactly, and its weights.
 
     Raises:
-        UsageError: weights that are neither a name nor a file, or a width that they do not have.
+        UsageError: the weights are neither a name nor a file, or do not have the width asked for.
     """
-    former = _remembered(workspace)
-    named = _named(settings)
+    former = _recorded_extractor(workspace)
+    given = _given(settings, passed)
     if former is not None:
-        settings = _as_before(settings, former, named)
-        if not named:
+        settings = _as_before(settings, former, given)
+        if not given:
             reporter.say(f"the extractor is the one this workspace uses already ({former.extractor.weights} weights)")
-    options, spec = settings.extractor, settings.extractor.weights
-    if options.width != SELAVI_WIDTH and "extractor.weights" not in named:
-        spec = "untrained"  # no others have another width
-    _check(spec, options.width)
-    if Path(spec).is_file():
-        spec = str(Path(spec).absolute())
-    weights = fetch_weights(spec, reporter, seed=options.seed)
+    options, weights_name = settings.extractor, settings.extractor.weights
+    if options.width != SELAVI_WIDTH and "extractor.weights" not in given:
+        weights_name = "untrained"  # no other weights have another width
+    _check(weights_name, options.width)
+    if Path(weights_name).is_file():
+        weights_name = str(Path(weights_name).absolute())
+    weights = fetch_weights(weights_name, reporter, seed=options.seed)
     if weights.note:
         reporter.warn(weights.note)
-    exact = replace(options, weights=spec if Path(spec).is_absolute() else weights.name)
+    exact = replace(options, weights=weights_name if Path(weights_name).is_absolute() else weights.name)
     return replace(settings, extractor=exact), weights
 
 
-def _named(settings: ExtractionSettings) -> set[str]:
-    """Dotted names of what was named of all that can change a feature; weights `auto` are not named."""
+def _given(settings: ExtractionSettings, passed: frozenset[str] | None) -> set[str]:
+    """Names of the settings that can change a feature and that the user gave; the weights `auto` do not count."""
     values, defaults = _identifying(settings), _identifying(ExtractionSettings())
-    differing = {name for name in values if values[name] != defaults[name]}
-    named = differing if settings.named is None else set(settings.named & values.keys())
-    return named - ({"extractor.weights"} if settings.extractor.weights == "auto" else set())
+    given = {name for name in values if values[name] != defaults[name]} if passed is None else passed & values.keys()
+    return set(given) - ({"extractor.weights"} if settings.extractor.weights == "auto" else set())
 
 
 def _identifying(settings: ExtractionSettings) -> dict[str, object]:
-    """All that can change a feature, by dotted names."""
+    """All settings that can change a feature, by dotted names."""
     options = {f"extractor.{name}": value for name, value in asdict(settings.extractor).items()}
     return {**options, "decoder": settings.decoder, "dtype": settings.dtype}
 
 
-def _as_before(settings: ExtractionSettings, former: ExtractionSettings, named: AbstractSet[str]) -> ExtractionSettings:
-    """The settings with whatever was not named as it was."""
-    options = {name: value for name, value in asdict(former.extractor).items() if f"extractor.{name}" not in named}
-    others = {name: getattr(former, name) for name in ("decoder", "dtype") if name not in named}
+def _as_before(settings: ExtractionSettings, former: ExtractionSettings, given: AbstractSet[str]) -> ExtractionSettings:
+    """The settings, with the former value of everything that was not given."""
+    options = {name: value for name, value in asdict(former.extractor).items() if f"extractor.{name}" not in given}
+    others = {name: getattr(former, name) for name in ("decoder", "dtype") if name not in given}
     return replace(settings, extractor=replace(settings.extractor, **options), **others)
 
 
-def _check(spec: str, width: int) -> None:
-    """Refuse before anything is fetched what could only be refused afterwards."""
-    if spec not in CHOICES and not Path(spec).is_file():
+def _check(weights: str, width: int) -> None:
+    """Refuse wrong weights before anything is downloaded."""
+    if weights not in CHOICES and not Path(weights).is_file():
         names = ", ".join(CHOICES)
-        raise UsageError(f"weights {spec!r}: {does_not_exist(Path(spec))} Give a file, or one of {names}")
-    if spec not in {"untrained", "auto"} and width != SELAVI_WIDTH:
+        raise UsageError(f"weights {weights!r}: {does_not_exist(Path(weights))} Give a file, or one of {names}")
+    if weights not in {"untrained", "auto"} and width != SELAVI_WIDTH:
         raise UsageError(
             f"width {width} goes with untrained weights only: leave --width out, or pass --weights untrained"
         )
 
 
-def remember(workspace: Workspace, settings: ExtractionSettings, fingerprint: str) -> None:
-    """Note, before the first video, which extractor this workspace uses now."""
+def record_extractor(workspace: Workspace, settings: ExtractionSettings, fingerprint: str) -> None:
+    """Record the extractor that the workspace uses from now on; call it before the first video."""
     options = asdict(settings.extractor)
     document = {"extractor": options, "decoder": settings.decoder, "dtype": settings.dtype, "fingerprint": fingerprint}
     write_json(workspace.extractor_file, document)
 
 
-def _remembered(workspace: Workspace) -> ExtractionSettings | None:
+def _recorded_extractor(workspace: Workspace) -> ExtractionSettings | None:
     if not workspace.extractor_file.exists():
         return None
     document = read_json(workspace.extractor_file)
     try:
         options = ExtractorOptions(**document["extractor"])
         return ExtractionSettings(extractor=options, decoder=document["decoder"], dtype=document["dtype"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:  # of a document that is JSON, but not as written
         raise StorageError(f"{workspace.extractor_file} is damaged: delete it and run the command again") from error
 
 
-def fetch_weights(spec: str, reporter: Reporter, *, seed: int) -> ResolvedWeights:
-    """Weights by name or file; a download shows its progress."""
+def fetch_weights(name: str, reporter: Reporter, *, seed: int) -> ResolvedWeights:
+    """Find weights by name or file, and download them if necessary, with progress."""
     with contextlib.ExitStack() as stack:
         bar: list[Tracker] = []
         done = 0
@@ -116,8 +121,8 @@ def fetch_weights(spec: str, reporter: Reporter, *, seed: int) -> ResolvedWeight
         def on_progress(received: int, total: int | None) -> None:
             nonlocal done
             if not bar:
-                bar.append(stack.enter_context(reporter.track(f"downloading the {spec} weights", total or 0)))
+                bar.append(stack.enter_context(reporter.track(f"downloading the {name} weights", total or 0)))
             bar[0].advance(received - done)
             done = received
 
-        return resolve_weights(spec, cache_dir=cache_folder() / "weights", on_progress=on_progress, seed=seed)
+        return resolve_weights(name, cache_dir=cache_folder() / "weights", on_progress=on_progress, seed=seed)

@@ -10,7 +10,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.system import collector_paused
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Video
-from pipeline.extraction.plan import Preparation, in_words
+from pipeline.extraction.plan import ExtractionPlan, describe_extractor
 from pipeline.features.index import StoredFailure, content_fingerprint
 from pipeline.features.parts import PartChecks
 from pipeline.features.store import open_store
@@ -48,13 +48,13 @@ class ExtractionReport:
 
 
 @collector_paused()
-def merge_store(
-    store: Preparation, *, new: Collection[Video] = (), missing: Collection[Video] = ()
+def merge_parts_of(
+    plan: ExtractionPlan, *, new: Collection[Video] = (), missing: Collection[Video] = ()
 ) -> ExtractionReport:
     """Merge the parts, list failures, remember the stage, and say what there is now.
 
     Args:
-        store: dataset and parts.
+        plan: dataset and part files.
         new: videos that were extracted just now.
         missing: videos to leave out, as they are not extracted, or changed since.
 
@@ -63,23 +63,23 @@ def merge_store(
         StorageError: no space.
     """
     without = {video.key for video in missing}
-    videos = [video for video in store.dataset.videos if video.key not in without]
-    rows = store.parts.rows(videos)
-    entries = [store.parts.entry(video) for video in videos]
+    videos = [video for video in plan.dataset.videos if video.key not in without]
+    rows = plan.parts.rows(videos)
+    entries = [plan.parts.entry(video) for video in videos]
     failures = [entry for entry in entries if isinstance(entry, StoredFailure)]
-    content = content_fingerprint(rows, store.identity)
-    features, failures_file = store.folder / "features.h5", store.folder / "failures.csv"
-    checks = PartChecks(store.folder)
+    content = content_fingerprint(rows, plan.identity)
+    features, failures_file = plan.folder / "features.h5", plan.folder / "failures.csv"
+    checks = PartChecks(plan.folder)
     merged = _content_of(features, checks) != content
     if merged:
-        attributes = {**store.attributes, "content": content, "extractor_fingerprint": store.identity}
-        store.parts.merge(features, rows, attributes)
+        attributes = {**plan.attributes, "content": content, "extractor_fingerprint": plan.identity}
+        plan.parts.merge(features, rows, attributes)
         checks.note(features)
     checks.save()
     _write_failures(failures_file, failures)
     new_keys, stored = {video.key for video in new}, {row.video for row in rows}
     report = ExtractionReport(
-        videos=len(store.dataset.videos),
+        videos=len(plan.dataset.videos),
         extracted=len(new_keys & stored),
         reused=len(stored - new_keys),
         missing=len(missing),
@@ -91,11 +91,11 @@ def merge_store(
         seconds=sum(row.seconds for row in rows),
         silent=sum(not row.has_audio for row in rows),
         pictureless=sum(not row.has_visual for row in rows),
-        feature_width=int(store.attributes["feature_width"]),
-        extractor=in_words(store.attributes),
+        feature_width=int(plan.attributes["feature_width"]),
+        extractor=describe_extractor(plan.attributes),
         warnings=tuple((row.video, row.warnings) for row in rows if row.warnings),
     )
-    _record(store.workspace, report, content)
+    _record(plan.workspace, report, content)
     return report
 
 

@@ -1,4 +1,4 @@
-"""What every way to extract begins with: the dataset, the extractor, and the parts that are there already."""
+"""Plan an extraction: the dataset, the extractor, and the part files that exist already."""
 
 import dataclasses
 from pathlib import Path
@@ -13,7 +13,7 @@ from pipeline.base.wording import counted, some_of
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import Dataset, Video
 from pipeline.datasets.dataset_folder import DatasetFolder
-from pipeline.extraction.extractor_choice import choose_extractor, extractor_errors, remember
+from pipeline.extraction.extractor_choice import choose_extractor, extractor_errors, record_extractor
 from pipeline.features.index import StoredFailure
 from pipeline.features.parts import FeatureParts
 from pipeline.features.store import Attributes
@@ -23,17 +23,17 @@ _STAGE_VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Preparation:
+class ExtractionPlan:
     """A dataset and the store that it is extracted into.
 
     Attributes:
-        workspace: where both are.
-        dataset: what is to be extracted.
-        settings: they name the extractor exactly.
-        weights: of its networks.
-        attributes: what its files of features say of it.
+        workspace: the workspace of both.
+        dataset: the videos to extract.
+        settings: the settings, which name the extractor exactly.
+        weights: the weights of the extractor's networks.
+        attributes: the root attributes of the feature files.
         identity: the fingerprint of everything that can change a feature.
-        parts: what is extracted already.
+        parts: the part files that exist already.
     """
 
     workspace: Workspace
@@ -46,25 +46,25 @@ class Preparation:
 
     @property
     def folder(self) -> Path:
-        """features.h5, failures.csv and parts/."""
+        """The folder of features.h5, failures.csv and parts/."""
         return self.workspace.feature_folder(self.identity)
 
     @collector_paused()
     def due(self, *, retry_failed: bool) -> list[Video]:
-        """Videos without features of their present content, and on request those that failed."""
+        """Find the videos to extract: those without features of their present content, and on request failed ones."""
         entries = ((video, self.parts.valid_entry(video)) for video in self.dataset.videos)
         return [
             video for video, entry in entries if entry is None or (retry_failed and isinstance(entry, StoredFailure))
         ]
 
-    def keep(self, reporter: Reporter) -> "Preparation":
-        """Make the dataset and the extractor those of the workspace, which from now on a bare command means."""
-        remember(self.workspace, self.settings, self.identity)
+    def keep(self, reporter: Reporter) -> "ExtractionPlan":
+        """Record dataset and extractor in the workspace: a command without options uses them from now on."""
+        record_extractor(self.workspace, self.settings, self.identity)
         folder = DatasetFolder(self.workspace.dataset_folder, origin=str(self.dataset.source))
         return dataclasses.replace(self, dataset=folder.keep(self.dataset, reporter))
 
-    def recheck(self, reporter: Reporter) -> "Preparation":
-        """Read every part to its last byte, and set aside those that are damaged. Only under the workspace's lock."""
+    def recheck(self, reporter: Reporter) -> "ExtractionPlan":
+        """Read every part file in full and rename the damaged ones. Call it only under the workspace's lock."""
         parts = FeatureParts(self.folder / "parts", read_fully="all")
         parts.set_damaged_aside(reporter)
         parts.save_checks()
@@ -72,29 +72,36 @@ class Preparation:
 
 
 @collector_paused()
-def prepare(
-    workspace: Workspace, dataset: Dataset, settings: ExtractionSettings, reporter: Reporter, *, alone: bool
-) -> Preparation:
-    """Choose the extractor and look at the parts. Call it under the workspace's lock; `keep` what comes of it.
+def plan_extraction(
+    workspace: Workspace,
+    dataset: Dataset,
+    settings: ExtractionSettings,
+    passed: frozenset[str] | None,
+    reporter: Reporter,
+    *,
+    alone: bool,
+) -> ExtractionPlan:
+    """Choose the extractor and read the index of every part file. Call it under the workspace's lock.
 
     Args:
-        workspace: where everything is kept.
-        dataset: what is to be extracted.
-        settings: how.
-        reporter: hears what happens.
-        alone: no other process adds parts meanwhile, so what killed ones left may be put in order.
+        workspace: the workspace to extract into.
+        dataset: the videos to extract.
+        settings: the extractor and how to run it.
+        passed: names of the extraction settings that the user gave; None for those that differ from their defaults.
+        reporter: receives what was found.
+        alone: whether no other process adds parts meanwhile, so that what killed processes left may be cleaned up.
 
     Raises:
-        PipelineError: the weights cannot be had, the disk is full.
+        PipelineError: the weights cannot be fetched, or the disk is full.
     """
-    ignored = f" ({dataset.ignored} more lie in no class folder and are left out)" if dataset.ignored else ""
+    ignored = f" ({dataset.ignored} more are in no class folder and are left out)" if dataset.ignored else ""
     videos, classes = counted(len(dataset.videos), "video"), counted(len(dataset.classes), "class")
     reporter.say(f"{dataset.source}: {videos} in {classes}{ignored}")
     if dataset.other_files:
         endings = some_of([f"{ending or 'no ending'} {count}" for ending, count in dataset.other_files.items()])
         reporter.say(f"left out by their endings: {counted(sum(dataset.other_files.values()), 'file')} ({endings})")
     with extractor_errors():
-        settings, weights = choose_extractor(workspace, settings, reporter)
+        settings, weights = choose_extractor(workspace, settings, passed, reporter)
         get_decoder(settings.decoder)
         attributes = describe(settings.extractor, weights) | {"decoder": settings.decoder, "dtype": settings.dtype}
     identity = fingerprint({"stage": _STAGE_VERSION, **attributes})
@@ -110,10 +117,10 @@ def prepare(
     attributes |= {"feature_width": settings.extractor.feature_width}
     if Path(settings.extractor.weights).is_absolute():
         attributes |= {"weights_file": settings.extractor.weights}
-    return Preparation(workspace, dataset, settings, weights, attributes, identity, parts)
+    return ExtractionPlan(workspace, dataset, settings, weights, attributes, identity, parts)
 
 
-def in_words(attributes: Attributes) -> str:
-    """An extractor for people."""
+def describe_extractor(attributes: Attributes) -> str:
+    """Name an extractor for people."""
     narrow = f", width {attributes['width']} instead of 64" if attributes["width"] != 64 else ""
     return f"SeLaVi ({attributes['weights']}, recipe {attributes['recipe']}{narrow})"

@@ -148,7 +148,7 @@ def _assumed_extractor(attributes: Mapping[str, Any], weights: str | None, repor
 
 def _features(
     model: Model, clips: Sequence[Path], device: torch.device, reporter: Reporter
-) -> Iterator[VideoFeatures | VideoFailed]:
+) -> Iterator[VideoFeatures[str] | VideoFailed[str]]:
     """Features of the clips by the extractor the model was trained with."""
     attributes = model.extractor
     options = ExtractorOptions(
@@ -188,7 +188,7 @@ def _features(
 @torch.inference_mode()
 def _predict_one(
     model: Model,
-    features: VideoFeatures,
+    features: VideoFeatures[str],
     names: Sequence[str],
     theta_classes: torch.Tensor,
     seen: NDArray[np.bool_],
@@ -230,7 +230,7 @@ def _decided_by(by_score: dict[str, NDArray[np.float32]], order: NDArray[np.intp
     return "sound" if lead["audio"] > lead["visual"] else "picture"
 
 
-def _batch_of_one(model: Model, features: VideoFeatures, device: torch.device) -> VideoBatch:
+def _batch_of_one(model: Model, features: VideoFeatures[str], device: torch.device) -> VideoBatch:
     """(1, T, D) standardised features; an absent modality is masked."""
     width = int(model.extractor["feature_width"])
     audio, audio_mask = _rows_or_absent(features.audio, features.seconds, width, device)

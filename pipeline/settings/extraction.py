@@ -27,8 +27,6 @@ class ExtractionSettings:
     batch_seconds: int = 8  # seconds of video the network sees at once
     # A decoder that yields nothing for so long is killed; a video may take as long, and a quarter more for each second.
     time_limit_seconds: float = 60.0
-    # Dotted names of what the user named, be it with its default; None: what differs from its default.
-    named: frozenset[str] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.workers != "auto" and self.workers < 1:
@@ -42,7 +40,7 @@ class ExtractionSettings:
         """What can change a feature."""
         return self.extractor, self.decoder, self.dtype
 
-    def workers_beside(self, device: torch.device) -> int:
+    def workers_for(self, device: torch.device) -> int:
         """How many processes decode where the networks run on `device`.
 
         On a CPU, `auto` is one for every two cores: a second takes 0.02 to 0.2 s of a core to decode (small pictures,

@@ -40,23 +40,49 @@ def presets() -> list[str]:
     )
 
 
-def load_settings(
+@dataclasses.dataclass(frozen=True)
+class GivenSettings:
+    """What the user gave: only the settings that a preset, a file, `--set` or an option names.
+
+    Attributes:
+        tree: section -> setting -> value, not validated yet.
+    """
+
+    tree: Mapping[str, Any]
+
+    def validate(self) -> Settings:
+        """Fill in the defaults and check every value.
+
+        Raises:
+            UsageError: a value of the wrong type or range, with its key and what is allowed.
+        """
+        try:
+            return pydantic.TypeAdapter(Settings).validate_python(self.tree)
+        except pydantic.ValidationError as error:
+            raise UsageError(_first_fault(error)) from error
+
+    def names_in(self, section: str) -> frozenset[str]:
+        """List the settings of a section that the user gave, such as `extractor.recipe`, also with default values."""
+        return frozenset(key for key, _ in _flatten(self.tree.get(section, {})))
+
+
+def given_settings(
     *,
     preset: str | None = None,
     config_file: Path | None = None,
     assignments: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
-) -> Settings:
-    """Compose and validate the settings.
+) -> GivenSettings:
+    """Collect the settings that the user gave; later sources win.
 
     Args:
         preset: a name of `presets()`.
-        config_file: YAML of the same tree as `show_settings` prints; any part may be missing.
-        assignments: `section.key=value`.
-        options: dotted keys with values from the command's own options; None means: not given.
+        config_file: a YAML file like the output of `show_settings`; any part may be missing.
+        assignments: texts `section.key=value`.
+        options: dotted key -> value of the command's own options; None if an option was not given.
 
     Raises:
-        UsageError: an unknown preset, key, or a value of the wrong type or range, named with what is allowed.
+        UsageError: an unknown preset or key, or a file that is not YAML of settings.
     """
     tree: dict[str, Any] = {}
     if preset is not None:
@@ -73,12 +99,23 @@ def load_settings(
     for key, value in (options or {}).items():
         if value is not None:
             _assign(tree, key, value)
-    named = [key.removeprefix("extraction.") for key, _ in _flatten(tree) if key.startswith("extraction.")]
-    tree.setdefault("extraction", {})["named"] = frozenset(named)
-    try:
-        return pydantic.TypeAdapter(Settings).validate_python(tree)
-    except pydantic.ValidationError as error:
-        raise UsageError(_first_fault(error)) from error
+    return GivenSettings(tree)
+
+
+def load_settings(
+    *,
+    preset: str | None = None,
+    config_file: Path | None = None,
+    assignments: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Collect what the user gave and validate it; see `given_settings`.
+
+    Raises:
+        UsageError: as `given_settings` and `GivenSettings.validate`.
+    """
+    given = given_settings(preset=preset, config_file=config_file, assignments=assignments, options=options)
+    return given.validate()
 
 
 def _read_preset(name: str) -> str:
@@ -131,9 +168,7 @@ def setting_names() -> tuple[str, ...]:
 
 def _tree_of(settings: Settings) -> dict[str, Any]:
     """All settings as plain values, section by section."""
-    tree = dataclasses.asdict(settings)
-    del tree["extraction"]["named"]  # says where settings come from, and is none
-    return tree
+    return dataclasses.asdict(settings)
 
 
 def _nearest_setting(key: str) -> str:

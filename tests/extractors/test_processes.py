@@ -1,49 +1,93 @@
-"""extractors/processes.py: many files in several processes, where a bad one costs only itself."""
+"""extractors/processes.py: calls in other processes, where a bad file costs only itself."""
 
 import os
 import sys
 import time
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from extractors import processes
 from extractors.decoding.media_file import check_media_file, why_unreadable
 from extractors.errors import VideoError
 from extractors.processes import call_guarded, call_guarded_each
 
+CRASHING = """
+import os
+
+def read(path):
+    \"\"\"Crash on a file called crash, as a native library would.\"\"\"
+    if path.name == "crash":
+        os._exit(3)
+    return path.read_text()
+"""
+
+
+@pytest.fixture
+def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], str]:
+    """A function that ends its process; other processes find its module on their path."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    (folder / "avzsl_crashing_module.py").write_text(CRASHING)
+    monkeypatch.syspath_prepend(folder)
+    function: Callable[[Path], str] = import_module("avzsl_crashing_module").read
+    return function
+
 
 def files(folder: Path, *names: str) -> list[Path]:
-    """Small text files; one called `gone` is not made, and reading it ends the process that tries."""
+    """Small text files."""
     for name in names:
-        if name != "gone":
-            (folder / name).write_text("hello")
+        (folder / name).write_text("hello")
     return [folder / name for name in names]
 
 
-def test_a_process_that_ends_by_itself_costs_only_its_file(tmp_path: Path) -> None:
+def test_a_process_that_crashes_costs_only_its_file(tmp_path: Path, crashing: Callable[[Path], str]) -> None:
     """Every path gets its answer, though there are fewer processes than paths."""
-    paths = files(tmp_path, "a", "gone", "b", "c")
+    paths = files(tmp_path, "a", "crash", "b", "c")
 
-    answers = dict(call_guarded_each(why_unreadable, paths, workers=2, limit_seconds=60))
+    answers = dict(call_guarded_each(crashing, paths, workers=2, limit_seconds=60))
 
-    assert [answers[tmp_path / name] for name in "abc"] == ["not a video but a text file"] * 3
-    assert "ended by itself (exit code 1)" in str(answers[tmp_path / "gone"])
+    assert [answers[tmp_path / name] for name in "abc"] == ["hello"] * 3
+    assert "ended by itself (exit code 3)" in str(answers[tmp_path / "crash"])
+
+
+def test_many_crashes_lose_no_file(tmp_path: Path, crashing: Callable[[Path], str]) -> None:
+    """Every second file ends its process."""
+    paths = []
+    for number in range(10):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        paths += files(folder, "crash", "good")
+
+    answers = dict(call_guarded_each(crashing, paths, workers=2, limit_seconds=60))
+
+    assert [str(answers[path]) for path in paths if path.name == "good"] == ["hello"] * 10
+    assert all("exit code 3" in str(answers[path]) for path in paths if path.name == "crash")
 
 
 def test_an_expected_error_comes_back(tmp_path: Path) -> None:
     """As the function raised it."""
-    ((path, answer),) = call_guarded_each(check_media_file, files(tmp_path, "gone"), workers=2, limit_seconds=60)
+    ((path, answer),) = call_guarded_each(check_media_file, [tmp_path / "gone"], workers=2, limit_seconds=60)
 
     assert path == tmp_path / "gone"
     assert isinstance(answer, VideoError)
     assert str(answer) == "no such file"
 
 
+def test_an_unexpected_error_costs_only_its_file_and_is_named(tmp_path: Path) -> None:
+    """A bug that one of many files meets must not end the whole work."""
+    paths = [*files(tmp_path, "a"), tmp_path / "gone"]
+
+    answers = dict(call_guarded_each(why_unreadable, paths, workers=1, limit_seconds=60))
+
+    assert answers[tmp_path / "a"] == "not a video but a text file"
+    assert "unexpected FileNotFoundError while reading it" in str(answers[tmp_path / "gone"])
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a named pipe, on which reading blocks for ever")
-def test_a_file_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_hangs_is_given_up(tmp_path: Path) -> None:
     """The next file gets a process of its own."""
-    monkeypatch.setattr(processes, "_START_LIMIT_SECONDS", 10.0)
     first, last = files(tmp_path, "a", "b")
     os.mkfifo(tmp_path / "hang")
 
@@ -54,7 +98,7 @@ def test_a_file_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_nothing_to_do_starts_nothing() -> None:
-    """No paths, no answers."""
+    """Without paths there are no answers."""
     assert list(call_guarded_each(why_unreadable, [], workers=2, limit_seconds=1)) == []
 
 
@@ -64,26 +108,36 @@ def test_no_process_at_all_fails() -> None:
         list(call_guarded_each(why_unreadable, [Path("a")], workers=0, limit_seconds=1))
 
 
-def test_the_result_comes_back(tmp_path: Path) -> None:
+def test_work_that_is_left_early_ends_its_processes(tmp_path: Path, crashing: Callable[[Path], str]) -> None:
+    """Ctrl-C closes the generator."""
+    answers = call_guarded_each(crashing, files(tmp_path, "a", "b", "c"), workers=1, limit_seconds=60)
+
+    assert next(answers)[1] == "hello"
+    answers.close()  # type: ignore[attr-defined]  # a generator
+
+    assert list(answers) == []
+
+
+def test_the_result_of_a_single_call_comes_back(tmp_path: Path) -> None:
     """From a process that is gone afterwards."""
     (tmp_path / "a.txt").write_text("hello")
     assert call_guarded(why_unreadable, tmp_path / "a.txt", limit_seconds=60) == "not a video but a text file"
 
 
-def test_an_expected_error_of_a_single_call_comes_back(tmp_path: Path) -> None:
+def test_an_expected_error_of_a_single_call_is_raised(tmp_path: Path) -> None:
     """As the function raised it."""
     with pytest.raises(VideoError, match="no such file"):
         call_guarded(check_media_file, tmp_path / "a.mp4", limit_seconds=60)
 
 
-def test_a_process_that_ends_by_itself_is_an_error(tmp_path: Path) -> None:
-    """Whatever ended it; here a bug."""
-    with pytest.raises(VideoError, match=r"ended by itself \(exit code 1\)"):
-        call_guarded(len, tmp_path, limit_seconds=60)
+def test_a_single_call_that_crashes_is_an_error(tmp_path: Path, crashing: Callable[[Path], str]) -> None:
+    """With its exit code."""
+    with pytest.raises(VideoError, match=r"ended by itself \(exit code 3\)"):
+        call_guarded(crashing, *files(tmp_path, "crash"), limit_seconds=60)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a named pipe, on which reading blocks for ever")
-def test_a_process_that_hangs_is_killed(tmp_path: Path) -> None:
+def test_a_single_call_that_hangs_is_killed(tmp_path: Path) -> None:
     """After the limit, and not much later."""
     os.mkfifo(tmp_path / "a.mp4")
     began = time.monotonic()

@@ -219,8 +219,7 @@ def test_another_recipe_is_another_store(home: tuple[Path, Workspace, Features])
     assert not np.allclose(features_of(report.features)[CLIPS[0]][1], expected[CLIPS[0]][1])
     assert run(workspace, videos).did_nothing  # what is not named is as before
     assert workspace.current_features() == report.features
-    named = replace(SETTINGS, named=frozenset({"extractor.recipe"}))
-    assert run(workspace, videos, named).did_nothing
+    assert run(workspace, videos, passed=frozenset({"extractor.recipe"})).did_nothing
     assert workspace.current_features() == former
     assert_same(features_of(former), expected)
 

@@ -117,7 +117,7 @@ class Commands:
             with h5py.File(path) as file:
                 assert len(file["visual"][...]) == len(file["audio"][...]) == file["index"][...]["seconds"].sum()
         for path in self.workspace.root.glob("**/[!.]*.json"):
-            if path.parent != self.workspace.shares_folder and path.name != "lock.json":
+            if path.parent != self.workspace.shards_folder and path.name != "lock.json":
                 json.loads(path.read_text())
         assert workspace_status(self.workspace)
 

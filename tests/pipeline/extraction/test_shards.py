@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cli.main import run_command
 from pipeline.base.errors import UsageError, WorkspaceInUseError
 from pipeline.base.workspace import Workspace
-from pipeline.extraction.shards import Share, parse_share, refuse_running_shares, running_shares, working_on
+from pipeline.extraction.shards import Shard, parse_shard, refuse_running_shards, running_shards, working_on
 from pipeline.features.store import open_store
 
 SAMPLES = Path(__file__).resolve().parents[3] / "sample_videos"
@@ -26,58 +26,58 @@ FAST = ("--weights", "untrained", "--width", "2", "--workers", "1")
 
 
 @given(st.integers(1, 9), st.text(max_size=30))
-def test_every_video_is_in_exactly_one_share(count: int, key: str) -> None:
-    """Whatever its name and however many shares there are."""
-    assert sum(Share(number, count).takes(key) for number in range(1, count + 1)) == 1
+def test_every_video_is_in_exactly_one_shard(count: int, key: str) -> None:
+    """Whatever its name and however many shards there are."""
+    assert sum(Shard(number, count).takes(key) for number in range(1, count + 1)) == 1
 
 
-def test_shares_are_of_about_the_same_size_and_stay_when_videos_come_along() -> None:
-    """A video's share is a matter of its name alone."""
+def test_shards_are_of_about_the_same_size_and_stay_when_videos_come_along() -> None:
+    """A video's shard is a matter of its name alone."""
     keys = [f"class_{number % 7}/video_{number}.mp4" for number in range(4000)]
 
-    sizes = [sum(Share(number, 4).takes(key) for key in keys) for number in (1, 2, 3, 4)]
+    sizes = [sum(Shard(number, 4).takes(key) for key in keys) for number in (1, 2, 3, 4)]
 
     assert sum(sizes) == 4000
     assert min(sizes) > 900
     # Also with the next version, as half a store may be there.
-    assert [n for n in (1, 2, 3, 4) if Share(n, 4).takes("red_ball_bouncing/000.mp4")] == [4]
+    assert [n for n in (1, 2, 3, 4) if Shard(n, 4).takes("red_ball_bouncing/000.mp4")] == [4]
 
 
 @pytest.mark.parametrize("text", ["1/1", " 2/4 ", "4/4", "17/200"])
-def test_a_share_reads_as_it_is_written(text: str) -> None:
+def test_a_shard_reads_as_it_is_written(text: str) -> None:
     """i/n."""
-    assert str(parse_share(text)) == text.strip()
+    assert str(parse_shard(text)) == text.strip()
 
 
 @pytest.mark.parametrize(
     "text", ["", "1", "0/4", "5/4", "-1/4", "1/0", "1/4/2", "a/b", "1.5/4", "²/4", "1 / 4", "9999999999/9999999999"]
 )
-def test_what_is_no_share_fails(text: str) -> None:
+def test_what_is_no_shard_fails(text: str) -> None:
     """The message shows an example."""
     with pytest.raises(UsageError, match="must be i/n with i from 1 to n, such as 2/4"):
-        parse_share(text)
+        parse_shard(text)
 
 
-def test_a_share_is_taken_once_and_one_division_at_a_time(tmp_path: Path) -> None:
+def test_a_shard_is_taken_once_and_one_division_at_a_time(tmp_path: Path) -> None:
     """Others of the same division go along; each refusal says who works."""
     workspace = Workspace(tmp_path)
-    with working_on(workspace, Share(1, 2)), working_on(workspace, Share(2, 2)):
-        assert set(running_shares(workspace)) == {Share(1, 2), Share(2, 2)}
+    with working_on(workspace, Shard(1, 2)), working_on(workspace, Shard(2, 2)):
+        assert set(running_shards(workspace)) == {Shard(1, 2), Shard(2, 2)}
         with (
             pytest.raises(
                 WorkspaceInUseError, match=r"part 2/2 is being extracted by avzsl extract --part 2/2 \(process"
             ),
-            working_on(workspace, Share(2, 2)),
+            working_on(workspace, Shard(2, 2)),
         ):
             pass
-        with pytest.raises(WorkspaceInUseError, match="divide by 2 too"), working_on(workspace, Share(3, 3)):
+        with pytest.raises(WorkspaceInUseError, match="divide by 2 too"), working_on(workspace, Shard(3, 3)):
             pass
         with pytest.raises(WorkspaceInUseError, match=r"part 1/2 is being extracted by .* and 1 more: wait for all"):
-            refuse_running_shares(workspace)
+            refuse_running_shards(workspace)
 
-    assert running_shares(workspace) == {}
-    refuse_running_shares(workspace)
-    with working_on(workspace, Share(3, 3)):
+    assert running_shards(workspace) == {}
+    refuse_running_shards(workspace)
+    with working_on(workspace, Shard(3, 3)):
         pass
 
 
@@ -128,7 +128,7 @@ class Commands:
             return {video.video: rows[offset : offset + video.seconds] for video, offset in ends}
 
 
-def test_shares_that_are_merged_equal_one_extraction(avzsl: Commands, tmp_path: Path) -> None:
+def test_shards_that_are_merged_equal_one_extraction(avzsl: Commands, tmp_path: Path) -> None:
     """Features to 1e-5 in the same order, failures too; until all is there merging says what is missing."""
     assert avzsl.extract("--merge") == 1
     assert "5 of 5 videos are not extracted yet" in avzsl.err
@@ -145,7 +145,7 @@ def test_shares_that_are_merged_equal_one_extraction(avzsl: Commands, tmp_path: 
     assert len(avzsl.features) == first["extracted"]
 
     codes += [avzsl.extract("--part", part) for part in ("2/3", "3/3")]
-    assert sorted(codes) == [0, 0, 1]  # one share has the broken clip
+    assert sorted(codes) == [0, 0, 1]  # one shard has the broken clip
     assert avzsl.extract("--merge") == 1
     merged = {**avzsl.document, "features": ""}
     features = avzsl.features
@@ -160,7 +160,7 @@ def test_shares_that_are_merged_equal_one_extraction(avzsl: Commands, tmp_path: 
     assert avzsl.document["reused"] == 4
 
 
-def test_a_share_that_is_done_does_nothing_again(avzsl: Commands) -> None:
+def test_a_shard_that_is_done_does_nothing_again(avzsl: Commands) -> None:
     """Its videos are reused, also those that a plain extraction made."""
     avzsl.extract()
     parts = sorted(avzsl.workspace.root.glob("features/*/parts/part-*.h5"))
@@ -171,10 +171,10 @@ def test_a_share_that_is_done_does_nothing_again(avzsl: Commands) -> None:
     assert sorted(avzsl.workspace.root.glob("features/*/parts/part-*.h5")) == parts
 
 
-def test_while_a_share_is_extracted_the_whole_is_left_alone(avzsl: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plain extraction, merging and the same share are refused in one line; another share is not."""
+def test_while_a_shard_is_extracted_the_whole_is_left_alone(avzsl: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain extraction, merging and the same shard are refused in one line; another shard is not."""
     monkeypatch.setattr("pipeline.extraction.shards._WAIT_SECONDS", 0.1)
-    with working_on(avzsl.workspace, Share(1, 2)):
+    with working_on(avzsl.workspace, Shard(1, 2)):
         for arguments in ((), ("--merge",), ("--merge", "--allow-missing")):
             assert avzsl.extract(*arguments) == 1
             assert "part 1/2 is being extracted by avzsl extract --part 1/2 (process " in avzsl.err
@@ -186,7 +186,7 @@ def test_while_a_share_is_extracted_the_whole_is_left_alone(avzsl: Commands, mon
         assert "is in use by avzsl train" in avzsl.err
 
 
-def test_a_share_leaves_damaged_parts_and_what_others_write_in_their_place(avzsl: Commands) -> None:
+def test_a_shard_leaves_damaged_parts_and_what_others_write_in_their_place(avzsl: Commands) -> None:
     """Others may be at work; the videos of a damaged part are extracted again all the same."""
     avzsl.extract("--part", "1/1")
     (part,) = avzsl.workspace.root.glob("features/*/parts/part-*.h5")

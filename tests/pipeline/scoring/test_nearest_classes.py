@@ -72,7 +72,7 @@ def test_chunks_in_any_order_fill_up_the_whole(case: Case, data: st.DataObject) 
     ("distances", "seen", "message"),
     [
         ([1.0, 2.0], [True, False], r"expected \(N, C\) and \(C,\)"),
-        ([[1.0, 2.0]], [True], "expected .* a flag a class"),
+        ([[1.0, 2.0]], [True], "expected"),
         ([[1.0, 2.0], [1.0, math.nan]], [True, False], "video 1 are not all finite"),
         ([[1.0, 2.0], [math.inf, 3.0]], [True, False], "video 1 are not all finite"),
     ],

@@ -28,13 +28,13 @@ def test_auto_workers_follow_from_cores_and_device(
     """Half of the cores beside networks on the CPU, all but one beside a GPU, never none and never a crowd."""
     monkeypatch.setattr(extraction, "usable_cores", lambda: cores)
 
-    assert ExtractionSettings().workers_beside(torch.device(device)) == processes
+    assert ExtractionSettings().workers_for(torch.device(device)) == processes
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_a_given_number_of_workers_is_taken(device: str) -> None:
     """Whatever the machine has."""
-    assert ExtractionSettings(workers=3).workers_beside(torch.device(device)) == 3
+    assert ExtractionSettings(workers=3).workers_for(torch.device(device)) == 3
 
 
 @pytest.mark.parametrize(("text", "workers"), [("auto", "auto"), ("3", 3)])

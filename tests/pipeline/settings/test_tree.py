@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from daan.config import DaanConfig
 from pipeline.base.errors import StorageError, UsageError
 from pipeline.settings.training import TrainingSettings
-from pipeline.settings.tree import Settings, load_settings, presets, setting_names, show_settings
+from pipeline.settings.tree import Settings, given_settings, load_settings, presets, setting_names, show_settings
 
 
 def value_of(settings: Settings, key: str) -> Any:
@@ -279,17 +279,15 @@ def test_a_file_in_another_encoding_fails(tmp_path: Path) -> None:
         load_settings(config_file=tmp_path / "mine.yaml")
 
 
-def test_what_of_the_extraction_is_named_is_known_also_where_it_is_the_default(tmp_path: Path) -> None:
-    """By an option, --set or a file; it is no setting itself, so it is neither shown nor taken."""
+def test_settings_that_were_given_are_known_even_with_their_default_value(tmp_path: Path) -> None:
+    """By an option, --set or a file."""
     file = tmp_path / "settings.yaml"
     file.write_text("extraction: {decoder: pyav}\ntraining: {epochs: 3}\n")
-    settings = load_settings(
+    given = given_settings(
         config_file=file,
         assignments=["extraction.dtype=float32"],
         options={"extraction.extractor.recipe": "avca", "extraction.extractor.width": None},
     )
-    assert settings.extraction.named == {"decoder", "dtype", "extractor.recipe"}
-    assert load_settings().extraction.named == frozenset()
-    assert "named" not in show_settings(settings)
-    with pytest.raises(UsageError, match=r"unknown setting extraction\.named"):
-        load_settings(assignments=["extraction.named=decoder"])
+    assert given.names_in("extraction") == {"decoder", "dtype", "extractor.recipe"}
+    assert given_settings().names_in("extraction") == frozenset()
+    assert given.validate().training.epochs == 3
