@@ -41,12 +41,12 @@ def timed_rounds(
     times = []
     for _ in range(rounds + 1):
         begin = now(device)
-        places = sampler.draw(pairs, generator)
+        indices = torch.cat(sampler.draw(pairs, generator))
         chosen = now(device)
-        batches = [features.batch(of_side, standardiser, device) for of_side in places]
-        text = [class_vectors[features.labels[of_side].to(device)] for of_side in places]
+        batch = features.batch(indices, standardiser, device)
+        text = class_vectors[features.labels[indices].to(device)]
         padded = now(device)
-        training_step(network, optimizer, *batches, *text)
+        training_step(network, optimizer, batch, text)
         times.append((chosen - begin, padded - chosen, now(device) - padded))
     return times[1:]  # the first warms up
 

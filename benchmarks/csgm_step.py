@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 
-from daan.batch import VideoBatch, joined
+from daan.batch import VideoBatch
 from daan.config import DaanConfig
 from daan.losses import daan_losses
 from daan.modulation.pair_gradients import recorded
@@ -25,18 +25,18 @@ def videos(count: int, seconds: int, device: torch.device) -> VideoBatch:
     return VideoBatch(*(torch.randn(count, seconds, 512, device=device) for _ in range(2)), mask, mask)
 
 
-def loop_seconds(network: Daan, positive: VideoBatch, negative: VideoBatch, text: torch.Tensor, timed: int) -> float:
+def loop_seconds(network: Daan, batch: VideoBatch, text: torch.Tensor, timed: int) -> float:
     """Seconds of one forward and one backward pass and of the shares of all pairs, the latter measured on some."""
-    pairs = len(positive)
-    wait(positive.audio.device)
+    pairs = len(batch) // 2
+    wait(batch.audio.device)
     begun = time.perf_counter()
-    layers = [layer for parts in network.parts for part in parts for layer in part]
-    with recorded(layers) as passages:
-        embedded = network(joined(positive, negative), text)
+    layers = [layer for branches in network.branches for branch in branches for layer in branch]
+    with recorded(layers) as activations:
+        embedded = network(batch, text)
     loss = daan_losses(*embedded.split(pairs), text[:pairs], margin=1.0).total
-    outputs = [passages[layer].y for layer in layers]
+    outputs = [activations[layer].y for layer in layers]
     gradients = torch.autograd.grad(loss, outputs, retain_graph=True)
-    wait(positive.audio.device)
+    wait(batch.audio.device)
     started = time.perf_counter()
     for pair in range(timed):
         only = []
@@ -46,7 +46,7 @@ def loop_seconds(network: Daan, positive: VideoBatch, negative: VideoBatch, text
             only.append(kept)
         for layer, output, kept in zip(layers, outputs, only, strict=True):
             torch.autograd.grad(output, list(layer.parameters()), kept, retain_graph=True)
-    wait(positive.audio.device)
+    wait(batch.audio.device)
     return started - begun + (time.perf_counter() - started) * pairs / timed
 
 
@@ -66,7 +66,7 @@ def measured(step: Callable[[], object], device: torch.device) -> float:
 
 
 def kernel_share(step: Callable[[], object], device: torch.device, steps: int = 10) -> float:
-    """Shard of the wall clock in which the GPU computes, over some steps without a wait between them."""
+    """Share of the wall clock in which the GPU computes, over some steps without a wait between them."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         taken = measured(lambda: [step() for _ in range(steps)], device)
     return sum(event.self_device_time_total for event in profile.key_averages()) / 1e6 / taken
@@ -82,14 +82,14 @@ def main() -> None:
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for seconds in arguments.seconds:
-        batch = [videos(arguments.pairs, seconds, device) for _ in range(2)]
-        text = torch.randn(2, arguments.pairs, 300, device=device)
+        batch = videos(2 * arguments.pairs, seconds, device)
+        text = torch.randn(2 * arguments.pairs, 300, device=device)
         steps = {}
         for csgm in ("off", "convergence", "full"):
             torch.manual_seed(0)
             network = Daan(DaanConfig(csgm=csgm)).to(device)
             optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
-            steps[csgm] = partial(training_step, network, optimizer, *batch, *text)
+            steps[csgm] = partial(training_step, network, optimizer, batch, text)
         times: dict[str, list[float]] = {csgm: [] for csgm in steps}
         for round_ in range(arguments.rounds + 1):
             for csgm, step in steps.items():
@@ -99,7 +99,7 @@ def main() -> None:
         if device.type == "cuda":
             print(f"T = {seconds}: kernels take {100 * kernel_share(steps['full'], device):.0f} % of a CSGM step")
         fastest = {csgm: min(values) for csgm, values in times.items()}
-        loop = loop_seconds(network, *batch, text.flatten(0, 1), arguments.loop_pairs)
+        loop = loop_seconds(network, batch, text, arguments.loop_pairs)
         ratios = sorted(full / off for full, off in zip(times["full"], times["off"], strict=True))
         print(
             f"{device}, {arguments.pairs} pairs, T = {seconds}: plain {1e3 * fastest['off']:.0f} ms; "

@@ -64,7 +64,7 @@ UnseenOption = Annotated[
     str | None, typer.Option("--unseen", help='Classes to hold out, such as "yoga, drumming".', metavar="NAMES")
 ]
 UnseenFractionOption = Annotated[
-    float | None, typer.Option("--unseen-fraction", help="Shard of the classes to hold out at random.")
+    float | None, typer.Option("--unseen-fraction", help="Share of the classes to hold out at random.")
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Of held-out classes and of training.")]
 SeedsOption = Annotated[

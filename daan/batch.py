@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -37,25 +36,9 @@ class VideoBatch:
     def __len__(self) -> int:
         return len(self.audio)
 
-    def __getitem__(self, videos: slice) -> "VideoBatch":
-        """Some of the videos."""
-        return VideoBatch(self.audio[videos], self.visual[videos], self.audio_mask[videos], self.visual_mask[videos])
-
-
-def joined(first: VideoBatch, second: VideoBatch) -> VideoBatch:
-    """(B1 + B2) videos, the shorter of the two batches padded."""
-    return VideoBatch(
-        audio=_stacked(first.audio, second.audio),
-        visual=_stacked(first.visual, second.visual),
-        audio_mask=_stacked(first.audio_mask[..., None], second.audio_mask[..., None])[..., 0],
-        visual_mask=_stacked(first.visual_mask[..., None], second.visual_mask[..., None])[..., 0],
-    )
-
-
-def _stacked(first: Tensor, second: Tensor) -> Tensor:
-    """(B1 + B2, T, D) of (B1, T1, D) and (B2, T2, D), zeros behind the shorter."""
-    seconds = max(first.shape[1], second.shape[1])
-    return torch.cat([F.pad(part, (0, 0, 0, seconds - part.shape[1])) for part in (first, second)])
+    def __getitem__(self, rows: Tensor) -> "VideoBatch":
+        """Select videos by their rows (N,)."""
+        return VideoBatch(self.audio[rows], self.visual[rows], self.audio_mask[rows], self.visual_mask[rows])
 
 
 def hide_modalities(videos: VideoBatch, probability: float, generator: torch.Generator | None) -> VideoBatch:

@@ -9,7 +9,7 @@ from daan.attention import CrossAttention
 from daan.batch import VideoBatch
 from daan.config import DaanConfig
 from daan.masked import Encoded, with_stand_in
-from daan.qdma import AveragedMlp, Parts, Qdma
+from daan.qdma import AveragedMlp, Branches, Qdma
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class Daan(nn.Module):
         self.decoder = reconstruction(output, hidden, config.text_width, dropout=dropout)
 
     @property
-    def parts(self) -> tuple[Parts, Parts]:
+    def branches(self) -> tuple[Branches, Branches]:
         """Layers of the audio and of the visual encoder."""
-        return self.audio_encoder.parts, self.visual_encoder.parts
+        return self.audio_encoder.branches, self.visual_encoder.branches
 
     def forward(self, videos: VideoBatch, text: Tensor) -> Embeddings:
         """Embed B videos together with the embeddings (B, W) of their classes, as the losses want them.

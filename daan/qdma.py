@@ -10,7 +10,7 @@ from daan.masked import Encoded, MaskedBatchNorm, masked_mean
 from daan.temporal_convolution import TemporalBypass
 
 
-class Parts(NamedTuple):
+class Branches(NamedTuple):
     """Layers of an encoder; all its weights but those of normalisation, which CSGM leaves as they are (C)."""
 
     attention: tuple[nn.Linear, ...]  # p = 1: attention and refinement
@@ -41,9 +41,9 @@ class Qdma(nn.Module):
         )
 
     @property
-    def parts(self) -> Parts:
+    def branches(self) -> Branches:
         """What CSGM modulates."""
-        return Parts((self.attention.query_key_value, self.refinement), self.bypass.layers)
+        return Branches((self.attention.query_key_value, self.refinement), self.bypass.layers)
 
     def forward(self, x: Tensor, mask: Tensor) -> Encoded:
         """Encode (B, T, D), zeros at invalid seconds, under a mask (B, T) with a valid second per video."""
@@ -81,9 +81,9 @@ class AveragedMlp(nn.Module):
         )
 
     @property
-    def parts(self) -> Parts:
+    def branches(self) -> Branches:
         """Its linear layers; there is no bypass."""
-        return Parts(tuple(layer for layer in self.layers if isinstance(layer, nn.Linear)), ())
+        return Branches(tuple(layer for layer in self.layers if isinstance(layer, nn.Linear)), ())
 
     def forward(self, x: Tensor, mask: Tensor) -> Encoded:
         """Encode (B, T, D) under a mask (B, T) with a valid second per video, as one second."""

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from daan.modulation.csgm_rates import Rates, modulation_rates
-from daan.modulation.pair_gradients import Passage, squared_norms, weighted_gradients
+from daan.modulation.pair_gradients import Activation, squared_norms, weighted_gradients
 from daan.network import Daan, Embeddings
 
 
-class PartNorms(NamedTuple):
+class BranchNorms(NamedTuple):
     """Euclidean norms (2, 2) by modality (audio, visual) and part (attention, bypass); NaN where there is no part."""
 
     gradient: Tensor  # as it goes to the optimiser, without the noise
@@ -25,56 +25,59 @@ class PartNorms(NamedTuple):
 def add_modulated_gradients(
     network: Daan,
     loss: Tensor,
-    passages: Mapping[nn.Linear, Passage],
+    activations: Mapping[nn.Linear, Activation],
     positive: Embeddings,
     negative: Embeddings,
-    comparable: Tensor,
+    has_both: Tensor,
 ) -> Rates:
     """Add the gradients of a batch's loss to `.grad`, those of QDMA modulated pair by pair (eq. 8 without its noise).
 
     Args:
         network: whose forward pass was recorded.
         loss: of B pairs.
-        passages: of all layers of the network's parts.
+        activations: of all layers of the network's parts.
         positive: embeddings of the B positives.
         negative: of the B negatives.
-        comparable: (B,) whether a pair's videos have both modalities.
+        has_both: (B,) whether a pair's videos have both modalities.
 
     Returns:
         The rates by which the gradients were modulated.
     """
-    layers = list(passages)
-    outputs = [passages[layer].y for layer in layers]
+    layers = list(activations)
+    outputs = [activations[layer].y for layer in layers]
     modulated = {id(parameter) for layer in layers for parameter in layer.parameters()}
     others = [each for each in network.parameters() if each.requires_grad and id(each) not in modulated]
     found = torch.autograd.grad(loss, [*outputs, *others], allow_unused=True)
     with torch.no_grad():
-        d = dict(zip(layers, found[: len(layers)], strict=True))
-        greed = _greed(network, passages, d) if network.config.csgm == "full" else None
-        rates = modulation_rates(positive, negative, greed, comparable, network.config)
+        grad_outputs = dict(zip(layers, found[: len(layers)], strict=True))
+        gradient_ratio = _gradient_ratios(network, activations, grad_outputs) if network.config.csgm == "full" else None
+        rates = modulation_rates(positive, negative, gradient_ratio, has_both, network.config)
         for parameter, gradient in zip(others, found[len(layers) :], strict=True):
             _add(parameter, gradient)
-        for modality, parts in enumerate(network.parts):
-            for part, part_layers in enumerate(parts):
-                for layer in part_layers:
-                    weights = rates.modulation[:, modality, part]
-                    gradients = weighted_gradients(layer, passages[layer].x, d[layer], weights)
+        for modality, branches in enumerate(network.branches):
+            for branch, branch_layers in enumerate(branches):
+                for layer in branch_layers:
+                    weights = rates.modulation[:, modality, branch]
+                    gradients = weighted_gradients(layer, activations[layer].x, grad_outputs[layer], weights)
                     for parameter, gradient in zip(layer.parameters(), gradients, strict=True):
                         _add(parameter, gradient)
     return rates
 
 
-def _greed(network: Daan, passages: Mapping[nn.Linear, Passage], d: Mapping[nn.Linear, Tensor]) -> Tensor:
-    """How greedy each pair, modality and part is: r = |g|^2 / |Theta|^2 (B, 2, 2) (DAAN paper, eq. 7)."""
+def _gradient_ratios(
+    network: Daan, activations: Mapping[nn.Linear, Activation], grad_outputs: Mapping[nn.Linear, Tensor]
+) -> Tensor:
+    """Compute r = |g|^2 / |Theta|^2 (B, 2, 2) of each pair, modality and branch (DAAN paper, eq. 7)."""
 
     def squares(layer: nn.Linear) -> Tensor:
-        return squared_norms(passages[layer].x, d[layer], has_bias=layer.bias is not None)
+        return squared_norms(activations[layer].x, grad_outputs[layer], has_bias=layer.bias is not None)
 
-    by_part = [
-        [torch.stack([squares(layer) for layer in layers]).sum(0) for layers in parts] for parts in network.parts
+    by_branch = [
+        [torch.stack([squares(layer) for layer in layers]).sum(0) for layers in branches]
+        for branches in network.branches
     ]
-    share = torch.stack([torch.stack(both, dim=1) for both in by_part], dim=1)
-    return share / _norms(network, gradients=False).square().clamp_min(torch.finfo(share.dtype).tiny)
+    squared = torch.stack([torch.stack(both, dim=1) for both in by_branch], dim=1)
+    return squared / _norms(network, gradients=False).square().clamp_min(torch.finfo(squared.dtype).tiny)
 
 
 def _add(parameter: nn.Parameter, gradient: Tensor | None) -> None:
@@ -82,9 +85,9 @@ def _add(parameter: nn.Parameter, gradient: Tensor | None) -> None:
         parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
 
-def part_norms(network: Daan) -> PartNorms:
+def branch_norms(network: Daan) -> BranchNorms:
     """Norms of each part's gradient and parameters, as they stand."""
-    return PartNorms(_norms(network, gradients=True), _norms(network, gradients=False))
+    return BranchNorms(_norms(network, gradients=True), _norms(network, gradients=False))
 
 
 @torch.no_grad()
@@ -98,7 +101,7 @@ def _norms(network: Daan, *, gradients: bool) -> Tensor:
         norms = [torch.linalg.vector_norm(tensor) for tensor in tensors if tensor is not None]
         return torch.linalg.vector_norm(torch.stack(norms)) if norms else nothing
 
-    return torch.stack([torch.stack([norm(layers) for layers in parts]) for parts in network.parts])
+    return torch.stack([torch.stack([norm(layers) for layers in branches]) for branches in network.branches])
 
 
 @torch.no_grad()
@@ -109,8 +112,8 @@ def add_noise(network: Daan) -> None:
     """
     if network.config.noise == 0:
         return
-    for parts in network.parts:
-        for layers in parts:
+    for branches in network.branches:
+        for layers in branches:
             for layer in layers:
                 for parameter in layer.parameters():
                     if parameter.grad is not None:

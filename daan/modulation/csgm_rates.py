@@ -15,6 +15,9 @@ from daan.batch import VideoBatch
 from daan.config import DaanConfig
 from daan.network import Embeddings
 
+MODALITY_AXIS = ("audio", "visual")  # order of the modality axis
+BRANCH_AXIS = ("attention", "bypass")  # order of the branch axis; p = 1 and p = 2 of the paper
+
 
 class Rates(NamedTuple):
     """What modulates a batch, per pair, modality and part."""
@@ -25,28 +28,28 @@ class Rates(NamedTuple):
 
 
 def modulation_rates(
-    positive: Embeddings, negative: Embeddings, greed: Tensor | None, comparable: Tensor, config: DaanConfig
+    positive: Embeddings, negative: Embeddings, gradient_ratio: Tensor | None, has_both: Tensor, config: DaanConfig
 ) -> Rates:
     """M = max(V_c V_o, gamma) (DAAN paper, eq. 5).
 
     Args:
         positive: of the B videos, detached or not.
         negative: of their B negatives.
-        greed: (B, 2, 2) r of eq. 7; None: V_o is 1.
-        comparable: (B,) whether the pair's two videos have both modalities; for the others V_c and V_o are 1.
+        gradient_ratio: (B, 2, 2) r of eq. 7; None: V_o is 1.
+        has_both: (B,) whether the pair's two videos have both modalities; for the others V_c and V_o are 1.
         config: gamma, omega, and the readings.
     """
     with torch.no_grad():
-        convergence = convergence_rates(positive, negative, comparable, config)
-        if greed is None:
+        convergence = convergence_rates(positive, negative, has_both, config)
+        if gradient_ratio is None:
             optimisation = torch.ones_like(convergence)[..., None].expand(-1, -1, 2)
         else:
-            optimisation = optimisation_rates(greed, comparable, config)
+            optimisation = optimisation_rates(gradient_ratio, has_both, config)
         modulation = (convergence[..., None] * optimisation).clamp_min(config.gamma)  # DAAN paper, eq. 5
         return Rates(modulation, convergence, optimisation)
 
 
-def convergence_rates(positive: Embeddings, negative: Embeddings, comparable: Tensor, config: DaanConfig) -> Tensor:
+def convergence_rates(positive: Embeddings, negative: Embeddings, has_both: Tensor, config: DaanConfig) -> Tensor:
     """V_c (B, 2) (DAAN paper, eq. 6): how far a modality still is from converged.
 
     C: balanced against the other modality, for the product as printed is 0 for nearly every pair, and M the constant
@@ -61,47 +64,51 @@ def convergence_rates(positive: Embeddings, negative: Embeddings, comparable: Te
         dim=1,
     )  # (B, 2, 3)
     if config.convergence == "batch":
-        return squashed(deltas.prod(-1), comparable, config.omega)
+        return squashed(deltas.prod(-1), has_both, config.omega)
     if config.convergence == "product":
-        return balance(deltas, comparable, config.omega).prod(-1)
-    return balance(deltas.sum(-1), comparable, config.omega)
+        return balance(deltas, has_both, config.omega).prod(-1)
+    return balance(deltas.sum(-1), has_both, config.omega)
 
 
-def optimisation_rates(greed: Tensor, comparable: Tensor, config: DaanConfig) -> Tensor:
+def optimisation_rates(gradient_ratio: Tensor, has_both: Tensor, config: DaanConfig) -> Tensor:
     """V_o (B, 2, 2) of r (B, 2, 2) = |g|^2 / |Theta|^2 (DAAN paper, eq. 7, after Wu et al. 2022).
 
     C: by default a modality's rate rises with the other's r ("the same module under different modalities"): the slower
     one is let through, the faster one held back.
     """
     if config.optimisation == "batch":
-        return squashed(greed, comparable, config.omega)
-    return balance(greed.flip(1) if config.optimisation == "other" else greed, comparable, config.omega)
+        return squashed(gradient_ratio, has_both, config.omega)
+    return balance(gradient_ratio.flip(1) if config.optimisation == "other" else gradient_ratio, has_both, config.omega)
 
 
-def balance(x: Tensor, comparable: Tensor, omega: float) -> Tensor:
+def balance(x: Tensor, has_both: Tensor, omega: float) -> Tensor:
     """N = 2 x_m^omega / (x_m^omega + x_o^omega), between 0 and 2, of x (B, 2, ...) without a negative number (C).
 
-    1 where the modalities m and o are even, or the pair (B,) is not comparable. A thousandth of the pair's mean is
+    1 where the modalities m and o are even, or the pair (B,) is not has_both. A thousandth of the pair's mean is
     added to both, so that a modality at 0 does not silence itself for good.
     """
     scale = x.mean(1, keepdim=True)
     raised = x + 1e-3 * scale
     # The sigmoid of the ratio's logarithm: powers of tiny numbers would vanish.
     found = 2 * torch.sigmoid(omega * (raised.log() - raised.flip(1).log()))
-    return torch.where((scale > 0) & _along(comparable, x), found, 1.0)
+    return torch.where((scale > 0) & _along(has_both, x), found, 1.0)
 
 
-def squashed(x: Tensor, comparable: Tensor, omega: float) -> Tensor:
-    """tanh(omega x / mean of x over the batch), of x (B, ...); 1 where the pair (B,) is not comparable (C)."""
-    counted = _along(comparable, x)
+def squashed(x: Tensor, has_both: Tensor, omega: float) -> Tensor:
+    """tanh(omega x / mean of x over the batch), of x (B, ...); 1 where the pair (B,) is not has_both (C)."""
+    counted = _along(has_both, x)
     mean = torch.where(counted, x, 0.0).sum(0) / counted.sum(0).clamp_min(1)
     return torch.where(counted, torch.tanh(omega * x / mean.clamp_min(torch.finfo(x.dtype).tiny)), 1.0)
 
 
-def comparable_pairs(positive: VideoBatch, negative: VideoBatch) -> Tensor:
-    """(B,) whether both videos of each pair have both modalities."""
-    masks = (positive.audio_mask, positive.visual_mask, negative.audio_mask, negative.visual_mask)
-    return torch.stack([mask.any(1) for mask in masks]).all(0)
+def have_both_modalities(videos: VideoBatch) -> Tensor:
+    """(B,) whether both videos of each pair have both modalities.
+
+    Args:
+        videos: 2B videos: B positives, then their negatives.
+    """
+    has_both = videos.audio_mask.any(1) & videos.visual_mask.any(1)
+    return has_both.view(2, -1).all(0)
 
 
 def _along(flags: Tensor, x: Tensor) -> Tensor:

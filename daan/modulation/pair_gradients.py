@@ -20,7 +20,7 @@ from torch import Tensor, nn
 _NUMBERS_AT_ONCE = 1 << 24  # of an intermediate result; 64 MiB of float32
 
 
-class Passage(NamedTuple):
+class Activation(NamedTuple):
     """What one layer read and wrote in a forward pass."""
 
     x: Tensor  # (2B, T, D), detached; narrower than the layer's weight where the rest counts as zeros
@@ -28,23 +28,23 @@ class Passage(NamedTuple):
 
 
 @contextmanager
-def recorded(layers: Iterable[nn.Linear]) -> Iterator[dict[nn.Linear, Passage]]:
+def recorded(layers: Iterable[nn.Linear]) -> Iterator[dict[nn.Linear, Activation]]:
     """Fills a dict with the forward pass that each layer makes inside the block."""
-    passages: dict[nn.Linear, Passage] = {}
+    activations: dict[nn.Linear, Activation] = {}
 
     def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         assert isinstance(layer, nn.Linear)  # noqa: S101 - what it is hooked on; tells mypy
-        passages[layer] = Passage(inputs[0].detach(), output)
+        activations[layer] = Activation(inputs[0].detach(), output)
 
     handles = [layer.register_forward_hook(keep) for layer in layers]
     try:
-        yield passages
+        yield activations
     finally:
         for handle in handles:
             handle.remove()
 
 
-def squared_norms(x: Tensor, d: Tensor, *, has_bias: bool) -> Tensor:
+def squared_norms(x: Tensor, grad_output: Tensor, *, has_bias: bool) -> Tensor:
     """(B,) squared Frobenius norm of each pair's share of the gradient of a layer's weight and bias.
 
     By Gram matrices or by the shares themselves, whichever takes fewer multiplications; in chunks of pairs, so that
@@ -52,15 +52,15 @@ def squared_norms(x: Tensor, d: Tensor, *, has_bias: bool) -> Tensor:
 
     Args:
         x: (2B, T, D) the layer's input.
-        d: (2B, T, H) gradient of the loss at its output.
+        grad_output: (2B, T, H) gradient of the loss at its output.
         has_bias: whether the layer has one.
     """
-    (seconds, width), out = x.shape[1:], d.shape[-1]
+    (seconds, width), out = x.shape[1:], grad_output.shape[-1]
     by_gram = 3 * seconds**2 * (width + out) <= 2 * seconds * width * out
     norms, numbers = (_norms_by_gram, 3 * seconds**2) if by_gram else (_norms_by_products, 2 * width * out)
     pairs_at_once = max(1, _NUMBERS_AT_ONCE // numbers)
-    chunks = zip(*(torch.split(_by_pair(each), pairs_at_once, dim=1) for each in (x, d)), strict=True)
-    return torch.cat([norms(of_x, of_d, has_bias=has_bias) for of_x, of_d in chunks])
+    chunks = zip(*(torch.split(_by_pair(each), pairs_at_once, dim=1) for each in (x, grad_output)), strict=True)
+    return torch.cat([norms(of_x, of_output, has_bias=has_bias) for of_x, of_output in chunks])
 
 
 def _by_pair(x: Tensor) -> Tensor:
@@ -69,34 +69,34 @@ def _by_pair(x: Tensor) -> Tensor:
     return x.float() if x.dtype in {torch.bfloat16, torch.float16} else x
 
 
-def _norms_by_gram(x: Tensor, d: Tensor, *, has_bias: bool) -> Tensor:
+def _norms_by_gram(x: Tensor, grad_output: Tensor, *, has_bias: bool) -> Tensor:
     """(B,) of (2, B, T, D) and (2, B, T, H) without forming g: |g|^2 = sum over r, s of (d_r . d_s)(x_r . x_s)."""
 
-    def summed(gram_x: Tensor, gram_d: Tensor) -> Tensor:
-        return ((gram_x + 1 if has_bias else gram_x) * gram_d).sum((-2, -1))  # a bias reads a constant 1
+    def summed(gram_x: Tensor, gram_output: Tensor) -> Tensor:
+        return ((gram_x + 1 if has_bias else gram_x) * gram_output).sum((-2, -1))  # a bias reads a constant 1
 
-    within = summed(x @ x.mT, d @ d.mT).sum(0)
-    across = summed(x[0] @ x[1].mT, d[0] @ d[1].mT)
+    within = summed(x @ x.mT, grad_output @ grad_output.mT).sum(0)
+    across = summed(x[0] @ x[1].mT, grad_output[0] @ grad_output[1].mT)
     return (within + 2 * across).clamp_min(0)  # rounding can leave less than nothing where a share is 0
 
 
-def _norms_by_products(x: Tensor, d: Tensor, *, has_bias: bool) -> Tensor:
+def _norms_by_products(x: Tensor, grad_output: Tensor, *, has_bias: bool) -> Tensor:
     """(B,) from the shares g themselves, of (2, B, T, D) and (2, B, T, H)."""
-    norms = (d.mT @ x).sum(0).square().sum((1, 2))
-    return norms + d.sum((0, 2)).square().sum(-1) if has_bias else norms
+    norms = (grad_output.mT @ x).sum(0).square().sum((1, 2))
+    return norms + grad_output.sum((0, 2)).square().sum(-1) if has_bias else norms
 
 
-def weighted_gradients(layer: nn.Linear, x: Tensor, d: Tensor, weights: Tensor) -> list[Tensor]:
+def weighted_gradients(layer: nn.Linear, x: Tensor, grad_output: Tensor, weights: Tensor) -> list[Tensor]:
     """Sum over pairs of weight times share, for each of the layer's parameters: one product with d scaled.
 
     Args:
         layer: the layer.
         x: (2B, T, D) its input.
-        d: (2B, T, H) gradient of the loss at its output.
+        grad_output: (2B, T, H) gradient of the loss at its output.
         weights: (B,).
     """
-    scaled = (d * weights.to(d.dtype).repeat(2)[:, None, None]).flatten(0, 1)
-    of_weight = scaled.mT @ x.flatten(0, 1).to(d.dtype)
+    scaled = (grad_output * weights.to(grad_output.dtype).repeat(2)[:, None, None]).flatten(0, 1)
+    of_weight = scaled.mT @ x.flatten(0, 1).to(grad_output.dtype)
     of_weight = F.pad(of_weight, (0, layer.in_features - x.shape[-1]))
     gradients = [of_weight] if layer.bias is None else [of_weight, scaled.sum(0)]
     return [found.to(parameter.dtype) for found, parameter in zip(gradients, layer.parameters(), strict=True)]

@@ -16,7 +16,7 @@ _SHOWN_KEYS = 3
 _UNUSED_KEY = "num_batches_tracked"  # matters to training only; older checkpoints lack it
 
 
-def load_checkpoint(path: Path, networks: Mapping[str, nn.Module]) -> None:
+def load_weights(path: Path, networks: Mapping[str, nn.Module]) -> None:
     """Load the weights of each network from a checkpoint.
 
     Args:

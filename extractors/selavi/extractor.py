@@ -12,7 +12,7 @@ from extractors.decoding.timeline import FRAMES_PER_SECOND
 from extractors.errors import WeightsError
 from extractors.runtime.networks import Network, Precision, Runtime, check_runtime, make_ready
 from extractors.selavi import filterbank
-from extractors.selavi.checkpoint import load_checkpoint
+from extractors.selavi.checkpoint import load_weights
 from extractors.selavi.networks import FEATURES_PER_CHANNEL, SELAVI_WIDTH, build_audio_network, build_visual_network
 from extractors.selavi.untrained import draw_clips, draw_sounds, initialise_untrained
 from extractors.selavi.weights import ResolvedWeights
@@ -211,5 +211,5 @@ def _networks(options: ExtractorOptions, weights: ResolvedWeights, recipe: Recip
         sounds = preprocessing.audio_input(draw_sounds(recipe.audio_rate_hz, generator))
         initialise_untrained(audio_network, sounds, generator)
     else:
-        load_checkpoint(weights.path, {"video_network": visual_network, "audio_network": audio_network})
+        load_weights(weights.path, {"video_network": visual_network, "audio_network": audio_network})
     return visual_network, audio_network

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from daan.modulation.csgm_rates import BRANCH_AXIS, MODALITY_AXIS
 from pipeline.base.figures import save_picture
-from pipeline.training.records import MODALITIES, PARTS, BalanceRecord
+from pipeline.training.records import BalanceRecord
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; dashes tell them apart in grey.
 _CURVES = {"S": ("#0072B2", "--"), "U": ("#E69F00", "-."), "HM": ("#000000", "-"), "ZSL": ("#009E73", ":")}
@@ -152,10 +153,10 @@ def balance_picture(records: Sequence[BalanceRecord], path: Path) -> None:
     rates = [name for name in ("M", "V_c", "V_o") if any(isfinite(getattr(row, name).mean) for row in records)]
     names = ["gradient norm", "parameter norm", *(f"rate {name}" for name in rates)]
     figure = Figure(figsize=(10, 1 + 2.2 * len(names)), layout="constrained")
-    panels = figure.subplots(len(names), len(PARTS), sharex=True, sharey="row", squeeze=False)
-    for column, part in enumerate(PARTS):
-        panels[0][column].set_title(_TITLES[part])
-        rows = [record for record in records if record.part == part]
+    panels = figure.subplots(len(names), len(BRANCH_AXIS), sharex=True, sharey="row", squeeze=False)
+    for column, branch in enumerate(BRANCH_AXIS):
+        panels[0][column].set_title(_TITLES[branch])
+        rows = [record for record in records if record.branch == branch]
         _norms(panels[0][column], rows, lambda record: record.gradient_norm)
         _norms(panels[1][column], rows, lambda record: record.parameter_norm)
         for place, rate in enumerate(rates, start=2):
@@ -168,7 +169,7 @@ def balance_picture(records: Sequence[BalanceRecord], path: Path) -> None:
         row[0].set_ylabel(name)
         for axes in row:
             axes.grid(visible=True, alpha=0.3)
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(MODALITIES))
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(MODALITY_AXIS))
     save_picture(figure, path)
 
 

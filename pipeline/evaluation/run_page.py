@@ -1,28 +1,20 @@
-"""A page about one run: what it was trained on, how it learned, what it is worth; one HTML file, pictures inside."""
+"""The page of one run: what it was trained on, how it learned, and its metrics, in one HTML file with pictures."""
 
-import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+import pydantic
 
 from pipeline.base.errors import MissingStageError, StorageError
 from pipeline.base.files import make_folder, read_json, read_text, storage_errors, write_text
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation.figures import balance_picture, training_curves
+from pipeline.evaluation.html import Section, picture_section, render_page
 from pipeline.training.records import BalanceRecord, audio_share, read_balance, read_history
 from pipeline.training.trained_model import is_complete, read_description
-
-Cells = Sequence[Sequence[object]]
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .2rem .8rem; border-bottom: 1px solid #ddd }
-td + td, th + th { text-align: right } th { text-align: left } img { max-width: 100% }
-pre { background: #f5f5f5; padding: 1rem; overflow: auto }
-"""
 
 
 @dataclass(frozen=True)
@@ -49,11 +41,11 @@ class RunReport:
 
 
 def write_report(workspace: Workspace, run: str | None = None) -> RunReport:
-    """Write reports/<run>/report.html and its pictures from what training and evaluation have left.
+    """Write reports/<run>/report.html and its pictures from the files of training and evaluation.
 
     Args:
-        workspace: holds the run.
-        run: its name; None: the current one.
+        workspace: the workspace of the run.
+        run: the name of the run; None for the current one.
 
     Raises:
         PipelineError: there is no such run, or its files are damaged.
@@ -75,34 +67,80 @@ def write_report(workspace: Workspace, run: str | None = None) -> RunReport:
         if confusion.exists():
             pictures.append(confusion)
         page = reports / "report.html"
-        try:
-            write_text(page, _page(models, reports, pictures))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise StorageError(
-                f"metrics.json or seeds.json in {reports} is damaged: run avzsl evaluate again"
-            ) from error
+        write_text(page, render_page(f"avzsl: {models.name}", _sections(models, reports, pictures)))
         return RunReport(models.name, page, tuple(pictures), (reports / "metrics.json").exists(), tuple(balance))
 
 
-def _page(models: Path, reports: Path, pictures: Sequence[Path]) -> str:
-    parts = [f"<h1>avzsl: {escape(models.name)}</h1>", _about(models)]
-    metrics, seeds = reports / "metrics.json", reports / "seeds.json"
-    parts += _scores(read_json(metrics)) if metrics.exists() else ["<p>Not evaluated yet: avzsl evaluate.</p>"]
-    if seeds.exists():
-        parts += _over_seeds(read_json(seeds))
-    for picture in pictures:
-        parts += [f"<h2>{escape(picture.stem.replace('_', ' '))}</h2>", _image(picture)]
-    if metrics.exists():
-        parts += _recall(read_json(metrics))
-    config = escape(read_text(models / "config.yaml"))
-    parts += [f"<details><summary>every setting</summary><pre>{config}</pre></details>"]
-    head = f'<meta charset="utf-8"><title>avzsl {escape(models.name)}</title><style>{_STYLE}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+class _ScoreMetrics(pydantic.BaseModel):
+    """The metrics of one score, in percent; None if a metric is not defined or not saved."""
+
+    S: float | None
+    U: float | None
+    HM: float | None
+    ZSL: float | None = None
+    beta: float | None = None
 
 
-def _about(models: Path) -> str:
+class _Recall(pydantic.BaseModel):
+    """The recall of one class."""
+
+    seen: bool
+    recall: float | None
+    recall_among_unseen: float | None
+
+
+class _SavedMetrics(pydantic.BaseModel):
+    """The entries of metrics.json that the page shows."""
+
+    audio: _ScoreMetrics
+    visual: _ScoreMetrics
+    sum: _ScoreMetrics
+    chance: float = pydantic.Field(alias="chance_ZSL")
+    recall_per_class: dict[str, _Recall]
+    grids: dict[str, dict[str, _ScoreMetrics]] = {}
+
+
+class _SavedSeeds(pydantic.BaseModel):
+    """The entries of seeds.json that the page shows."""
+
+    mean: dict[str, _ScoreMetrics]
+    deviation: dict[str, _ScoreMetrics]
+    seeds: int
+
+
+DocumentT = TypeVar("DocumentT", bound=pydantic.BaseModel)
+
+
+def _read(path: Path, document: type[DocumentT]) -> DocumentT | None:
+    """Read and check a JSON file of an evaluation; None if there is none."""
+    if not path.exists():
+        return None
+    try:
+        return document.model_validate(read_json(path))
+    except pydantic.ValidationError as error:
+        raise StorageError(f"{path} is damaged ({_first_line(error)}): run avzsl evaluate again") from error
+
+
+def _first_line(error: pydantic.ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'document'}: {first['msg']}"
+
+
+def _sections(models: Path, reports: Path, pictures: Sequence[Path]) -> list[Section]:
+    metrics, seeds = _read(reports / "metrics.json", _SavedMetrics), _read(reports / "seeds.json", _SavedSeeds)
+    sections = [_about(models)]
+    sections += _metrics_sections(metrics) if metrics else [Section(paragraphs=["Not evaluated yet: avzsl evaluate."])]
+    if seeds:
+        sections.append(_over_seeds(seeds))
+    sections += [picture_section(picture) for picture in pictures]
+    if metrics:
+        sections.append(_recall(metrics))
+    return [*sections, Section(summary="every setting", code=read_text(models / "config.yaml"))]
+
+
+def _about(models: Path) -> Section:
     if not is_complete(models):
-        return "<p>Training has not ended yet.</p>"
+        return Section(paragraphs=["Training has not ended yet."])
     model = read_description(models)
     training, daan = model["training"], model["daan"]
     seen = sum(bool(entry["seen"]) for entry in model["classes"])
@@ -114,56 +152,47 @@ def _about(models: Path) -> str:
         ("QDMA / CSGM", f"{daan['qdma']} / {daan.get('csgm', 'off')}"),
         *((f"validation {name}", _number(value)) for name, value in training["validation"].items()),
     ]
-    return _table(("", ""), rows)
+    return Section(rows=rows)
 
 
-def _scores(metrics: Mapping[str, Any]) -> list[str]:
+def _metrics_sections(metrics: _SavedMetrics) -> list[Section]:
     names = ("S", "U", "HM", "ZSL", "beta")
-    by_score = [name for name in ("audio", "visual", "sum") if name in metrics]
-    rows = [(name, *(_number(metrics[name].get(figure)) for figure in names)) for name in by_score]
-    found = [
-        "<h2>test scores, percent</h2>",
-        _table(("score", *names), [*rows, ("chance", "", "", "", _number(metrics["chance_ZSL"]), "")]),
-    ]
-    grids = metrics.get("grids", {})
+    by_score = {"audio": metrics.audio, "visual": metrics.visual, "sum": metrics.sum}
+    rows = [_row(score, found, names) for score, found in by_score.items()]
+    rows.append(("chance", "", "", "", _number(metrics.chance), ""))
+    found = [Section(heading="test metrics, percent", columns=("score", *names), rows=rows)]
+    names_of_grids = ("S", "U", "HM", "beta")
     rows = [
-        (f"{name}, {grid}", *(_number(grids[grid][name].get(figure)) for figure in ("S", "U", "HM", "beta")))
-        for grid in grids
-        for name in by_score
+        _row(f"{score}, {grid}", of_score, names_of_grids)
+        for grid, of_scores in metrics.grids.items()
+        for score, of_score in of_scores.items()
     ]
     if rows:
-        found += ["<h2>with the published grids of beta</h2>", _table(("score, grid", "S", "U", "HM", "beta"), rows)]
+        columns = ("score, grid", *names_of_grids)
+        found.append(Section(heading="with the published grids of beta", columns=columns, rows=rows))
     return found
 
 
-def _over_seeds(seeds: Mapping[str, Any]) -> list[str]:
+def _row(title: str, metrics: _ScoreMetrics, names: Sequence[str]) -> tuple[str, ...]:
+    return title, *(_number(getattr(metrics, name)) for name in names)
+
+
+def _over_seeds(seeds: _SavedSeeds) -> Section:
     names = ("S", "U", "HM", "ZSL")
+    rows = []
+    for score, mean in seeds.mean.items():
+        deviation = seeds.deviation.get(score)
+        cells = (f"{_number(getattr(mean, name))} ± {_number(getattr(deviation, name, None))}" for name in names)
+        rows.append((score, *cells))
+    return Section(heading=f"over {seeds.seeds} seeds", columns=("score", *names), rows=rows)
+
+
+def _recall(metrics: _SavedMetrics) -> Section:
     rows = [
-        (name, *(f"{_number(seeds['mean'][name][one])} ± {_number(seeds['deviation'][name][one])}" for one in names))
-        for name in seeds["mean"]
+        (name, "seen" if row.seen else "unseen", _number(row.recall), _number(row.recall_among_unseen))
+        for name, row in metrics.recall_per_class.items()
     ]
-    return [f"<h2>over {int(seeds['seeds'])} seeds</h2>", _table(("score", *names), rows)]
-
-
-def _recall(metrics: Mapping[str, Any]) -> list[str]:
-    rows = [
-        (name, "seen" if row["seen"] else "unseen", _number(row["recall"]), _number(row["recall_among_unseen"]))
-        for name, row in metrics["recall_per_class"].items()
-    ]
-    return ["<h2>recall per class, percent</h2>", _table(("class", "", "among all", "among unseen"), rows)]
-
-
-def _table(head: Sequence[str], rows: Cells) -> str:
-    """An HTML table; every cell is escaped."""
-    lines = ["".join(f"<th>{escape(cell)}</th>" for cell in head)] if any(head) else []
-    lines += ["".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows]
-    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
-
-
-def _image(path: Path) -> str:
-    with storage_errors(path):
-        content = base64.b64encode(path.read_bytes()).decode()
-    return f'<img alt="{escape(path.stem)}" src="data:image/png;base64,{content}">'
+    return Section(heading="recall per class, percent", columns=("class", "", "among all", "among unseen"), rows=rows)
 
 
 def _number(value: float | None) -> str:
@@ -171,7 +200,7 @@ def _number(value: float | None) -> str:
 
 
 def balance_row(report: RunReport, epoch: int) -> list[str]:
-    """One epoch of the terminal's table: audio's share of the gradients, then, if modulated, mean M by part."""
+    """One epoch of the terminal's table: audio's share of the gradients, and, if modulated, the mean M by branch."""
     records = [record for record in report.balance if record.epoch == epoch]
     rates = [_number(record.M.mean) for record in records] if report.modulated else []
     return [str(epoch), f"{audio_share(records):.2f}", *rates]

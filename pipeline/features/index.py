@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.base.files import fingerprint
 
+MODALITIES = ("visual", "audio")  # in the order of the datasets and of a video's checksum
 _TEXT = h5py.string_dtype("utf-8")
 _SOURCE_FIELDS = [
     ("video", _TEXT),
@@ -171,7 +172,7 @@ def create_table(file: Any, name: str, rows: NDArray[np.void]) -> None:  # noqa:
     file[name].attrs["checksum"] = table_checksum(rows)
 
 
-def read_table(file: Any, name: str) -> NDArray[np.void]:  # noqa: ANN401 - h5py has no types
+def read_checked_table(file: Any, name: str) -> NDArray[np.void]:  # noqa: ANN401 - h5py has no types
     """Read a table of an open HDF5 file; ValueError: it is not what was written."""
     rows: NDArray[np.void] = file[name][...]
     if table_checksum(rows) != file[name].attrs["checksum"]:

@@ -23,13 +23,14 @@ from pipeline.base.errors import DamagedFileError, StorageError
 from pipeline.base.files import storage_errors
 from pipeline.base.hdf5 import new_hdf5
 from pipeline.features.index import (
+    MODALITIES,
     StoredFailure,
     StoredVideo,
     create_table,
     failure_rows,
     features_checksum,
     index_rows,
-    read_table,
+    read_checked_table,
     stored_failures,
     stored_videos,
 )
@@ -70,7 +71,7 @@ def write_part(
         StorageError: no space, or the folder cannot be written.
     """
     data = {}
-    for modality in ("visual", "audio"):
+    for modality in MODALITIES:
         rows = [_rows_or_zeros(getattr(rows, modality), (video.seconds, width)) for video, rows in videos]
         data[modality] = (np.concatenate(rows) if rows else np.zeros((0, width))).astype(dtype)
     index = [video for video, _ in videos]
@@ -113,7 +114,7 @@ def merge_parts(
     checksums = np.zeros(len(videos), np.uint32)
     with new_hdf5(path) as file:
         file.attrs.update({"schema": SCHEMA, **attributes})
-        targets = {name: _create_features(file, name, int(offsets[-1]), width, dtype) for name in ("visual", "audio")}
+        targets = {name: _create_features(file, name, int(offsets[-1]), width, dtype) for name in MODALITIES}
         for part, places in by_part.items():
             copies = [(sources[place][1], int(offsets[place]), videos[place].seconds) for place in places]
             with open_store(parts[part]) as source:
@@ -150,10 +151,10 @@ class Store:
         self._file = file
         self.path = path
         with _damaged(path):
-            self._index = read_table(file, "index")
-            self._failures = read_table(file, "failures") if "failures" in file else None
+            self._index = read_checked_table(file, "index")
+            self._failures = read_checked_table(file, "failures") if "failures" in file else None
             rows = int(self._index["seconds"].sum())
-            for modality in ("visual", "audio"):
+            for modality in MODALITIES:
                 if len(file[modality]) != rows:
                     raise ValueError(f"{len(file[modality])} seconds of {modality}, {rows} in the index")
 

@@ -160,16 +160,13 @@ class Epoch:
 
     def _step(self) -> None:
         stage = self._stage
-        positive, negative = self._sampler.draw(stage.pairs, self._choices)
-        labels = stage.features.labels[torch.stack((positive, negative))]
-        text = to_device(stage.class_vectors[labels], stage.device)  # (2, B, W)
+        indices = torch.cat(self._sampler.draw(stage.pairs, self._choices))  # positives, then negatives
+        text = to_device(stage.class_vectors[stage.features.labels[indices]], stage.device)  # (2B, W)
         step = training_step(
             self._network,
             self._optimizer,
-            stage.features.batch(positive, stage.standardiser, stage.device),
-            stage.features.batch(negative, stage.standardiser, stage.device),
-            text[0],
-            text[1],
+            stage.features.batch(indices, stage.standardiser, stage.device),
+            text,
             clip_norm=stage.settings.clip_norm,
             precision=stage.settings.precision,
             pieces=min(stage.settings.accumulate, stage.pairs),

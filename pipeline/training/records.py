@@ -10,13 +10,12 @@ from pathlib import Path
 
 from torch import Tensor
 
+from daan.modulation.csgm_rates import BRANCH_AXIS, MODALITY_AXIS
 from daan.training_step import Step
 from pipeline.base.csv_tables import read_table, write_table
 from pipeline.base.errors import StorageError
 from pipeline.training.validation import Validation
 
-MODALITIES = ("audio", "visual")
-PARTS = ("attention", "bypass")
 _RATES = ("M", "V_c", "V_o")
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -39,7 +38,7 @@ class BalanceRecord:
 
     epoch: int
     modality: str
-    part: str
+    branch: str  # attention or bypass; the column `part`
     gradient_norm: float  # mean over the steps, as it goes to the optimiser, without noise; NaN where there is no part
     parameter_norm: float  # at the last step
     at_gamma: float  # percent of the pairs whose M is its least value
@@ -51,7 +50,10 @@ class BalanceRecord:
         """Plain values by column; a distribution becomes columns such as M_mean and M_q05."""
         row: dict[str, str | int | float] = {}
         for name, value in asdict(self).items():
-            row |= {f"{name}_{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
+            if isinstance(value, dict):
+                row |= {f"{name}_{key}": number for key, number in value.items()}
+            else:
+                row["part" if name == "branch" else name] = value
         return row
 
     @classmethod
@@ -64,7 +66,7 @@ class BalanceRecord:
         return cls(
             epoch=int(row["epoch"]),
             modality=str(row["modality"]),
-            part=str(row["part"]),
+            branch=str(row["part"]),
             gradient_norm=float(row["gradient_norm"]),
             parameter_norm=float(row["parameter_norm"]),
             at_gamma=float(row["at_gamma"]),
@@ -100,8 +102,8 @@ def summarise(epoch: int, values: Mapping[str, Tensor], *, gamma: float, weighs:
         weighs: whether V_o takes part.
     """
     records = []
-    for m, modality in enumerate(MODALITIES):
-        for p, part in enumerate(PARTS):
+    for m, modality in enumerate(MODALITY_AXIS):
+        for p, branch in enumerate(BRANCH_AXIS):
             rates = {name: values[name][..., m, p].flatten() for name in _RATES if name in values}
             if not weighs:
                 rates.pop("V_o", None)
@@ -109,7 +111,7 @@ def summarise(epoch: int, values: Mapping[str, Tensor], *, gamma: float, weighs:
                 BalanceRecord(
                     epoch=epoch,
                     modality=modality,
-                    part=part,
+                    branch=branch,
                     gradient_norm=float(values["gradient_norm"][:, m, p].mean()),
                     parameter_norm=float(values["parameter_norm"][-1, m, p]),
                     at_gamma=float((rates["M"] <= gamma).double().mean()) * 100 if rates else math.nan,
@@ -140,7 +142,7 @@ def audio_share(records: Sequence[BalanceRecord]) -> float:
                 if each.modality == modality and not math.isnan(each.gradient_norm)
             )
         )
-        for modality in MODALITIES
+        for modality in MODALITY_AXIS
     }
     total = sum(norms.values())
     return norms["audio"] / total if total else math.nan

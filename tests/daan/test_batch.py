@@ -1,11 +1,9 @@
-"""daan/batch.py: batches of videos, joined and with modalities hidden."""
+"""daan/batch.py: batches of videos, some of them selected or with modalities hidden."""
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from daan.batch import VideoBatch, hide_modalities, joined
+from daan.batch import VideoBatch, hide_modalities
 
 
 def videos(count: int, seconds: int) -> VideoBatch:
@@ -14,19 +12,15 @@ def videos(count: int, seconds: int) -> VideoBatch:
     return VideoBatch(torch.randn(count, seconds, 2), torch.randn(count, seconds, 3), mask, mask.clone())
 
 
-@settings(deadline=None, max_examples=25)
-@given(seconds=st.tuples(st.integers(0, 3), st.integers(0, 3)))
-def test_joining_pads_the_shorter_batch(seconds: tuple[int, int]) -> None:
-    """Valid seconds and their order stay, and what is added is invalid."""
-    first, second = videos(2, seconds[0]), videos(1, seconds[1])
+def test_rows_select_videos() -> None:
+    """Features and masks alike, in the order of the rows."""
+    batch = videos(4, 2)
 
-    both = joined(first, second)
+    some = batch[torch.tensor([3, 1])]
 
-    assert both.audio.shape == (3, max(seconds), 2)
-    assert torch.equal(
-        both.visual[both.visual_mask], torch.cat((first.visual.flatten(0, 1), second.visual.flatten(0, 1)))
-    )
-    assert both.audio_mask.sum(1).tolist() == [seconds[0], seconds[0], seconds[1]]
+    assert torch.equal(some.audio, torch.stack((batch.audio[3], batch.audio[1])))
+    assert torch.equal(some.visual, torch.stack((batch.visual[3], batch.visual[1])))
+    assert (len(some), some.audio_mask.shape, some.visual_mask.shape) == (2, (2, 2), (2, 2))
 
 
 def test_hiding_takes_one_modality_with_the_probability_given() -> None:

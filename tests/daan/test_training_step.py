@@ -1,7 +1,6 @@
 """daan/training_step.py: one step, and many steps on classes that can be learned."""
 
 import copy
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from daan.batch import VideoBatch, joined
+from daan.batch import VideoBatch
 from daan.config import DaanConfig
 from daan.losses import daan_losses
 from daan.network import Daan
@@ -48,11 +47,9 @@ def step(daan: Daan, pairs: int = 4, *, generator: torch.Generator | None = None
     optimizer = torch.optim.Adam(daan.parameters(), lr=1e-2)
     state = torch.get_rng_state()
     torch.manual_seed(11)
-    positive, negative, text = videos(pairs, 3), videos(pairs, 2), torch.randn(2 * pairs, 5)
+    batch, text = videos(2 * pairs, 3), torch.randn(2 * pairs, 5)
     torch.set_rng_state(state)
-    return training_step(
-        daan, optimizer, positive, negative, text[:pairs], text[pairs:], generator=generator
-    ).losses.total
+    return training_step(daan, optimizer, batch, text, generator=generator).losses.total
 
 
 def test_a_step_is_forward_backward_and_update() -> None:
@@ -60,14 +57,14 @@ def test_a_step_is_forward_backward_and_update() -> None:
     daan = network(csgm="off")
     expected = copy.deepcopy(daan)
     optimizers = [torch.optim.SGD(each.parameters(), lr=0.1) for each in (daan, expected)]
-    positive, negative, text = videos(4, 3), videos(4, 5), torch.randn(8, 5)
+    batch, text = videos(8, 5), torch.randn(8, 5)
     for parameter in daan.parameters():
         parameter.grad = torch.ones_like(parameter)
 
     torch.manual_seed(2)
-    losses = training_step(daan, optimizers[0], positive, negative, text[:4], text[4:]).losses
+    losses = training_step(daan, optimizers[0], batch, text).losses
     torch.manual_seed(2)
-    embedded = expected(joined(positive, negative), text)
+    embedded = expected(batch, text)
     total = daan_losses(*embedded.split(4), text[:4], margin=1.0).total
     total.backward()
     optimizers[1].step()
@@ -95,9 +92,9 @@ def test_a_step_is_decided_by_the_random_states() -> None:
 def test_one_pair_of_one_second_can_be_trained_on(qdma: str) -> None:
     """Batch statistics of two values are enough; everything stays finite."""
     daan = network(qdma=qdma)
-    batch, text = videos(1, 1), torch.randn(2, 5)
+    batch, text = videos(2, 1), torch.randn(2, 5)
 
-    losses = training_step(daan, torch.optim.Adam(daan.parameters()), batch, videos(1, 1), text[:1], text[1:]).losses
+    losses = training_step(daan, torch.optim.Adam(daan.parameters()), batch, text).losses
 
     assert torch.isfinite(losses.total)
     assert all(torch.isfinite(value).all() for value in daan.state_dict().values())
@@ -108,10 +105,12 @@ def test_pairs_that_do_not_match_fail() -> None:
     daan = network()
     optimizer = torch.optim.Adam(daan.parameters())
 
-    with pytest.raises(ValueError, match="2 positive and 3 negative videos: give each positive one negative"):
-        training_step(daan, optimizer, videos(2, 1), videos(3, 1), torch.zeros(2, 5), torch.zeros(3, 5))
-    with pytest.raises(ValueError, match="0 positive and 0 negative"):
-        training_step(daan, optimizer, videos(0, 1), videos(0, 1), torch.zeros(0, 5), torch.zeros(0, 5))
+    with pytest.raises(ValueError, match="5 videos: give one or more positives, and then as many negatives"):
+        training_step(daan, optimizer, videos(5, 1), torch.zeros(5, 5))
+    with pytest.raises(ValueError, match="0 videos: give one or more positives"):
+        training_step(daan, optimizer, videos(0, 1), torch.zeros(0, 5))
+    with pytest.raises(ValueError, match="3 class embeddings for 4 videos"):
+        training_step(daan, optimizer, videos(4, 1), torch.zeros(3, 5))
 
 
 def learnable(classes: int, per_class: int) -> tuple[VideoBatch, Tensor, Tensor]:
@@ -124,11 +123,6 @@ def learnable(classes: int, per_class: int) -> tuple[VideoBatch, Tensor, Tensor]
     return VideoBatch(audio, visual, mask, mask), labels, text
 
 
-def chosen(batch: VideoBatch, places: Tensor) -> VideoBatch:
-    """The videos at `places`."""
-    return VideoBatch(*(getattr(batch, field.name)[places] for field in dataclasses.fields(batch)))
-
-
 @pytest.mark.parametrize("qdma", ["on", "off"])
 def test_classes_that_were_never_seen_are_recognised(qdma: str) -> None:
     """After a hundred steps on 20 classes, 5 others (chance 20 %) are told apart by every score."""
@@ -139,10 +133,11 @@ def test_classes_that_were_never_seen_are_recognised(qdma: str) -> None:
     for _ in range(100):
         classes = torch.randint(seen, (pairs,))
         others = (classes + torch.randint(1, seen, (pairs,))) % seen
-        positive, negative = (each * per_class + torch.randint(per_class, (pairs,)) for each in (classes, others))
-        training_step(daan, optimizer, chosen(batch, positive), chosen(batch, negative), text[classes], text[others])
+        labels_of_pairs = torch.cat((classes, others))
+        rows = labels_of_pairs * per_class + torch.randint(per_class, (2 * pairs,))
+        training_step(daan, optimizer, batch[rows], text[labels_of_pairs])
 
-    unseen = chosen(batch, torch.nonzero(labels >= seen).flatten())
+    unseen = batch[torch.nonzero(labels >= seen).flatten()]
     with torch.inference_mode():
         theta_a, theta_v = daan.eval().embed_videos(unseen)
         theta_w = daan.embed_classes(text[seen:])

@@ -19,10 +19,10 @@ def command(
         str | None, typer.Option("--unseen-val", help="Classes that validation holds out, of those left: 8, or 0.2.")
     ] = None,
     seen_test: Annotated[
-        float | None, typer.Option("--seen-test", help="Shard of each seen class's videos to test on.")
+        float | None, typer.Option("--seen-test", help="Share of each seen class's videos to test on.")
     ] = None,
     seen_val: Annotated[
-        float | None, typer.Option("--seen-val", help="Shard of what is left of each class for validation.")
+        float | None, typer.Option("--seen-val", help="Share of what is left of each class for validation.")
     ] = None,
     least_videos: Annotated[
         int, typer.Option("--least-videos", help="Classes with fewer videos are in no part.", min=1)

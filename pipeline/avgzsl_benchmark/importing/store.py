@@ -15,11 +15,10 @@ from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted, did_you_mean
 from pipeline.datasets.official.protocol import PART_OF_STAGE, STAGES
-from pipeline.features.index import SourceFile, StoredVideo, content_fingerprint
+from pipeline.features.index import MODALITIES, SourceFile, StoredVideo, content_fingerprint
 from pipeline.features.store import Attributes, FeatureRows
 from pipeline.features.stream_writer import streamed_store
 
-MODALITIES = ("visual", "audio")
 _READERS: Mapping[str, ReadClassFile] = {"avca": avca.read_class_file, "tcaf": tcaf.read_class_file}
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,10 @@ from pipeline.avgzsl_benchmark.reproduction.reproduce import Reproduction
 from pipeline.avgzsl_benchmark.reproduction.tables import TextTable, tables
 from pipeline.base.files import write_json, write_text
 from pipeline.base.workspace import Workspace
+from pipeline.evaluation.html import Section, render_page
 from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.tree import show_settings
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .2rem .8rem; border-bottom: 1px solid #ddd }
-td + td, th + th { text-align: right } th { text-align: left } .strong { font-weight: bold }
-pre { background: #f5f5f5; padding: 1rem; overflow: auto }
-"""
 _COMPARED = (
     "Published figures: main split, SeLaVi features, percent. S, U: recall of seen and unseen classes, choosing among "
     "all; HM: their harmonic mean; ZSL: unseen among unseen. The test videos chose nothing."
@@ -134,19 +128,14 @@ def _markdown_table(table: TextTable) -> str:
 
 
 def _page(reproduction: Reproduction) -> str:
-    title = escape(_title(reproduction))
-    parts = [f"<h1>{title}</h1>", *(f"<p>{escape(note)}</p>" for note in notes_of(reproduction))]
-    parts += [f"<h2>{escape(table.title)}</h2>{_html_table(table)}" for table in tables(reproduction)]
-    parts.append(f"<h2>made from</h2>{_html_table(TextTable('', ('data', ''), _facts(reproduction)))}")
-    parts.append(f"<h2>every setting</h2><pre>{escape(show_settings(reproduction.settings))}</pre>")
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+    sections = [
+        Section(paragraphs=notes_of(reproduction)),
+        *(_table_section(table) for table in tables(reproduction)),
+        _table_section(TextTable("made from", ("data", ""), _facts(reproduction))),
+        Section(summary="every setting", code=show_settings(reproduction.settings)),
+    ]
+    return render_page(_title(reproduction), sections)
 
 
-def _html_table(table: TextTable) -> str:
-    """An HTML table; every cell is escaped."""
-    lines = [f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in table.columns)}</tr>"]
-    for place, row in enumerate(table.rows):
-        mark = ' class="strong"' if place in table.strong else ""
-        lines.append(f"<tr{mark}>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>")
-    return f"<table>{''.join(lines)}</table>"
+def _table_section(table: TextTable) -> Section:
+    return Section(heading=table.title, columns=table.columns, rows=table.rows, strong=table.strong)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.wording import counted
+from pipeline.features.index import MODALITIES
 from pipeline.features.inspection.checksums import TableChecksum
 
-MODALITIES = ("visual", "audio")
 _BLOCK_VIDEOS = 4096
 _FIELDS = (
     "video",

@@ -14,9 +14,9 @@ from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import storage_errors
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted, does_not_exist
-from pipeline.features.index import table_checksum
+from pipeline.features.index import MODALITIES, table_checksum
 from pipeline.features.inspection.checksums import FeatureChecksums
-from pipeline.features.inspection.index_check import MODALITIES, IndexSummary, read_index
+from pipeline.features.inspection.index_check import IndexSummary, read_index
 from pipeline.features.inspection.parts_summary import PartsSummary, parts_beside
 from pipeline.features.inspection.second_statistics import REPEATED, ModalityStatistics, modality_statistics
 from pipeline.features.store import SCHEMA

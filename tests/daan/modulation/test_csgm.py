@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from daan.batch import VideoBatch, joined
+from daan.batch import VideoBatch
 from daan.config import DaanConfig
 from daan.losses import daan_losses
-from daan.modulation.csgm_rates import comparable_pairs, modulation_rates
+from daan.modulation.csgm_rates import have_both_modalities, modulation_rates
 from daan.network import Daan
 from daan.training_step import Step, training_step
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
-Batch = tuple[VideoBatch, VideoBatch, Tensor, Tensor]
+Batch = tuple[VideoBatch, Tensor]  # of 2B videos, positives first
 
 
 def network(dtype: torch.dtype = torch.float32, **options: Any) -> Daan:
@@ -24,22 +24,16 @@ def network(dtype: torch.dtype = torch.float32, **options: Any) -> Daan:
     return Daan(DaanConfig(audio_width=6, visual_width=6, text_width=5, **{**small, **options})).to(dtype)
 
 
-def videos(count: int, seconds: int, dtype: torch.dtype, *, absent: tuple[int, int] | None) -> VideoBatch:
-    """Ragged videos; of the two `absent`, the first is silent and the second has no picture."""
-    mask = torch.arange(seconds) < torch.randint(1, seconds + 1, (count, 1))
-    number = torch.arange(count)[:, None]
-    silent, blind = absent or (-1, -1)
-    audio_mask, visual_mask = mask & (number != silent), mask & (number != blind)
-    features = [torch.randn(count, seconds, 6, dtype=dtype) for _ in range(2)]
-    return VideoBatch(features[0], features[1], audio_mask, visual_mask)
-
-
 def batch(pairs: int, seconds: int, dtype: torch.dtype = torch.float32, *, absent: bool = False) -> Batch:
-    """Pairs whose negatives have another longest video than the positives."""
-    text = torch.randn(2, pairs, 5, dtype=dtype)
-    first = videos(pairs, seconds, dtype, absent=(1, 2) if absent else None)
-    second = videos(pairs, max(1, seconds - 1), dtype, absent=(0, 4) if absent else None)
-    return first, second, text[0], text[1]
+    """Ragged pairs, the negatives shorter than the positives; two of each may lack one modality."""
+    number = torch.arange(2 * pairs)
+    longest = torch.where(number < pairs, seconds, max(1, seconds - 1))
+    mask = torch.arange(seconds) < (torch.rand(2 * pairs) * longest).long()[:, None] + 1
+    silent, blind = ([1, pairs], [2, pairs + 4]) if absent else ([], [])
+    audio_mask = mask & ~torch.isin(number, torch.tensor(silent, dtype=torch.long))[:, None]
+    visual_mask = mask & ~torch.isin(number, torch.tensor(blind, dtype=torch.long))[:, None]
+    features = [torch.randn(2 * pairs, seconds, 6, dtype=dtype) for _ in range(2)]
+    return VideoBatch(features[0], features[1], audio_mask, visual_mask), torch.randn(2 * pairs, 5, dtype=dtype)
 
 
 def step(daan: Daan, pairs: Batch, **options: Any) -> Step:
@@ -54,16 +48,19 @@ def gradients(daan: Daan) -> dict[str, Tensor]:
 
 def loop_gradients(daan: Daan, pairs: Batch) -> dict[str, Tensor]:
     """What eq. 5 to 8 say without noise: a pair's share by autograd with the gradients of all other pairs zeroed."""
-    positive, negative, text, other_text = pairs
-    count = len(positive)
-    part_of = {
-        layer: (m, p) for m, parts in enumerate(daan.parts) for p, layers in enumerate(parts) for layer in layers
+    videos, text = pairs
+    count = len(videos) // 2
+    branch_of = {
+        layer: (m, p)
+        for m, branches in enumerate(daan.branches)
+        for p, layers in enumerate(branches)
+        for layer in layers
     }
     outputs: dict[torch.nn.Module, Tensor] = {}
-    for layer in part_of:
+    for layer in branch_of:
         layer.register_forward_hook(lambda module, _inputs, output: outputs.update({module: output}))
-    embedded = daan(joined(positive, negative), torch.cat((text, other_text)))
-    losses = daan_losses(*embedded.split(count), text, margin=daan.config.margin)
+    embedded = daan(videos, text)
+    losses = daan_losses(*embedded.split(count), text[:count], margin=daan.config.margin)
     plain = dict(
         zip(
             daan.parameters(),
@@ -73,7 +70,7 @@ def loop_gradients(daan: Daan, pairs: Batch) -> dict[str, Tensor]:
     )
     squares, weights_squares = torch.zeros(count, 2, 2, dtype=text.dtype), torch.zeros(2, 2, dtype=text.dtype)
     shares: dict[torch.nn.Parameter, list[Tensor]] = {}
-    for layer, (m, p) in part_of.items():
+    for layer, (m, p) in branch_of.items():
         output, parameters = outputs[layer], list(layer.parameters())
         d = torch.autograd.grad(losses.total, output, retain_graph=True)[0]
         for parameter in parameters:
@@ -89,10 +86,10 @@ def loop_gradients(daan: Daan, pairs: Batch) -> dict[str, Tensor]:
                 shares[parameter].append(share)
         for parameter in parameters:  # the shares add up to the batch's gradient, batch normalisation or not
             torch.testing.assert_close(sum(shares[parameter]), plain[parameter], rtol=1e-3, atol=1e-5)
-    greed = squares / weights_squares if daan.config.csgm == "full" else None
-    comparable = comparable_pairs(positive, negative)
-    rates = modulation_rates(*embedded.split(count), greed, comparable, daan.config).modulation
-    for layer, (m, p) in part_of.items():
+    gradient_ratio = squares / weights_squares if daan.config.csgm == "full" else None
+    has_both = have_both_modalities(videos)
+    rates = modulation_rates(*embedded.split(count), gradient_ratio, has_both, daan.config).modulation
+    for layer, (m, p) in branch_of.items():
         for parameter in layer.parameters():
             plain[parameter] = sum(rates[pair, m, p] * share for pair, share in enumerate(shares[parameter]))
     return {name: plain[parameter] for name, parameter in daan.named_parameters()}
@@ -137,21 +134,25 @@ def test_modulation_is_exact_for_every_shape_of_the_bypass(gap: int | str) -> No
 
 @pytest.mark.parametrize("seconds", [1, 5])
 @pytest.mark.parametrize("csgm", ["convergence", "full"])
-def test_with_every_rate_one_and_no_noise_a_step_is_plain_training_to_the_bit(csgm: str, seconds: int) -> None:
-    """An omega of 0 makes every N and so M 1: same losses and same weights behind Adam, bit for bit."""
-    plain = network(csgm="off", dropout=0.3)
-    modulated = network(csgm=csgm, omega=0.0, gamma=1.0, dropout=0.3)
+def test_with_every_rate_one_and_no_noise_a_step_is_plain_training(csgm: str, seconds: int) -> None:
+    """An omega of 0 makes every N and so M 1: same losses and same weights after Adam, but for rounding.
+
+    Whether even the bits are equal depends on the processor: autograd and CSGM sum a convolution's gradient in orders
+    that its library chooses.
+    """
+    plain = network(torch.float64, csgm="off", dropout=0.3)
+    modulated = network(torch.float64, csgm=csgm, omega=0.0, gamma=1.0, dropout=0.3)
     modulated.load_state_dict(plain.state_dict())
-    data = batch(6, seconds, absent=True)
+    data = batch(6, seconds, torch.float64, absent=True)
     results = []
     for daan in (plain, modulated):
         torch.manual_seed(3)
         optimizer = torch.optim.Adam(daan.parameters(), lr=1e-2)
         results.append([training_step(daan, optimizer, *data).losses.total for _ in range(3)])
 
-    assert [float(loss) for loss in results[0]] == [float(loss) for loss in results[1]]
+    torch.testing.assert_close(torch.stack(results[1]), torch.stack(results[0]), rtol=1e-10, atol=0)
     for name, value in plain.state_dict().items():
-        assert torch.equal(modulated.state_dict()[name], value), name
+        torch.testing.assert_close(modulated.state_dict()[name], value, rtol=1e-7, atol=1e-7, msg=name)
 
 
 def test_only_weights_of_qdmas_layers_are_modulated() -> None:
@@ -187,7 +188,7 @@ def test_noise_has_the_deviation_of_the_gradient_it_is_added_to() -> None:
     assert torch.equal(after["audio_projection.0.weight"], before["audio_projection.0.weight"])
 
 
-def test_norms_are_those_of_the_parts() -> None:
+def test_norms_are_those_of_the_branches() -> None:
     """By modality and part, of the gradient that goes to the optimiser and of the parameters."""
     daan = network()
 
@@ -195,8 +196,8 @@ def test_norms_are_those_of_the_parts() -> None:
 
     for m, encoder in enumerate((daan.audio_encoder, daan.visual_encoder)):
         attention = [encoder.attention.query_key_value.weight, encoder.refinement.weight]
-        parts = (attention, list(encoder.bypass.parameters()))
-        for p, parameters in enumerate(parts):
+        branches = (attention, list(encoder.bypass.parameters()))
+        for p, parameters in enumerate(branches):
             of_parameters = torch.cat([each.detach().flatten() for each in parameters]).norm()
             of_gradients = torch.cat([each.grad.flatten() for each in parameters]).norm()
             torch.testing.assert_close(norms.parameter[m, p], of_parameters)
@@ -241,7 +242,9 @@ def test_pieces_add_up_to_the_gradients_of_the_pieces_alone(csgm: str) -> None:
     expected: dict[str, Tensor] = {}
     totals = []
     for piece in (slice(0, 2), slice(2, 5)):
-        part = step(alone, (data[0][piece], data[1][piece], data[2][piece], data[3][piece]))
+        rows = torch.arange(5)[piece]
+        rows = torch.cat((rows, rows + 5))
+        part = step(alone, (data[0][rows], data[1][rows]))
         share = (piece.stop - piece.start) / 5
         totals.append(share * part.losses.total)
         for name, gradient in gradients(alone).items():
@@ -285,16 +288,12 @@ def test_a_step_on_a_gpu_waits_for_nothing(csgm: str) -> None:
     expected = copy.deepcopy(daan)
     step(expected, data)
     daan.cuda()
-    on_gpu = tuple(
-        VideoBatch(*(getattr(each, name).cuda() for name in ("audio", "visual", "audio_mask", "visual_mask")))
-        if isinstance(each, VideoBatch)
-        else each.cuda()
-        for each in data
-    )
-    step(daan, on_gpu)  # type: ignore[arg-type]
+    names = ("audio", "visual", "audio_mask", "visual_mask")
+    on_gpu = VideoBatch(*(getattr(data[0], name).cuda() for name in names)), data[1].cuda()
+    step(daan, on_gpu)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        step(daan, on_gpu)  # type: ignore[arg-type]
+        step(daan, on_gpu)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     for name, gradient in gradients(expected).items():

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from daan.batch import VideoBatch
 from daan.config import DaanConfig
-from daan.modulation.csgm_rates import balance, comparable_pairs, modulation_rates, squashed
+from daan.modulation.csgm_rates import balance, have_both_modalities, modulation_rates, squashed
 from daan.network import Embeddings
 
 positive_numbers = st.floats(1e-30, 1e30)
@@ -45,14 +45,14 @@ def slow_deltas(positive: Embeddings, negative: Embeddings, modality: str, pair:
 
 
 def slow_rates(
-    positive: Embeddings, negative: Embeddings, greed: Tensor, comparable: Tensor, config: DaanConfig
+    positive: Embeddings, negative: Embeddings, gradient_ratio: Tensor, has_both: Tensor, config: DaanConfig
 ) -> Tensor:
     """M (B, 2, 2) by loops over pairs, modalities and parts; V_c and V_o of the default readings and of `batch`."""
-    pairs = len(greed)
+    pairs = len(gradient_ratio)
     margin = 0.0 if config.convergence == "batch" else config.margin
     deltas = [[slow_deltas(positive, negative, modality, pair, margin) for modality in "av"] for pair in range(pairs)]
     rates = torch.zeros(pairs, 2, 2, dtype=torch.float64)
-    used = [pair for pair in range(pairs) if comparable[pair]]
+    used = [pair for pair in range(pairs) if has_both[pair]]
     for pair in range(pairs):
         for m in range(2):
             for p in range(2):
@@ -67,9 +67,9 @@ def slow_rates(
                 else:
                     mean = sum(math.prod(deltas[one][m]) for one in used) / len(used)
                     v_c = math.tanh(config.omega * math.prod(own) / mean) if mean else 0.0
-                r, r_other = float(greed[pair, m, p]), float(greed[pair, 1 - m, p])
+                r, r_other = float(gradient_ratio[pair, m, p]), float(gradient_ratio[pair, 1 - m, p])
                 if config.optimisation == "batch":
-                    mean = sum(float(greed[one, m, p]) for one in used) / len(used)
+                    mean = sum(float(gradient_ratio[one, m, p]) for one in used) / len(used)
                     v_o = math.tanh(config.omega * r / mean)
                 elif config.optimisation == "own":
                     v_o = slow_balance(r, r_other, config.omega)
@@ -86,12 +86,12 @@ def test_rates_are_those_of_the_formulas(convergence: Any, optimisation: Any, pa
     """Every reading, with a pair that lacks a modality among several."""
     config = DaanConfig(convergence=convergence, optimisation=optimisation, gamma=0.3, omega=1.3)
     positive, negative = embeddings(pairs), embeddings(pairs)
-    greed = torch.rand(pairs, 2, 2, dtype=torch.float64) * 1e-9
-    comparable = torch.arange(pairs) != 2
+    gradient_ratio = torch.rand(pairs, 2, 2, dtype=torch.float64) * 1e-9
+    has_both = torch.arange(pairs) != 2
 
-    found = modulation_rates(positive, negative, greed, comparable, config)
+    found = modulation_rates(positive, negative, gradient_ratio, has_both, config)
 
-    expected = slow_rates(positive, negative, greed, comparable, config)
+    expected = slow_rates(positive, negative, gradient_ratio, has_both, config)
     torch.testing.assert_close(found.modulation, expected, rtol=1e-10, atol=1e-12)
     product = found.convergence[..., None] * found.optimisation
     torch.testing.assert_close(found.modulation, product.clamp_min(0.3), rtol=0, atol=0)
@@ -99,12 +99,12 @@ def test_rates_are_those_of_the_formulas(convergence: Any, optimisation: Any, pa
 
 def test_the_slower_modality_is_let_through_and_the_faster_one_held_back() -> None:
     """`other`: the one with the greater share of the gradient gets the smaller rate; `own` turns it round."""
-    greed = torch.tensor([[[4.0, 1.0], [1.0, 1.0]]])
-    comparable = torch.ones(1, dtype=torch.bool)
+    gradient_ratio = torch.tensor([[[4.0, 1.0], [1.0, 1.0]]])
+    has_both = torch.ones(1, dtype=torch.bool)
     same = Embeddings(*(torch.zeros(1, 3) for _ in dataclasses.fields(Embeddings)))
 
     other, own = (
-        modulation_rates(same, same, greed, comparable, DaanConfig(gamma=0.0, optimisation=reading)).optimisation
+        modulation_rates(same, same, gradient_ratio, has_both, DaanConfig(gamma=0.0, optimisation=reading)).optimisation
         for reading in ("other", "own")
     )
 
@@ -164,15 +164,13 @@ def test_squashing_a_batch_of_zeros_gives_zeros() -> None:
     assert squashed(torch.zeros(3, 2), torch.ones(3, dtype=torch.bool), 1.0).tolist() == [[0, 0]] * 3
 
 
-def test_pairs_are_comparable_when_both_videos_have_both_modalities() -> None:
+def test_a_pair_has_both_modalities_when_both_videos_have_them() -> None:
     """A silent positive or a negative without picture takes its pair out."""
-    features = torch.zeros(3, 2, 4)
-    whole = torch.ones(3, 2, dtype=torch.bool)
-    without_first, without_last = whole.clone(), whole.clone()
-    without_first[0] = False
-    without_last[2] = False
+    features = torch.zeros(6, 2, 4)
+    audio_mask, visual_mask = torch.ones(6, 2, dtype=torch.bool), torch.ones(6, 2, dtype=torch.bool)
+    audio_mask[0] = False  # of the first positive
+    visual_mask[5] = False  # of the last negative
 
-    positive = VideoBatch(features, features, audio_mask=without_first, visual_mask=whole)
-    negative = VideoBatch(features, features, audio_mask=whole, visual_mask=without_last)
+    found = have_both_modalities(VideoBatch(features, features, audio_mask, visual_mask))
 
-    assert comparable_pairs(positive, negative).tolist() == [False, True, False]
+    assert found.tolist() == [False, True, False]

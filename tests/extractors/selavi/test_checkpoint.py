@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from extractors.errors import WeightsError
-from extractors.selavi.checkpoint import load_checkpoint
+from extractors.selavi.checkpoint import load_weights
 from extractors.selavi.extractor import ExtractorOptions, load_selavi
 from extractors.selavi.networks import build_audio_network, build_visual_network
 from extractors.selavi.weights import resolve_weights
@@ -56,7 +56,7 @@ def test_an_authors_checkpoint_loads_completely(prefix: str, tmp_path: Path, *, 
     for statistic in source["audio_network"].buffers():
         statistic.fill_(3)
     path = saved(authors_checkpoint(source, prefix), tmp_path / "selavi.pth", _use_new_zipfile_serialization=zipped)
-    load_checkpoint(path, target)
+    load_weights(path, target)
     for name, network in target.items():
         expected = source[name].state_dict()
         assert all(torch.equal(value, expected[key]) for key, value in network.state_dict().items())
@@ -123,7 +123,7 @@ def test_the_documented_keys_are_loaded_completely(documented_checkpoint: dict[s
     with torch.device("meta"):
         networks = {"video_network": build_visual_network(), "audio_network": build_audio_network()}
     networks = {name: network.to_empty(device="cpu") for name, network in networks.items()}
-    load_checkpoint(saved(documented_checkpoint, tmp_path / "selavi.pth"), networks)
+    load_weights(saved(documented_checkpoint, tmp_path / "selavi.pth"), networks)
     loaded = {
         f"module.{name}.base.{key}": value
         for name, network in networks.items()
@@ -143,7 +143,7 @@ def test_without_any_one_key_the_checkpoint_fails_by_it(
     with torch.device("meta"):
         networks = {"video_network": build_visual_network(), "audio_network": build_audio_network()}
     with pytest.raises(WeightsError, match=rf"1 missing \({re.escape(key.removeprefix('module.'))}\)"):
-        load_checkpoint(Path("selavi.pth"), networks)
+        load_weights(Path("selavi.pth"), networks)
 
 
 def test_a_key_with_and_without_the_prefix_fails(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_key_with_and_without_the_prefix_fails(tmp_path: Path) -> None:
     checkpoint = authors_checkpoint(narrow_networks())
     checkpoint["model"]["audio_network.base.bn1.bias"] = torch.zeros(WIDTH)
     with pytest.raises(WeightsError, match=r"with and without 'module\.' \(audio_network\.base\.bn1\.bias\)"):
-        load_checkpoint(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
+        load_weights(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
 
 
 @pytest.mark.parametrize("value", [torch.zeros(WIDTH).to_sparse(), torch.zeros(WIDTH, device="meta"), [0.0, 0.0], None])
@@ -160,7 +160,7 @@ def test_what_is_no_plain_tensor_fails_by_key(value: object, tmp_path: Path) -> 
     checkpoint = authors_checkpoint(narrow_networks())
     checkpoint["model"]["module.audio_network.base.bn1.bias"] = value
     with pytest.raises(WeightsError, match=r"mis-shaped \(audio_network\.base\.bn1\.bias is no tensor instead of"):
-        load_checkpoint(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
+        load_weights(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
 
 
 def test_a_checkpoint_that_fails_changes_nothing(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_checkpoint_that_fails_changes_nothing(tmp_path: Path) -> None:
     del checkpoint["model"]["module.audio_network.base.bn1.bias"]
     before = {name: {k: v.clone() for k, v in network.state_dict().items()} for name, network in networks.items()}
     with pytest.raises(WeightsError, match="1 missing"):
-        load_checkpoint(saved(checkpoint, tmp_path / "selavi.pth"), networks)
+        load_weights(saved(checkpoint, tmp_path / "selavi.pth"), networks)
     for name, network in networks.items():
         assert all(torch.equal(value, before[name][key]) for key, value in network.state_dict().items())
 
@@ -178,7 +178,7 @@ def test_counters_of_batches_may_be_absent(tmp_path: Path) -> None:
     """Checkpoints of before PyTorch 0.4.1 have none."""
     checkpoint = authors_checkpoint(narrow_networks())
     checkpoint["model"] = {k: v for k, v in checkpoint["model"].items() if not k.endswith("num_batches_tracked")}
-    load_checkpoint(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
+    load_weights(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_checkpoint_that_does_not_fit_fails_by_key(change: dict[str, str], mes
     else:
         model[key] = torch.zeros(7)
     with pytest.raises(WeightsError, match=message):
-        load_checkpoint(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
+        load_weights(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
 
 
 def test_the_published_width_loads_into_the_extractor(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_hostile_checkpoint_is_refused_by_name(tmp_path: Path, *, zipped: bool
     checkpoint = authors_checkpoint(narrow_networks()) | {"args": Hostile(trace)}
     path = saved(checkpoint, tmp_path / "selavi.pth", _use_new_zipfile_serialization=zipped)
     with pytest.raises(WeightsError, match=r"is refused: it wants to load posix\.system"):
-        load_checkpoint(path, narrow_networks())
+        load_weights(path, narrow_networks())
     assert not trace.exists()
 
 
@@ -258,7 +258,7 @@ def test_a_file_that_is_no_checkpoint_fails_in_one_line(content: bytes, tmp_path
     path = tmp_path / "selavi.pth"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="is no checkpoint") as error:
-        load_checkpoint(path, narrow_networks())
+        load_weights(path, narrow_networks())
     assert "\n" not in str(error.value)
 
 
@@ -268,4 +268,4 @@ def test_a_file_that_is_no_checkpoint_fails_in_one_line(content: bytes, tmp_path
 def test_another_projects_checkpoint_fails(checkpoint: object, tmp_path: Path) -> None:
     """A file of tensors is not enough."""
     with pytest.raises(WeightsError, match="no SeLaVi checkpoint: it has no entry 'model'"):
-        load_checkpoint(saved(checkpoint, tmp_path / "other.pth"), narrow_networks())
+        load_weights(saved(checkpoint, tmp_path / "other.pth"), narrow_networks())

@@ -11,9 +11,10 @@ import pytest
 from matplotlib import image
 from matplotlib.figure import Figure
 
+from daan.modulation.csgm_rates import BRANCH_AXIS, MODALITY_AXIS
 from pipeline.evaluation import figures
 from pipeline.evaluation.figures import balance_picture, confusion_matrix_picture, training_curves
-from pipeline.training.records import MODALITIES, PARTS, BalanceRecord, Distribution
+from pipeline.training.records import BalanceRecord, Distribution
 
 NOTHING = Distribution(*[math.nan] * 6)
 
@@ -86,17 +87,20 @@ def test_no_window_system_and_no_pyplot_are_touched() -> None:
     assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0
 
 
-def record(epoch: int, modality: str, part: str) -> BalanceRecord:
+def record(epoch: int, modality: str, branch: str) -> BalanceRecord:
     """A row whose norms tell it from the others."""
     norm = epoch * (1.0 if modality == "audio" else 2.0)
     rate = Distribution(mean=0.9, q05=0.5, q25=0.7, q50=0.9, q75=1.1, q95=1.5)
-    return BalanceRecord(epoch, modality, part, norm, 10 * norm, 12.0, M=rate, V_c=rate, V_o=rate)
+    return BalanceRecord(epoch, modality, branch, norm, 10 * norm, 12.0, M=rate, V_c=rate, V_o=rate)
 
 
 def rows(epochs: int) -> list[BalanceRecord]:
     """Of a stage of so many epochs."""
     return [
-        record(epoch, modality, part) for epoch in range(1, epochs + 1) for modality in MODALITIES for part in PARTS
+        record(epoch, modality, branch)
+        for epoch in range(1, epochs + 1)
+        for modality in MODALITY_AXIS
+        for branch in BRANCH_AXIS
     ]
 
 

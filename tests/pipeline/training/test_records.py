@@ -46,7 +46,7 @@ def test_a_row_sums_up_all_pairs_of_all_steps_of_its_modality_and_part() -> None
 
     row = summarise(4, epoch, gamma=0.5, weighs=True)[3]
 
-    assert (row.epoch, row.modality, row.part) == (4, "visual", "bypass")
+    assert (row.epoch, row.modality, row.branch) == (4, "visual", "bypass")
     rates = sorted(float(value) for value in epoch["M"][:, :, 1, 1].flatten())
     assert row.M.mean == pytest.approx(sum(rates) / len(rates))
     assert (row.M.q05, row.M.q50, row.M.q95) == (rates[1], rates[10], rates[19])
@@ -107,11 +107,11 @@ def test_audios_share_is_of_both_modalities_gradients() -> None:
 @pytest.mark.parametrize("csgm", ["off", "convergence", "full"])
 def test_a_real_step_has_what_a_summary_wants(csgm: str) -> None:
     """One step of a small network, stacked as an epoch of one step."""
-    mask = torch.ones(4, 3, dtype=torch.bool)
-    batch = [VideoBatch(torch.randn(4, 3, 6), torch.randn(4, 3, 6), mask, mask) for _ in range(2)]
+    mask = torch.ones(8, 3, dtype=torch.bool)
+    batch = VideoBatch(torch.randn(8, 3, 6), torch.randn(8, 3, 6), mask, mask)
     config = DaanConfig(audio_width=6, visual_width=6, text_width=5, hidden_width=16, heads=2, csgm=csgm)  # type: ignore[arg-type]
     daan = Daan(config)
-    step = training_step(daan, torch.optim.Adam(daan.parameters()), *batch, torch.randn(4, 5), torch.randn(4, 5))
+    step = training_step(daan, torch.optim.Adam(daan.parameters()), batch, torch.randn(8, 5))
 
     stacked = {name: value[None] for name, value in step_values(step).items()}
     rows = summarise(1, stacked, gamma=config.gamma, weighs=csgm == "full")

@@ -88,7 +88,7 @@ def test_a_given_share_of_videos_lacks_audio_and_none_lacks_both() -> None:
 
 
 def between_classes(benchmark: SyntheticBenchmark, modality: str) -> float:
-    """Shard of the variance of the videos' means that lies between classes."""
+    """Share of the variance of the videos' means that lies between classes."""
     features = benchmark.features
     values = getattr(features, modality).double()
     owner = torch.repeat_interleave(torch.arange(len(features.keys)), features.seconds)

@@ -1,0 +1,66 @@
+"""One HTML page of headings, paragraphs, tables and pictures: the template that all reports share."""
+
+import base64
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+
+from pipeline.base.files import storage_errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of a page; everything in it is text, never markup.
+
+    Attributes:
+        heading: the heading; empty for none.
+        paragraphs: lines of text.
+        columns: the head of a table; empty cells only for no head.
+        rows: the rows of the table.
+        strong: indices of the rows that stand out.
+        picture: a PNG in base64.
+        summary: what is shown before the reader opens `code`.
+        code: text with its line breaks.
+    """
+
+    heading: str = ""
+    paragraphs: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[object]] = ()
+    strong: frozenset[int] = frozenset()
+    picture: str = ""
+    summary: str = ""
+    code: str = ""
+
+
+def render_page(title: str, sections: Iterable[Section]) -> str:
+    """Render a page that needs no other file."""
+    return _template().render(title=title, sections=list(sections))
+
+
+def picture_section(path: Path) -> Section:
+    """Make a section of a PNG, with the file's name as heading.
+
+    Raises:
+        StorageError: the picture cannot be read.
+    """
+    with storage_errors(path):
+        content = base64.b64encode(path.read_bytes()).decode()
+    return Section(heading=path.stem.replace("_", " "), picture=content)
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    source = resources.files("pipeline.evaluation").joinpath("page.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(source)
