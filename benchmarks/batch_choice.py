@@ -31,7 +31,7 @@ def timed_rounds(
     """(seconds of choosing, of gathering and padding, of the step) of each round."""
     benchmark = synthetic_benchmark(dataclasses.replace(SHAPES["ucf"], seconds=(shortest, longest)))
     features = benchmark.features
-    train = features.places(benchmark.splits.train)
+    train = features.indices(benchmark.splits.train)
     standardiser = features.statistics(train).to(device)
     class_vectors = torch.from_numpy(benchmark.class_vectors).to(device)
     sampler, generator = PairSampler(features.labels, train), torch.Generator().manual_seed(0)

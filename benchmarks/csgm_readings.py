@@ -45,9 +45,9 @@ def run(task: tuple[str, float, int]) -> dict[str, Any]:
     reading, noise, seed = task
     torch.set_num_threads(1)
     benchmark = synthetic_benchmark(replace(SHAPES["ucf"], seconds=(1, 4)), Recipe(seed=seed))
-    features, parts = benchmark.features, benchmark.splits.parts
-    train = features.places(parts["train"])
-    held_out = features.places([*parts["val_seen"], *parts["val_unseen"]])
+    features, parts = benchmark.features, benchmark.splits.by_name
+    train = features.indices(parts["train"])
+    held_out = features.indices([*parts["val_seen"], *parts["val_unseen"]])
     seen, allowed = (torch.zeros(len(features.classes), dtype=torch.bool) for _ in range(2))
     seen[features.labels[train]] = True
     allowed[features.labels[torch.cat((train, held_out))]] = True

@@ -46,7 +46,7 @@ def plain_table() -> Table:
     return table
 
 
-def show_parts(table: Table, parts: "Mapping[str, tuple[int, int]]", origin: str) -> None:
+def show_splits(table: Table, parts: "Mapping[str, tuple[int, int]]", origin: str) -> None:
     """Rows for the splits."""
     table.add_row("splits", "", escape(origin))
     for part, (classes, videos) in parts.items():

@@ -19,7 +19,7 @@ def command(
     run: Annotated[
         str | None, typer.Option("--run", help="Name of a run below models/; the newest by default.", metavar="NAME")
     ] = None,
-    part: Annotated[str, typer.Option("--on", help="test or validation videos.", metavar="PART")] = "test",
+    held_out: Annotated[str, typer.Option("--on", help="Which videos: test or validation.", metavar="SET")] = "test",
     device: options.DeviceOption = "auto",
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
@@ -35,17 +35,17 @@ def command(
     from pipeline.evaluation.evaluate import evaluate
     from pipeline.evaluation.seeds import evaluate_seeds, seed_runs
 
-    if part not in {"test", "validation"}:
-        raise typer.BadParameter(f"--on {part}: choose test or validation")
+    if held_out not in {"test", "validation"}:
+        raise typer.BadParameter(f"--on {held_out}: choose test or validation")
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
-    chosen, place = cast("Literal['test', 'validation']", part), options.open_workspace(workspace)
+    chosen, place = cast("Literal['test', 'validation']", held_out), options.open_workspace(workspace)
     runs = seed_runs(place) if run is None else ()
     report: EvaluationReport | SeedsReport
     if runs:
-        report = evaluate_seeds(place, runs, device=resolve_device(device), reporter=terminal, part=chosen)
+        report = evaluate_seeds(place, runs, device=resolve_device(device), reporter=terminal, held_out=chosen)
         show = partial(show_seeds, report)
     else:
-        report = evaluate(place, device=resolve_device(device), reporter=terminal, run=run, part=chosen)
+        report = evaluate(place, device=resolve_device(device), reporter=terminal, run=run, held_out=chosen)
         show = partial(show_report, report)
     if json_output:
         terminal.document(report.to_json())
@@ -88,7 +88,7 @@ def show_seeds(seeds: "SeedsReport", terminal: Terminal) -> None:
 
 def _show_heading(report: "EvaluationReport", terminal: Terminal) -> None:
     terminal.show(
-        f"{report.videos} {report.part} videos, {report.seen} seen and {report.unseen} unseen classes, percent:"
+        f"{report.videos} {report.held_out} videos, {report.seen} seen and {report.unseen} unseen classes, percent:"
     )
 
 
@@ -116,7 +116,7 @@ def _explain(report: "EvaluationReport", terminal: Terminal) -> None:
         terminal.warn("with a single unseen class ZSL is always 100: hold out more of them")
     if report.without_samples:
         terminal.warn(
-            f"classes without {report.part} videos, left out of the means: {', '.join(report.without_samples)}"
+            f"classes without {report.held_out} videos, left out of the means: {', '.join(report.without_samples)}"
         )
 
 

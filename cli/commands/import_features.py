@@ -104,7 +104,7 @@ def _show(report: "ImportReport", terminal: Terminal) -> None:
     for modality, count in (("picture", report.without_visual), ("sound", report.without_audio)):
         if count:
             table.add_row("absent", str(count), f"videos without {modality}")
-    for part, count in report.parts.items():
+    for part, count in report.split_counts.items():
         table.add_row(part, str(count), "videos")
     terminal.show(table)
     terminal.say(f" {report.features}")

@@ -28,7 +28,7 @@ from extractors.decoding.media_file import check_media_file
 from extractors.decoding.pyav.sound import mono_gain
 from extractors.decoding.pyav.stream import StreamReader
 from extractors.decoding.seconds import SoundPiece, SoundTrack, join_seconds, summarise
-from extractors.decoding.timeline import Part, TimedFrame, frames_by_second
+from extractors.decoding.timeline import Segment, TimedFrame, frames_by_second
 from extractors.errors import VideoError
 
 # decord's own errors, and the plain ones its Python code raises for files it cannot read.
@@ -42,24 +42,24 @@ class DecordDecoder:
 
     def decode(self, request: DecodingRequest) -> Generator[Second, None, VideoSummary]:
         """See `Decoder.decode`."""
-        part = Part.of(request)
+        segment = Segment.of(request)
         check_media_file(request.path)
         # The headers come from PyAV: decord tells neither rate nor layout of the sound, nor when the picture starts.
         with StreamReader(request.path, "video") as picture, StreamReader(request.path, "audio") as sound:
-            pictures = _Pictures(request.path, picture, part) if picture.exists else None
+            pictures = _Pictures(request.path, picture, segment) if picture.exists else None
             samples = _read_sound(request.path, sound, request.audio_rate_hz)
             track = None
             if samples is not None:
                 late_seconds = sound.start_seconds - picture.start_seconds if picture.exists else 0.0
                 piece = SoundPiece(round(late_seconds * request.audio_rate_hz), samples)
-                track = SoundTrack(iter([piece]), rate_hz=request.audio_rate_hz, part=part)
-            seconds = None if pictures is None else frames_by_second(pictures.frames(), _convert, part)
-            duration = yield from join_seconds(seconds, track, part)
+                track = SoundTrack(iter([piece]), rate_hz=request.audio_rate_hz, segment=segment)
+            seconds = None if pictures is None else frames_by_second(pictures.frames(), _convert, segment)
+            duration = yield from join_seconds(seconds, track, segment)
             warnings = [] if pictures is None else pictures.warnings
             if sound.exists and track is None:
                 warnings.append("the sound track cannot be decoded: treated as absent")
             return summarise(
-                part,
+                segment,
                 duration_seconds=duration,
                 announced_seconds=(sound if pictures is None else picture).announced_seconds[0],
                 has_audio=track is not None,
@@ -69,13 +69,13 @@ class DecordDecoder:
 
 
 class _Pictures:
-    """The pictures of a part of a file, with decord's time stamps.
+    """The pictures of a segment of a file, with decord's time stamps.
 
     Raises:
         VideoError: decord cannot read the file, or reads it wrongly without saying so.
     """
 
-    def __init__(self, path: Path, header: StreamReader, part: Part) -> None:
+    def __init__(self, path: Path, header: StreamReader, segment: Segment) -> None:
         if header.is_broadcast:
             raise VideoError("decord shows wrong pictures of transport and programme streams; use the pyav decoder")
         try:
@@ -95,10 +95,10 @@ class _Pictures:
         self._durations = stamps[:, 1] - stamps[:, 0]
         usable = (self._durations > 0) & (self._durations <= header.largest_gap_seconds)
         self._durations[~usable] = header.nominal_frame_seconds
-        self._first = max(0, int(np.searchsorted(self._starts, part.start_seconds, side="right")) - 1)
+        self._first = max(0, int(np.searchsorted(self._starts, segment.start_seconds, side="right")) - 1)
 
     def frames(self) -> Iterator[TimedFrame[Any]]:
-        """From the picture on screen where the part starts to the last one that decord can read."""
+        """From the picture on screen where the segment starts to the last one that decord can read."""
         try:
             if self._first > 0:
                 self._reader.seek_accurate(self._first)

@@ -55,7 +55,7 @@ class VideoSummary:
 
     Attributes:
         seconds: How many seconds came out.
-        duration_seconds: How long the picture (without one: the sound) of the part asked for really is.
+        duration_seconds: How long the picture (without one: the sound) of the segment asked for really is.
         has_audio: Whether it has a sound track that can be decoded.
         has_visual: Whether it has a picture that can be decoded.
         warnings: One line each: what was missing or damaged.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractors.decoding.interface import Second, VideoSummary
-from extractors.decoding.timeline import Part, whole_seconds
+from extractors.decoding.timeline import Segment, whole_seconds
 from extractors.errors import VideoError
 
 
@@ -32,26 +32,26 @@ class SoundPiece:
 
 
 class SoundTrack:
-    """Reads the pieces of a part of a video as whole seconds; holds one piece and one second at a time.
+    """Reads the pieces of a segment of a video as whole seconds; holds one piece and one second at a time.
 
     Args:
         pieces: In the order in which they sound; gaps are silence, of overlaps the later piece counts.
         rate_hz: Samples a second.
-        part: What to read: before its start everything is dropped, at its end the sound stops.
+        segment: What to read: before its start everything is dropped, at its end the sound stops.
     """
 
-    def __init__(self, pieces: Iterator[SoundPiece], *, rate_hz: int, part: Part) -> None:
+    def __init__(self, pieces: Iterator[SoundPiece], *, rate_hz: int, segment: Segment) -> None:
         self._pieces = pieces
         self._rate_hz = rate_hz
-        self._first_sample = round(part.start_seconds * rate_hz)
-        self._stop_sample = sys.maxsize if math.isinf(part.end_seconds) else round(part.end_seconds * rate_hz)
+        self._first_sample = round(segment.start_seconds * rate_hz)
+        self._stop_sample = sys.maxsize if math.isinf(segment.end_seconds) else round(segment.end_seconds * rate_hz)
         self._next_sample = self._first_sample
         self._pending: SoundPiece | None = None
         self._end_sample = self._first_sample
 
     @property
     def known_seconds(self) -> float:
-        """How far the sound is known to reach, counted from the part's start."""
+        """How far the sound is known to reach, counted from the segment's start."""
         return (min(self._end_sample, self._stop_sample) - self._first_sample) / self._rate_hz
 
     def read_second(self) -> NDArray[np.int16]:
@@ -68,7 +68,7 @@ class SoundTrack:
         return second
 
     def skip_to_end(self) -> float:
-        """How far the sound reaches in all, in seconds from the part's start; nothing is left to read."""
+        """How far the sound reaches in all, in seconds from the segment's start; nothing is left to read."""
         for piece in self._pieces:
             self._end_sample = max(self._end_sample, piece.end_sample)
         return self.known_seconds
@@ -96,7 +96,7 @@ def sound_by_second(track: SoundTrack) -> Generator[Second, None, float]:
         A second without frames.
 
     Returns:
-        How long the sound of the part is, in seconds; 0 where the part begins after the sound's end.
+        How long the sound of the segment is, in seconds; 0 where the segment begins after the sound's end.
     """
     seconds = 0
     while True:
@@ -109,23 +109,23 @@ def sound_by_second(track: SoundTrack) -> Generator[Second, None, float]:
 
 
 def join_seconds(
-    pictures: Generator[NDArray[np.float32], None, float] | None, track: SoundTrack | None, part: Part
+    pictures: Generator[NDArray[np.float32], None, float] | None, track: SoundTrack | None, segment: Segment
 ) -> Generator[Second, None, float]:
     """Give every second of the picture its sound; where there is no picture, the seconds of the sound.
 
     Args:
         pictures: (30, 3, 112, 112) a second, returning the picture's duration in seconds; None: no picture.
-        track: The sound of the same part; None: no sound.
-        part: What was asked for.
+        track: The sound of the same segment; None: no sound.
+        segment: What was asked for.
 
     Yields:
-        The part's seconds, at least one.
+        The segment's seconds, at least one.
 
     Returns:
-        The duration in seconds of what there is of the part.
+        The duration in seconds of what there is of the segment.
 
     Raises:
-        VideoError: There is neither picture nor sound, or the part begins after their end.
+        VideoError: There is neither picture nor sound, or the segment begins after their end.
     """
     if pictures is not None:
         duration = yield from _with_sound(pictures, track)
@@ -134,7 +134,7 @@ def join_seconds(
     else:
         raise VideoError("neither picture nor sound can be decoded (damaged, encrypted or of an unknown codec)")
     if duration <= 0:
-        raise VideoError(f"the segment starts at {part.start_seconds:g} s, but the video ends before that")
+        raise VideoError(f"the segment starts at {segment.start_seconds:g} s, but the video ends before that")
     return duration
 
 
@@ -150,7 +150,7 @@ def _with_sound(
 
 
 def summarise(
-    part: Part,
+    segment: Segment,
     *,
     duration_seconds: float,
     announced_seconds: float | None,
@@ -158,11 +158,11 @@ def summarise(
     has_visual: bool,
     warnings: list[str],
 ) -> VideoSummary:
-    """What is known of a part once all of it is out; warns where the file announces more whole seconds than it holds.
+    """Summarise a segment after its last second; warn if the file announces more whole seconds than it holds.
 
     Args:
-        part: What was asked for.
-        duration_seconds: How much of the part there is.
+        segment: What was asked for.
+        duration_seconds: How much of the segment there is.
         announced_seconds: How long the file says the whole video is; None: it does not say.
         has_audio: Whether there is sound.
         has_visual: Whether there is a picture.
@@ -170,7 +170,7 @@ def summarise(
     """
     seconds = max(1, whole_seconds(duration_seconds))
     if announced_seconds is not None:
-        announced = min(announced_seconds, part.end_seconds) - part.start_seconds
+        announced = min(announced_seconds, segment.end_seconds) - segment.start_seconds
         if whole_seconds(duration_seconds) < whole_seconds(announced):
             warnings = [*warnings, f"cut short: {duration_seconds:.2f} s of the announced {announced:.2f} s are there"]
     return VideoSummary(

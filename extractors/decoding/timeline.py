@@ -25,8 +25,8 @@ LARGEST_STEP_BACK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Part:
-    """The part of a video that is asked for, on the clock that starts with its first frame.
+class Segment:
+    """The segment of a video that is asked for, on the clock that starts with its first frame.
 
     Attributes:
         start_seconds: Its start.
@@ -37,8 +37,8 @@ class Part:
     end_seconds: float = math.inf
 
     @classmethod
-    def of(cls, request: DecodingRequest) -> "Part":
-        """The part a request is about.
+    def of(cls, request: DecodingRequest) -> "Segment":
+        """The segment a request is about.
 
         Raises:
             VideoError: The segment starts before 0, is empty or is no number.
@@ -132,32 +132,32 @@ class Converter(Protocol[ImageT_contra]):
 
 
 def frames_by_second(
-    frames: Iterable[TimedFrame[ImageT]], convert: Converter[ImageT], part: Part
+    frames: Iterable[TimedFrame[ImageT]], convert: Converter[ImageT], segment: Segment
 ) -> Generator[NDArray[np.float32], None, float]:
-    """Choose, for every whole second of the part, the 30 pictures on screen at s + k/30.
+    """Choose, for every whole second of the segment, the 30 pictures on screen at s + k/30.
 
     Only chosen pictures are converted, each once. Under one second there is one, padded with the last picture.
 
     Args:
         frames: Pictures in the order of their times.
         convert: Makes the (3, 112, 112) array of a picture.
-        part: What to choose from.
+        segment: What to choose from.
 
     Yields:
         (30, 3, 112, 112), a second.
 
     Returns:
-        How long the picture of the part is, in seconds; 0 or less where the part begins after the picture's end.
+        How long the picture of the segment is, in seconds; 0 or less where the segment begins after the picture's end.
     """
-    screen = _Screen(convert, part.start_seconds)
+    screen = _Screen(convert, segment.start_seconds)
     end_seconds = 0.0
     for frame in frames:
         screen.begin(frame)
         end_seconds = max(frame.end_seconds, end_seconds)
-        if frame.time_seconds >= part.end_seconds:
+        if frame.time_seconds >= segment.end_seconds:
             break
         yield from screen.show_until(frame)
-    duration = min(end_seconds, part.end_seconds) - part.start_seconds
+    duration = min(end_seconds, segment.end_seconds) - segment.start_seconds
     yield from screen.show_rest(duration)
     return duration
 

@@ -38,7 +38,7 @@ class PreparationReport:
         unreadable: clips whose file cannot be read; None: files were not checked.
         soundless: clips without sound; None as above.
         pictureless: clips without pictures; None as above.
-        parts: part of the splits -> (classes, videos); empty where there are no splits.
+        split_counts: split -> (classes, videos); empty without splits.
         splits_from: in words whose splits they are, or why there are none.
         unmatched: names that official splits and the dataset do not share.
         missing_file: lists what is missing and unreadable.
@@ -56,7 +56,7 @@ class PreparationReport:
     unreadable: tuple[LeftOut, ...] | None
     soundless: int | None
     pictureless: int | None
-    parts: Mapping[str, tuple[int, int]]
+    split_counts: Mapping[str, tuple[int, int]]
     splits_from: str
     unmatched: tuple[Unmatched, ...]
     missing_file: Path | None
@@ -93,7 +93,7 @@ class PreparationReport:
             "soundless": self.soundless,
             "pictureless": self.pictureless,
             "left_out": [vars(entry) for entry in (*self.missing, *(self.unreadable or ()))],
-            "splits": {part: {"classes": count[0], "videos": count[1]} for part, count in self.parts.items()},
+            "splits": {part: {"classes": count[0], "videos": count[1]} for part, count in self.split_counts.items()},
             "splits_from": self.splits_from,
             "unmatched": [vars(entry) for entry in self.unmatched],
             "notes": list(self.notes),
@@ -178,7 +178,7 @@ def _report(
         unreadable=unreadable,
         soundless=probed.soundless if probed else None,
         pictureless=probed.pictureless if probed else None,
-        parts={} if chosen.splits is None else parts_of(chosen.splits, dataset),
+        split_counts={} if chosen.splits is None else counts_by_split(chosen.splits, dataset),
         splits_from=chosen.words,
         unmatched=chosen.unmatched,
         missing_file=folder.write_list("missing.csv", left_out, reporter),
@@ -211,7 +211,7 @@ def _splits(found: Found, dataset: Dataset, folder: DatasetFolder) -> _Chosen:
         given = parse_splits(found.splits)
         there = {video.key for video in dataset.videos}
         left_out = {entry.video for entry in found.missing} | {video.key for video in found.videos} - there
-        known = [key for part in given.parts.values() for key in part if key not in left_out]
+        known = [key for part in given.by_name.values() for key in part if key not in left_out]
         splits = given.restricted_to(known)
         check_splits(splits, dataset, str(found.splits))
         return _Chosen(splits, str(found.splits))
@@ -229,7 +229,7 @@ def _length(video: Video) -> float | None:
     return None if video.end_seconds is None else video.end_seconds - (video.start_seconds or 0.0)
 
 
-def parts_of(splits: Splits, dataset: Dataset) -> dict[str, tuple[int, int]]:
+def counts_by_split(splits: Splits, dataset: Dataset) -> dict[str, tuple[int, int]]:
     """Part of the splits -> how many classes and videos it has."""
     class_of = {video.key: video.class_name for video in dataset.videos}
-    return {part: (len({class_of[key] for key in keys}), len(keys)) for part, keys in splits.parts.items()}
+    return {part: (len({class_of[key] for key in keys}), len(keys)) for part, keys in splits.by_name.items()}

@@ -55,7 +55,7 @@ def prepare_splits(
     splits = make_splits(dataset.videos, amounts, seed=seed, least_videos=least_videos)
     check_splits(splits, dataset, str(folder.path / "splits.yaml"))
     file = folder.write_made_splits(splits, reporter)
-    in_parts = {key for part in splits.parts.values() for key in part}
+    in_parts = {key for part in splits.by_name.values() for key in part}
     kept = {video.class_name for video in dataset.videos if video.key in in_parts}
     small = tuple(name for name in dataset.classes if name not in kept)
     if small:
@@ -68,7 +68,7 @@ def prepare_splits(
 def _not_held_out(splits: Splits, dataset: Dataset, amounts: Amounts) -> Iterator[str]:
     """Lines about classes that give a part no video, as their last one stays for training."""
     class_of = {video.key: video.class_name for video in dataset.videos}
-    classes = {part: {class_of[key] for key in keys} for part, keys in splits.parts.items()}
+    classes = {part: {class_of[key] for key in keys} for part, keys in splits.by_name.items()}
     trained = classes["train"] | classes["val_seen"]
     for part, asked, of in (
         ("test_seen", amounts.seen_test, trained | classes["val_unseen"] | classes["test_seen"]),

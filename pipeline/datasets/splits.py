@@ -36,14 +36,14 @@ class Splits:
     origin: Mapping[str, Any] = field(default_factory=dict)  # how they were made; empty: given by the user
 
     @property
-    def parts(self) -> dict[str, tuple[str, ...]]:
+    def by_name(self) -> dict[str, tuple[str, ...]]:
         """The five sets by name."""
         return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "origin"}
 
     def restricted_to(self, keys: Sequence[str]) -> "Splits":
         """The same splits without videos that are not among `keys`, such as those whose extraction failed."""
         known = set(keys)
-        parts = {name: tuple(key for key in part if key in known) for name, part in self.parts.items()}
+        parts = {name: tuple(key for key in part if key in known) for name, part in self.by_name.items()}
         return Splits(**parts, origin=self.origin)
 
     def without_strangers(self, class_of: Mapping[str, str]) -> "Splits":
@@ -52,7 +52,7 @@ class Splits:
         Args:
             class_of: video -> class, of every video of the splits.
         """
-        parts = self.parts
+        parts = self.by_name
         for part, trained in _TRAINED_BEFORE.items():
             known = {class_of[key] for other in trained for key in parts[other]}
             parts[part] = tuple(key for key in parts[part] if class_of[key] in known)
@@ -105,7 +105,7 @@ def check_splits(splits: Splits, dataset: Dataset, where: str) -> None:
     """Refuse unknown videos, a video in two parts, and classes that are seen and unseen at once."""
     class_of = {video.key: video.class_name for video in dataset.videos}
     part_of: dict[str, str] = {}
-    for name, part in splits.parts.items():
+    for name, part in splits.by_name.items():
         for key in part:
             if key not in class_of:
                 raise UsageError(
@@ -114,7 +114,7 @@ def check_splits(splits: Splits, dataset: Dataset, where: str) -> None:
             if key in part_of:
                 raise UsageError(f"{where}: {key!r} is in {part_of[key]} and in {name}; a video belongs to one part")
             part_of[key] = name
-    classes = {name: {class_of[key] for key in part} for name, part in splits.parts.items()}
+    classes = {name: {class_of[key] for key in part} for name, part in splits.by_name.items()}
     for unseen, seen in (
         ("test_unseen", ("train", "val_seen", "val_unseen", "test_seen")),
         ("val_unseen", ("train", "val_seen")),

@@ -24,9 +24,9 @@ from pipeline.training.records import read_history
 from pipeline.training.trained_model import Model, check_extractor, load_model
 
 _STAGE_VERSION = 2
-_PARTS = {"test": ("test_seen", "test_unseen"), "validation": ("val_seen", "val_unseen")}
+_SPLITS = {"test": ("test_seen", "test_unseen"), "validation": ("val_seen", "val_unseen")}
 
-Part = Literal["test", "validation"]
+HeldOutSet = Literal["test", "validation"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class EvaluationReport:
     """Metrics in percent, and what they are about."""
 
     run: str
-    part: str
+    held_out: str  # test or validation
     metrics: Mapping[str, Metrics]  # by audio, visual, sum; at the exact beta of validation
     grid_metrics: Mapping[str, Mapping[str, Metrics]]  # published grid -> score -> at what the grid chose in validation
     score: str  # the one the model predicts by
@@ -62,7 +62,12 @@ def _figures(metrics: Metrics, *names: str) -> dict[str, float]:
 
 
 def evaluate(
-    workspace: Workspace, *, device: torch.device, reporter: Reporter, run: str | None = None, part: Part = "test"
+    workspace: Workspace,
+    *,
+    device: torch.device,
+    reporter: Reporter,
+    run: str | None = None,
+    held_out: HeldOutSet = "test",
 ) -> EvaluationReport:
     """Score a model on the videos it never trained on; write metrics.json and pictures.
 
@@ -71,9 +76,9 @@ def evaluate(
     """
     with workspace.locked("evaluate"):
         folder = workspace.current_model(run)
-        evaluator = Evaluator(workspace, part, device=device, reporter=reporter)
+        evaluator = Evaluator(workspace, held_out, device=device, reporter=reporter)
         report, made_from = evaluator(folder)
-        if part == "test":
+        if held_out == "test":
             record_report(
                 workspace, report.metrics_file, made_from, {"run": report.run, **report.to_json()[report.score]}
             )
@@ -87,12 +92,12 @@ class Evaluator:
         PipelineError: there are no features.
     """
 
-    def __init__(self, workspace: Workspace, part: Part, *, device: torch.device, reporter: Reporter) -> None:
-        self._workspace, self._part, self._device, self._reporter = workspace, part, device, reporter
+    def __init__(self, workspace: Workspace, held_out: HeldOutSet, *, device: torch.device, reporter: Reporter) -> None:
+        self._workspace, self._held_out, self._device, self._reporter = workspace, held_out, device, reporter
         self._dataset = load_dataset(workspace.dataset_folder)
         self._features_file = workspace.current_features()
         self._features = load_features(self._features_file, self._dataset.classes)
-        if part == "validation":
+        if held_out == "validation":
             reporter.warn("stage 2 trains on the validation videos: these figures say how well they are remembered")
         if self._features.attributes.get("weights") == "untrained":
             reporter.warn("the extractor's weights are untrained: these figures are for trying things out, not results")
@@ -107,18 +112,18 @@ class Evaluator:
         check_extractor(model, self._features.attributes, f"the features in {self._features_file}")
         _check_classes(model, self._dataset)
         splits = parse_splits(folder / "splits.yaml")
-        places = _places(splits, self._features, self._part, self._reporter)
+        places = _places(splits, self._features, self._held_out, self._reporter)
         if len(places) == 0:
             raise PipelineError(
-                f"the splits of {folder.name} hold no {self._part} videos: there is nothing to evaluate on"
+                f"the splits of {folder.name} hold no {self._held_out} videos: there is nothing to evaluate on"
             )
-        reports = part_folder(self._workspace, folder.name, self._part)
+        reports = evaluation_folder(self._workspace, folder.name, self._held_out)
         report = self._score(reports, folder, model, places, self._classes_of(splits))
         return report, str(model.training["fingerprint"])
 
     def _classes_of(self, splits: Splits) -> Indices:
         """Indices of the classes of which the splits have a video: of others in the dataset the run knows nothing."""
-        named = {key for part in splits.parts.values() for key in part}
+        named = {key for keys in splits.by_name.values() for key in keys}
         classes = {video.class_name for video in self._dataset.videos if video.key in named}
         return np.array([place for place, name in enumerate(self._dataset.classes) if name in classes], np.int64)
 
@@ -134,7 +139,7 @@ class Evaluator:
         predictions = nearest[model.score].predictions(model.betas[model.score])
         report = EvaluationReport(
             run=folder.name,
-            part=self._part,
+            held_out=self._held_out,
             metrics=_metrics_at(nearest, labels, model.betas),
             grid_metrics={grid: _metrics_at(nearest, labels, betas) for grid, betas in model.grid_betas.items()},
             score=model.score,
@@ -151,10 +156,10 @@ class Evaluator:
         return report
 
 
-def part_folder(workspace: Workspace, run: str, part: Part) -> Path:
+def evaluation_folder(workspace: Workspace, run: str, held_out: HeldOutSet) -> Path:
     """Where the report of a run lies: that of the test videos in front."""
     folder = workspace.report_folder(run)
-    return folder if part == "test" else folder / part
+    return folder if held_out == "test" else folder / held_out
 
 
 def _metrics_at(
@@ -164,14 +169,14 @@ def _metrics_at(
     return {name: gzsl_metrics(nearest[name], labels, betas[name]) for name in SCORES}
 
 
-def _places(splits: Splits, features: FeatureSet, part: str, reporter: Reporter) -> Tensor:
+def _places(splits: Splits, features: FeatureSet, held_out: str, reporter: Reporter) -> Tensor:
     """(N,) places of the videos that the run's own splits evaluate on; says how many have no features any more."""
-    named = [key for name in _PARTS[part] for key in splits.parts[name]]
+    named = [key for name in _SPLITS[held_out] for key in splits.by_name[name]]
     known = set(features.keys)
     missing = sum(key not in known for key in named)
     if missing:
-        reporter.warn(f"{missing} of the run's {len(named)} {part} videos are no longer in the dataset: left out")
-    return features.places([key for key in named if key in known])
+        reporter.warn(f"{missing} of the run's {len(named)} {held_out} videos are no longer in the dataset: left out")
+    return features.indices([key for key in named if key in known])
 
 
 def _check_classes(model: Model, dataset: Dataset) -> None:
@@ -197,7 +202,7 @@ def _write(
     zero_shot = recall_per_class(nearest.nearest_unseen, labels, len(names))
     document = report.to_json() | {
         "run": report.run,
-        "part": report.part,
+        "part": report.held_out,
         "videos": report.videos,
         "score": report.score,
         "extractor": dict(report.extractor),

@@ -10,7 +10,7 @@ import torch
 from pipeline.base.files import write_json
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Stage, Workspace
-from pipeline.evaluation.evaluate import EvaluationReport, Evaluator, Part, part_folder, record_report
+from pipeline.evaluation.evaluate import EvaluationReport, Evaluator, HeldOutSet, evaluation_folder, record_report
 from pipeline.scoring.metrics import Metrics, mean_and_deviation
 from pipeline.scoring.score_videos import SCORES
 
@@ -41,7 +41,12 @@ def seed_runs(workspace: Workspace) -> tuple[str, ...]:
 
 
 def evaluate_seeds(
-    workspace: Workspace, runs: Sequence[str], *, device: torch.device, reporter: Reporter, part: Part = "test"
+    workspace: Workspace,
+    runs: Sequence[str],
+    *,
+    device: torch.device,
+    reporter: Reporter,
+    held_out: HeldOutSet = "test",
 ) -> SeedsReport:
     """Evaluate every run as `evaluate` does, then write seeds.json beside the first one's metrics.
 
@@ -52,23 +57,25 @@ def evaluate_seeds(
         runs: names of folders below models/, at least one.
         device: where the networks run.
         reporter: hears of progress.
-        part: on which videos.
+        held_out: on which videos.
 
     Raises:
         PipelineError: as `evaluate`; reports that were written before stay.
     """
     with workspace.locked("evaluate"):
         folders = [workspace.current_model(run) for run in runs]
-        evaluator = Evaluator(workspace, part, device=device, reporter=reporter)
+        evaluator = Evaluator(workspace, held_out, device=device, reporter=reporter)
         reports = []
         with reporter.track("evaluating runs", len(folders)) as tracker:
             for folder in folders:
                 reports.append(evaluator(folder)[0])
                 tracker.advance()
         mean, deviation = over_seeds([report.metrics for report in reports])
-        report = SeedsReport(tuple(reports), mean, deviation, part_folder(workspace, runs[0], part) / "seeds.json")
+        report = SeedsReport(
+            tuple(reports), mean, deviation, evaluation_folder(workspace, runs[0], held_out) / "seeds.json"
+        )
         write_json(report.file, report.to_json())
-        if part == "test" and tuple(runs) == seed_runs(workspace):
+        if held_out == "test" and tuple(runs) == seed_runs(workspace):
             summary = {"run": runs[0], "seeds": len(runs), **mean[reports[0].score]}
             record_report(workspace, report.file, workspace.stages()[Stage.MODEL].fingerprint, summary)
         return report

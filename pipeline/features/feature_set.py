@@ -68,12 +68,12 @@ class FeatureSet:
     attributes: Mapping[str, Any]  # of the file: which extractor made it
 
     @cached_property
-    def _place_of(self) -> dict[str, int]:
+    def _index_of(self) -> dict[str, int]:
         return {key: place for place, key in enumerate(self.keys)}
 
-    def places(self, keys: Sequence[str]) -> Tensor:
+    def indices(self, keys: Sequence[str]) -> Tensor:
         """(len(keys),) places of videos."""
-        return torch.tensor([self._place_of[key] for key in keys], dtype=torch.int64)
+        return torch.tensor([self._index_of[key] for key in keys], dtype=torch.int64)
 
     def batch(self, places: Tensor, standardiser: Standardiser, device: torch.device) -> VideoBatch:
         """Padded and masked features of some videos, standardised; zeros wherever the mask is False.

@@ -38,13 +38,13 @@ class TrainingInputs:
     config: DaanConfig
     settings: Settings
 
-    def places(self, *parts: str) -> Tensor:
+    def indices(self, *parts: str) -> Tensor:
         """(M,) places of the videos of some parts of the splits."""
-        return self.features.places([key for name in parts for key in self.splits.parts[name]])
+        return self.features.indices([key for name in parts for key in self.splits.by_name[name]])
 
     def videos_of_classes(self, *parts: str) -> Tensor:
         """(C,) how many videos each class has in some parts of the splits."""
-        return torch.bincount(self.features.labels[self.places(*parts)], minlength=len(self.dataset.classes))
+        return torch.bincount(self.features.labels[self.indices(*parts)], minlength=len(self.dataset.classes))
 
     def classes_of(self, *parts: str) -> Tensor:
         """(C,) whether a class has a video in some parts of the splits."""
@@ -65,7 +65,7 @@ class TrainingInputs:
             {
                 "stage": _STAGE_VERSION,
                 "features": self.features.attributes["content"],
-                "splits": self.splits.parts,
+                "splits": self.splits.by_name,
                 "classes": list(zip(self.dataset.classes, map(phrases_text, self.embeddings.phrases), strict=True)),
                 "text": dict(self.embeddings.encoder),
                 "legacy_class_order": self.settings.text.legacy_class_order,
@@ -120,8 +120,8 @@ def _usable(splits: Splits, features: FeatureSet, reporter: Reporter) -> Splits:
     }
     there = splits.restricted_to(features.keys)
     usable = there.without_strangers(class_of)
-    kept = {key for part in usable.parts.values() for key in part}
-    lost = sorted({class_of[key] for part in there.parts.values() for key in part if key not in kept})
+    kept = {key for part in usable.by_name.values() for key in part}
+    lost = sorted({class_of[key] for part in there.by_name.values() for key in part if key not in kept})
     if lost:
         reporter.warn(f"no video is left to train these classes on, so they are not tested as seen: {', '.join(lost)}")
     return usable
@@ -174,12 +174,12 @@ def _check_classes(inputs: TrainingInputs, how: str, reporter: Reporter) -> None
 
 def _say_what_is_small(inputs: TrainingInputs, reporter: Reporter) -> None:
     """Name classes with a single video, and say where there are fewer videos than a batch has pairs."""
-    alone = (inputs.videos_of_classes(*inputs.splits.parts) == 1) & inputs.classes_of("train")
+    alone = (inputs.videos_of_classes(*inputs.splits.by_name) == 1) & inputs.classes_of("train")
     names = inputs.names_where(alone)
     if names:
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
         reporter.say(f"only one video: {', '.join(names[:_NAMES_SHOWN])}{more}; trained on, but never tested on")
-    videos, pairs = len(inputs.places("train")), inputs.settings.training.batch_pairs
+    videos, pairs = len(inputs.indices("train")), inputs.settings.training.batch_pairs
     if videos < pairs:
         reporter.say(
             f"batches of {videos} pairs: there are only {videos} training videos (training.batch_pairs is {pairs})"

@@ -42,7 +42,7 @@ class Run:
         self.reporter.say(f"DAAN, {parameters / 1e6:.1f} M parameters")
         if self.inputs.features.attributes.get("weights") == "untrained":
             self.reporter.warn("the features come from untrained weights: good for trying things out, not for results")
-        if len(self.inputs.places("val_seen", "val_unseen")) == 0:
+        if len(self.inputs.indices("val_seen", "val_unseen")) == 0:
             self.reporter.warn("no videos are held out for validation: every epoch is trained, nothing is calibrated")
         first = self._stage("stage1", ("train",), epochs=self.settings.epochs)
         network = self._network()
@@ -73,7 +73,7 @@ class Run:
         self, name: str, parts: tuple[str, ...], *, epochs: int, learning_rates: Sequence[float] | None = None
     ) -> TrainingStage:
         """A stage on the videos of some parts of the splits; it validates unless its learning rates are given."""
-        places = self.inputs.places(*parts)
+        places = self.inputs.indices(*parts)
         self.reporter.say(f"{name[:-1]} {name[-1]} of 2 on {self.device}: videos: {len(places)}, epochs: {epochs}")
         standardiser = self._standardiser(places)
         return TrainingStage(
@@ -99,7 +99,7 @@ class Run:
 
     def _validator(self, standardiser: Standardiser) -> Validator | None:
         """Validation on the videos held out for it; None where there are none."""
-        held_out = self.inputs.places("val_seen", "val_unseen")
+        held_out = self.inputs.indices("val_seen", "val_unseen")
         if len(held_out) == 0:
             return None
         return Validator(

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from cli.console import Terminal
-from cli.tables import plain_table, show_parts
+from cli.tables import plain_table, show_splits
 from pipeline.base.wording import counted, grouped
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def show_report(report: "PreparationReport", terminal: Terminal) -> None:
         table.add_row("unreadable", grouped(len(report.unreadable)), _listed_in(report, bool(report.unreadable)))
         for entry in report.unreadable[:_CLASSES_NAMED]:
             table.add_row("", "", escape(f"{entry.video}: {entry.reason}"))
-    show_parts(table, report.parts, report.splits_from)
+    show_splits(table, report.split_counts, report.splits_from)
     if report.unmatched:
         table.add_row("unmatched", grouped(len(report.unmatched)), escape(str(report.unmatched_file)))
         table.add_row("", "", report.unmatched_words)

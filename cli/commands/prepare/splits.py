@@ -7,7 +7,7 @@ import typer
 from cli import options
 from cli.commands.prepare.report import ToOption
 from cli.console import Terminal
-from cli.tables import plain_table, show_parts
+from cli.tables import plain_table, show_splits
 
 
 def command(
@@ -40,7 +40,7 @@ def command(
     """
     from pipeline.datasets.dataset_folder import locked_folder
     from pipeline.datasets.hold_out import Amounts, parse_classes
-    from pipeline.datasets.prepare import parts_of
+    from pipeline.datasets.prepare import counts_by_split
     from pipeline.datasets.prepare_splits import prepare_splits
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
@@ -53,13 +53,13 @@ def command(
     place = options.open_workspace(workspace)
     with locked_folder(place, to, "splits", place.root) as folder:
         made = prepare_splits(folder, amounts, seed=seed, least_videos=least_videos, reporter=terminal)
-    parts = parts_of(made.splits, made.dataset)
+    parts = counts_by_split(made.splits, made.dataset)
     if json_output:
         counts = {part: {"classes": classes, "videos": videos} for part, (classes, videos) in parts.items()}
         terminal.document({"splits": counts, "file": str(made.file), "classes_in_no_part": list(made.small)})
         return 0
     table = plain_table()
-    show_parts(table, parts, f"{made.file}, seed {seed}")
+    show_splits(table, parts, f"{made.file}, seed {seed}")
     terminal.show(table)
     terminal.say("Next: avzsl extract, or avzsl train where features are there already")
     return 0

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from cli import options
 from cli.console import Terminal
-from cli.tables import plain_table, show_parts
+from cli.tables import plain_table, show_splits
 from pipeline.base.wording import byte_size, grouped
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def command(
     with place.locked("prepare synthetic"):
         report = prepare_synthetic(place, shape, benchmark, recipe, terminal)
     if json_output:
-        counts = {part: {"classes": count[0], "videos": count[1]} for part, count in report.parts.items()}
+        counts = {part: {"classes": count[0], "videos": count[1]} for part, count in report.split_counts.items()}
         document = {name: getattr(report, name) for name in ("classes", "listed_classes", "videos", "seconds")}
         files = {"features": str(report.features), "class_vectors": str(report.text)}
         terminal.document(document | {"splits": counts, "class_names": report.class_names} | files)
@@ -80,5 +80,5 @@ def _show(report: "SyntheticReport", terminal: Terminal) -> None:
     table.add_row("videos", grouped(report.videos), f"{grouped(report.seconds)} s of features")
     table.add_row("features", "", escape(f"{report.features} ({byte_size(report.features.stat().st_size)})"))
     table.add_row("text", "", escape(f"{report.text}, used by avzsl train here"))
-    show_parts(table, report.parts, str(report.folder / "splits.yaml"))
+    show_splits(table, report.split_counts, str(report.folder / "splits.yaml"))
     terminal.show(table)

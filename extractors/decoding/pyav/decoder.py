@@ -17,7 +17,14 @@ from extractors.decoding.media_file import check_media_file
 from extractors.decoding.pyav.sound import sound_pieces
 from extractors.decoding.pyav.stream import StreamReader
 from extractors.decoding.seconds import SoundTrack, join_seconds, summarise
-from extractors.decoding.timeline import Part, StreamClock, TimedFrame, TimestampGuess, frames_by_second, whole_seconds
+from extractors.decoding.timeline import (
+    Segment,
+    StreamClock,
+    TimedFrame,
+    TimestampGuess,
+    frames_by_second,
+    whole_seconds,
+)
 
 # Sound decoded before the start of a segment: codecs build on what came before, and so do resamplers.
 _SOUND_LEAD_SECONDS = 0.5
@@ -30,36 +37,38 @@ class PyAvDecoder:
 
     def decode(self, request: DecodingRequest) -> Generator[Second, None, VideoSummary]:
         """See `Decoder.decode`."""
-        part = Part.of(request)
+        segment = Segment.of(request)
         check_media_file(request.path)
         av.logging.set_level(av.logging.PANIC)
         with StreamReader(request.path, "video") as picture, StreamReader(request.path, "audio") as sound:
-            pictures, origin_seconds = _open_picture(picture, part)
-            track = _open_sound(sound, request.audio_rate_hz, part, origin_seconds)
-            seconds = None if pictures is None else frames_by_second(pictures, _PictureConverter(), part)
-            duration = yield from join_seconds(seconds, track, part)
+            pictures, origin_seconds = _open_picture(picture, segment)
+            track = _open_sound(sound, request.audio_rate_hz, segment, origin_seconds)
+            seconds = None if pictures is None else frames_by_second(pictures, _PictureConverter(), segment)
+            duration = yield from join_seconds(seconds, track, segment)
             return summarise(
-                part,
+                segment,
                 duration_seconds=duration,
-                announced_seconds=_announced_seconds(sound if pictures is None else picture, track, part, duration),
+                announced_seconds=_announced_seconds(sound if pictures is None else picture, track, segment, duration),
                 has_audio=track is not None,
                 has_visual=pictures is not None,
                 warnings=_warnings(picture, sound, has_audio=track is not None, has_visual=pictures is not None),
             )
 
 
-def _open_picture(reader: StreamReader, part: Part) -> tuple[Iterator[TimedFrame[VideoFrame]] | None, float | None]:
-    """The pictures from the part's start on, None if there are none; and the time stamp at which the clock starts."""
+def _open_picture(
+    reader: StreamReader, segment: Segment
+) -> tuple[Iterator[TimedFrame[VideoFrame]] | None, float | None]:
+    """The pictures from the segment's start on, None without any; and the time stamp at which the clock starts."""
     clock = StreamClock(largest_gap_seconds=reader.largest_gap_seconds)
     pictures = _timed(reader, cast("Iterator[VideoFrame]", reader.frames()), clock)
     first = next(pictures, None)
     if first is None:
         return None, None
     origin = clock.origin_seconds
-    if part.start_seconds == 0 or origin is None:
+    if segment.start_seconds == 0 or origin is None:
         return chain([first], pictures), origin
     clock = StreamClock(largest_gap_seconds=reader.largest_gap_seconds, origin_seconds=origin)
-    frames = cast("Iterator[VideoFrame]", reader.frames_from(origin + part.start_seconds))
+    frames = cast("Iterator[VideoFrame]", reader.frames_from(origin + segment.start_seconds))
     return _timed(reader, frames, clock), origin
 
 
@@ -89,8 +98,10 @@ class _PictureConverter:
         resize_and_crop(upright(cast("NDArray[np.uint8]", rgb), image.rotation), out)
 
 
-def _open_sound(reader: StreamReader, rate_hz: int, part: Part, origin_seconds: float | None) -> SoundTrack | None:
-    """The sound of the part; None if not one sample of the video's sound can be decoded."""
+def _open_sound(
+    reader: StreamReader, rate_hz: int, segment: Segment, origin_seconds: float | None
+) -> SoundTrack | None:
+    """The sound of the segment; None if not one sample of the video's sound can be decoded."""
     clock = StreamClock(largest_gap_seconds=reader.largest_gap_seconds, origin_seconds=origin_seconds)
     frames = cast("Iterator[AudioFrame]", reader.frames())
     opening = next(frames, None)
@@ -101,25 +112,27 @@ def _open_sound(reader: StreamReader, rate_hz: int, part: Part, origin_seconds: 
     if first is None:
         return None
     origin = clock.origin_seconds
-    if part.start_seconds > 0 and origin is not None:
+    if segment.start_seconds > 0 and origin is not None:
         clock = StreamClock(largest_gap_seconds=reader.largest_gap_seconds, origin_seconds=origin)
-        frames = cast("Iterator[AudioFrame]", reader.frames_from(origin + part.start_seconds - _SOUND_LEAD_SECONDS))
+        frames = cast("Iterator[AudioFrame]", reader.frames_from(origin + segment.start_seconds - _SOUND_LEAD_SECONDS))
         grid_seconds = first.first_sample / rate_hz + opening.samples / opening.sample_rate
         pieces = sound_pieces(reader, frames, clock, rate_hz, grid_seconds=grid_seconds)
     else:
         pieces = chain([first], pieces)
-    return SoundTrack(pieces, rate_hz=rate_hz, part=part)
+    return SoundTrack(pieces, rate_hz=rate_hz, segment=segment)
 
 
-def _announced_seconds(reader: StreamReader, track: SoundTrack | None, part: Part, duration: float) -> float | None:
+def _announced_seconds(
+    reader: StreamReader, track: SoundTrack | None, segment: Segment, duration: float
+) -> float | None:
     """How long the file says the video is; None where that is only the length of the sound, which may be longer."""
     announced, of_stream = reader.announced_seconds
     if announced is None or of_stream or track is None:
         return announced
-    # A part that has its end is not cut short, and its sound need not be read to the end of the file.
-    if whole_seconds(duration) >= whole_seconds(min(announced, part.end_seconds) - part.start_seconds):
+    # A segment that has its end is not cut short, and its sound need not be read to the end of the file.
+    if whole_seconds(duration) >= whole_seconds(min(announced, segment.end_seconds) - segment.start_seconds):
         return announced
-    sound_reaches_it = whole_seconds(track.skip_to_end()) >= whole_seconds(announced - part.start_seconds)
+    sound_reaches_it = whole_seconds(track.skip_to_end()) >= whole_seconds(announced - segment.start_seconds)
     return None if sound_reaches_it else announced
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from pipeline.avgzsl_benchmark.importing.official_folder import MAIN_SPLIT
 from pipeline.base.csv_tables import write_rows
 from pipeline.base.files import write_text
-from pipeline.datasets.official.protocol import PART_OF_STAGE, RETRAINING, Benchmark
+from pipeline.datasets.official.protocol import RETRAINING, SPLIT_OF_STAGE, Benchmark
 from pipeline.datasets.splits import Splits
 
 
 def videos_of_stages(splits: Splits) -> dict[str, list[str]]:
     """Stage -> its videos; stage 2 trains on everything of stage 1."""
-    stages = {stage: list(splits.parts[part]) for stage, part in PART_OF_STAGE.items()}
+    stages = {stage: list(splits.by_name[part]) for stage, part in SPLIT_OF_STAGE.items()}
     stages[RETRAINING] = [key for stage in stages if stage.startswith("stage_1") for key in stages[stage]]
     return stages
 

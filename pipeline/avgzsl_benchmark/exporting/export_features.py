@@ -24,7 +24,7 @@ from pipeline.base.wording import counted, did_you_mean
 from pipeline.base.workspace import Stage, Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.datasets.hold_out import hold_out
-from pipeline.datasets.official.protocol import BENCHMARKS, FOLDER_OF_MODALITY, PART_OF_STAGE, RETRAINING, STAGES
+from pipeline.datasets.official.protocol import BENCHMARKS, FOLDER_OF_MODALITY, RETRAINING, SPLIT_OF_STAGE, STAGES
 from pipeline.datasets.phrases import Phrases, phrases_text
 from pipeline.datasets.splits import Splits, read_splits
 from pipeline.features.feature_set import load_features
@@ -135,7 +135,7 @@ def _gather(workspace: Workspace, layout: str, benchmark: str | None, text: str 
     else:
         splits = hold_out(store.videos_of_classes())
         reporter.warn("the dataset has no splits: classes are held out at random, as a bare avzsl train does, seed 0")
-    partless = len(features.keys) - sum(len(part) for part in splits.parts.values())
+    partless = len(features.keys) - sum(len(part) for part in splits.by_name.values())
     if partless:
         reporter.warn(f"{counted(partless, 'video')} in no part of the splits: not exported")
     phrases = dict(sorted({**dataset.without_videos, **dataset.phrases}.items()))
@@ -173,7 +173,7 @@ def _warn_of_what_public_code_needs(
             f"the class vectors are {len(vector)} wide, public code is built for {_VECTOR_WIDTH}: "
             "export others with --text FILE"
         )
-    empty = [stage for stage, part in PART_OF_STAGE.items() if not splits.parts[part]]
+    empty = [stage for stage, part in SPLIT_OF_STAGE.items() if not splits.by_name[part]]
     if empty:
         reporter.warn(f"public code needs videos in every stage, these have none: {', '.join(empty)}")
     alone = [name for name, count in Counter(map(store.class_of, splits.train)).items() if count == 1]

@@ -38,12 +38,19 @@ class ImportReport:
     audio_width: int
     without_visual: int  # videos
     without_audio: int
-    parts: Mapping[str, int]  # part of the splits -> videos
+    split_counts: Mapping[str, int]  # part of the splits -> videos
     did_nothing: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The document of `import --json`."""
-        return asdict(self) | {"features": str(self.features)}
+        document = asdict(self) | {"features": str(self.features)}
+        return {"parts" if name == "split_counts" else name: value for name, value in document.items()}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], features: Path) -> "ImportReport":
+        """Read what `to_json` gave for an import that need not be done again."""
+        values = {"split_counts" if name == "parts" else name: value for name, value in document.items()}
+        return cls(**{**values, "features": features, "did_nothing": True})
 
 
 def import_official(
@@ -143,7 +150,7 @@ def _report(folder: OfficialFolder, imported: ImportedStore, dataset: Dataset, p
         audio_width=imported.widths["audio"],
         without_visual=sum(not video.has_visual for video in imported.videos),
         without_audio=sum(not video.has_audio for video in imported.videos),
-        parts={part: len(keys) for part, keys in imported.parts.items()},
+        split_counts={part: len(keys) for part, keys in imported.parts.items()},
     )
 
 
@@ -169,8 +176,7 @@ def _imported_before(workspace: Workspace, made_from: str, folder: OfficialFolde
     kept = workspace.dataset_folder
     if not (kept / "manifest.csv").is_file() or dataset_record(kept).get("source") != str(folder.source.resolve()):
         return None
-    known = {**record.summary["report"], "features": workspace.root / record.output, "did_nothing": True}
-    return ImportReport(**known)
+    return ImportReport.from_json(record.summary["report"], workspace.root / record.output)
 
 
 def _set_extractor_aside(workspace: Workspace) -> None:

@@ -14,7 +14,7 @@ from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted, did_you_mean
-from pipeline.datasets.official.protocol import PART_OF_STAGE, STAGES
+from pipeline.datasets.official.protocol import SPLIT_OF_STAGE, STAGES
 from pipeline.features.index import MODALITIES, SourceFile, StoredVideo, content_fingerprint
 from pipeline.features.store import Attributes, FeatureRows
 from pipeline.features.stream_writer import streamed_store
@@ -27,7 +27,7 @@ class ImportedStore:
     """What is in the file, and what was found on the way."""
 
     videos: list[StoredVideo] = field(default_factory=list)
-    parts: dict[str, list[str]] = field(default_factory=lambda: {part: [] for part in PART_OF_STAGE.values()})
+    parts: dict[str, list[str]] = field(default_factory=lambda: {part: [] for part in SPLIT_OF_STAGE.values()})
     widths: dict[str, int] = field(default_factory=dict)
     content: str = ""
     shortened: int = 0  # videos of which one modality had more rows
@@ -144,7 +144,7 @@ def _stored(video: OfficialVideo, class_name: str, notes: ExportNotes | None) ->
 
 def _add_to_part(imported: ImportedStore, key: str, video: OfficialVideo, name: str, folder: OfficialFolder) -> None:
     """Public code takes a video's part from its folder, and leaves classes out that the part's list lacks."""
-    parts = [part for stage, part in PART_OF_STAGE.items() if stage in video.stages]
+    parts = [part for stage, part in SPLIT_OF_STAGE.items() if stage in video.stages]
     imported.partless += not parts
     imported.shortened += video.shortened
     for part in parts:

@@ -189,12 +189,12 @@ def _data_of(inputs: TrainingInputs) -> dict[str, Any]:
         "visual_width": features.visual.shape[1],
         "audio_width": features.audio.shape[1],
         "seconds": int(features.seconds.sum()),
-        "videos": {part: len(keys) for part, keys in inputs.splits.parts.items()},
+        "videos": {part: len(keys) for part, keys in inputs.splits.by_name.items()},
         "classes": {
             "seen": len(inputs.names_of("train", "val_seen", "val_unseen")),
             "unseen": len(inputs.names_of("test_unseen")),
         },
-        "splits": fingerprint({part: sorted(keys) for part, keys in inputs.splits.parts.items()}),
+        "splits": fingerprint({part: sorted(keys) for part, keys in inputs.splits.by_name.items()}),
         "text": dict(embeddings.encoder),
         "legacy_class_order": inputs.settings.text.legacy_class_order,
     }

@@ -45,7 +45,7 @@ class SyntheticReport:
     listed_classes: int
     videos: int
     seconds: int
-    parts: Mapping[str, tuple[int, int]]  # part of the splits -> classes, videos
+    split_counts: Mapping[str, tuple[int, int]]  # part of the splits -> classes, videos
     class_names: str  # in words where they are from
     features: Path
     text: Path  # the file of class vectors
@@ -121,7 +121,9 @@ def prepare_synthetic(
         listed_classes=len(benchmark.phrases) + len(benchmark.others),
         videos=len(benchmark.features.keys),
         seconds=int(benchmark.features.seconds.sum()),
-        parts={part: (len({labels[key] for key in keys}), len(keys)) for part, keys in benchmark.splits.parts.items()},
+        split_counts={
+            part: (len({labels[key] for key in keys}), len(keys)) for part, keys in benchmark.splits.by_name.items()
+        },
         class_names=names,
         features=workspace.current_features(),
         text=vectors,
@@ -163,7 +165,7 @@ def _official_shape(
         train_classes=len(train),
         val_unseen_classes=len(val_unseen),
         test_unseen_classes=len(test_unseen),
-        **{part: len(names) for part, names in official.parts.items()},
+        **{part: len(names) for part, names in official.by_name.items()},
         seconds=usual.seconds,
     )
     return shape, [*train, *val_unseen, *test_unseen]
@@ -171,4 +173,4 @@ def _official_shape(
 
 def _classes_of(official: OfficialSplits, part: str) -> list[str]:
     """The classes of a part, sorted, as they are officially spelled."""
-    return sorted({official.called(official.class_of[name]) or "" for name in official.parts[part]})
+    return sorted({official.called(official.class_of[name]) or "" for name in official.by_name[part]})

@@ -9,7 +9,7 @@ from pipeline.base.csv_tables import read_user_table
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import did_you_mean, does_not_exist, some_of
-from pipeline.datasets.official.protocol import BENCHMARKS, PART_OF_STAGE
+from pipeline.datasets.official.protocol import BENCHMARKS, SPLIT_OF_STAGE
 from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_of_name
 
 # Part of unseen classes -> parts that must have none of them.
@@ -94,7 +94,7 @@ def read_classes(folder: Path | None, split: str) -> OfficialClasses:
     if len(known) < len(phrases):
         raise UsageError(f"{folder}: two classes differ by upper and lower case alone, which public code takes as one")
     listed = {}
-    for stage, part in PART_OF_STAGE.items():
+    for stage, part in SPLIT_OF_STAGE.items():
         path = folder / split / f"{stage}.txt"
         if path.is_file():
             listed[part] = frozenset(_known(name, known, path) for name in _lines(path))
@@ -104,7 +104,7 @@ def read_classes(folder: Path | None, split: str) -> OfficialClasses:
 
 def _refuse_seen_and_unseen(listed: Mapping[str, frozenset[str]], folder: Path) -> None:
     """Lists that train on, or validate with, what they call unseen would make every figure too good."""
-    stage_of = {part: stage for stage, part in PART_OF_STAGE.items()}
+    stage_of = {part: stage for stage, part in SPLIT_OF_STAGE.items()}
     for unseen, others in _SEEN_BESIDE.items():
         for part in others:
             both = sorted(listed.get(unseen, frozenset()) & listed.get(part, frozenset()))

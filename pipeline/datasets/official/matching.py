@@ -76,7 +76,7 @@ def match(official: OfficialSplits, videos: Sequence[Video], phrases: Mapping[st
     splits = Splits(**parts, origin={"official": str(official.folder.absolute())})
     class_of = {video.key: video.class_name for video in renamed}
     usable = splits.without_strangers(class_of)
-    lost = {class_of[key] for part in splits.parts for key in set(splits.parts[part]) - set(usable.parts[part])}
+    lost = {class_of[key] for part in splits.by_name for key in set(splits.by_name[part]) - set(usable.by_name[part])}
     untrained = f"{some_of(sorted(lost))}: no video to train on is here, so not tested as seen"
     unmatched += _unlisted(official, renamed, usable)
     spelled = {official.called(name) or name: phrase for name, phrase in phrases.items()}
@@ -114,7 +114,7 @@ def _listed(official: OfficialSplits, videos: Sequence[Video]) -> tuple[dict[str
     """Part of the splits -> videos that are here, and the listed names that are not."""
     index, parts, unmatched = _Index(videos), dict[str, tuple[str, ...]](), list[Unmatched]()
     used: set[str] = set()
-    for part, names in official.parts.items():
+    for part, names in official.by_name.items():
         keys = []
         for name in names:
             video, class_name = index.find(name), official.called(official.class_of[name])
@@ -134,7 +134,7 @@ def _unlisted(official: OfficialSplits, videos: Sequence[Video], splits: Splits)
     """Classes of one side only, and videos here that are in no part."""
     here = {video.class_name for video in videos}
     listed = {name for spelled in set(official.class_of.values()) if (name := official.called(spelled))}
-    kept = {key for part in splits.parts.values() for key in part}
+    kept = {key for part in splits.by_name.values() for key in part}
     return [
         *(Unmatched("class", name, "listed", "listed with videos, none is here") for name in sorted(listed - here)),
         *(

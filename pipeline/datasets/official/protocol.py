@@ -25,7 +25,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 }
 
 # Folders and lists of the official layout, in the order in which a video is met, and our part that each one is.
-PART_OF_STAGE: Mapping[str, str] = {
+SPLIT_OF_STAGE: Mapping[str, str] = {
     "stage_1_train": "train",
     "stage_1_val_seen": "val_seen",
     "stage_1_val_unseen": "val_unseen",
@@ -33,5 +33,5 @@ PART_OF_STAGE: Mapping[str, str] = {
     "stage_2_test_unseen": "test_unseen",
 }
 RETRAINING = "stage_2_train"  # the first three together
-STAGES = (*PART_OF_STAGE, RETRAINING)
+STAGES = (*SPLIT_OF_STAGE, RETRAINING)
 FOLDER_OF_MODALITY: Mapping[str, str] = {"audio": "audio", "visual": "video"}

@@ -11,7 +11,7 @@ from pipeline.base.errors import UsageError
 from pipeline.base.wording import did_you_mean, does_not_exist, some_of
 from pipeline.datasets.dataset import Dataset, Video
 from pipeline.datasets.official.class_lists import OfficialClasses, read_classes
-from pipeline.datasets.official.protocol import PART_OF_STAGE, RETRAINING
+from pipeline.datasets.official.protocol import RETRAINING, SPLIT_OF_STAGE
 from pipeline.datasets.phrases import Phrases
 from pipeline.datasets.splits import Splits, check_splits
 
@@ -31,7 +31,7 @@ class OfficialSplits:
     """
 
     folder: Path
-    parts: Mapping[str, tuple[str, ...]]
+    by_name: Mapping[str, tuple[str, ...]]
     class_of: Mapping[str, str]
     classes: OfficialClasses
     notes: tuple[str, ...]
@@ -69,20 +69,20 @@ def read_official_splits(given: Path) -> OfficialSplits:
         UsageError: another folder, or lists that contradict themselves.
     """
     folder, notes = _split_folder(given)
-    parts: dict[str, tuple[str, ...]] = {}
+    by_name: dict[str, tuple[str, ...]] = {}
     class_of: dict[str, str] = {}
     place = folder.absolute()  # '.' has neither a name nor a parent
     classes = read_classes(place.parent, place.name)
-    for stage, part in PART_OF_STAGE.items():
+    for stage, part in SPLIT_OF_STAGE.items():
         rows = list(_rows(folder / f"{stage}.csv", classes))
-        parts[part] = tuple(name for name, _ in rows)
+        by_name[part] = tuple(name for name, _ in rows)
         for name, class_name in rows:
             if class_of.setdefault(name, class_name) != class_name:
                 raise UsageError(f"{folder}: {name!r} is of class {class_of[name]!r} and of class {class_name!r}")
     listed = tuple(Video(name, name, class_name.casefold()) for name, class_name in class_of.items())
-    check_splits(Splits(**parts, origin={}), Dataset(folder, listed, {}), str(folder))
-    notes += _disagreements(folder, parts, class_of, classes)
-    return OfficialSplits(folder, parts, class_of, classes, tuple(notes))
+    check_splits(Splits(**by_name, origin={}), Dataset(folder, listed, {}), str(folder))
+    notes += _disagreements(folder, by_name, class_of, classes)
+    return OfficialSplits(folder, by_name, class_of, classes, tuple(notes))
 
 
 def _split_folder(given: Path) -> tuple[Path, list[str]]:
@@ -91,7 +91,7 @@ def _split_folder(given: Path) -> tuple[Path, list[str]]:
         raise UsageError(
             does_not_exist(given) if not given.exists() else f"{given} is a file: give the folder of splits"
         )
-    first = f"{next(iter(PART_OF_STAGE))}.csv"
+    first = f"{next(iter(SPLIT_OF_STAGE))}.csv"
     for folder in (given / _USUAL, given / "class-split" / _USUAL):
         if (folder / first).is_file():
             others = sorted(entry.name for entry in folder.parent.iterdir() if entry != folder and entry.is_dir())
@@ -108,7 +108,7 @@ def _split_folder(given: Path) -> tuple[Path, list[str]]:
 def _rows(path: Path, classes: OfficialClasses) -> Iterator[tuple[str, str]]:
     """(video, class) of a list; where the folder above lists its classes, each must be one of them."""
     if not path.is_file():
-        raise UsageError(f"{path.parent} lacks {path.name}: expected {', '.join(f'{s}.csv' for s in PART_OF_STAGE)}")
+        raise UsageError(f"{path.parent} lacks {path.name}: expected {', '.join(f'{s}.csv' for s in SPLIT_OF_STAGE)}")
     for line, row in read_user_table(path, required=("filename", "label"), strict=False):
         name, label = row["filename"].strip(), row["label"].strip()
         if not name or not label:
@@ -122,12 +122,12 @@ def _rows(path: Path, classes: OfficialClasses) -> Iterator[tuple[str, str]]:
 
 
 def _disagreements(
-    folder: Path, parts: Mapping[str, Sequence[str]], class_of: Mapping[str, str], classes: OfficialClasses
+    folder: Path, by_name: Mapping[str, Sequence[str]], class_of: Mapping[str, str], classes: OfficialClasses
 ) -> list[str]:
     """Lines about lists of one folder that say different things; the .csv of stage 1 and of the test count."""
     lines = []
     for part, listed in classes.listed.items():
-        named = {classes.called(class_of[name]) or class_of[name] for name in parts[part]}
+        named = {classes.called(class_of[name]) or class_of[name] for name in by_name[part]}
         if named != listed:
             differing = sorted(named ^ listed)
             lines.append(
@@ -136,7 +136,7 @@ def _disagreements(
             )
     again = folder / f"{RETRAINING}.csv"
     if again.is_file():
-        trained = {name for part in ("train", "val_seen", "val_unseen") for name in parts[part]}
+        trained = {name for part in ("train", "val_seen", "val_unseen") for name in by_name[part]}
         differing = sorted(trained ^ {name for name, _ in _rows(again, classes)})
         if differing:
             lines.append(

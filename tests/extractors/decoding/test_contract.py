@@ -151,9 +151,9 @@ def test_a_segment_is_the_same_seconds_of_the_whole(decoder: Decoder, tmp_path: 
     """Seconds 2 to 4 of five, pictures exactly, sound to rounding."""
     clip = write_clip(tmp_path / "clip.mp4", seconds=5, tone=(2.5, 3.25))
     whole, _ = decode(decoder, clip)
-    part, summary = decode(decoder, clip, start=2, end=4)
-    assert (len(part), summary.seconds, summary.duration_seconds, summary.warnings) == (2, 2, 2.0, ())
-    for expected, second in zip(whole[2:4], part, strict=True):
+    segment, summary = decode(decoder, clip, start=2, end=4)
+    assert (len(segment), summary.seconds, summary.duration_seconds, summary.warnings) == (2, 2, 2.0, ())
+    for expected, second in zip(whole[2:4], segment, strict=True):
         assert np.array_equal(second.frames, expected.frames)
         assert np.abs(second.audio.astype(int) - expected.audio).max() < 0.01 * 32768
 

@@ -16,9 +16,9 @@ from extractors.decoding.pyav.decoder import PyAvDecoder
 from extractors.decoding.pyav.stream import StreamReader
 
 
-def decode(path: Path, *, rate_hz: int = 24_000, **part: float) -> tuple[list[Second], VideoSummary]:
+def decode(path: Path, *, rate_hz: int = 24_000, **segment: float) -> tuple[list[Second], VideoSummary]:
     """All seconds of a file and the summary."""
-    seconds = PyAvDecoder().decode(DecodingRequest(path=path, audio_rate_hz=rate_hz, **part))
+    seconds = PyAvDecoder().decode(DecodingRequest(path=path, audio_rate_hz=rate_hz, **segment))
     out = []
     while True:
         try:
@@ -157,8 +157,8 @@ def test_a_segments_sound_is_that_of_the_whole(tmp_path: Path, layout: str) -> N
     """In Matroska too, whose time stamps are rounded to milliseconds: sample for sample, not half a millisecond off."""
     path = write_sound(tmp_path / "clip.mkv", layout=layout, rate_hz=44_100, seconds=8)
     whole, _ = decode(path, rate_hz=44_100)
-    part, _ = decode(path, rate_hz=44_100, start_seconds=5, end_seconds=7)
-    assert all(np.array_equal(a.audio, b.audio) for a, b in zip(whole[5:7], part, strict=True))
+    segment, _ = decode(path, rate_hz=44_100, start_seconds=5, end_seconds=7)
+    assert all(np.array_equal(a.audio, b.audio) for a, b in zip(whole[5:7], segment, strict=True))
 
 
 def test_a_segment_of_opus_lies_where_it_lies_in_the_whole(tmp_path: Path) -> None:
@@ -166,8 +166,8 @@ def test_a_segment_of_opus_lies_where_it_lies_in_the_whole(tmp_path: Path) -> No
     path = write_sound(tmp_path / "clip.mkv", layout="stereo", rate_hz=48_000, seconds=6, codec="libopus")
     whole, _ = decode(path, rate_hz=44_100)
     for start in (1, 2, 3):
-        part, _ = decode(path, rate_hz=44_100, start_seconds=start, end_seconds=start + 1)
-        mine, theirs = (second.audio.astype(np.float64)[100:-100] for second in (part[0], whole[start]))
+        segment, _ = decode(path, rate_hz=44_100, start_seconds=start, end_seconds=start + 1)
+        mine, theirs = (second.audio.astype(np.float64)[100:-100] for second in (segment[0], whole[start]))
         match = [np.dot(mine, np.roll(theirs, lag)) for lag in range(-40, 41)]
         assert int(np.argmax(match)) - 40 == 0
 
@@ -208,7 +208,7 @@ def test_a_segment_decodes_only_its_part(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(StreamReader, "_packets", counted)
     seconds, _ = decode(path, start_seconds=40, end_seconds=42)
     assert len(seconds) == 2
-    assert 50 <= len(read) <= 50 + 2 * 25 + 60  # the part, two groups of pictures, what the decoder holds back
+    assert 50 <= len(read) <= 50 + 2 * 25 + 60  # the segment, two groups of pictures, what the decoder holds back
 
 
 def test_one_picture_every_four_seconds_is_shown_as_long(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractors.decoding.seconds import SoundPiece, SoundTrack, sound_by_second
-from extractors.decoding.timeline import Part
+from extractors.decoding.timeline import Segment
 
 RATE_HZ = 100
 
@@ -34,7 +34,7 @@ def test_every_sample_is_where_its_piece_says(gaps_and_lengths: list[tuple[int, 
     long = np.zeros(12 * 1000, np.int16)
     for piece in pieces:
         long[5000 + piece.first_sample : 5000 + piece.end_sample] = piece.samples
-    track = SoundTrack(iter(pieces), rate_hz=RATE_HZ, part=Part())
+    track = SoundTrack(iter(pieces), rate_hz=RATE_HZ, segment=Segment())
     for second in range(50):
         expected = long[5000 + second * RATE_HZ : 5000 + (second + 1) * RATE_HZ]
         assert np.array_equal(track.read_second(), expected)
@@ -44,7 +44,7 @@ def test_every_sample_is_where_its_piece_says(gaps_and_lengths: list[tuple[int, 
 def test_overlaps_lose_nothing_before_and_after(gaps_and_lengths: list[tuple[int, int]]) -> None:
     """However pieces overlap, seconds have their length and samples come from a piece that covers their place."""
     pieces = make_pieces(gaps_and_lengths)
-    track = SoundTrack(iter(pieces), rate_hz=RATE_HZ, part=Part())
+    track = SoundTrack(iter(pieces), rate_hz=RATE_HZ, segment=Segment())
     for second in range(45):
         for place, value in enumerate(track.read_second().tolist(), start=second * RATE_HZ):
             allowed = {
@@ -55,9 +55,9 @@ def test_overlaps_lose_nothing_before_and_after(gaps_and_lengths: list[tuple[int
 
 
 def test_a_part_begins_and_stops_where_asked() -> None:
-    """From 0.5 to 1.7 s: the second second is silent after the part's end."""
+    """From 0.5 to 1.7 s: the second second is silent after the segment's end."""
     pieces = [SoundPiece(0, np.arange(1, 301, dtype=np.int16))]
-    track = SoundTrack(iter(pieces), rate_hz=RATE_HZ, part=Part(0.5, 1.7))
+    track = SoundTrack(iter(pieces), rate_hz=RATE_HZ, segment=Segment(0.5, 1.7))
     assert track.read_second().tolist() == list(range(51, 151))
     assert track.read_second().tolist() == [*range(151, 171), *[0] * 80]
 
@@ -66,7 +66,7 @@ def test_sound_alone_gives_its_whole_seconds() -> None:
     """2.5 s are two seconds, 0.3 s one padded second, and nothing none."""
     for samples, seconds in ((250, 2), (30, 1), (0, 0), (299, 3)):
         pieces = [SoundPiece(0, np.ones(samples, np.int16))] if samples else []
-        track = SoundTrack(iter(pieces), rate_hz=RATE_HZ, part=Part(0, math.inf))
+        track = SoundTrack(iter(pieces), rate_hz=RATE_HZ, segment=Segment(0, math.inf))
         out, generator = [], sound_by_second(track)
         while True:
             try:
@@ -81,6 +81,6 @@ def test_sound_alone_gives_its_whole_seconds() -> None:
 def test_a_long_gap_costs_no_memory() -> None:
     """A piece ten years on is kept as it is while silence is read."""
     far = SoundPiece(10**12, np.ones(10, np.int16))
-    track = SoundTrack(iter([far]), rate_hz=RATE_HZ, part=Part())
+    track = SoundTrack(iter([far]), rate_hz=RATE_HZ, segment=Segment())
     assert not track.read_second().any()
     assert track.known_seconds > 10**9

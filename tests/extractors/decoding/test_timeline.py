@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extractors.decoding.timeline import Part, StreamClock, TimedFrame, TimestampGuess, frames_by_second, whole_seconds
+from extractors.decoding.timeline import (
+    Segment,
+    StreamClock,
+    TimedFrame,
+    TimestampGuess,
+    frames_by_second,
+    whole_seconds,
+)
 
 
 def show(number: int, out: np.ndarray) -> None:
@@ -13,11 +20,11 @@ def show(number: int, out: np.ndarray) -> None:
     out.fill(number)
 
 
-def choose(times: list[float], end: float, part: Part = Part()) -> tuple[list[list[int]], float]:  # noqa: B008
+def choose(times: list[float], end: float, segment: Segment = Segment()) -> tuple[list[list[int]], float]:  # noqa: B008
     """The chosen picture numbers, second by second, and the duration returned."""
     ends = [*times[1:], end]
     frames = [TimedFrame(time, stop, number) for number, (time, stop) in enumerate(zip(times, ends, strict=True))]
-    seconds = frames_by_second(frames, show, part)
+    seconds = frames_by_second(frames, show, segment)
     chosen = []
     while True:
         try:
@@ -48,13 +55,13 @@ def test_shows_the_last_picture_whose_time_has_come(steps: list[float]) -> None:
 
 @given(steps=steps, start=st.integers(0, 5000), length=st.integers(1, 5000))
 def test_shows_the_same_in_a_part(steps: list[float], start: int, length: int) -> None:
-    """A part has the seconds that lie wholly in it, or one padded second; after the end there is none."""
+    """A segment has the seconds that lie wholly in it, or one padded second; after the end there is none."""
     times = np.concatenate([[0], np.cumsum(steps)]).tolist()
-    part = Part(start / 1000, (start + length) / 1000)
-    chosen, duration = choose(times[:-1], times[-1], part)
-    assert duration == pytest.approx(min(times[-1], part.end_seconds) - part.start_seconds)
-    shown = [times[0], *(time for time in times[1:-1] if time < part.end_seconds)]
-    expected = search(shown, max(1, whole_seconds(duration)), part.start_seconds) if duration > 0 else []
+    segment = Segment(start / 1000, (start + length) / 1000)
+    chosen, duration = choose(times[:-1], times[-1], segment)
+    assert duration == pytest.approx(min(times[-1], segment.end_seconds) - segment.start_seconds)
+    shown = [times[0], *(time for time in times[1:-1] if time < segment.end_seconds)]
+    expected = search(shown, max(1, whole_seconds(duration)), segment.start_seconds) if duration > 0 else []
     assert chosen == expected
 
 
@@ -74,7 +81,7 @@ def test_converts_only_what_is_shown_and_once() -> None:
             out.fill(number)
 
         frames = (TimedFrame(n / fps, (n + 1) / fps, n) for n in range(fps))
-        assert len(list(frames_by_second(frames, convert, Part()))) == 1
+        assert len(list(frames_by_second(frames, convert, Segment()))) == 1
         assert len(converted) == len(set(converted)) == expected
 
 
@@ -87,7 +94,7 @@ def test_a_second_comes_out_before_the_next_is_read() -> None:
             read.append(n)
             yield TimedFrame(n / 30, (n + 1) / 30, n)
 
-    seconds = frames_by_second(frames(), show, Part())
+    seconds = frames_by_second(frames(), show, Segment())
     next(seconds)
     assert len(read) <= 32
 

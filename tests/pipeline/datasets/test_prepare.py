@@ -97,8 +97,10 @@ def test_the_three_files_are_written_and_fit_each_other(tmp_path: Path, given: P
     splits = read_splits(tmp_path / "dataset/splits.yaml", dataset)
 
     assert (report.videos, report.classes, report.empty_classes) == (16, 4, ("silence",))
-    assert sum(len(part) for part in splits.parts.values()) == 16
-    assert {part: count[1] for part, count in report.parts.items()} == {p: len(k) for p, k in splits.parts.items()}
+    assert sum(len(part) for part in splits.by_name.values()) == 16
+    assert {part: count[1] for part, count in report.split_counts.items()} == {
+        p: len(k) for p, k in splits.by_name.items()
+    }
     assert dataset.phrases["dog_barking"] == ("dog barking",)
     assert dataset.without_videos == {"silence": ("silence",)}
     assert not (tmp_path / "dataset/missing.csv").exists()
@@ -108,7 +110,7 @@ def test_a_dataset_too_small_for_splits_is_prepared_all_the_same(tmp_path: Path)
     """One line says why there are none."""
     report = prepared(videos(tmp_path / "videos", ("dog", "yoga")), tmp_path / "dataset")
 
-    assert report.parts == {}
+    assert report.split_counts == {}
     assert report.splits_from.startswith("none: 2 classes, and at least 3 are needed")
     assert not (tmp_path / "dataset/splits.yaml").exists()
 
@@ -174,7 +176,7 @@ def test_edited_phrases_and_splits_survive_every_preparation(tmp_path: Path, giv
 
     assert read_phrases(folder / "classes.csv")["yoga"] == ("people doing yoga",)
     assert report.splits_from == "as made here before"
-    assert report.parts["test_unseen"] == (1, 1)
+    assert report.split_counts["test_unseen"] == (1, 1)
     assert not listener.warnings
 
 
@@ -201,7 +203,7 @@ def test_edits_that_official_lists_contradict_are_put_beside(
         DatasetFolder(folder, "splits"), Amounts(unseen_test=2), seed=3, least_videos=1, reporter=SilentReporter()
     )
     made = (folder / "splits.yaml").read_text()
-    assert prepared(given, folder).parts["test_unseen"][0] == 2
+    assert prepared(given, folder).split_counts["test_unseen"][0] == 2
 
     prepared(given, folder, official=read_official_splits(official()), listener=listener)
 
@@ -237,7 +239,7 @@ def test_splits_made_here_are_not_replaced_by_those_of_the_source(tmp_path: Path
     keep(folder, named_dataset(None, folder), SilentReporter())
 
     assert (folder / "splits.yaml").read_text() == made
-    assert prepared(given, tmp_path / "again").parts["train"] == (2, 2)
+    assert prepared(given, tmp_path / "again").split_counts["train"] == (2, 2)
 
 
 def test_probing_measures_and_leaves_out_what_cannot_be_read(tmp_path: Path) -> None:

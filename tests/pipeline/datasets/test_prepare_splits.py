@@ -49,7 +49,7 @@ def test_parts_are_disjoint_and_unseen_classes_are_nowhere_else(sizes: list[int]
     splits, videos = made(sizes, amounts, seed), videos_of(sizes)
 
     check_splits(splits, Dataset(Path(), tuple(videos), {}), "made")
-    assert sorted(key for part in splits.parts.values() for key in part) == sorted(video.key for video in videos)
+    assert sorted(key for part in splits.by_name.values() for key in part) == sorted(video.key for video in videos)
     seen = classes(splits.train) | classes(splits.val_seen) | classes(splits.val_unseen) | classes(splits.test_seen)
     assert not classes(splits.test_unseen) & seen
     assert not classes(splits.val_unseen) & (classes(splits.train) | classes(splits.val_seen))
@@ -69,7 +69,7 @@ def test_at_least_what_was_asked_is_held_out(sizes: list[int], amounts: Amounts,
             assert got == asked
         elif asked is not None:
             assert asked * of - 1e-6 <= got < asked * of + 1
-    seen_videos = sum(len(splits.parts[part]) for part in ("train", "val_seen", "val_unseen", "test_seen"))
+    seen_videos = sum(len(splits.by_name[part]) for part in ("train", "val_seen", "val_unseen", "test_seen"))
     if amounts.seen_test is not None:
         assert len(splits.test_seen) >= amounts.seen_test * seen_videos - 1e-6
     if amounts.seen_val is not None:
@@ -107,7 +107,7 @@ def test_small_classes_are_left_out_on_request() -> None:
     """They are in no part, and the origin says so."""
     splits = make_splits(videos_of([2, 9, 9, 9, 9]), Amounts(unseen_test=1), seed=0, least_videos=3)
 
-    assert not any("c0" in classes(part) for part in splits.parts.values())
+    assert not any("c0" in classes(part) for part in splits.by_name.values())
     assert splits.origin["least_videos"] == 3
 
 

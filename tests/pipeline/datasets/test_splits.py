@@ -49,7 +49,7 @@ def test_splits_of_ones_own_are_read(tmp_path: Path) -> None:
     """Five lists of videos; a class may be unseen in validation and tested as seen."""
     splits = read(tmp_path, GOOD)
 
-    assert splits.parts == {name: tuple(keys) for name, keys in yaml.safe_load(GOOD).items()}
+    assert splits.by_name == {name: tuple(keys) for name, keys in yaml.safe_load(GOOD).items()}
     assert not splits.origin
 
 
@@ -145,9 +145,9 @@ def test_held_out_splits_are_a_partition_that_keeps_unseen_classes_unseen(
 
     splits = hold_out(videos_of, unseen_fraction=fraction, seed=seed)
 
-    every = [key for part in splits.parts.values() for key in part]
+    every = [key for part in splits.by_name.values() for key in part]
     assert sorted(every) == sorted(key for keys in videos_of.values() for key in keys)
-    classes = {name: {key.split("/")[0] for key in part} for name, part in splits.parts.items()}
+    classes = {name: {key.split("/")[0] for key in part} for name, part in splits.by_name.items()}
     assert not classes["test_unseen"] & set().union(*(classes[name] for name in PARTS[:4]))
     assert not classes["val_unseen"] & (classes["train"] | classes["val_seen"])
     assert len(classes["train"]) >= 2
@@ -190,7 +190,7 @@ def test_a_quarter_of_the_classes_and_a_fifth_of_the_videos_are_held_out() -> No
     """16 classes of 10 videos: 4 unseen; of the 12 others 3 for validation; 2 videos of each seen class for test."""
     splits = hold_out(make_videos([10] * 16))
 
-    assert {name: len(part) for name, part in splits.parts.items()} == {
+    assert {name: len(part) for name, part in splits.by_name.items()} == {
         "train": 9 * 6,
         "val_seen": 9 * 2,
         "val_unseen": 3 * 8,
@@ -265,7 +265,7 @@ def test_seen_classes_that_lost_their_training_videos_are_dropped_from_the_seen_
         origin={"seed": 1},
     )
 
-    usable = splits.without_strangers({key: key.split("/")[0] for part in splits.parts.values() for key in part})
+    usable = splits.without_strangers({key: key.split("/")[0] for part in splits.by_name.values() for key in part})
 
     assert usable.val_seen == ("c0/1.mp4",)
     assert usable.test_seen == ("c0/2.mp4", "c2/1.mp4")

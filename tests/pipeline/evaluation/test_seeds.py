@@ -85,7 +85,7 @@ def test_validation_leaves_the_test_report_alone(extracted: Callable[..., Worksp
     """Its figures lie in a folder of their own, and no stage is recorded."""
     workspace = extracted()
     runs = trained(workspace, (0,))
-    report = evaluated(workspace, runs, part="validation")
+    report = evaluated(workspace, runs, held_out="validation")
     assert report.file == workspace.report_folder(runs[0]) / "validation" / "seeds.json"
     assert "report" not in workspace.stages()
 

@@ -148,8 +148,8 @@ def test_places_are_those_of_the_keys() -> None:
     """In the order asked for; none for none."""
     features = make_set([1, 1, 1], [(True, True)] * 3)
 
-    assert features.places(["v2", "v0"]).tolist() == [2, 0]
-    assert features.places([]).dtype == torch.int64
+    assert features.indices(["v2", "v0"]).tolist() == [2, 0]
+    assert features.indices([]).dtype == torch.int64
 
 
 def write(path: Path, values: dict[str, np.ndarray[Any, Any]], classes: dict[str, str], dtype: str = "float32") -> Path:

@@ -71,7 +71,7 @@ class Generated:
 
     def use_splits(self, **parts: Sequence[str]) -> "Generated":
         """Replace parts of the splits."""
-        splits = {name: tuple(keys) for name, keys in {**self.benchmark.splits.parts, **parts}.items()}
+        splits = {name: tuple(keys) for name, keys in {**self.benchmark.splits.by_name, **parts}.items()}
         write_splits(Splits(**splits), self.workspace.dataset_folder / "splits.yaml")
         return self
 
@@ -90,7 +90,7 @@ def test_inputs_follow_the_datasets_splits(generated: Generated) -> None:
     """Indices, classes and widths are the data's; nothing but the classes is worth a line."""
     inputs = generated.gather()
 
-    assert len(inputs.places("train", "val_seen")) == 48
+    assert len(inputs.indices("train", "val_seen")) == 48
     assert inputs.names_of("test_unseen") == ["Surf", "TaiChi"]
     assert int(inputs.videos_of_classes("train").sum()) == 40
     assert torch.equal(inputs.classes_of("test_unseen"), inputs.videos_of_classes("test_unseen") > 0)
@@ -145,7 +145,7 @@ def test_classes_with_one_video_are_named(generated: Generated) -> None:
 def test_of_many_classes_with_one_video_some_are_named(tmp_path: Path) -> None:
     """Five, and how many more."""
     generated = Generated(tmp_path)
-    parts = generated.benchmark.splits.parts
+    parts = generated.benchmark.splits.by_name
     every = [next(key for keys in parts.values() for key in keys if key.startswith(name)) for name in NAMES]
     generated.use_splits(train=every, val_seen=(), val_unseen=(), test_seen=(), test_unseen=())
 
@@ -165,7 +165,7 @@ def test_of_many_classes_with_one_video_some_are_named(tmp_path: Path) -> None:
 )
 def test_a_class_that_is_seen_and_unseen_fails(generated: Generated, unseen: str, other: str, message: str) -> None:
     """Moving one video of a seen class to an unseen part is enough."""
-    parts = generated.benchmark.splits.parts
+    parts = generated.benchmark.splits.by_name
     first_of = "Zebra" if other == "train" else "Violin"
     moved = next(key for key in parts[other] if key.startswith(first_of))
     kept = [key for key in parts[other] if key != moved]
@@ -285,4 +285,4 @@ def test_videos_whose_extraction_failed_leave_the_splits(generated: Generated) -
     inputs = generated.gather()
 
     assert lost not in inputs.splits.train
-    assert len(inputs.places("train")) == 39
+    assert len(inputs.indices("train")) == 39

@@ -17,9 +17,9 @@ RATE_HZ = 24_000
 COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
 
 
-def decode(path: Path, **part: float) -> tuple[list[Second], VideoSummary]:
+def decode(path: Path, **segment: float) -> tuple[list[Second], VideoSummary]:
     """All seconds of a file and the summary."""
-    seconds = PyAvDecoder().decode(DecodingRequest(path=path, audio_rate_hz=RATE_HZ, **part))
+    seconds = PyAvDecoder().decode(DecodingRequest(path=path, audio_rate_hz=RATE_HZ, **segment))
     out = []
     while True:
         try:
@@ -166,7 +166,7 @@ def test_pictures_may_change_size_and_stamps_may_start_again(tmp_path: Path) -> 
         write_pictures(tmp_path / "b.ts", [(40 * n, plain(1, (120, 160))) for n in range(50)], sound=[(0, tone(2))]),
     ]
     path = tmp_path / "spliced.ts"
-    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    path.write_bytes(b"".join(segment.read_bytes() for segment in parts))
     seconds, summary = decode(path)
     assert summary.seconds == 4
     assert [set(colours_shown(second)) for second in seconds] == [{0}, {0}, {1}, {1}]
@@ -250,9 +250,9 @@ def test_a_segment_of_a_stream_without_index_is_found(tmp_path: Path) -> None:
     """Transport streams and bare H.264, which cannot be jumped in, give the same pictures as the whole."""
     path = write_pictures(tmp_path / "clip.ts", steady(4), sound=[(0, tone(4))])
     whole, _ = decode(path)
-    part, summary = decode(path, start_seconds=2.0, end_seconds=3.0)
+    segment, summary = decode(path, start_seconds=2.0, end_seconds=3.0)
     assert summary.seconds == 1
-    assert np.array_equal(part[0].frames, whole[2].frames)
+    assert np.array_equal(segment[0].frames, whole[2].frames)
     bare = write_pictures(tmp_path / "clip.h264", steady(4))
     assert colours_shown(decode(bare, start_seconds=2.0, end_seconds=3.0)[0][0]) == [2] * 30
 

@@ -105,7 +105,7 @@ def loaded(workspace: Workspace) -> tuple[FeatureSet, dict[str, StoredVideo]]:
 
 def rows_of(features: FeatureSet, key: str, modality: str) -> torch.Tensor:
     """(T, D) of one video."""
-    place = features.places([key])[0]
+    place = features.indices([key])[0]
     rows: torch.Tensor = getattr(features, modality)[features.offsets[place] :][: int(features.seconds[place])]
     return rows
 
@@ -140,7 +140,7 @@ def test_what_is_exported_is_imported_as_it_was(workspace: Workspace, tmp_path: 
                 expected = expected.double().mean(0, keepdim=True).float()
             assert torch.equal(rows_of(after, key, modality), expected)
             assert rows_of(after, key, modality).dtype == expected.dtype
-    given, found = (read_splits(one.dataset_folder / "splits.yaml", dataset).parts for one in (workspace, back))
+    given, found = (read_splits(one.dataset_folder / "splits.yaml", dataset).by_name for one in (workspace, back))
     assert {part: sorted(keys) for part, keys in given.items()} == {part: sorted(keys) for part, keys in found.items()}
     embedded = [embed_classes(one, dataset.phrases, "auto").vectors for one in (workspace, back)]
     np.testing.assert_array_equal(*embedded)

@@ -138,7 +138,7 @@ def read(workspace: Workspace) -> FeatureSet:
 
 def rows_of(read_features: FeatureSet, key: str, modality: str) -> np.ndarray:
     """(T, D) of one video."""
-    place = int(read_features.places([key])[0])
+    place = int(read_features.indices([key])[0])
     start = int(read_features.offsets[place])
     rows: np.ndarray = getattr(read_features, modality)[start : start + int(read_features.seconds[place])].numpy()
     return rows
@@ -151,7 +151,7 @@ def test_every_video_has_the_numbers_class_and_part_of_its_files(official: Offic
     splits = read_splits(workspace.dataset_folder / "splits.yaml", dataset)
 
     assert (report.videos, report.classes, report.listed_classes) == (18, 5, 6)
-    assert report.parts == {"train": 6, "val_seen": 4, "val_unseen": 2, "test_seen": 4, "test_unseen": 2}
+    assert report.split_counts == {"train": 6, "val_seen": 4, "val_unseen": 2, "test_seen": 4, "test_unseen": 2}
     assert set(splits.val_unseen) == {"v_CliffDiving_unseen_0", "v_CliffDiving_unseen_1"}
     assert dataset.classes == ("Archery", "Bowling", "CliffDiving", "HandstandPushups", "YoYo")
     assert dataset.without_videos == {"Unfilmed": ("the Unfilmed",)}
@@ -202,7 +202,7 @@ def test_files_in_another_order_are_matched_by_name(official: Official) -> None:
     np.testing.assert_array_equal(
         rows_of(found, "v_YoYo_unseen_0", "audio"), features("v_YoYo_unseen_0", "audio", rows, 6)
     )
-    assert not found.has_visual[found.places(["only_sound"])]
+    assert not found.has_visual[found.indices(["only_sound"])]
 
 
 def test_sound_and_picture_may_have_different_widths(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_classes_that_the_split_does_not_list_are_left_out_of_the_parts(official
 
     report, _ = official.imported(heard)
 
-    assert report.parts["test_seen"] == 2
+    assert report.split_counts["test_seen"] == 2
     assert any("leave out" in line and line.endswith("CliffDiving") for line in heard.lines)
 
 

@@ -31,14 +31,14 @@ NARROW = Recipe(audio_width=24, visual_width=24, text_width=10)
 
 def classes_of(benchmark: SyntheticBenchmark, part: str) -> set[str]:
     """The classes of a part of the splits, by the features' labels."""
-    places = benchmark.features.places(benchmark.splits.parts[part])
+    places = benchmark.features.indices(benchmark.splits.by_name[part])
     return {benchmark.features.classes[label] for label in benchmark.features.labels[places].tolist()}
 
 
 def test_a_benchmark_has_the_classes_and_videos_asked_for() -> None:
     """Every video is in one part; test_seen is of the classes that training and validation know."""
     benchmark = synthetic_benchmark(SMALL, NARROW)
-    features, parts = benchmark.features, benchmark.splits.parts
+    features, parts = benchmark.features, benchmark.splits.by_name
 
     assert {part: len(keys) for part, keys in parts.items()} == {part: getattr(SMALL, part) for part in parts}
     assert sorted(key for keys in parts.values() for key in keys) == sorted(features.keys)
@@ -114,7 +114,7 @@ def nearest_class_rate(own: float) -> float:
     benchmark = synthetic_benchmark(shape, recipe)
     features, vectors = benchmark.features, torch.from_numpy(benchmark.class_vectors).double()
     first = features.visual[features.offsets].double()
-    train, test = (features.places(benchmark.splits.parts[part]) for part in ("train", "test_unseen"))
+    train, test = (features.indices(benchmark.splits.by_name[part]) for part in ("train", "test_unseen"))
     solution = torch.linalg.lstsq(vectors[features.labels[train]], first[train]).solution
     unseen = torch.unique(features.labels[test])
     nearest = torch.cdist(first[test], vectors[unseen] @ solution).argmin(1)
@@ -194,7 +194,7 @@ def test_a_workspace_holds_the_benchmark_as_an_extraction_leaves_it(tmp_path: Pa
     features = load_features(workspace.current_features(), dataset.classes)
 
     assert dict(dataset.phrases) == dict(benchmark.phrases)
-    assert read_splits(workspace.dataset_folder / "splits.yaml", dataset).parts == benchmark.splits.parts
+    assert read_splits(workspace.dataset_folder / "splits.yaml", dataset).by_name == benchmark.splits.by_name
     for name in ("labels", "visual", "audio", "offsets", "seconds", "has_audio", "has_visual"):
         assert torch.equal(getattr(features, name), getattr(benchmark.features, name)), name
     assert features.keys == benchmark.features.keys

@@ -77,7 +77,7 @@ def test_the_benchmarks_classes_sizes_and_vectors_are_taken(tmp_path: Path, shar
     report = prepared(workspace, "ucf", shared / "benchmark")
     phrases = read_phrases(workspace.dataset_folder / "classes.csv")
 
-    assert [count for _, count in report.parts.values()] == [3174, 353, 1467, 555, 1267]
+    assert [count for _, count in report.split_counts.values()] == [3174, 353, 1467, 555, 1267]
     assert (report.classes, report.listed_classes, len(phrases)) == (51, 101, 101)
     assert phrases["HandstandPushups"] == ("Handstand Pushups",)
     official = shared / "benchmark/w2v_features/word_embeddings_ucf_normed.npy"

@@ -53,8 +53,8 @@ def test_videos_get_their_part_and_their_class_its_official_spelling(tmp_path: P
     """Whatever the case and spaces; all phrases come along, also those of classes without videos."""
     result = matched(write_lists(tmp_path), HERE)
 
-    assert result.splits.parts["train"] == ("v_a_1", "v_b_1")
-    assert result.splits.parts["test_unseen"] == ("v_d_1",)
+    assert result.splits.by_name["train"] == ("v_a_1", "v_b_1")
+    assert result.splits.by_name["test_unseen"] == ("v_d_1",)
     assert {video.class_name for video in result.videos} == {"TaiChi", "Rope", "Archery", "Surfing"}
     assert result.phrases["TaiChi"] == ("Tai Chi",)
     assert result.phrases["Biking"] == ("Biking",)
@@ -69,7 +69,7 @@ def test_files_are_found_by_their_name_alone(tmp_path: Path, form: str) -> None:
 
     result = matched(write_lists(tmp_path), here)
 
-    assert sum(len(part) for part in result.splits.parts.values()) == len(HERE)
+    assert sum(len(part) for part in result.splits.by_name.values()) == len(HERE)
 
 
 def test_zeros_before_a_number_do_not_count(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_the_benchmarks_own_lists_are_read(shared: Path, name: str, split: str, 
 
     result = match(official, [Video(key, key, label) for key, label in here.items()], {})
 
-    assert [len(part) for part in result.splits.parts.values()] == sizes
+    assert [len(part) for part in result.splits.by_name.values()] == sizes
     assert len(result.phrases) == {"UCF": 101, "ActivityNet": 200}[name]
     assert not result.unmatched
     assert (not official.notes) if not lacking else (lacking in official.notes[0])
