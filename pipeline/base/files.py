@@ -8,12 +8,15 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import pydantic
 
 from pipeline.base.errors import NoTextError, StorageError
 
+ShapeT = TypeVar("ShapeT")
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 _NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -164,6 +167,25 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
         raise StorageError(
             f"{path} is damaged: not JSON ({error}). Delete it and run the command that makes it again"
         ) from error
+
+
+def checked_document(document: object, shape: type[ShapeT], damage: Callable[[str], Exception]) -> ShapeT:
+    """Check what was read from a file against the shape avzsl writes, before anything uses it.
+
+    Args:
+        document: a JSON value.
+        shape: a class that pydantic understands, such as a dataclass.
+        damage: makes the error to raise, from the first fault in words.
+
+    Returns:
+        The document as `shape`.
+    """
+    try:
+        return pydantic.TypeAdapter(shape).validate_python(document)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "document"
+        raise damage(f"{place}: {first['msg']}") from error
 
 
 def fingerprint(document: Any) -> str:  # noqa: ANN401 - any JSON value

@@ -12,6 +12,10 @@ import h5py
 
 from pipeline.base.files import replacing
 
+# What h5py raises on damaged bytes, found by flipping bits of small files. Catch these only around calls of h5py: an
+# error in our own code must keep its traceback.
+HDF5_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError)
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import platformdirs
 
 from pipeline.base.errors import MissingStageError, StorageError, UsageError, WorkspaceInUseError
-from pipeline.base.files import read_json, write_json
+from pipeline.base.files import checked_document, read_json, write_json
 from pipeline.base.locks import LockHeldError, held
 
 
@@ -83,13 +83,12 @@ class Workspace:
         """Every recorded stage; empty in a fresh workspace."""
         if not self.stages_file.exists():
             return {}
-        document = read_json(self.stages_file)
-        try:
-            return {name: StageRecord(**record) for name, record in document.items()}
-        except (AttributeError, TypeError) as error:
-            raise StorageError(
-                f"{self.stages_file} is damaged: delete it and run the stages again; finished work is kept"
-            ) from error
+        return checked_document(read_json(self.stages_file), dict[str, StageRecord], self._damaged_stages)
+
+    def _damaged_stages(self, fault: str) -> StorageError:
+        return StorageError(
+            f"{self.stages_file} is damaged ({fault}): delete it and run the stages again; finished work is kept"
+        )
 
     def record(self, stage: str, record: StageRecord) -> None:
         """Remember that a stage is done; its time is filled in."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pydantic
 
 from pipeline.base.errors import MissingStageError, StorageError
-from pipeline.base.files import make_folder, read_json, read_text, storage_errors, write_text
+from pipeline.base.files import checked_document, make_folder, read_json, read_text, storage_errors, write_text
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation.figures import balance_picture, training_curves
 from pipeline.evaluation.html import Section, picture_section, render_page
@@ -115,15 +115,11 @@ def _read(path: Path, document: type[DocumentT]) -> DocumentT | None:
     """Read and check a JSON file of an evaluation; None if there is none."""
     if not path.exists():
         return None
-    try:
-        return document.model_validate(read_json(path))
-    except pydantic.ValidationError as error:
-        raise StorageError(f"{path} is damaged ({_first_line(error)}): run avzsl evaluate again") from error
 
+    def damage(fault: str) -> StorageError:
+        return StorageError(f"{path} is damaged ({fault}): run avzsl evaluate again")
 
-def _first_line(error: pydantic.ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'document'}: {first['msg']}"
+    return checked_document(read_json(path), document, damage)
 
 
 def _sections(models: Path, reports: Path, pictures: Sequence[Path]) -> list[Section]:

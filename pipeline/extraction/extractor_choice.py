@@ -3,15 +3,16 @@
 import contextlib
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from extractors.errors import ExtractorError
 from extractors.selavi.extractor import ExtractorOptions
 from extractors.selavi.networks import SELAVI_WIDTH
 from extractors.selavi.weights import CHOICES, ResolvedWeights, resolve_weights
 from pipeline.base.errors import PipelineError, StorageError, UsageError
-from pipeline.base.files import read_json, write_json
+from pipeline.base.files import checked_document, read_json, write_json
 from pipeline.base.progress import Reporter, Tracker
 from pipeline.base.wording import does_not_exist
 from pipeline.base.workspace import Workspace, cache_folder
@@ -44,7 +45,7 @@ def choose_extractor(
     Raises:
         UsageError: the weights are neither a name nor a file, or do not have the width asked for.
     """
-    former = _recorded_extractor(workspace)
+    former = recorded_extractor(workspace)
     given = _given(settings, passed)
     if former is not None:
         settings = _as_before(settings, former, given)
@@ -101,15 +102,30 @@ def record_extractor(workspace: Workspace, settings: ExtractionSettings, fingerp
     write_json(workspace.extractor_file, document)
 
 
-def _recorded_extractor(workspace: Workspace) -> ExtractionSettings | None:
-    if not workspace.extractor_file.exists():
+@dataclass(frozen=True)
+class _ExtractorRecord:
+    """What features/extractor.json holds."""
+
+    extractor: ExtractorOptions
+    decoder: Literal["pyav", "decord"]
+    dtype: Literal["float16", "float32"]
+
+
+def recorded_extractor(workspace: Workspace) -> ExtractionSettings | None:
+    """Read which extractor the workspace uses; None in a fresh workspace.
+
+    Raises:
+        StorageError: the record is damaged.
+    """
+    file = workspace.extractor_file
+    if not file.exists():
         return None
-    document = read_json(workspace.extractor_file)
-    try:
-        options = ExtractorOptions(**document["extractor"])
-        return ExtractionSettings(extractor=options, decoder=document["decoder"], dtype=document["dtype"])
-    except (KeyError, TypeError, ValueError) as error:  # of a document that is JSON, but not as written
-        raise StorageError(f"{workspace.extractor_file} is damaged: delete it and run the command again") from error
+
+    def damage(fault: str) -> StorageError:
+        return StorageError(f"{file} is damaged ({fault}): delete it and run the command again")
+
+    record = checked_document(read_json(file), _ExtractorRecord, damage)
+    return ExtractionSettings(extractor=record.extractor, decoder=record.decoder, dtype=record.dtype)
 
 
 def fetch_weights(name: str, reporter: Reporter, *, seed: int) -> ResolvedWeights:

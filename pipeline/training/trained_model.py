@@ -16,12 +16,11 @@ from daan.config import DaanConfig
 from daan.network import Daan
 from extractors.text.spec import TextSpec
 from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, StorageError
-from pipeline.base.files import read_json, replacing, storage_errors, write_json
+from pipeline.base.files import checked_document, read_json, replacing, storage_errors, write_json
 from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_text
 from pipeline.features.feature_set import Standardiser
 
 SCHEMA = 2  # 1 had other names of weights in the temporal bypass
-_PARTS = {"schema", "daan", "classes", "text_encoder", "extractor", "betas", "score", "training"}
 # What describes an extractor beside what it computes: it may differ without the features differing.
 _NOT_COMPARED = {"content", "extractor_fingerprint", "schema", "dtype", "weights", "weights_file"}
 
@@ -37,15 +36,6 @@ class ModelClass:
     def to_json(self) -> dict[str, Any]:
         """The entry of the class in model.json."""
         return {"name": self.name, "phrase": phrases_text(self.phrases), "seen": self.seen}
-
-    @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> "ModelClass":
-        """Read an entry of model.json.
-
-        Raises:
-            KeyError: a value is missing.
-        """
-        return cls(str(entry["name"]), parse_phrases(entry["phrase"]), bool(entry["seen"]))
 
 
 @dataclass(frozen=True)
@@ -105,23 +95,55 @@ def is_complete(folder: Path) -> bool:
     return (folder / "model.json").exists()
 
 
+@dataclass(frozen=True)
+class _SavedClass:
+    """A class in model.json."""
+
+    name: str
+    phrase: str
+    seen: bool
+
+
+@dataclass(frozen=True)
+class _Description:
+    """What model.json holds."""
+
+    daan: DaanConfig
+    classes: list[_SavedClass]
+    text_encoder: dict[str, str]
+    text_spec: str
+    extractor: dict[str, Any]
+    betas: dict[str, float]
+    temperatures: dict[str, float]
+    score: str
+    training: dict[str, Any]
+    grid_betas: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
 def read_description(folder: Path) -> dict[str, Any]:
-    """What model.json says.
+    """Read model.json.
 
     Raises:
-        StorageError: it is not there, damaged, or of another version.
+        StorageError: the file does not exist, is damaged, or has another version.
     """
     path = folder / "model.json"
-    description: dict[str, Any] = read_json(path)
-    missing = _PARTS - description.keys()
-    if missing:
-        raise StorageError(f"{path} is damaged (it lacks {min(missing)}): train the model again")
+    description = read_json(path)
+    if not isinstance(description, dict) or "schema" not in description:
+        raise StorageError(f"{path} is damaged (it lacks schema): train the model again")
     if description["schema"] != SCHEMA:
         raise StorageError(
             f"{folder} is a model of schema {description['schema']}, this version of avzsl reads {SCHEMA}: "
             "train it again"
         )
+    _checked_description(description, path)
     return description
+
+
+def _checked_description(description: dict[str, Any], path: Path) -> _Description:
+    def damage(fault: str) -> StorageError:
+        return StorageError(f"{path} is damaged ({fault}): train the model again")
+
+    return checked_document(description, _Description, damage)
 
 
 def load_model(folder: Path, device: torch.device) -> Model:
@@ -135,30 +157,46 @@ def load_model(folder: Path, device: torch.device) -> Model:
         raise MissingStageError(
             f"{folder} holds no trained model: run avzsl train first, or give a model folder with --model"
         )
-    description = read_description(folder)
-    weights = folder / "model.safetensors"
+    description = _checked_description(read_description(folder), folder / "model.json")
+    tensors = _read_tensors(folder)
+    network = Daan(description.daan)
     try:
-        with storage_errors(weights):
-            tensors = safetensors.torch.load_file(weights)
-        network = Daan(DaanConfig(**description["daan"]))
         network.load_state_dict(_with_prefix(tensors, "network."))
-        standardiser = Standardiser(**_with_prefix(tensors, "standardiser."))
-        return Model(
-            network=network.to(device).eval(),
-            standardiser=standardiser.to(device),
-            classes=tuple(ModelClass.from_json(entry) for entry in description["classes"]),
-            class_vectors=tensors["class_vectors"].numpy(),
-            grid_betas=description.get("grid_betas", {}),
-            text_spec=TextSpec.from_text(description["text_spec"], _workspace_of(folder)),
-            **{
-                name: description[name]
-                for name in ("text_encoder", "extractor", "betas", "temperatures", "score", "training")
-            },
-        )
-    except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
-        raise StorageError(
-            f"the model in {folder} is damaged ({' '.join(str(error).split())[:120]}): train it again"
-        ) from error
+    except RuntimeError as error:  # weights are missing, unknown or of another shape
+        raise _damaged_model(folder, error) from error
+    return Model(
+        network=network.to(device).eval(),
+        standardiser=Standardiser(**_with_prefix(tensors, "standardiser.")).to(device),
+        classes=tuple(ModelClass(one.name, parse_phrases(one.phrase), one.seen) for one in description.classes),
+        class_vectors=tensors["class_vectors"].numpy(),
+        text_encoder=description.text_encoder,
+        text_spec=TextSpec.from_text(description.text_spec, _workspace_of(folder)),
+        extractor=description.extractor,
+        betas=description.betas,
+        temperatures=description.temperatures,
+        score=description.score,
+        training=description.training,
+        grid_betas=description.grid_betas,
+    )
+
+
+def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """Read model.safetensors, which must hold class vectors and a standardiser."""
+    path = folder / "model.safetensors"
+    with storage_errors(path):
+        content = path.read_bytes()
+    try:
+        tensors = safetensors.torch.load(content)
+    except safetensors.SafetensorError as error:
+        raise _damaged_model(folder, error) from error
+    needed = {"class_vectors", *(f"standardiser.{entry.name}" for entry in dataclasses.fields(Standardiser))}
+    if not needed <= tensors.keys():
+        raise _damaged_model(folder, KeyError(f"model.safetensors lacks {min(needed - tensors.keys())}"))
+    return tensors
+
+
+def _damaged_model(folder: Path, error: Exception) -> StorageError:
+    return StorageError(f"the model in {folder} is damaged ({' '.join(str(error).split())[:120]}): train it again")
 
 
 def _with_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

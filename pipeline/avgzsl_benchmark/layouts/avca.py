@@ -1,6 +1,7 @@
 """AVCA's averaged features: an HDF5 file a class, a vector a video (benchmark.md, Feature layouts)."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.avgzsl_benchmark.layouts.class_file import ClassFile, checked_class_file
 from pipeline.base.errors import UsageError
 from pipeline.base.files import storage_errors
-from pipeline.base.hdf5 import new_hdf5
+from pipeline.base.hdf5 import HDF5_ERRORS, new_hdf5
 
 ENDING = ".h5"
 
@@ -26,30 +27,49 @@ def read_class_file(path: Path) -> ClassFile:
     """
     with storage_errors(path), path.open("rb"):
         pass  # HDF5 does not tell what may not be read from what is damaged
-    try:
-        with h5py.File(path, "r") as file:
-            data, urls = _own_dataset(path, file, "data"), _own_dataset(path, file, "video_urls")
-            _check_shapes(path, data.shape, urls.shape)
+    with _foreign_hdf5(path):
+        file = h5py.File(path, "r")
+    with file:
+        data, urls = _own_dataset(path, file, "data"), _own_dataset(path, file, "video_urls")
+        with _foreign_hdf5(path):
+            shapes = data.shape, urls.shape
+        _check_shapes(path, *shapes)
+        with _foreign_hdf5(path):
             features, names = data[...], urls[...].tolist()
-    except MemoryError as error:
-        raise UsageError(f"{path} declares more numbers than fit into memory: make or download it again") from error
-    except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
-        raise UsageError(
-            f"{path} is no file of averaged features: expected HDF5 with the datasets data (N, D) and video_urls (N,)"
-        ) from error
     if not names:
         return ClassFile(path, (), ())
     return checked_class_file(path, names, [features[place : place + 1] for place in range(len(features))])
 
 
+@contextlib.contextmanager
+def _foreign_hdf5(path: Path) -> Iterator[None]:
+    """Convert what h5py raises on a file of another kind. Put nothing but calls of h5py inside."""
+    try:
+        yield
+    except MemoryError as error:
+        raise UsageError(f"{path} declares more numbers than fit into memory: make or download it again") from error
+    except HDF5_ERRORS as error:
+        raise _wrong_file(path) from error
+
+
+def _wrong_file(path: Path) -> UsageError:
+    return UsageError(
+        f"{path} is not a file of averaged features: expected HDF5 with the datasets data (N, D) and video_urls (N,)"
+    )
+
+
 def _own_dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
-    """A dataset whose numbers are in this file: HDF5 can also make any other file of the machine look like a part."""
-    links, key = file.id.links, name.encode()  # looking a name up the usual way would follow its link
-    if not links.exists(key):
-        raise KeyError(name)
-    found = file[name] if links.get_info(key).type == h5py.h5l.TYPE_HARD else None
-    if not isinstance(found, h5py.Dataset) or found.external is not None or found.is_virtual:
-        raise UsageError(f"{path}: {name} is no dataset of its own, which another file may hold: nothing was read")
+    """Find a dataset whose numbers are in this file: HDF5 can make other files of the machine look like part of it."""
+    with _foreign_hdf5(path):
+        links, key = file.id.links, name.encode()  # looking a name up the usual way would follow its link
+        is_hard = links.exists(key) and links.get_info(key).type == h5py.h5l.TYPE_HARD
+        exists = links.exists(key)
+        found = file[name] if is_hard else None
+        is_own = isinstance(found, h5py.Dataset) and found.external is None and not found.is_virtual
+    if not exists:
+        raise _wrong_file(path)
+    if not is_own:
+        raise UsageError(f"{path}: {name} is not a dataset of its own, which another file may hold: nothing was read")
     return found
 
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import pydantic
 from numpy.typing import NDArray
 
 from pipeline.base.errors import UsageError
-from pipeline.base.files import read_text, write_json
+from pipeline.base.files import checked_document, read_text, write_json
 from pipeline.features.store import Attributes
 
 NOTES_FILE = "avzsl.json"
@@ -47,6 +48,30 @@ class ExportNotes:
         return self._absent_names.get(modality, frozenset())
 
 
+def _checked_vector(text: str) -> str:
+    """Refuse text that is not the base64 of 4-byte numbers."""
+    if len(base64.b64decode(text, validate=True)) % 4:
+        raise ValueError("not a vector of 4-byte numbers")
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SavedNotes:
+    """`ExportNotes` as JSON holds them: vectors are base64."""
+
+    layout: str
+    dtype: str
+    attributes: dict[str, str | int | float | bool]
+    videos: dict[str, str]
+    classes: dict[str, str]
+    phrases: dict[str, str]
+    absent: dict[str, tuple[str, ...]]
+    segments: dict[str, tuple[float | None, float | None]]
+    duration_seconds: dict[str, float]
+    warnings: dict[str, str]
+    phrase_vectors: dict[str, Annotated[str, pydantic.AfterValidator(_checked_vector)]] = field(default_factory=dict)
+
+
 def write_notes(notes: ExportNotes, folder: Path) -> None:
     """Write the notes into a dataset's folder."""
     vectors = {phrase: _packed(vector) for phrase, vector in notes.phrase_vectors.items()}
@@ -75,13 +100,13 @@ def read_notes(folder: Path) -> ExportNotes | None:
     document = _document(path)
     if not isinstance(document, dict) or document.pop("format", None) != _FORMAT:
         raise UsageError(f"{path} is damaged or of another version of avzsl: export the features again")
-    try:
-        absent = {modality: tuple(names) for modality, names in document.pop("absent").items()}
-        segments = {name: (start, end) for name, (start, end) in document.pop("segments").items()}
-        vectors = {phrase: _unpacked(text) for phrase, text in document.pop("phrase_vectors", {}).items()}
-        return ExportNotes(absent=absent, segments=segments, phrase_vectors=vectors, **document)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{path} is damaged: export the features again") from error
+
+    def damage(fault: str) -> UsageError:
+        return UsageError(f"{path} is damaged ({fault}): export the features again")
+
+    saved = checked_document(document, _SavedNotes, damage)
+    vectors = {phrase: _unpacked(text) for phrase, text in saved.phrase_vectors.items()}
+    return ExportNotes(**{**vars(saved), "phrase_vectors": vectors})
 
 
 def _document(path: Path) -> Any:  # noqa: ANN401 - any JSON value

@@ -13,13 +13,13 @@ from extractors.decoding.tracks import MediaDescription, describe_media
 from extractors.errors import VideoError
 from extractors.processes import call_guarded
 from extractors.selavi.extractor import RECIPES
-from pipeline.base.errors import StorageError, UsageError
-from pipeline.base.files import read_json, replacing, storage_errors
+from pipeline.base.errors import UsageError
+from pipeline.base.files import replacing, storage_errors
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.diagnostics.probe.contact_sheet import ContactSheetBuilder, contact_sheet_picture
 from pipeline.diagnostics.probe.tracks import media_warnings, media_words
-from pipeline.extraction.extractor_choice import extractor_errors
+from pipeline.extraction.extractor_choice import extractor_errors, recorded_extractor
 
 _READING_LIMIT_SECONDS = 600.0  # all packets of a file, from a slow disk too
 _SILENCE_LIMIT_SECONDS = 60.0
@@ -74,13 +74,10 @@ def decoding_choice(workspace: Workspace, decoder: str | None) -> DecodingChoice
     Raises:
         StorageError: the workspace's note of its extractor is damaged.
     """
-    if not workspace.extractor_file.exists():
+    recorded = recorded_extractor(workspace)
+    if recorded is None:
         return DecodingChoice(decoder or "pyav", RECIPES["avca"].audio_rate_hz)
-    known = read_json(workspace.extractor_file)
-    try:
-        return DecodingChoice(decoder or known["decoder"], RECIPES[known["extractor"]["recipe"]].audio_rate_hz)
-    except (KeyError, TypeError) as error:
-        raise StorageError(f"{workspace.extractor_file} is damaged: delete it and run the command again") from error
+    return DecodingChoice(decoder or recorded.decoder, RECIPES[recorded.extractor.recipe].audio_rate_hz)
 
 
 def picture_places(workspace: Workspace, clips: Sequence[Path], out: Path | None, *, force: bool) -> list[Path]:

@@ -327,7 +327,7 @@ def test_a_class_that_no_list_knows_is_refused(official: Official) -> None:
 def test_a_file_of_something_else_is_refused(official: Official) -> None:
     """Said what was expected."""
     official.path("audio", "stage_2_test_unseen", "YoYo").write_bytes(b"something else")
-    refused(official, "YoYo.* (is no file of averaged features|is refused: it is damaged or no pickle)")
+    refused(official, "YoYo.* (is not a file of averaged features|is refused: it is damaged or no pickle)")
 
 
 def test_the_other_layout_is_named(official: Official) -> None:
@@ -413,7 +413,7 @@ def test_numbers_that_another_file_holds_are_not_read(tmp_path: Path, spoil: Cal
     """A file of the benchmark must not bring anything else of the machine into the features."""
     official = Official(tmp_path / "UCF", "avca")
     spoil(official.path("audio", "stage_2_test_unseen", "YoYo"), official.path("video", "stage_2_test_unseen", "YoYo"))
-    refused(official, r"YoYo\.h5: data is no dataset of its own, which another file may hold: nothing was read")
+    refused(official, r"YoYo\.h5: data is not a dataset of its own, which another file may hold: nothing was read")
 
 
 @pytest.mark.parametrize(

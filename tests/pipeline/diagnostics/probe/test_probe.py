@@ -99,7 +99,7 @@ def test_the_choice_is_that_of_the_workspace(tmp_path: Path) -> None:
     """A fresh workspace has the default; an option goes before both."""
     workspace = Workspace(tmp_path)
     assert decoding_choice(workspace, None) == CHOICE
-    write_json(workspace.extractor_file, {"extractor": {"recipe": "selavi"}, "decoder": "decord"})
+    write_json(workspace.extractor_file, {"extractor": {"recipe": "selavi"}, "decoder": "decord", "dtype": "float32"})
     assert decoding_choice(workspace, None) == DecodingChoice("decord", 24_000)
     assert decoding_choice(workspace, "pyav") == DecodingChoice("pyav", 24_000)
     write_json(workspace.extractor_file, ["damaged"])
