@@ -24,7 +24,7 @@ from pipeline.extraction.extract import extract
 from pipeline.extraction.merge import ExtractionReport
 from pipeline.extraction.plan import ExtractionPlan, prepare
 from pipeline.features.index import StoredVideo
-from pipeline.features.parts import MAX_VIDEOS_A_PART, source_of
+from pipeline.features.parts import MAX_PART_VIDEOS, source_of
 from pipeline.features.store import FeatureRows
 from pipeline.settings.extraction import ExtractionSettings
 
@@ -47,9 +47,9 @@ def write_parts(store: ExtractionPlan) -> None:
     """What an extraction of all videos leaves; the videos of a part stand there in no order, as they came."""
     random, videos = np.random.default_rng(0), store.dataset.videos
     visual, audio = random.standard_normal((2, SECONDS, WIDTH), np.float32)
-    for start in range(0, len(videos), MAX_VIDEOS_A_PART):
+    for start in range(0, len(videos), MAX_PART_VIDEOS):
         entries = []
-        for video in random.permutation(np.array(videos[start : start + MAX_VIDEOS_A_PART], dtype=object)):
+        for video in random.permutation(np.array(videos[start : start + MAX_PART_VIDEOS], dtype=object)):
             stored = StoredVideo(
                 video.key, source_of(video.path), SECONDS, True, True, float(SECONDS), video.class_name
             )

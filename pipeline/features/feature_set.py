@@ -1,4 +1,4 @@
-"""Features in memory: ragged arrays once, as they are stored; padded, in float32, only when a batch is chosen."""
+"""Features in memory: ragged arrays, as they are stored. Only a batch is padded and converted to float32."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from pipeline.base.errors import PipelineError
 from pipeline.features.index import StoredVideo
 from pipeline.features.store import open_store
 
-_BLOCK_ROWS = 1024  # rows that are looked at together: some MB, which a processor's cache holds
+_BLOCK_ROWS = 1024  # a block of some MB, which fits in the cache of a processor
 
 
 @dataclass(frozen=True)
 class Standardiser:
-    """Mean and deviation of each feature, (D,) each; identity where features are used as they are."""
+    """The mean and standard deviation of each feature, (D,) each; or the identity, which changes nothing."""
 
     audio_mean: Tensor
     audio_deviation: Tensor
@@ -30,21 +30,21 @@ class Standardiser:
 
     @classmethod
     def identity(cls, audio_width: int, visual_width: int) -> "Standardiser":
-        """Leaves features unchanged."""
+        """Make a standardiser that leaves features unchanged."""
         return cls(
             torch.zeros(audio_width), torch.ones(audio_width), torch.zeros(visual_width), torch.ones(visual_width)
         )
 
     def audio(self, rows: Tensor) -> Tensor:
-        """(..., D) audio features of float16 or float32, standardised, in float32."""
+        """Standardise audio features (..., D) of float16 or float32; the result is float32."""
         return (rows - self.audio_mean).div_(self.audio_deviation)
 
     def visual(self, rows: Tensor) -> Tensor:
-        """(..., D) visual features of float16 or float32, standardised, in float32."""
+        """Standardise visual features (..., D) of float16 or float32; the result is float32."""
         return (rows - self.visual_mean).div_(self.visual_deviation)
 
     def to(self, device: torch.device) -> "Standardiser":
-        """The same on another device."""
+        """Copy the standardiser to another device."""
         return Standardiser(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
 
@@ -52,47 +52,47 @@ class Standardiser:
 class FeatureSet:
     """All videos of a features.h5, on the host.
 
-    Legend: N videos, M some of them, D features, B videos in a batch, T seconds of the longest one, R seconds of the
-    batch's videos together.
+    Legend: N videos, M a selection of them, D the width of a second's vector, B videos in a batch, T seconds of the
+    longest one, R seconds of all videos in the batch.
     """
 
     keys: tuple[str, ...]  # N
     classes: tuple[str, ...]
-    labels: Tensor  # (N,) int64, places in `classes`
+    labels: Tensor  # (N,) int64, indices into `classes`
     visual: Tensor  # (sum of seconds, D), float16 or float32 as stored
     audio: Tensor  # (sum of seconds, D)
-    offsets: Tensor  # (N,) int64, first row of each video
+    offsets: Tensor  # (N,) int64, the first row of each video
     seconds: Tensor  # (N,) int64
     has_audio: Tensor  # (N,) bool
     has_visual: Tensor  # (N,) bool
-    attributes: Mapping[str, Any]  # of the file: which extractor made it
+    attributes: Mapping[str, Any]  # the root attributes of the file: which extractor made it
 
     @cached_property
     def _index_of(self) -> dict[str, int]:
-        return {key: place for place, key in enumerate(self.keys)}
+        return {key: index for index, key in enumerate(self.keys)}
 
     def indices(self, keys: Sequence[str]) -> Tensor:
-        """(len(keys),) places of videos."""
+        """Return the indices (len(keys),) of videos."""
         return torch.tensor([self._index_of[key] for key in keys], dtype=torch.int64)
 
-    def batch(self, places: Tensor, standardiser: Standardiser, device: torch.device) -> VideoBatch:
-        """Padded and masked features of some videos, standardised; zeros wherever the mask is False.
+    def batch(self, indices: Tensor, standardiser: Standardiser, device: torch.device) -> VideoBatch:
+        """Make a batch of some videos: standardised, padded and masked, with zeros where the mask is False.
 
-        Everything is chosen on the host, and only the seconds that are there leave it, as they are stored. A GPU gets
-        them from pinned memory, so that nobody waits for it.
+        The seconds are selected on the host. Only existing seconds are copied to `device`, in the type in which they
+        are stored. They are copied to a GPU from pinned memory, so that the host does not wait for the copy.
 
         Args:
-            places: (B,) which videos, on the host.
+            indices: (B,) which videos, on the host.
             standardiser: on `device`.
-            device: where the batch is wanted.
+            device: the device of the batch.
         """
-        seconds = self.seconds[places]
+        seconds = self.seconds[indices]
         steps = torch.arange(int(seconds.max()))
         valid = steps < seconds[:, None]  # (B, T)
-        rows = self.offsets[places][:, None] + steps  # (B, T)
-        audio_mask, visual_mask = valid & self.has_audio[places][:, None], valid & self.has_visual[places][:, None]
-        audio, audio_cells = _chosen(self.audio, rows, audio_mask, device)
-        visual, visual_cells = _chosen(self.visual, rows, visual_mask, device)
+        rows = self.offsets[indices][:, None] + steps  # (B, T)
+        audio_mask, visual_mask = valid & self.has_audio[indices][:, None], valid & self.has_visual[indices][:, None]
+        audio, audio_cells = _selected(self.audio, rows, audio_mask, device)
+        visual, visual_cells = _selected(self.visual, rows, visual_mask, device)
         return VideoBatch(
             audio=_padded(standardiser.audio(audio), audio_cells, valid.shape),
             visual=_padded(standardiser.visual(visual), visual_cells, valid.shape),
@@ -100,21 +100,21 @@ class FeatureSet:
             visual_mask=to_device(visual_mask, device),
         )
 
-    def statistics(self, places: Tensor) -> Standardiser:
-        """Mean and deviation over the seconds of (M,) videos that have the modality; identity where none has."""
-        audio = self._moments(self.audio, places[self.has_audio[places]])
-        visual = self._moments(self.visual, places[self.has_visual[places]])
+    def statistics(self, indices: Tensor) -> Standardiser:
+        """Compute mean and deviation over the seconds of videos (M,) that have the modality; identity if none has."""
+        audio = self._moments(self.audio, indices[self.has_audio[indices]])
+        visual = self._moments(self.visual, indices[self.has_visual[indices]])
         return Standardiser(*audio, *visual)
 
-    def _moments(self, features: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation, (D,) each.
+    def _moments(self, features: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute mean and deviation, (D,) each.
 
-        Each block has its own mean taken off before it is squared, so that float32 is exact enough wherever the values
-        lie; blocks are put together in float64 (Chan, Golub and LeVeque 1983, eq. 2.1).
+        The mean of a block is subtracted before its values are squared, so that float32 is exact enough for values of
+        any size. The blocks are combined in float64 (Chan, Golub and LeVeque 1983, eq. 2.1).
         """
         width, count = features.shape[1], 0
         mean, squares = torch.zeros(width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64)
-        for rows in self._rows(places):
+        for rows in self._rows(indices):
             block = features[rows].float()
             block_mean = block.mean(0)
             block.sub_(block_mean).square_()
@@ -125,24 +125,24 @@ class FeatureSet:
         if count == 0:
             return torch.zeros(width), torch.ones(width)
         deviation = (squares / count).sqrt()
-        # A feature that never varies carries nothing: it becomes 0, not noise of rounding blown up.
+        # A feature that never varies has no information: it becomes 0 and not enlarged noise of rounding.
         constant = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
         return mean.float(), torch.where(constant, 1.0, deviation).float()
 
-    def _rows(self, places: Tensor) -> Iterator[Tensor]:
-        """All rows of (M,) videos in the order of the file, a block at a time."""
-        places = torch.sort(places).values
-        seconds = self.seconds[places]
+    def _rows(self, indices: Tensor) -> Iterator[Tensor]:
+        """Yield all rows of videos (M,) in the order of the file, one block at a time."""
+        indices = torch.sort(indices).values
+        seconds = self.seconds[indices]
         ends = seconds.cumsum(0)
-        # Row r of all these videos together is row r + shift of the file, with a shift for each video.
-        shifts = torch.repeat_interleave(self.offsets[places] - (ends - seconds), seconds)
+        # If these videos are concatenated, their row r is row r + shift of the file; each video has its own shift.
+        shifts = torch.repeat_interleave(self.offsets[indices] - (ends - seconds), seconds)
         for start in range(0, len(shifts), _BLOCK_ROWS):
             block = shifts[start : start + _BLOCK_ROWS]
             yield block + torch.arange(start, start + len(block))
 
 
-def _chosen(features: Tensor, rows: Tensor, mask: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The features (R, D) that a mask (B, T) lets through, as stored, and their cells (R,) in it; both on `device`."""
+def _selected(features: Tensor, rows: Tensor, mask: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Select the features (R, D) where a mask (B, T) is True, and their cells (R,) in the mask; both on `device`."""
     cells = torch.nonzero(mask.flatten()).flatten()
     kept = torch.empty((len(cells), features.shape[1]), dtype=features.dtype, pin_memory=device.type == "cuda")
     torch.index_select(features, 0, rows.flatten()[cells], out=kept)
@@ -150,13 +150,13 @@ def _chosen(features: Tensor, rows: Tensor, mask: Tensor, device: torch.device) 
 
 
 def _padded(values: Tensor, cells: Tensor, shape: torch.Size) -> Tensor:
-    """(B, T, D) with values (R, D) in the cells (R,) of (B, T), zeros in the others."""
+    """Make (B, T, D) with values (R, D) in the cells (R,) of (B, T), and zeros in the other cells."""
     padded = values.new_zeros((shape.numel(), values.shape[1]))
     return padded.index_copy_(0, cells, values).reshape(*shape, values.shape[1])
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the host on `device`; a GPU fetches it when it gets there."""
+    """Copy a tensor of the host to `device`; the host does not wait for a GPU."""
     if device.type == "cuda":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
@@ -167,17 +167,17 @@ def load_features(path: Path, classes: Sequence[str]) -> FeatureSet:
 
     Args:
         path: the file.
-        classes: names in the order that gives each its index.
+        classes: the names of the classes; a label is an index into them.
 
     Raises:
-        PipelineError: unreadable, a class that is not among `classes`, or values that are not finite.
+        PipelineError: the file is unreadable, has a class that is not in `classes`, or has values that are not finite.
     """
     with open_store(path) as store:
         videos, offsets = store.videos(), store.offsets()
         visual, audio, attributes = store.features("visual"), store.features("audio"), store.attributes
-    place_of = {name: place for place, name in enumerate(classes)}
+    label_of = {name: label for label, name in enumerate(classes)}
     for video in videos:
-        if video.class_name not in place_of:
+        if video.class_name not in label_of:
             raise PipelineError(
                 f"{path}: video {video.video!r} is of class {video.class_name!r}, not in the dataset: extract again"
             )
@@ -186,7 +186,7 @@ def load_features(path: Path, classes: Sequence[str]) -> FeatureSet:
     return FeatureSet(
         keys=tuple(video.video for video in videos),
         classes=tuple(classes),
-        labels=torch.tensor([place_of[video.class_name] for video in videos], dtype=torch.int64),
+        labels=torch.tensor([label_of[video.class_name] for video in videos], dtype=torch.int64),
         visual=torch.from_numpy(visual),
         audio=torch.from_numpy(audio),
         offsets=torch.from_numpy(offsets),
@@ -204,9 +204,9 @@ def _refuse_not_finite(
     videos: Sequence[StoredVideo],
     offsets: NDArray[np.int64],
 ) -> None:
-    """Name the first video with a NaN or an infinite value in its rows (sum of seconds, D)."""
-    # Without its sign such a number's bits are at least those of infinity, read as an integer; numpy compares integers
-    # many times faster than it tests half-precision numbers.
+    """Name the first video with a NaN or an infinite value in the rows (sum of seconds, D)."""
+    # Without the sign, the bits of such a value are an integer that is at least that of infinity. numpy compares
+    # integers many times faster than it tests half-precision numbers.
     integer = np.dtype(f"u{values.itemsize}")
     infinity, unsigned = np.array(np.inf, values.dtype).view(integer), integer.type(np.iinfo(integer).max >> 1)
     bits = values.view(integer)

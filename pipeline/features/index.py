@@ -1,4 +1,4 @@
-"""The rows that say which videos a file of features holds: as Python values, and as HDF5 keeps them."""
+"""The rows that say which videos a feature file holds: as Python values, and as HDF5 stores them."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,13 @@ MODALITIES = ("visual", "audio")  # in the order of the datasets and of a video'
 _TEXT = h5py.string_dtype("utf-8")
 _SOURCE_FIELDS = [
     ("video", _TEXT),
-    ("start_seconds", "f8"),  # of the segment; NaN: from the beginning
-    ("end_seconds", "f8"),  # NaN: to the end
+    ("start_seconds", "f8"),  # of the segment; NaN for the beginning of the file
+    ("end_seconds", "f8"),  # NaN for the end of the file
     ("content_hash", _TEXT),  # sha256 of the file
     ("size_bytes", "i8"),
     ("modified_ns", "i8"),
 ]
-_INDEX_DTYPE = np.dtype(
+INDEX_DTYPE = np.dtype(
     [
         *_SOURCE_FIELDS,
         ("class", _TEXT),
@@ -34,12 +34,12 @@ _INDEX_DTYPE = np.dtype(
         ("checksum", "u4"),  # of the features, see `features_checksum`
     ]
 )
-_FAILURE_DTYPE = np.dtype([*_SOURCE_FIELDS, ("reason", _TEXT)])
+FAILURE_DTYPE = np.dtype([*_SOURCE_FIELDS, ("reason", _TEXT)])
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """What a video's features were made from: enough to see whether the file changed since."""
+    """The file that features were made from: enough to see whether it changed since."""
 
     content_hash: str
     size_bytes: int
@@ -63,13 +63,13 @@ class StoredVideo:
 
     @property
     def key(self) -> tuple[str, float | None, float | None]:
-        """What was asked for: the video and its segment."""
+        """The video and its segment, as they were asked for."""
         return self.video, self.start_seconds, self.end_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFailure:
-    """A video that could not be extracted, and why."""
+    """A video that could not be extracted, and the reason."""
 
     video: str
     source: SourceFile
@@ -79,35 +79,37 @@ class StoredFailure:
 
     @property
     def key(self) -> tuple[str, float | None, float | None]:
-        """What was asked for: the video and its segment."""
+        """The video and its segment, as they were asked for."""
         return self.video, self.start_seconds, self.end_seconds
 
 
 def features_checksum(visual: NDArray[np.floating], audio: NDArray[np.floating]) -> int:
-    """CRC-32 of a video's rows, (T, D) each, as they are stored: the bytes of the picture's, then of the sound's."""
+    """Compute the CRC-32 of a video's rows, (T, D) each, as stored: first the visual bytes, then the audio bytes."""
     return zlib.crc32(audio.data, zlib.crc32(visual.data))
 
 
 def table_checksum(table: NDArray[np.void]) -> int:
-    """CRC-32 of a compound array: column by column its bytes, of texts their UTF-8 with a zero byte between them."""
+    """Compute the CRC-32 of a compound array, column by column; texts count as UTF-8 with zero bytes between them."""
     checksum = 0
     for name in table.dtype.names or ():
-        column = table[name]
-        if column.dtype.hasobject:
-            texts = column.tolist()  # read from a file they are bytes
-            encoded = texts if texts and isinstance(texts[0], bytes) else [text.encode() for text in texts]
-            checksum = zlib.crc32(b"\0".join(encoded), checksum)
-        else:
-            checksum = zlib.crc32(column.tobytes(), checksum)
+        checksum = zlib.crc32(column_bytes(table[name]), checksum)
     return checksum
 
 
+def column_bytes(column: NDArray[Any]) -> bytes:
+    """Convert one column of a table to the bytes that its checksum covers."""
+    if not column.dtype.hasobject:
+        return column.tobytes()
+    texts = column.tolist()  # bytes if they were read from a file
+    return b"\0".join(texts if texts and isinstance(texts[0], bytes) else [text.encode() for text in texts])
+
+
 def index_rows(videos: Sequence[StoredVideo], checksums: Sequence[int]) -> NDArray[np.void]:
-    """(N,) rows of `/index`; the videos lie one behind the other."""
-    rows = np.empty(len(videos), _INDEX_DTYPE)
+    """Make the rows (N,) of `/index`; the videos' seconds follow each other in the file."""
+    rows = np.empty(len(videos), INDEX_DTYPE)
     offset = 0
-    for place, (video, checksum) in enumerate(zip(videos, checksums, strict=True)):
-        rows[place] = (
+    for index, (video, checksum) in enumerate(zip(videos, checksums, strict=True)):
+        rows[index] = (
             *_source_cells(video),
             video.class_name,
             offset,
@@ -123,10 +125,10 @@ def index_rows(videos: Sequence[StoredVideo], checksums: Sequence[int]) -> NDArr
 
 
 def failure_rows(failures: Sequence[StoredFailure]) -> NDArray[np.void]:
-    """(N,) rows of `/failures`."""
-    rows = np.empty(len(failures), _FAILURE_DTYPE)
-    for place, failure in enumerate(failures):
-        rows[place] = (*_source_cells(failure), failure.reason)
+    """Make the rows (N,) of `/failures`."""
+    rows = np.empty(len(failures), FAILURE_DTYPE)
+    for index, failure in enumerate(failures):
+        rows[index] = (*_source_cells(failure), failure.reason)
     return rows
 
 
@@ -137,7 +139,10 @@ def _source_cells(entry: StoredVideo | StoredFailure) -> tuple[object, ...]:
 
 
 def _columns(table: NDArray[np.void], *names: str) -> Iterator[tuple[Any, ...]]:
-    """Rows of some columns as Python values: texts decoded, NaN as None. By columns, as there may be 200,000 rows."""
+    """Yield the rows of some columns as Python values, column by column inside, since there may be 200,000 rows.
+
+    Texts are decoded, and NaN becomes None.
+    """
     columns: list[list[Any]] = []
     for name in names:
         column: list[Any] = table[name].tolist()
@@ -150,14 +155,14 @@ def _columns(table: NDArray[np.void], *names: str) -> Iterator[tuple[Any, ...]]:
 
 
 def stored_videos(table: NDArray[np.void]) -> list[StoredVideo]:
-    """Rows of `/index` as Python values."""
+    """Convert the rows of `/index` to Python values."""
     names = ("seconds", "has_audio", "has_visual", "duration_seconds", "class", "start_seconds", "end_seconds")
     rows = _columns(table, "video", *names, "warnings")
     return [StoredVideo(row[0], source, *row[1:]) for row, source in zip(rows, _sources(table), strict=True)]
 
 
 def stored_failures(table: NDArray[np.void]) -> list[StoredFailure]:
-    """Rows of `/failures` as Python values."""
+    """Convert the rows of `/failures` to Python values."""
     rows = _columns(table, "video", "reason", "start_seconds", "end_seconds")
     return [StoredFailure(row[0], source, *row[1:]) for row, source in zip(rows, _sources(table), strict=True)]
 
@@ -167,20 +172,12 @@ def _sources(table: NDArray[np.void]) -> Iterator[SourceFile]:
 
 
 def create_table(file: Any, name: str, rows: NDArray[np.void]) -> None:  # noqa: ANN401 - h5py has no types
-    """Write a table into an open HDF5 file, with its checksum."""
+    """Write a table into an open HDF5 file, with its checksum as an attribute."""
     file[name] = rows
     file[name].attrs["checksum"] = table_checksum(rows)
 
 
-def read_checked_table(file: Any, name: str) -> NDArray[np.void]:  # noqa: ANN401 - h5py has no types
-    """Read a table of an open HDF5 file; ValueError: it is not what was written."""
-    rows: NDArray[np.void] = file[name][...]
-    if table_checksum(rows) != file[name].attrs["checksum"]:
-        raise ValueError(f"/{name} is not what was written")
-    return rows
-
-
 def content_fingerprint(videos: Sequence[StoredVideo], extractor: str) -> str:
-    """A hash over what a features.h5 holds: which content of which videos, in which classes, by which extractor."""
+    """Hash what a features.h5 holds: which content of which videos, in which classes, by which extractor."""
     rows = [[*video.key, video.class_name, video.source.content_hash, video.seconds] for video in videos]
     return fingerprint([extractor, rows])

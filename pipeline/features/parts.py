@@ -1,7 +1,7 @@
-"""The part files of one extractor: what is finished already, and writing more.
+"""The part files of one extractor: which videos are finished, and how new part files are written.
 
-A part is immutable and appears whole or not at all, so that a killed extraction loses at most the part it was
-collecting. Where a video was extracted twice, the newest part counts.
+A part file never changes, and it appears whole or not at all. So a killed extraction loses at most the videos that
+were not written yet. If a video was extracted twice, the newest part file counts.
 """
 
 import contextlib
@@ -15,15 +15,15 @@ from typing import Literal
 
 from extractors.files.checksums import sha256_of_file
 from pipeline.base.errors import DamagedFileError, StorageError
-from pipeline.base.files import read_json, storage_errors, write_json
+from pipeline.base.files import checked_document, read_json, storage_errors, write_json
 from pipeline.base.progress import Reporter
 from pipeline.datasets.dataset import Video
 from pipeline.features.index import SourceFile, StoredFailure, StoredVideo
 from pipeline.features.store import Attributes, FeatureRows, merge_parts, open_store, write_part
 
-MAX_VIDEOS_A_PART = 512
-MAX_SECONDS_A_PART = 5000
-MAX_AGE_SECONDS = 30.0  # a kill loses about this much work at most, however slow the machine
+MAX_PART_VIDEOS = 512
+MAX_PART_SECONDS = 5000
+MAX_PART_AGE_SECONDS = 30.0  # a kill loses about this much work at most, even on a slow machine
 
 _Key = tuple[str, float | None, float | None]
 
@@ -31,12 +31,12 @@ _FILE = "checked.json"
 
 
 def key_of(video: Video) -> _Key:
-    """What is asked for: the video and its segment."""
+    """Return the key of a video: its name and its segment."""
     return video.key, video.start_seconds, video.end_seconds
 
 
 def source_of(path: Path) -> SourceFile:
-    """Hash and stamp of a video's file; zeros where it is no readable regular file (decoding says why)."""
+    """Return the hash, size and time of a video's file; zeros if it is no readable regular file (decoding says why)."""
     try:
         if not path.is_file():
             return SourceFile("", 0, 0)
@@ -47,13 +47,13 @@ def source_of(path: Path) -> SourceFile:
 
 
 def unchanged(path: str, source: SourceFile) -> bool:
-    """Whether a file is still the one features were made from. The content decides; size and time only save reading it.
+    """Say whether a file is still the one that features were made from.
 
-    A file that is gone counts as unchanged: its features stay valid. One that was unreadable counts as unchanged
-    while it is still unreadable.
+    The content decides. If size and time are the same, the file is not read. A missing file counts as unchanged: its
+    features stay valid. A file that was unreadable counts as unchanged while it is still unreadable.
     """
     try:
-        stat = os.stat(path)  # noqa: PTH116 -- of 200,000 files
+        stat = os.stat(path)  # noqa: PTH116 - there may be 200,000 files
     except OSError:
         return True
     if (stat.st_size, stat.st_mtime_ns) == (source.size_bytes, source.modified_ns):
@@ -62,8 +62,8 @@ def unchanged(path: str, source: SourceFile) -> bool:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Place:
-    """Where an entry stands: the part's place in the list of parts, and its first row there."""
+class _Location:
+    """Where an entry is stored: the index of its part file, and its first row there."""
 
     entry: StoredVideo | StoredFailure
     part: int
@@ -71,24 +71,25 @@ class _Place:
 
 
 class FeatureParts:
-    """What the part files in a folder hold.
+    """The content of the part files in a folder.
 
     Args:
-        folder: of the parts; it need not exist.
-        read_fully: which parts to read to their last byte: none, those not known to be whole (see `part_checks`), all.
+        folder: the folder of the part files; it need not exist.
+        read_fully: which part files to read to their last byte: none of them, those that are not known to be whole
+            (see `PartChecks`), or all of them.
 
     Attributes:
-        parts: those that can be read, the newest last.
-        damaged: those that cannot; their videos count as not extracted.
+        parts: the part files that can be read, the newest last.
+        damaged: the part files that cannot be read; their videos count as not extracted.
     """
 
     def __init__(self, folder: Path, *, read_fully: Literal["none", "unknown", "all"] = "none") -> None:
-        """Read the index of every part; nothing on disk changes."""
+        """Read the index of every part file; nothing on disk changes."""
         self.folder = folder
         self.parts: list[Path] = []
         self.damaged: list[Path] = []
         self._checks = PartChecks(folder)
-        self._places: dict[_Key, _Place] = {}
+        self._locations: dict[_Key, _Location] = {}
         for path in sorted(folder.glob(f"part-{'[0-9]' * 6}-*.h5")):
             known = read_fully == "none" or (read_fully == "unknown" and self._checks.is_checked(path))
             try:
@@ -97,7 +98,7 @@ class FeatureParts:
                 self.damaged.append(path)
 
     def set_damaged_aside(self, reporter: Reporter) -> None:
-        """Give damaged parts another name, and say so. Only where no other process adds parts."""
+        """Give damaged part files another name, and say so. Call this only while no other process adds part files."""
         with storage_errors(self.folder):
             for path in self.damaged:
                 aside = path.with_suffix(".damaged")
@@ -106,7 +107,7 @@ class FeatureParts:
         self.damaged = []
 
     def save_checks(self) -> None:
-        """Remember that all parts are whole: so they were read, or written."""
+        """Record that all these part files are whole, because they were read or written just now."""
         self._checks.save()
 
     def _add(self, path: Path, *, fully: bool) -> None:
@@ -116,19 +117,19 @@ class FeatureParts:
                 store.check(store.features("visual"), store.features("audio"))
                 self._checks.note(path)
         self.parts.append(path)
-        place = len(self.parts) - 1
+        part = len(self.parts) - 1
         for video, row in zip(videos, offsets.tolist(), strict=True):
-            self._places[video.key] = _Place(video, place, row)
+            self._locations[video.key] = _Location(video, part, row)
         for failure in failures:
-            self._places[failure.key] = _Place(failure, place, 0)
+            self._locations[failure.key] = _Location(failure, part, 0)
 
     def entry(self, video: Video) -> StoredVideo | StoredFailure | None:
-        """The newest entry of a video."""
-        place = self._places.get(key_of(video))
-        return place.entry if place else None
+        """Return the newest entry of a video."""
+        location = self._locations.get(key_of(video))
+        return location.entry if location else None
 
     def valid_entry(self, video: Video) -> StoredVideo | StoredFailure | None:
-        """The newest entry of a video, if its file did not change since."""
+        """Return the newest entry of a video if its file has not changed since."""
         entry = self.entry(video)
         return entry if entry and unchanged(video.location, entry.source) else None
 
@@ -141,7 +142,7 @@ class FeatureParts:
         dtype: str,
         attributes: Attributes,
     ) -> None:
-        """Add a part. Its number follows the newest; chance keeps apart what several machines write at once."""
+        """Add a part file. Its number follows the newest one; a random suffix separates files of several machines."""
         number = 1 + max((int(part.name.split("-")[1]) for part in self.parts), default=0)
         path = self.folder / f"part-{number:06d}-{secrets.token_hex(4)}.h5"
         write_part(path, videos, failures, width=width, dtype=dtype, attributes=attributes)
@@ -149,7 +150,7 @@ class FeatureParts:
         self._checks.note(path)
 
     def rows(self, videos: Sequence[Video]) -> list[StoredVideo]:
-        """Index rows of the videos that have features, in their order, with the classes they are in now."""
+        """Return the index rows of the videos that have features, in their order, with their present classes."""
         entries = ((video, self.entry(video)) for video in videos)
         return [
             entry if entry.class_name == video.class_name else dataclasses.replace(entry, class_name=video.class_name)
@@ -161,15 +162,15 @@ class FeatureParts:
         """Copy the features of `rows`, in their order, into one file.
 
         Raises:
-            DamagedFileError: features in a part are not what was written there.
-            StorageError: no space.
+            DamagedFileError: features in a part file are not what was written there.
+            StorageError: the disk is full.
         """
-        places = [self._places[row.key] for row in rows]
-        merge_parts(path, self.parts, rows, [(place.part, place.row) for place in places], attributes)
+        locations = [self._locations[row.key] for row in rows]
+        merge_parts(path, self.parts, rows, [(location.part, location.row) for location in locations], attributes)
 
 
 class PartWriter:
-    """Collects finished videos and failures, and writes a part whenever enough have come together."""
+    """Collects finished videos and failures, and writes a part file when there are enough of them."""
 
     def __init__(self, parts: FeatureParts, *, width: int, dtype: str, attributes: Attributes) -> None:
         self._parts, self._width, self._dtype, self._attributes = parts, width, dtype, attributes
@@ -178,19 +179,19 @@ class PartWriter:
         self._started = time.monotonic()
 
     def add(self, entry: StoredVideo | StoredFailure, rows: FeatureRows | None = None) -> None:
-        """Take one finished video, or one failure (without rows)."""
+        """Take one finished video with its features, or one failure without."""
         if isinstance(entry, StoredFailure):
             self._failures.append(entry)
         else:
             self._videos.append((entry, rows or FeatureRows(None, None)))
         seconds = sum(video.seconds for video, _ in self._videos)
         count = len(self._videos) + len(self._failures)
-        old = time.monotonic() - self._started > MAX_AGE_SECONDS
-        if count >= MAX_VIDEOS_A_PART or seconds >= MAX_SECONDS_A_PART or old:
+        old = time.monotonic() - self._started > MAX_PART_AGE_SECONDS
+        if count >= MAX_PART_VIDEOS or seconds >= MAX_PART_SECONDS or old:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was collected."""
+        """Write the entries that were collected."""
         if self._videos or self._failures:
             self._parts.write(
                 self._videos, self._failures, width=self._width, dtype=self._dtype, attributes=self._attributes
@@ -200,7 +201,7 @@ class PartWriter:
 
 
 class PartChecks:
-    """Sizes and times of the files in a folder that are known to be whole."""
+    """The sizes and times of the part files in a folder that are known to be whole."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / _FILE
@@ -208,15 +209,15 @@ class PartChecks:
         self._stamps = dict(self._before)
 
     def is_checked(self, part: Path) -> bool:
-        """Whether a part is the one that was noted."""
+        """Say whether a part file is still the one that was recorded."""
         return self._stamps.get(part.name) == _stamp(part)
 
     def note(self, part: Path) -> None:
-        """A part is whole, as it is now."""
+        """Record that a part file is whole, as it is now."""
         self._stamps[part.name] = _stamp(part)
 
     def save(self) -> None:
-        """Write what has changed. Of processes that do so at once the last one wins, and the others' parts are read."""
+        """Write the changes. If several processes write at once, the last one wins; the other part files are read."""
         if self._stamps != self._before:
             stamps = {**self._read(), **self._stamps}
             self._before = {name: stamp for name, stamp in stamps.items() if (self._file.parent / name).exists()}
@@ -224,8 +225,8 @@ class PartChecks:
 
     def _read(self) -> dict[str, list[int]]:
         if self._file.exists():
-            with contextlib.suppress(StorageError, TypeError, ValueError):
-                return dict(read_json(self._file))
+            with contextlib.suppress(StorageError):  # without the record, all part files are read
+                return checked_document(read_json(self._file), dict[str, list[int]], StorageError)
         return {}
 
 

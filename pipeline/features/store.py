@@ -1,11 +1,11 @@
 """Features on disk: ragged arrays in HDF5, in part files and in the merged features.h5.
 
-Layout (schema version in the root attribute `schema`): `/visual` and `/audio`, both (sum of seconds, D); `/index`, a
-row a video; in part files also `/failures`, a row a video that could not be extracted. Root attributes say which
-extractor made them. A video's rows are `offset` to `offset + seconds`; an absent modality's rows are zeros.
+Layout (schema version in the root attribute `schema`): `/visual` and `/audio`, both (sum of seconds, D); `/index`, one
+row per video; in part files also `/failures`, one row per video that could not be extracted. The root attributes
+describe the extractor. A video's rows are `offset` to `offset + seconds`; the rows of an absent modality are zeros.
 
-Checksums: each table has the attribute `checksum`, which is compared whenever the file is opened, and each row of the
-index has one of its video's features, which is compared when they are copied into another file, or by `Store.check`.
+Checksums: each table has an attribute `checksum`, which is compared whenever the file is opened. Each row of the index
+has a checksum of its video's features, which is compared when they are copied, or by `Store.check`.
 """
 
 import contextlib
@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 
 from pipeline.base.errors import DamagedFileError, StorageError
 from pipeline.base.files import storage_errors
-from pipeline.base.hdf5 import new_hdf5
+from pipeline.base.hdf5 import HDF5_ERRORS, new_hdf5
 from pipeline.features.index import (
+    FAILURE_DTYPE,
+    INDEX_DTYPE,
     MODALITIES,
     StoredFailure,
     StoredVideo,
@@ -30,9 +32,9 @@ from pipeline.features.index import (
     failure_rows,
     features_checksum,
     index_rows,
-    read_checked_table,
     stored_failures,
     stored_videos,
+    table_checksum,
 )
 
 SCHEMA = 1
@@ -41,7 +43,7 @@ Attributes = Mapping[str, str | int | float | bool]
 
 @dataclass(frozen=True)
 class FeatureRows:
-    """A video's features: (T, D) each, None where the modality is absent."""
+    """The features of a video, (T, D) each; None if the modality is absent."""
 
     visual: NDArray[np.floating] | None
     audio: NDArray[np.floating] | None
@@ -60,15 +62,15 @@ def write_part(
 
     Args:
         path: the part file.
-        videos: index rows with their features, as many seconds in both.
+        videos: index rows with their features, which have equally many seconds.
         failures: videos that could not be extracted.
-        width: D, numbers in a second's vector.
+        width: D, the width of a second's vector.
         dtype: float16 or float32.
-        attributes: which extractor made them, for the root attributes.
+        attributes: the root attributes, which describe the extractor.
 
     Raises:
-        ValueError: features of another shape than (seconds, width).
-        StorageError: no space, or the folder cannot be written.
+        ValueError: features have another shape than (seconds, width).
+        StorageError: the disk is full, or the folder cannot be written.
     """
     data = {}
     for modality in MODALITIES:
@@ -93,33 +95,33 @@ def merge_parts(
     sources: Sequence[tuple[int, int]],
     attributes: Attributes,
 ) -> None:
-    """Copy the rows of `videos` from their parts into one file, in the order given.
+    """Copy the features of videos from their part files into one file, in the given order.
 
     Args:
         path: the features.h5 to write, whole or not at all.
-        parts: part files.
-        videos: rows of the new index.
-        sources: for each video its part's place in `parts`, and its first row there.
-        attributes: root attributes of the new file, `feature_width` and `dtype` among them.
+        parts: the part files.
+        videos: the rows of the new index.
+        sources: for each video the index of its part file in `parts`, and its first row there.
+        attributes: the root attributes of the new file, with `feature_width` and `dtype`.
 
     Raises:
-        DamagedFileError: a part cannot be read, or the features of one of `videos` are not what was written.
-        StorageError: no space.
+        DamagedFileError: a part file cannot be read, or the features of a video are not what was written.
+        StorageError: the disk is full.
     """
     offsets = np.concatenate([[0], np.cumsum([video.seconds for video in videos])]).astype(np.int64)
     width, dtype = int(attributes["feature_width"]), str(attributes["dtype"])
     by_part: dict[int, list[int]] = {}
-    for place, (part, _) in enumerate(sources):
-        by_part.setdefault(part, []).append(place)
+    for index, (part, _) in enumerate(sources):
+        by_part.setdefault(part, []).append(index)
     checksums = np.zeros(len(videos), np.uint32)
     with new_hdf5(path) as file:
         file.attrs.update({"schema": SCHEMA, **attributes})
         targets = {name: _create_features(file, name, int(offsets[-1]), width, dtype) for name in MODALITIES}
-        for part, places in by_part.items():
-            copies = [(sources[place][1], int(offsets[place]), videos[place].seconds) for place in places]
+        for part, indices in by_part.items():
+            copies = [(sources[index][1], int(offsets[index]), videos[index].seconds) for index in indices]
             with open_store(parts[part]) as source:
                 data = {name: source.features(name) for name in targets}
-                checksums[places] = source.check(**data, spans=[(row, seconds) for row, _, seconds in copies])
+                checksums[indices] = source.check(**data, spans=[(row, seconds) for row, _, seconds in copies])
             for name, target in targets.items():
                 for offset, slices in _runs(copies):
                     _write_rows(target, offset, np.concatenate([data[name][rows] for rows in slices]))
@@ -128,9 +130,12 @@ def merge_parts(
 
 
 def _runs(copies: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, list[slice]]]:
-    """Copies (from row, to row, rows) that end up one behind the other, together: the first row, and whence they come.
+    """Group copies (from row, to row, rows) whose target rows are contiguous.
 
-    A part's videos stand in no order, and few long writes are faster than many short ones.
+    The videos of a part file have no order, and few long writes are faster than many short ones.
+
+    Yields:
+        The first target row and the source slices of each group.
     """
     start, end, slices = 0, -1, list[slice]()
     for row, offset, count in sorted(copies, key=lambda copy: copy[1]):
@@ -145,30 +150,46 @@ def _runs(copies: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, list[sl
 
 
 class Store:
-    """An open part or features.h5. Whatever cannot be read in it is a StorageError."""
+    """An open part file or features.h5.
+
+    Raises:
+        DamagedFileError: something in the file cannot be read, or is not what was written.
+    """
 
     def __init__(self, file: Any, path: Path) -> None:  # noqa: ANN401 - h5py has no types
         self._file = file
         self.path = path
-        with _damaged(path):
-            self._index = read_checked_table(file, "index")
-            self._failures = read_checked_table(file, "failures") if "failures" in file else None
-            rows = int(self._index["seconds"].sum())
-            for modality in MODALITIES:
-                if len(file[modality]) != rows:
-                    raise ValueError(f"{len(file[modality])} seconds of {modality}, {rows} in the index")
+        self._index = self._table("index", INDEX_DTYPE)
+        with _reading(path):
+            has_failures = "failures" in file
+        self._failures = self._table("failures", FAILURE_DTYPE) if has_failures else None
+        rows = int(self._index["seconds"].sum())
+        for modality in MODALITIES:
+            with _reading(path):
+                dataset = file[modality]
+                is_plain = isinstance(dataset, h5py.Dataset) and dataset.dtype.kind == "f" and len(dataset.shape) == 2
+            if not is_plain or len(dataset) != rows:
+                raise _damage(path)
+
+    def _table(self, name: str, expected: np.dtype[np.void]) -> NDArray[np.void]:
+        """Read a table and compare it with its columns and its checksum."""
+        with _reading(self.path):
+            table: NDArray[np.void] = self._file[name][...]
+            written = self._file[name].attrs["checksum"]
+        if not set(expected.names or ()) <= set(table.dtype.names or ()) or table_checksum(table) != written:
+            raise _damage(self.path)
+        return table
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """Root attributes as plain values."""
-        with _damaged(self.path):
+        """The root attributes as plain values."""
+        with _reading(self.path):
             values = dict(self._file.attrs)
         return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
 
     def videos(self) -> list[StoredVideo]:
-        """Every row of the index."""
-        with _damaged(self.path):
-            return stored_videos(self._index)
+        """Convert every row of the index."""
+        return stored_videos(self._index)
 
     def offsets(self) -> NDArray[np.int64]:
         """(N,) first row of each video."""
@@ -176,15 +197,18 @@ class Store:
         return offsets
 
     def failures(self) -> list[StoredFailure]:
-        """Every row of a part's failures."""
-        with _damaged(self.path):
-            if self._failures is None:
-                raise ValueError("a part has a table of failures")
-            return stored_failures(self._failures)
+        """Convert every row of a part file's failures.
+
+        Raises:
+            DamagedFileError: the file has no table of failures, so it is not a part file.
+        """
+        if self._failures is None:
+            raise _damage(self.path)
+        return stored_failures(self._failures)
 
     def features(self, modality: str) -> NDArray[np.floating]:
-        """(sum of seconds, D) as stored."""
-        with _damaged(self.path):
+        """Read the features of a modality, (sum of seconds, D), as stored."""
+        with _reading(self.path):
             data: NDArray[np.floating] = self._file[modality][...]
         return data
 
@@ -197,15 +221,15 @@ class Store:
         """Compare features with their checksums.
 
         Args:
-            visual: (sum of seconds, D), as `features` gave it.
+            visual: (sum of seconds, D), as `features` returns it.
             audio: likewise.
-            spans: first row and seconds of the videos to check; None: all.
+            spans: first row and seconds of the videos to check; None for all.
 
         Returns:
             The checksums of these videos.
 
         Raises:
-            DamagedFileError: features of a video are not what was written.
+            DamagedFileError: the features of a video are not what was written.
         """
         columns = (self._index[name].tolist() for name in ("offset", "seconds", "checksum"))
         written = {(offset, seconds): checksum for offset, seconds, checksum in zip(*columns, strict=True)}
@@ -217,11 +241,11 @@ class Store:
 
 
 @contextlib.contextmanager
-def _damaged(path: Path) -> Iterator[None]:
-    """Whatever h5py, numpy or a decoder of text raises on flipped bytes, as one error."""
+def _reading(path: Path) -> Iterator[None]:
+    """Convert what h5py raises on damaged bytes. Put nothing but calls of h5py inside: a bug keeps its traceback."""
     try:
         yield
-    except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+    except HDF5_ERRORS as error:
         raise _damage(path) from error
 
 
@@ -233,23 +257,20 @@ def _damage(path: Path) -> DamagedFileError:
 
 @contextlib.contextmanager
 def open_store(path: Path) -> Iterator[Store]:
-    """Open a part or a features.h5 for reading.
+    """Open a part file or a features.h5 for reading.
 
     Raises:
-        DamagedFileError: it is damaged, or of another schema.
-        StorageError: it is not there, or may not be read.
+        DamagedFileError: the file is damaged, or has another schema.
+        StorageError: the file does not exist, or may not be read.
     """
     if not path.exists():
         raise StorageError(f"{path} does not exist: run avzsl extract again")
-    with (
-        storage_errors(path),
-        path.open("rb"),
-    ):  # what may not be read is not damaged, and HDF5 does not tell them apart
-        pass
-    with _damaged(path):
+    with storage_errors(path), path.open("rb"):
+        pass  # a file that may not be read is not damaged, and HDF5 does not tell the two apart
+    with _reading(path):
         file = h5py.File(path, "r")
     with file:
-        with _damaged(path):
+        with _reading(path):
             schema = file.attrs.get("schema")
         if schema != SCHEMA:
             raise DamagedFileError(
@@ -259,20 +280,20 @@ def open_store(path: Path) -> Iterator[Store]:
 
 
 def _create_features(file: Any, name: str, rows: int, width: int, dtype: str) -> Any:  # noqa: ANN401 - h5py has no types
-    # In one piece: in chunks, a merge in another order than the parts' took 20 times as long.
+    # In one piece: with chunks, a merge in another order than that of the part files took 20 times as long.
     return file.create_dataset(name, shape=(rows, width), dtype=dtype)
 
 
 def _write_rows(target: Any, offset: int, rows: NDArray[np.floating]) -> None:  # noqa: ANN401 - h5py has no types
-    """`target[offset : offset + len(rows)] = rows` in half the time; there may be as many writes as videos."""
-    place = target.id.get_space()
-    place.select_hyperslab((offset, 0), rows.shape)
-    target.id.write(h5py.h5s.create_simple(rows.shape), place, rows)
+    """Do `target[offset : offset + len(rows)] = rows` in half the time; there may be one write per video."""
+    space = target.id.get_space()
+    space.select_hyperslab((offset, 0), rows.shape)
+    target.id.write(h5py.h5s.create_simple(rows.shape), space, rows)
 
 
 def _rows_or_zeros(rows: NDArray[np.floating] | None, shape: tuple[int, int]) -> NDArray[np.floating]:
     if rows is None:
         return np.zeros(shape, np.float32)
-    if rows.shape != shape:  # or every later video would get another's seconds
+    if rows.shape != shape:  # otherwise every later video would get the seconds of another one
         raise ValueError(f"features are {rows.shape}, must be (seconds, width) = {shape}")
     return rows

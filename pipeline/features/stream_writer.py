@@ -1,7 +1,7 @@
-"""A features.h5 written class by class, for features that come from elsewhere: only one class's are in memory.
+"""Writes a features.h5 class by class, for imported features. Only the features of one class are in memory.
 
-Sound and picture may have different widths here, unlike in an extraction's files. Legend: N videos, T seconds, D, E
-widths.
+The modalities may have different widths here; an extraction writes equal widths. Legend: N videos, T seconds, D the
+visual width, E the audio width.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.hdf5 import new_hdf5
-from pipeline.features.index import StoredVideo, create_table, features_checksum, index_rows
+from pipeline.features.index import MODALITIES, StoredVideo, create_table, features_checksum, index_rows
 from pipeline.features.store import SCHEMA, Attributes, FeatureRows
 
 _CHUNK_BYTES = 1 << 20
@@ -26,7 +26,7 @@ class StreamedStore:
         self._file, self._dtype = file, np.dtype(dtype)
         self._videos: list[StoredVideo] = []
         self._checksums: list[int] = []
-        self._targets = {name: self._create(name, widths[name]) for name in ("visual", "audio")}
+        self._targets = {name: self._create(name, widths[name]) for name in MODALITIES}
 
     def _create(self, name: str, width: int) -> Any:  # noqa: ANN401 - h5py has no types
         rows = max(1, _CHUNK_BYTES // (width * self._dtype.itemsize))
@@ -35,10 +35,10 @@ class StreamedStore:
         )
 
     def append(self, videos: Sequence[tuple[StoredVideo, FeatureRows]]) -> None:
-        """Write some videos, with their features (T, D) and (T, E), behind those that are there."""
+        """Append some videos, with their features (T, D) and (T, E)."""
         if not videos:
             return
-        data = {name: self._together(name, videos) for name in self._targets}
+        data = {name: self._concatenated(name, videos) for name in self._targets}
         row = 0
         for video, _ in videos:
             rows = slice(row, row + video.seconds)
@@ -51,8 +51,8 @@ class StreamedStore:
         self._videos += [video for video, _ in videos]
         self._file.pause()
 
-    def _together(self, name: str, videos: Sequence[tuple[StoredVideo, FeatureRows]]) -> NDArray[np.floating]:
-        """(sum of seconds, D); zeros where a video lacks the modality."""
+    def _concatenated(self, name: str, videos: Sequence[tuple[StoredVideo, FeatureRows]]) -> NDArray[np.floating]:
+        """Concatenate one modality to (sum of seconds, width), with zeros for videos that lack it."""
         width = self._targets[name].shape[1]
         data = np.zeros((sum(video.seconds for video, _ in videos), width), self._dtype)
         row = 0
@@ -70,17 +70,17 @@ class StreamedStore:
 
     @property
     def videos(self) -> Sequence[StoredVideo]:
-        """What was written so far."""
+        """The videos that were written so far."""
         return self._videos
 
 
 @contextlib.contextmanager
 def streamed_store(path: Path, widths: Mapping[str, int], dtype: str) -> Iterator[StreamedStore]:
-    """A features.h5 to append to and to finish; it takes the place of `path` only when everything is in it.
+    """Open a new features.h5 to append to and to finish. It replaces `path` only when it is complete.
 
     Args:
         path: the file.
-        widths: numbers in a second's vector, of `visual` and of `audio`.
+        widths: the width of a second's vector, for `visual` and for `audio`.
         dtype: float16 or float32.
 
     Raises:

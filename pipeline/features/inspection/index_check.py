@@ -1,12 +1,11 @@
-"""The index of a store, read block by block: what it counts, whether it is consistent, and its content fingerprint."""
+"""The index of a store, read block by block: its counts, whether it is consistent, and its content fingerprint."""
 
 import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,38 +14,23 @@ from pipeline.base.wording import counted
 from pipeline.features.index import MODALITIES
 from pipeline.features.inspection.checksums import TableChecksum
 
-_BLOCK_VIDEOS = 4096
-_FIELDS = (
-    "video",
-    "start_seconds",
-    "end_seconds",
-    "content_hash",
-    "class",
-    "offset",
-    "seconds",
-    "has_audio",
-    "has_visual",
-    "duration_seconds",
-    "warnings",
-)
-
 
 @dataclass(frozen=True)
 class IndexSummary:
-    """What an index of N videos says.
+    """The content of an index of N videos.
 
     Attributes:
         classes: how many videos each class has.
-        offsets: (N,) int64, first row of each video.
-        seconds: (N,) int64, rows of each video.
-        present: (N,) bool by modality, whether a video has it.
-        with_warnings: how many videos decoded with a warning.
+        offsets: (N,) int64, the first row of each video.
+        seconds: (N,) int64, the number of rows of each video.
+        present: (N,) bool for each modality: whether the video has it.
+        with_warnings: how many videos were decoded with a warning.
         segments: how many videos are segments of a file.
-        checksums: (N,) uint32 of each video's features; None in a store without them.
-        table_checksum: of the index itself.
-        content: what `content_fingerprint` says of these rows.
-        problems: a line each; none where the index is consistent.
-        fits: whether the rows of the videos lie one behind the other and fill the file, so that each row has a video.
+        checksums: (N,) uint32, the checksum of each video's features; None in a store without checksums.
+        table_checksum: the checksum of the index itself.
+        content: the `content_fingerprint` of these rows.
+        problems: one line for each problem; empty if the index is consistent.
+        fits: whether the rows of the videos follow each other and fill the file, so that each row has one video.
     """
 
     classes: Mapping[str, int]
@@ -69,46 +53,44 @@ class IndexSummary:
     @property
     def absent(self) -> dict[str, int]:
         """How many videos lack each modality."""
-        return {modality: int(np.count_nonzero(~there)) for modality, there in self.present.items()}
+        return {modality: int(np.count_nonzero(~present)) for modality, present in self.present.items()}
 
 
 class ContentDigest:
-    """The hash of `feature_store.content_fingerprint`, fed block by block, so that no list of all videos is needed."""
+    """Computes `content_fingerprint` block by block, without a list of all videos."""
 
     def __init__(self, extractor: str) -> None:
         self._digest = hashlib.sha256(f"[{json.dumps(extractor)},[".encode())
         self._between = b""
 
     def add(self, rows: Sequence[Sequence[object]]) -> None:
-        """More videos: name, start, end, class, content hash and seconds of each."""
+        """Take more videos: the name, start, end, class, content hash and seconds of each."""
         if rows:
             self._digest.update(self._between + json.dumps(rows, separators=(",", ":"))[1:-1].encode())
             self._between = b","
 
     def fingerprint(self) -> str:
-        """The fingerprint of all videos so far."""
+        """Return the fingerprint of all videos so far."""
         whole = self._digest.copy()
         whole.update(b"]]")
         return whole.hexdigest()[:12]
 
 
-def read_index(index: Any, *, rows: int, extractor: str) -> IndexSummary:  # noqa: ANN401 - h5py has no types
-    """Read an index and check it. Beside a few numbers a video only one block of it is in memory.
+def read_index(blocks: Iterable[NDArray[np.void]], videos: int, *, rows: int, extractor: str) -> IndexSummary:
+    """Read an index and check it. Only one block and a few numbers of each video are in memory.
 
     Args:
-        index: the dataset `/index`.
+        blocks: the rows of `/index`, some at a time.
+        videos: N, how many there are.
         rows: how many seconds of features the file holds.
         extractor: the fingerprint of the extractor that made them.
-
-    Raises:
-        ValueError: it lacks a column; whatever else h5py and numpy raise on damaged bytes.
     """
-    missing = [name for name in _FIELDS if name not in (index.dtype.names or ())]
-    if missing:
-        raise ValueError(f"the index lacks {', '.join(missing)}")
-    columns = _Columns(ContentDigest(extractor), len(index))
-    for start in range(0, len(index), _BLOCK_VIDEOS):
-        columns.add(index[start : start + _BLOCK_VIDEOS])
+    columns = _Columns(ContentDigest(extractor), videos)
+    with TableChecksum() as checksum:
+        for block in blocks:
+            checksum.add(block)
+            columns.add(block)
+        table_checksum = checksum.value()
     layout = _layout_problems(columns.offsets, columns.seconds, rows)
     return IndexSummary(
         classes=dict(columns.classes),
@@ -117,8 +99,8 @@ def read_index(index: Any, *, rows: int, extractor: str) -> IndexSummary:  # noq
         present=columns.present,
         with_warnings=columns.with_warnings,
         segments=columns.segments,
-        checksums=columns.checksums if "checksum" in index.dtype.names else None,
-        table_checksum=columns.table.value(),
+        checksums=columns.checksums,
+        table_checksum=table_checksum,
         content=columns.digest.fingerprint(),
         problems=(*layout, *_row_problems(columns)),
         fits=not layout,
@@ -126,14 +108,14 @@ def read_index(index: Any, *, rows: int, extractor: str) -> IndexSummary:  # noq
 
 
 class _Columns:
-    """What is gathered while the index goes by: a few numbers a video, and of its texts only what they come to."""
+    """Gathers what is kept of the index: a few numbers of each video, and counts of its texts."""
 
     def __init__(self, digest: ContentDigest, videos: int) -> None:
-        self.digest, self.table = digest, TableChecksum()
+        self.digest = digest
         self.offsets, self.seconds = np.zeros(videos, np.int64), np.zeros(videos, np.int64)
         self.present = {modality: np.zeros(videos, np.bool_) for modality in MODALITIES}
         self.durations = np.zeros(videos, np.float64)
-        self.checksums = np.zeros(videos, np.uint32)
+        self.checksums: NDArray[np.uint32] | None = np.zeros(videos, np.uint32)
         self.classes: Counter[str] = Counter()
         self.with_warnings = self.segments = self.nameless = 0
         self._hashes = np.zeros(videos, np.int64)
@@ -141,21 +123,23 @@ class _Columns:
 
     def add(self, block: NDArray[np.void]) -> None:
         """Take the next rows of the index."""
-        self.table.add(block)
-        places = slice(self._done, self._done + len(block))
+        rows = slice(self._done, self._done + len(block))
         self._done += len(block)
-        self.offsets[places], self.seconds[places] = block["offset"], block["seconds"]
-        self.durations[places] = block["duration_seconds"]
-        if "checksum" in (block.dtype.names or ()):
-            self.checksums[places] = block["checksum"]
-        for modality, there in self.present.items():
-            there[places] = block[f"has_{modality}"]
+        self.offsets[rows], self.seconds[rows] = block["offset"], block["seconds"]
+        self.durations[rows] = block["duration_seconds"]
+        if "checksum" not in (block.dtype.names or ()):
+            self.checksums = None
+        elif self.checksums is not None:
+            self.checksums[rows] = block["checksum"]
+        for modality, present in self.present.items():
+            present[rows] = block[f"has_{modality}"]
+        # The checksum of the table tells that a text is damaged; the rest of the report is still worth having.
         names, classes, hashes = (
-            [text.decode() for text in block[column]] for column in ("video", "class", "content_hash")
+            [text.decode(errors="replace") for text in block[column]] for column in ("video", "class", "content_hash")
         )
         starts, ends = (_times(block[column]) for column in ("start_seconds", "end_seconds"))
         self.digest.add(list(zip(names, starts, ends, classes, hashes, block["seconds"].tolist(), strict=True)))
-        self._hashes[places] = [hash(key) for key in zip(names, starts, ends, strict=True)]
+        self._hashes[rows] = [hash(key) for key in zip(names, starts, ends, strict=True)]
         self.classes.update(classes)
         self.nameless += names.count("")
         self.with_warnings += sum(bool(text) for text in block["warnings"])
@@ -163,17 +147,17 @@ class _Columns:
 
     @property
     def repeated(self) -> int:
-        """How many rows name a video, and segment, that another row names already."""
+        """Count the rows that name a video and segment that another row already names."""
         return int(np.count_nonzero(np.diff(np.sort(self._hashes)) == 0))
 
 
 def _times(column: NDArray[np.float64]) -> list[float | None]:
-    """Times of segments; NaN stands for none."""
+    """Convert the times of segments; NaN means that there is none."""
     return [None if math.isnan(time) else time for time in column.tolist()]
 
 
 def _layout_problems(offsets: NDArray[np.int64], seconds: NDArray[np.int64], rows: int) -> list[str]:
-    """Whether the videos' rows fill the file one behind the other, in whatever order."""
+    """Check that the rows of the videos follow each other and fill the file, in any order."""
     problems = []
     empty = int(np.count_nonzero(seconds < 1))
     if empty:

@@ -1,4 +1,4 @@
-"""What lies beside a store in its workspace: part files, and the list of videos that failed."""
+"""The part files in the folder of a store, and the list of videos that failed."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ class PartsSummary:
     """The part files and failures of one extractor.
 
     Attributes:
-        files: how many parts can be read.
-        videos: entries with features in them; a video that was extracted twice counts twice.
-        failures: entries without.
-        size_bytes: of all parts.
-        damaged: names of files that cannot be read.
-        failed_videos: rows of failures.csv; None: there is none that can be read.
-        reasons: how often each reason stands in failures.csv, the most frequent first.
+        files: how many part files can be read.
+        videos: how many entries have features; a video that was extracted twice counts twice.
+        failures: how many entries have none.
+        size_bytes: the size of these files.
+        damaged: the names of the files that cannot be read.
+        failed_videos: the number of rows of failures.csv; None if it does not exist or cannot be read.
+        reasons: how often failures.csv has each reason, the most frequent first.
     """
 
     files: int
@@ -33,7 +33,7 @@ class PartsSummary:
 
 
 def parts_beside(store: Path) -> PartsSummary | None:
-    """Sum up the folder of a features.h5; None where it lies in no workspace. Opens every part."""
+    """Sum up the folder of a features.h5. Return None outside a workspace. Every part file is opened."""
     folder, failures_file = store.parent / "parts", store.parent / "failures.csv"
     if not folder.is_dir() and not failures_file.is_file():
         return None

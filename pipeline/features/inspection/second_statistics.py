@@ -1,4 +1,4 @@
-"""Statistics of one modality of a store, and its odd seconds, read block by block."""
+"""Statistics and odd seconds of one modality of a store, read block by block."""
 
 import math
 from collections import Counter
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.base.hdf5 import HDF5_ERRORS
 from pipeline.features.inspection.checksums import FeatureChecksums
 from pipeline.features.inspection.index_check import IndexSummary
 
-MOST_EXAMPLES = 10  # odd seconds that are named, of each kind
-_BLOCK_ROWS = 128  # as float64 half a MB at D = 512, which a core's cache holds
-_READ_ERRORS = (OSError, RuntimeError, ValueError)
+MOST_EXAMPLES = 10  # at most so many odd seconds of each kind are named
+_BLOCK_ROWS = 128  # half a MB in float64 at D = 512, which fits in the cache of a core
 
 NOT_FINITE = "not finite"
 ALL_ZERO = "all zero"
@@ -25,22 +25,22 @@ NOT_ABSENT = "not zero though absent"
 
 @dataclass(frozen=True)
 class ModalityStatistics:
-    """What the seconds of one modality are like; of seconds that are there and finite, NaN without any.
+    """Statistics of the present, finite seconds of one modality. They are NaN if there is no such second.
 
     Attributes:
         modality: visual or audio.
-        width: D, numbers in a second's vector.
-        seconds: how many there are, absent ones left out.
-        mean: of all numbers.
-        deviation: of all numbers.
-        minimum: of all numbers.
-        maximum: of all numbers.
-        norm_mean: of the Euclidean length of a second's vector.
-        norm_minimum: of the same.
-        norm_maximum: of the same.
-        odd: how many seconds, or for `REPEATED` videos, of each odd kind.
-        odd_rows: the first rows of each odd kind, as places in the file; for `REPEATED` the videos' first rows.
-        unreadable: rows (from, up to) that cannot be read.
+        width: D, the width of a second's vector.
+        seconds: the number of present seconds.
+        mean: the mean of all values.
+        deviation: the standard deviation of all values.
+        minimum: the smallest value.
+        maximum: the largest value.
+        norm_mean: the mean Euclidean norm of a second's vector.
+        norm_minimum: the smallest norm.
+        norm_maximum: the largest norm.
+        odd: the number of seconds of each odd kind; for `REPEATED`, the number of videos.
+        odd_rows: the first rows of each odd kind in the file; for `REPEATED`, the first row of each video.
+        unreadable: the ranges of rows (from, up to) that cannot be read.
     """
 
     modality: str
@@ -68,11 +68,11 @@ def modality_statistics(
     """Read a modality once, a block at a time.
 
     Args:
-        data: the (R, D) dataset.
-        modality: its name.
-        index: of the same file; its rows fit.
-        checksums: gather what is read.
-        on_rows: hears how many more rows are read.
+        data: the dataset (R, D).
+        modality: visual or audio.
+        index: the index of the same file; its rows fit.
+        checksums: gets all rows, too.
+        on_rows: called after each block with the number of its rows.
     """
     survey = _Survey(modality, index)
     unreadable = []
@@ -80,7 +80,7 @@ def modality_statistics(
         stop = min(start + _BLOCK_ROWS, len(data))
         try:
             stored = data[start:stop]
-        except _READ_ERRORS:
+        except HDF5_ERRORS:
             unreadable.append((start, stop))
             survey.skip()
         else:
@@ -93,14 +93,14 @@ def modality_statistics(
 
 @dataclass
 class _Moments:
-    """Mean and sum of squared deviations of numbers that come in blocks."""
+    """The mean and the sum of squared deviations of values that come in blocks."""
 
     count: int = 0
     mean: float = 0.0
     squares: float = 0.0
 
     def add(self, values: NDArray[np.float64]) -> None:
-        """Merge a block (Chan, Golub and LeVeque 1983, eq. 2.1): sums of squares alone would cancel."""
+        """Merge a block (Chan, Golub and LeVeque 1983, eq. 2.1). Plain sums of squares would cancel."""
         if not values.size:
             return
         mean = float(values.mean())
@@ -116,7 +116,7 @@ class _Moments:
 
 @dataclass
 class _Survey:
-    """What is gathered while the blocks of a modality go by."""
+    """Gathers the statistics from the blocks of one modality."""
 
     modality: str
     index: IndexSummary
@@ -133,15 +133,15 @@ class _Survey:
     def __post_init__(self) -> None:
         self._order = np.argsort(self.index.offsets, kind="stable")
         self._starts = self.index.offsets[self._order]
-        self._repeats = np.zeros(self.index.videos, np.int64)  # seconds of a video that equal the one before
+        self._repeats = np.zeros(self.index.videos, np.int64)  # how many seconds of a video equal the previous one
         self._last: NDArray[np.float64] | None = None
 
     def videos_of(self, start: int, stop: int) -> NDArray[np.int64]:
-        """(stop - start,) which video each row is of."""
+        """Return (stop - start,): the index of the video that each row belongs to."""
         return self._order[np.searchsorted(self._starts, np.arange(start, stop), side="right") - 1]
 
     def add(self, start: int, videos: NDArray[np.int64], values: NDArray[np.float64]) -> None:
-        """Take (rows, D) that begin at row `start`, and the videos they are of."""
+        """Take values (rows, D) that begin at row `start`, and the videos (rows,) that they belong to."""
         rows = np.arange(start, start + len(values))
         present = self.index.present[self.modality][videos]
         low, high = values.min(axis=1), values.max(axis=1)  # NaN where there is one
@@ -157,7 +157,7 @@ class _Survey:
         self._count_repeats(rows, videos, values, ~level & finite)
 
     def skip(self) -> None:
-        """A block is missing: what comes next has no second before it."""
+        """Leave out a block that cannot be read; the next block has no second before it."""
         self._last = None
 
     def _note(self, kind: str, rows: NDArray[np.int64]) -> None:
@@ -182,9 +182,9 @@ class _Survey:
         values: NDArray[np.float64],
         eligible: NDArray[np.bool_],
     ) -> None:
-        """Count the seconds that equal the second before in the same video."""
+        """Count the seconds that equal the previous second of the same video."""
         inside = eligible & (rows > self.index.offsets[videos])
-        # The first number of each tells nearly all that differ apart; only the rest is compared whole.
+        # Nearly all different seconds differ in their first value already; only the others are compared whole.
         before = np.concatenate([values[:1] if self._last is None else self._last[None], values[:-1]])
         candidates = np.flatnonzero(inside & (values[:, 0] == before[:, 0]))
         if self._last is None:
@@ -194,7 +194,7 @@ class _Survey:
         self._last = values[-1].copy()
 
     def result(self, width: int, unreadable: tuple[tuple[int, int], ...]) -> ModalityStatistics:
-        """All of it, once the last block went by."""
+        """Return the statistics after the last block."""
         long_enough = self.index.seconds > 1
         self._note(REPEATED, self.index.offsets[long_enough & (self._repeats == self.index.seconds - 1)])
         some = self.numbers.count > 0

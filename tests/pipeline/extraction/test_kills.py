@@ -47,7 +47,7 @@ def die_at_file(number, after):
     Path.replace = replacing
 
 torch.set_num_threads(1)
-pipeline.features.parts.MAX_VIDEOS_A_PART = 1
+pipeline.features.parts.MAX_PART_VIDEOS = 1
 for line in sys.stdin:
     order = json.loads(line)
     child = os.fork()
@@ -227,7 +227,7 @@ def test_a_signal_finishes_the_part_and_says_how_to_go_on(
     code = commands.end()
 
     assert code == 130, commands.said
-    assert commands.said[0] == "avzsl: finishing what is under way, then saving; once more interrupts at once"
+    assert commands.said[0] == "avzsl: finishing the current work and saving; press Ctrl-C again to stop immediately"
     assert commands.said[1].startswith("avzsl: stopped: ")
     assert commands.said[1].endswith(" of 3 videos are extracted and kept; the same command goes on from there")
     assert commands.run() == 0
@@ -260,7 +260,7 @@ def test_a_second_signal_interrupts_at_once(commands: Commands, expected: tuple[
         time.sleep(0.02)
 
     assert commands.end() == 130
-    assert commands.said[-1].startswith(("avzsl: interrupted; what is finished is kept", "avzsl: stopped: "))
+    assert commands.said[-1].startswith(("avzsl: interrupted. Finished work is saved", "avzsl: stopped: "))
     commands.assert_sound()
     assert commands.run() == 0
     assert_same(commands.features, expected[0])

@@ -1,4 +1,4 @@
-"""pipeline/features/feature_set.py: batches against a slow loop, statistics against numpy."""
+"""pipeline/features/feature_set.py: batches compared with a slow loop, statistics compared with numpy."""
 
 import dataclasses
 import tracemalloc
@@ -24,15 +24,15 @@ ATTRIBUTES: dict[str, str | int | float | bool] = {"extractor": "selavi"}
 
 
 def make_set(seconds: list[int], present: list[tuple[bool, bool]], dtype: torch.dtype = torch.float32) -> FeatureSet:
-    """Videos of these lengths, each with or without audio and visual."""
+    """Make videos of these lengths, each with or without audio and visual features."""
     total = sum(seconds)
     return FeatureSet(
-        keys=tuple(f"v{place}" for place in range(len(seconds))),
+        keys=tuple(f"v{index}" for index in range(len(seconds))),
         classes=("a", "b"),
         labels=torch.arange(len(seconds)) % 2,
         visual=torch.randn(total, VISUAL).to(dtype),
         audio=torch.randn(total, AUDIO).to(dtype),
-        offsets=torch.tensor([sum(seconds[:place]) for place in range(len(seconds))], dtype=torch.int64),
+        offsets=torch.tensor([sum(seconds[:index]) for index in range(len(seconds))], dtype=torch.int64),
         seconds=torch.tensor(seconds, dtype=torch.int64),
         has_audio=torch.tensor([audio for audio, _ in present], dtype=torch.bool),
         has_visual=torch.tensor([visual for _, visual in present], dtype=torch.bool),
@@ -47,8 +47,8 @@ sets = st.lists(st.tuples(st.integers(1, 5), st.tuples(st.booleans(), st.boolean
 
 @settings(deadline=None, max_examples=50)
 @given(features=sets, data=st.data())
-def test_a_batch_is_what_a_slow_loop_makes(features: FeatureSet, data: st.DataObject) -> None:
-    """Each second of each video stands in its place, standardised; all behind it and all absent is masked and 0."""
+def test_a_batch_equals_that_of_a_slow_loop(features: FeatureSet, data: st.DataObject) -> None:
+    """Each existing second is at its position, standardised; everything else is masked and 0."""
     chosen = data.draw(st.lists(st.integers(0, len(features.keys) - 1), min_size=1, max_size=5))
     standardiser = Standardiser(
         torch.randn(AUDIO), torch.rand(AUDIO) + 0.5, torch.randn(VISUAL), torch.rand(VISUAL) + 0.5
@@ -56,18 +56,18 @@ def test_a_batch_is_what_a_slow_loop_makes(features: FeatureSet, data: st.DataOb
 
     batch = features.batch(torch.tensor(chosen), standardiser, CPU)
 
-    longest = max(int(features.seconds[place]) for place in chosen)
+    longest = max(int(features.seconds[index]) for index in chosen)
     assert batch.audio.shape == (len(chosen), longest, AUDIO)
     assert batch.visual.shape == (len(chosen), longest, VISUAL)
-    for row, place in enumerate(chosen):
+    for row, index in enumerate(chosen):
         for second in range(longest):
-            inside = second < features.seconds[place]
-            assert batch.audio_mask[row, second] == (inside and features.has_audio[place])
-            assert batch.visual_mask[row, second] == (inside and features.has_visual[place])
-            source = int(features.offsets[place]) + second
+            inside = second < features.seconds[index]
+            assert batch.audio_mask[row, second] == (inside and features.has_audio[index])
+            assert batch.visual_mask[row, second] == (inside and features.has_visual[index])
+            source = int(features.offsets[index]) + second
             for modality, has in (("audio", features.has_audio), ("visual", features.has_visual)):
                 found = getattr(batch, modality)[row, second]
-                if inside and has[place]:
+                if inside and has[index]:
                     stored = getattr(features, modality)[source]
                     assert torch.equal(found, getattr(standardiser, modality)(stored))
                 else:
@@ -75,7 +75,7 @@ def test_a_batch_is_what_a_slow_loop_makes(features: FeatureSet, data: st.DataOb
 
 
 def test_half_precision_features_make_single_precision_batches() -> None:
-    """The network computes in float32 however features are stored."""
+    """The network always computes in float32."""
     features = make_set([2, 1], [(True, True)] * 2, torch.float16)
 
     batch = features.batch(torch.tensor([0, 1]), Standardiser.identity(AUDIO, VISUAL), CPU)
@@ -86,8 +86,8 @@ def test_half_precision_features_make_single_precision_batches() -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(features=sets, data=st.data(), block=st.sampled_from([1, 3, 1024]))
-def test_statistics_are_numpys(features: FeatureSet, data: st.DataObject, block: int) -> None:
-    """Over the seconds of the chosen videos that have the modality, however they are cut into blocks."""
+def test_statistics_equal_those_of_numpy(features: FeatureSet, data: st.DataObject, block: int) -> None:
+    """They cover the seconds of the chosen videos that have the modality. The size of a block does not matter."""
     chosen = data.draw(st.lists(st.integers(0, len(features.keys) - 1), unique=True))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feature_set, "_BLOCK_ROWS", block)
@@ -98,10 +98,10 @@ def test_statistics_are_numpys(features: FeatureSet, data: st.DataObject, block:
         ("visual", features.visual, features.has_visual),
     ):
         seconds = [
-            values[int(features.offsets[place]) + second].numpy().astype(np.float64)
-            for place in chosen
-            if has[place]
-            for second in range(int(features.seconds[place]))
+            values[int(features.offsets[index]) + second].numpy().astype(np.float64)
+            for index in chosen
+            if has[index]
+            for second in range(int(features.seconds[index]))
         ]
         mean = np.mean(seconds, axis=0) if seconds else np.zeros(values.shape[1])
         deviation = np.std(seconds, axis=0) if len(seconds) > 1 else np.ones(values.shape[1])
@@ -110,7 +110,7 @@ def test_statistics_are_numpys(features: FeatureSet, data: st.DataObject, block:
 
 
 def test_standardised_features_have_mean_0_and_deviation_1() -> None:
-    """Also where the values are far from 0."""
+    """This is true for values far from 0, too."""
     features = make_set([200, 300], [(True, True)] * 2)
     features.visual.mul_(0.01).add_(1000)
     every = torch.tensor([0, 1])
@@ -124,7 +124,7 @@ def test_standardised_features_have_mean_0_and_deviation_1() -> None:
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e4, -1e-3])
 def test_a_feature_that_never_varies_becomes_0(value: float) -> None:
-    """Noise of rounding is not blown up to deviation 1."""
+    """Noise of rounding is not enlarged to deviation 1."""
     features = make_set([7, 6], [(True, True)] * 2)
     features.audio[:, 0] = value
     every = torch.tensor([0, 1])
@@ -136,7 +136,7 @@ def test_a_feature_that_never_varies_becomes_0(value: float) -> None:
 
 
 def test_the_identity_changes_nothing_and_moves_between_devices() -> None:
-    """Features are used as they are where standardising is switched off."""
+    """Without standardisation, features are used as they are stored."""
     features = make_set([2], [(True, True)])
 
     batch = features.batch(torch.tensor([0]), Standardiser.identity(AUDIO, VISUAL).to(CPU), CPU)
@@ -144,8 +144,8 @@ def test_the_identity_changes_nothing_and_moves_between_devices() -> None:
     assert torch.equal(batch.audio[0], features.audio)
 
 
-def test_places_are_those_of_the_keys() -> None:
-    """In the order asked for; none for none."""
+def test_indices_are_those_of_the_keys() -> None:
+    """They have the order of the given keys. No keys give no indices."""
     features = make_set([1, 1, 1], [(True, True)] * 3)
 
     assert features.indices(["v2", "v0"]).tolist() == [2, 0]
@@ -153,7 +153,7 @@ def test_places_are_those_of_the_keys() -> None:
 
 
 def write(path: Path, values: dict[str, np.ndarray[Any, Any]], classes: dict[str, str], dtype: str = "float32") -> Path:
-    """A file of features: key -> (T, 2) values, for both modalities."""
+    """Write a file of features from a dict: key -> values (T, 2) for both modalities."""
     pairs = [
         (
             StoredVideo(key, SourceFile("", 0, 0), len(rows), key != "silent", True, 1.0, classes[key]),
@@ -165,8 +165,8 @@ def write(path: Path, values: dict[str, np.ndarray[Any, Any]], classes: dict[str
     return path
 
 
-def test_a_features_file_is_loaded_with_the_datasets_class_numbers(tmp_path: Path) -> None:
-    """Labels are places in the classes given, whatever classes the file has."""
+def test_labels_follow_the_classes_of_the_dataset(tmp_path: Path) -> None:
+    """Labels are indices into the given classes. The classes of the file do not matter."""
     values = {"x": np.ones((2, 2)), "silent": np.full((1, 2), 2.0)}
     path = write(tmp_path / "features.h5", values, {"x": "yoga", "silent": "dog"})
 
@@ -191,7 +191,7 @@ def test_a_class_that_the_dataset_does_not_have_fails(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf])
 def test_a_feature_that_is_not_finite_fails_with_its_video(tmp_path: Path, value: float) -> None:
-    """It would spoil every weight within one step of training."""
+    """Such a value would make every weight useless in one training step."""
     values = {key: np.ones((2, 2)) for key in ("first", "second", "third")}
     values["second"][1, 0] = value
     path = write(tmp_path / "features.h5", values, dict.fromkeys(values, "c"))
@@ -201,7 +201,7 @@ def test_a_feature_that_is_not_finite_fails_with_its_video(tmp_path: Path, value
 
 
 def test_the_largest_and_smallest_finite_numbers_are_loaded(tmp_path: Path) -> None:
-    """In float16 too, whose infinity begins where float32 has room for more."""
+    """This is true for float16, too, which has a smaller range than float32."""
     limits = np.finfo(np.float16)
     values = np.array([[limits.max, limits.min], [limits.smallest_subnormal, -0.0]])
     path = write(tmp_path / "features.h5", {"x": values}, {"x": "c"}, dtype="float16")
@@ -221,14 +221,14 @@ def test_the_largest_and_smallest_finite_numbers_are_loaded(tmp_path: Path) -> N
 def test_exactly_the_first_video_with_a_value_that_is_not_finite_is_named(
     dtype: str, seconds: list[int], data: st.DataObject
 ) -> None:
-    """Whatever the bits are, numpy's isfinite agrees."""
+    """The oracle is isfinite of numpy, for any bits."""
     width = 32 if dtype == "float32" else 16
     limits = st.floats(width=width, allow_nan=True, allow_infinity=True)
     values = np.array(data.draw(st.lists(limits, min_size=sum(seconds), max_size=sum(seconds))), dtype)[:, None]
     starts = np.cumsum([0, *seconds[:-1]])
     blank = StoredVideo("", SourceFile("", 0, 0), 1, has_audio=True, has_visual=True, duration_seconds=1.0)
-    videos = [dataclasses.replace(blank, video=f"v{place}") for place in range(len(seconds))]
-    bad = [f"v{place}" for place, part in enumerate(np.split(values, starts[1:])) if not np.isfinite(part).all()]
+    videos = [dataclasses.replace(blank, video=f"v{index}") for index in range(len(seconds))]
+    bad = [f"v{index}" for index, part in enumerate(np.split(values, starts[1:])) if not np.isfinite(part).all()]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feature_set, "_BLOCK_ROWS", 3)
@@ -237,8 +237,8 @@ def test_exactly_the_first_video_with_a_value_that_is_not_finite_is_named(
             feature_set._refuse_not_finite(Path("features.h5"), "visual", values, videos, starts)
 
 
-def test_features_sit_in_memory_once(tmp_path: Path) -> None:
-    """Loading takes hardly more than the features themselves, in the type they are stored in."""
+def test_features_are_in_memory_only_once(tmp_path: Path) -> None:
+    """Loading takes hardly more memory than the stored features."""
     values = {f"v{number}": np.ones((500, 2)) for number in range(400)}
     path = write(tmp_path / "features.h5", values, dict.fromkeys(values, "c"), dtype="float16")
     tracemalloc.start()
@@ -253,8 +253,8 @@ def test_features_sit_in_memory_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_gpu
-def test_a_batch_for_a_gpu_is_the_same_and_waits_for_nothing() -> None:
-    """No copy and no index makes the host stand still."""
+def test_a_batch_for_a_gpu_is_the_same_and_does_not_wait() -> None:
+    """The host waits neither for a copy nor for an index."""
     features, cuda = (
         make_set([3, 1, 2], [(True, True), (False, True), (True, False)], torch.float16),
         torch.device("cuda"),
@@ -274,6 +274,6 @@ def test_a_batch_for_a_gpu_is_the_same_and_waits_for_nothing() -> None:
 
 
 def test_missing_features_fail(tmp_path: Path) -> None:
-    """The message says how they are made."""
+    """The message says how to make them."""
     with pytest.raises(StorageError, match="does not exist: run avzsl extract"):
         load_features(tmp_path / "features.h5", [])

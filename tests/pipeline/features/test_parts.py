@@ -1,4 +1,4 @@
-"""pipeline/features/parts.py: resuming from parts, damaged ones, merging."""
+"""pipeline/features/parts.py: resuming from part files, damaged part files, and merging."""
 
 import json
 import os
@@ -35,12 +35,12 @@ class Listener(SilentReporter):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the parts of one extractor lie."""
+    """The folder of the part files of one extractor."""
     return tmp_path / "features" / "abc" / "parts"
 
 
 def make_video(tmp_path: Path, key: str, content: str = "", start: float | None = None) -> Video:
-    """A video whose file holds some text."""
+    """Make a video whose file has some text."""
     path = tmp_path / "videos" / key
     path.parent.mkdir(exist_ok=True)
     path.write_text(content or key)
@@ -48,7 +48,7 @@ def make_video(tmp_path: Path, key: str, content: str = "", start: float | None 
 
 
 def entry_of(video: Video, seconds: int = 2) -> StoredVideo:
-    """What an extraction stores of a video."""
+    """Make the entry that an extraction stores for a video."""
     return StoredVideo(
         video.key,
         source_of(video.path),
@@ -62,22 +62,22 @@ def entry_of(video: Video, seconds: int = 2) -> StoredVideo:
 
 
 def failure_of(video: Video) -> StoredFailure:
-    """What an extraction stores of a video that failed."""
+    """Make the entry that an extraction stores for a video that failed."""
     return StoredFailure(video.key, source_of(video.path), "cut short")
 
 
 def rows(value: float, seconds: int = 2) -> FeatureRows:
-    """Features that are all this number."""
+    """Make features that all have this value."""
     return FeatureRows(np.full((seconds, WIDTH), value, np.float32), np.full((seconds, WIDTH), -value, np.float32))
 
 
 def writer_of(parts: FeatureParts) -> PartWriter:
-    """A writer of new parts."""
+    """Make a writer of new part files."""
     return PartWriter(parts, width=WIDTH, dtype="float32", attributes=ATTRIBUTES)
 
 
 def write(parts: FeatureParts, *entries: tuple[Video, float] | StoredFailure) -> None:
-    """One more part."""
+    """Write one more part file."""
     writer = writer_of(parts)
     for entry in entries:
         if isinstance(entry, StoredFailure):
@@ -87,8 +87,8 @@ def write(parts: FeatureParts, *entries: tuple[Video, float] | StoredFailure) ->
     writer.flush()
 
 
-def test_a_folder_that_is_not_there_holds_no_parts(folder: Path, tmp_path: Path) -> None:
-    """A first extraction begins with nothing, and looking creates nothing."""
+def test_a_folder_that_does_not_exist_has_no_parts(folder: Path, tmp_path: Path) -> None:
+    """A first extraction begins without part files, and reading creates no folder."""
     parts = FeatureParts(folder)
 
     assert (parts.parts, parts.damaged) == ([], [])
@@ -96,7 +96,7 @@ def test_a_folder_that_is_not_there_holds_no_parts(folder: Path, tmp_path: Path)
     assert not folder.exists()
 
 
-def test_a_later_process_finds_what_was_written(folder: Path, tmp_path: Path) -> None:
+def test_a_later_process_finds_the_written_entries(folder: Path, tmp_path: Path) -> None:
     """Videos and failures are known again; another segment of a known video is not."""
     a, b = make_video(tmp_path, "a.mp4"), make_video(tmp_path, "b.mp4")
     write(FeatureParts(folder), (a, 1.0), failure_of(b))
@@ -108,8 +108,8 @@ def test_a_later_process_finds_what_was_written(folder: Path, tmp_path: Path) ->
     assert parts.valid_entry(make_video(tmp_path, "a.mp4", start=1.0)) is None
 
 
-def test_a_video_whose_content_changed_is_not_valid_any_more(folder: Path, tmp_path: Path) -> None:
-    """The entry is still there, but the video is due again."""
+def test_a_video_whose_content_changed_is_no_longer_valid(folder: Path, tmp_path: Path) -> None:
+    """The entry still exists, but the video must be extracted again."""
     a = make_video(tmp_path, "a.mp4")
     write(FeatureParts(folder), (a, 1.0))
     make_video(tmp_path, "a.mp4", content="something else")
@@ -121,7 +121,7 @@ def test_a_video_whose_content_changed_is_not_valid_any_more(folder: Path, tmp_p
 
 
 def test_the_newest_part_counts(folder: Path, tmp_path: Path) -> None:
-    """A retry that succeeds replaces the failure, also in the merged file, and also beyond part 9."""
+    """A later success replaces a failure, in the merged file too, and after part 9 too."""
     a = make_video(tmp_path, "a.mp4")
     write(FeatureParts(folder), failure_of(a))
     for value in range(11):
@@ -135,8 +135,8 @@ def test_the_newest_part_counts(folder: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(store.features("visual"), rows(10.0).visual)
 
 
-def test_merging_leaves_failures_out_and_takes_the_datasets_classes(folder: Path, tmp_path: Path) -> None:
-    """A video that moved to another class keeps its features; the order is the dataset's."""
+def test_merging_omits_failures_and_uses_the_classes_of_the_dataset(folder: Path, tmp_path: Path) -> None:
+    """A video that moved to another class keeps its features. The order is that of the dataset."""
     a, b, c = (make_video(tmp_path, f"{name}.mp4") for name in "abc")
     parts = FeatureParts(folder)
     write(parts, (a, 1.0), failure_of(b))
@@ -154,7 +154,7 @@ def test_merging_leaves_failures_out_and_takes_the_datasets_classes(folder: Path
 
 @pytest.mark.parametrize("content", [b"", b"text", None])
 def test_a_damaged_part_costs_its_own_videos_only(folder: Path, tmp_path: Path, content: bytes | None) -> None:
-    """It is set aside under the lock with a warning, and its videos count as not extracted."""
+    """It gets another name with a warning, and its videos count as not extracted."""
     a, b = make_video(tmp_path, "a.mp4"), make_video(tmp_path, "b.mp4")
     parts = FeatureParts(folder)
     write(parts, (a, 1.0))
@@ -175,15 +175,15 @@ def test_a_damaged_part_costs_its_own_videos_only(folder: Path, tmp_path: Path, 
     assert FeatureParts(folder).damaged == []
 
 
-def flip(path: Path, place: int, bit: int = 0) -> None:
-    """Change one bit of a file, and its time."""
+def flip(path: Path, offset: int, bit: int = 0) -> None:
+    """Change one bit of a file, and so its time."""
     content = bytearray(path.read_bytes())
-    content[place] ^= 1 << bit
+    content[offset] ^= 1 << bit
     path.write_bytes(content)
 
 
 def contents(folder: Path) -> dict[str, object]:
-    """All that the parts in a folder hold, as far as they are whole."""
+    """Read everything in the part files of a folder that are whole."""
     parts = FeatureParts(folder, read_fully="unknown")
     found: dict[str, object] = {}
     for path in parts.parts:
@@ -193,8 +193,24 @@ def contents(folder: Path) -> dict[str, object]:
     return found
 
 
+def test_a_bug_in_reading_a_part_is_not_called_damage(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error keeps its traceback, and the good part file keeps its name."""
+    write(FeatureParts(folder), (make_video(tmp_path, "a.mp4"), 1.0))
+
+    def buggy(_: object) -> list[StoredVideo]:
+        raise TypeError("a bug of ours")
+
+    monkeypatch.setattr("pipeline.features.store.stored_videos", buggy)
+    with pytest.raises(TypeError, match="a bug of ours"):
+        FeatureParts(folder).set_damaged_aside(SilentReporter())
+
+    assert [path.suffix for path in folder.iterdir()] == [".h5"]
+
+
 def test_no_flipped_bit_goes_unnoticed(folder: Path, tmp_path: Path) -> None:
-    """Wherever in the file it is: either the part is found damaged, or everything in it reads as before."""
+    """For every bit, either the part file is found damaged, or everything in it is read as before."""
     parts = FeatureParts(folder)
     write(parts, (make_video(tmp_path, "a.mp4"), 1.0), failure_of(make_video(tmp_path, "b.mp4")))
     (part,) = parts.parts
@@ -202,10 +218,10 @@ def test_no_flipped_bit_goes_unnoticed(folder: Path, tmp_path: Path) -> None:
     features = content.index(np.float32([1.0, 1.0]).tobytes())
     texts = [content.index(text) for text in (b"a.mp4", b"cut short")]
 
-    for place in (features, features + 3, *texts, *(chance.randrange(len(content)) for _ in range(300))):
-        flip(part, place, chance.randrange(8))
+    for offset in (features, features + 3, *texts, *(chance.randrange(len(content)) for _ in range(300))):
+        flip(part, offset, chance.randrange(8))
         now = contents(folder)
-        assert now in ({}, expected), place
+        assert now in ({}, expected), offset
         found += now == {}
         part.write_bytes(content)
 
@@ -213,7 +229,7 @@ def test_no_flipped_bit_goes_unnoticed(folder: Path, tmp_path: Path) -> None:
 
 
 def test_parts_that_are_known_to_be_whole_are_not_read_again(folder: Path, tmp_path: Path) -> None:
-    """Features that change behind size and time pass, until somebody reads everything or merges."""
+    """A change that keeps size and time is found only by a full read or by a merge."""
     a = make_video(tmp_path, "a.mp4")
     parts = FeatureParts(folder)
     write(parts, (a, 1.0))
@@ -221,7 +237,7 @@ def test_parts_that_are_known_to_be_whole_are_not_read_again(folder: Path, tmp_p
     (part,) = parts.parts
     stat = part.stat()
     flip(part, part.read_bytes().index(np.float32([1.0, 1.0]).tobytes()))
-    assert FeatureParts(folder, read_fully="unknown").damaged == [part]  # its time is another
+    assert FeatureParts(folder, read_fully="unknown").damaged == [part]  # its time has changed
 
     os.utime(part, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     parts = FeatureParts(folder, read_fully="unknown")
@@ -234,8 +250,8 @@ def test_parts_that_are_known_to_be_whole_are_not_read_again(folder: Path, tmp_p
     assert not (folder.parent / "features.h5").exists()
 
 
-def test_what_a_killed_process_wrote_is_read_once(folder: Path, tmp_path: Path) -> None:
-    """Only an orderly end says that its parts are whole; afterwards they are known."""
+def test_parts_of_a_killed_process_are_read_once(folder: Path, tmp_path: Path) -> None:
+    """Only a process that ends normally records that its part files are whole; then they are known."""
     write(FeatureParts(folder), (make_video(tmp_path, "a.mp4"), 1.0))
     assert not (folder / "checked.json").exists()
 
@@ -247,20 +263,20 @@ def test_what_a_killed_process_wrote_is_read_once(folder: Path, tmp_path: Path) 
     }
 
 
-@pytest.mark.parametrize("notes", ["", "{", "[1]", "7", '{"part": 1}'])
-def test_damaged_notes_only_cost_reading_the_parts(folder: Path, tmp_path: Path, notes: str) -> None:
-    """Whatever stands in checked.json, nothing is taken for whole that is not."""
+@pytest.mark.parametrize("record", ["", "{", "[1]", "7", '{"part": 1}'])
+def test_a_damaged_record_only_costs_reading_the_parts(folder: Path, tmp_path: Path, record: str) -> None:
+    """No content of checked.json makes a damaged part file count as whole."""
     parts = FeatureParts(folder)
     write(parts, (make_video(tmp_path, "a.mp4"), 1.0))
     parts.save_checks()
-    (folder / "checked.json").write_text(notes)
+    (folder / "checked.json").write_text(record)
     flip(parts.parts[0], parts.parts[0].read_bytes().index(np.float32([1.0, 1.0]).tobytes()))
 
     assert FeatureParts(folder, read_fully="unknown").damaged == parts.parts
 
 
-def test_notes_of_two_writers_add_up_and_those_of_missing_parts_go(folder: Path, tmp_path: Path) -> None:
-    """Each knows its own parts only; a part that was set aside is forgotten."""
+def test_records_of_two_writers_are_joined_and_missing_parts_are_dropped(folder: Path, tmp_path: Path) -> None:
+    """Each process knows only its own part files. A part file that was set aside is dropped."""
     first, second = FeatureParts(folder), FeatureParts(folder)
     for parts, name in ((first, "a.mp4"), (second, "b.mp4")):
         write(parts, (make_video(tmp_path, name), 1.0))
@@ -276,9 +292,9 @@ def test_notes_of_two_writers_add_up_and_those_of_missing_parts_go(folder: Path,
     assert set(json.loads((folder / "checked.json").read_text())) == {path.name for path in second.parts}
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions that hold for this user")
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs permissions that restrict this user")
 def test_a_part_that_may_not_be_read_is_not_damaged(folder: Path, tmp_path: Path) -> None:
-    """It must not be set aside for want of a permission."""
+    """It must not get another name only because a permission is missing."""
     parts = FeatureParts(folder)
     write(parts, (make_video(tmp_path, "a.mp4"), 1.0))
     parts.parts[0].chmod(0)
@@ -287,12 +303,12 @@ def test_a_part_that_may_not_be_read_is_not_damaged(folder: Path, tmp_path: Path
         FeatureParts(folder)
 
 
-def test_a_part_is_written_whenever_enough_has_come_together(
+def test_a_part_is_written_when_there_are_enough_entries(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By number of videos, by seconds, and by time; a flush without anything writes nothing."""
-    monkeypatch.setattr(part_files, "MAX_VIDEOS_A_PART", 3)
-    monkeypatch.setattr(part_files, "MAX_SECONDS_A_PART", 10)
+    """The number of videos, the seconds and the time decide. A flush without entries writes nothing."""
+    monkeypatch.setattr(part_files, "MAX_PART_VIDEOS", 3)
+    monkeypatch.setattr(part_files, "MAX_PART_SECONDS", 10)
     video = make_video(tmp_path, "a.mp4")
     parts = FeatureParts(folder)
     writer = writer_of(parts)
@@ -309,7 +325,7 @@ def test_a_part_is_written_whenever_enough_has_come_together(
     ):
         writer.add(entry, features)
         written.append(len(parts.parts))
-    monkeypatch.setattr(part_files, "MAX_AGE_SECONDS", 0.0)
+    monkeypatch.setattr(part_files, "MAX_PART_AGE_SECONDS", 0.0)
     writer.add(failure_of(video))
     writer.flush()
 
@@ -317,7 +333,7 @@ def test_a_part_is_written_whenever_enough_has_come_together(
 
 
 def test_a_video_without_features_is_stored_as_absent(folder: Path, tmp_path: Path) -> None:
-    """Rows that were not given are zeros."""
+    """Rows that were not given become zeros."""
     video = make_video(tmp_path, "a.mp4")
     parts = FeatureParts(folder)
     writer = writer_of(parts)
@@ -329,15 +345,15 @@ def test_a_video_without_features_is_stored_as_absent(folder: Path, tmp_path: Pa
 
 
 def test_a_source_is_hashed_and_stamped(tmp_path: Path) -> None:
-    """Content, size and time of the file."""
+    """The source has the hash, the size and the time of the file."""
     path = make_video(tmp_path, "a.mp4").path
 
     assert source_of(path) == SourceFile(sha256_of_file(path), 5, path.stat().st_mtime_ns)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="fifos and links of POSIX")
-def test_what_is_no_readable_file_has_no_source_and_does_not_block(tmp_path: Path) -> None:
-    """A missing file, a folder, a fifo and a link to itself: decoding will say what they are."""
+def test_an_unreadable_file_has_no_source_and_does_not_block(tmp_path: Path) -> None:
+    """A missing file, a folder, a fifo and a link to itself have no source. Decoding says later what they are."""
     (tmp_path / "folder.mp4").mkdir()
     os.mkfifo(tmp_path / "fifo.mp4")
     (tmp_path / "loop.mp4").symlink_to("loop.mp4")
@@ -348,8 +364,8 @@ def test_what_is_no_readable_file_has_no_source_and_does_not_block(tmp_path: Pat
         assert unchanged(str(tmp_path / name), source)
 
 
-def test_only_the_content_makes_a_file_another_one(tmp_path: Path) -> None:
-    """A new time or a copy is no change; other content of the same length is; a file that is gone stays valid."""
+def test_only_new_content_changes_a_file(tmp_path: Path) -> None:
+    """A new time is no change, other content of the same length is one, and a missing file stays valid."""
     path = make_video(tmp_path, "a.mp4", "content").path
     source = source_of(path)
     assert unchanged(str(path), source)
@@ -364,8 +380,8 @@ def test_only_the_content_makes_a_file_another_one(tmp_path: Path) -> None:
     assert unchanged(str(path), source)
 
 
-def test_a_file_that_failed_for_want_of_being_there_is_due_once_it_is(tmp_path: Path) -> None:
-    """What could not be read before is another file when it can."""
+def test_a_file_that_was_missing_must_be_extracted_when_it_exists(tmp_path: Path) -> None:
+    """A file that could not be read before counts as changed when it can be read."""
     path = tmp_path / "a.mp4"
     source = source_of(path)
     shutil.copy(make_video(tmp_path, "b.mp4").path, path)

@@ -1,4 +1,4 @@
-"""pipeline/features/store.py: what is written comes back, what is damaged is refused, a full disk harms nothing."""
+"""pipeline/features/store.py: written features are read back, damaged files are refused, merges are whole."""
 
 import dataclasses
 from pathlib import Path
@@ -27,11 +27,11 @@ SOURCE = SourceFile("hash", 10, 20)
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 times = st.none() | st.floats(0, 1e6)
-sources = st.builds(SourceFile, texts, st.integers(0, 2**62), st.integers(0, 2**62))
+source_files = st.builds(SourceFile, texts, st.integers(0, 2**62), st.integers(0, 2**62))
 videos = st.builds(
     StoredVideo,
     video=texts,
-    source=sources,
+    source=source_files,
     seconds=st.integers(0, 5),
     has_audio=st.booleans(),
     has_visual=st.booleans(),
@@ -41,39 +41,41 @@ videos = st.builds(
     end_seconds=times,
     warnings=texts,
 )
-failures = st.builds(StoredFailure, video=texts, source=sources, reason=texts, start_seconds=times, end_seconds=times)
+failures = st.builds(
+    StoredFailure, video=texts, source=source_files, reason=texts, start_seconds=times, end_seconds=times
+)
 
 
 def features_of(video: StoredVideo, number: int) -> FeatureRows:
-    """Rows that no other video and no other second has; None where the modality is absent."""
+    """Make rows that differ from those of every other video and second; None if the modality is absent."""
     rows = 100.0 * number + np.arange(video.seconds * WIDTH, dtype=np.float32).reshape(video.seconds, WIDTH)
     return FeatureRows(visual=rows if video.has_visual else None, audio=-rows if video.has_audio else None)
 
 
 def stored(key: str, seconds: int = 2, **fields: Any) -> StoredVideo:
-    """A plain index row."""
+    """Make a plain index row."""
     fields = {"has_audio": True, "has_visual": True, "duration_seconds": float(seconds), "class_name": "c", **fields}
     return StoredVideo(video=key, source=SOURCE, seconds=seconds, **fields)
 
 
 def write(path: Path, rows: list[StoredVideo], failed: list[StoredFailure] | None = None, first: int = 0) -> Path:
-    """A part file of these videos."""
-    pairs = [(video, features_of(video, first + place)) for place, video in enumerate(rows)]
+    """Write a part file of these videos."""
+    pairs = [(video, features_of(video, first + index)) for index, video in enumerate(rows)]
     write_part(path, pairs, failed or [], width=WIDTH, dtype="float32", attributes=ATTRIBUTES)
     return path
 
 
 def or_zeros(rows: np.ndarray[Any, Any] | None, seconds: int) -> np.ndarray[Any, Any]:
-    """What a file holds for a modality."""
+    """Return the rows of a modality as a file stores them."""
     return np.zeros((seconds, WIDTH), np.float32) if rows is None else rows
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(videos, max_size=5), st.lists(failures, max_size=3))
-def test_a_part_gives_back_what_was_written(
+def test_a_part_is_read_back_as_it_was_written(
     tmp_path_factory: pytest.TempPathFactory, rows: list[StoredVideo], failed: list[StoredFailure]
 ) -> None:
-    """Ragged lengths, absent modalities, segments and every character of a name come back."""
+    """Different lengths, absent modalities, segments and all characters of a name are kept."""
     path = write(tmp_path_factory.mktemp("store") / "part.h5", rows, failed)
 
     with open_store(path) as store:
@@ -97,15 +99,15 @@ def test_a_part_gives_back_what_was_written(
 def test_merging_copies_the_chosen_videos_in_the_order_given(
     tmp_path_factory: pytest.TempPathFactory, parts: list[list[StoredVideo]], data: st.DataObject
 ) -> None:
-    """Whatever the order and whichever videos are left out, each keeps its own rows; plain h5py can read them."""
+    """In any order and any selection, each video keeps its own rows. Plain h5py can read them."""
     folder = tmp_path_factory.mktemp("merge")
-    paths = [write(folder / f"{place}.h5", rows, first=10 * place) for place, rows in enumerate(parts)]
-    every = [(place, row) for place, rows in enumerate(parts) for row in range(len(rows))]
+    paths = [write(folder / f"{part}.h5", rows, first=10 * part) for part, rows in enumerate(parts)]
+    every = [(part, row) for part, rows in enumerate(parts) for row in range(len(rows))]
     chosen = data.draw(st.lists(st.sampled_from(every), unique=True))
     first_rows = [np.cumsum([0, *(video.seconds for video in rows)]) for rows in parts]
-    places = [(part, int(first_rows[part][row])) for part, row in chosen]
+    sources = [(part, int(first_rows[part][row])) for part, row in chosen]
 
-    merge_parts(folder / "features.h5", paths, [parts[part][row] for part, row in chosen], places, ATTRIBUTES)
+    merge_parts(folder / "features.h5", paths, [parts[part][row] for part, row in chosen], sources, ATTRIBUTES)
 
     with h5py.File(folder / "features.h5") as file:
         index = file["index"][...]
@@ -113,14 +115,14 @@ def test_merging_copies_the_chosen_videos_in_the_order_given(
         for modality in ("visual", "audio"):
             assert file[modality].dtype == np.float32
             assert len(file[modality]) == sum(index["seconds"])
-            for (part, place), row in zip(chosen, index, strict=True):
-                video = parts[part][place]
-                expected = or_zeros(getattr(features_of(video, 10 * part + place), modality), video.seconds)
+            for (part, number), row in zip(chosen, index, strict=True):
+                video = parts[part][number]
+                expected = or_zeros(getattr(features_of(video, 10 * part + number), modality), video.seconds)
                 np.testing.assert_array_equal(file[modality][row["offset"] : row["offset"] + row["seconds"]], expected)
 
 
-def test_half_precision_is_kept_as_such(tmp_path: Path) -> None:
-    """float16 halves the file and is rounded once."""
+def test_half_precision_is_stored_as_half_precision(tmp_path: Path) -> None:
+    """Values are rounded to float16 once."""
     rows = np.full((2, WIDTH), 1 / 3, np.float32)
     write_part(
         tmp_path / "part.h5",
@@ -138,7 +140,7 @@ def test_half_precision_is_kept_as_such(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(1, WIDTH), (3, WIDTH), (2, WIDTH + 1)])
 def test_features_of_another_length_than_their_video_are_refused(tmp_path: Path, shape: tuple[int, int]) -> None:
-    """One video with a second too many would give every later one another's features."""
+    """One additional second would shift the features of all later videos."""
     rows = FeatureRows(np.zeros((2, WIDTH), np.float32), np.zeros(shape, np.float32))
 
     with pytest.raises(ValueError, match=r"must be \(seconds, width\) = \(2, 3\)"):
@@ -147,8 +149,8 @@ def test_features_of_another_length_than_their_video_are_refused(tmp_path: Path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
-    """And how it is made again."""
+def test_a_missing_file_is_reported_as_missing(tmp_path: Path) -> None:
+    """The message also says how to make it again."""
     with (
         pytest.raises(StorageError, match=r"features\.h5 does not exist: run avzsl extract"),
         open_store(tmp_path / "features.h5"),
@@ -168,8 +170,8 @@ def read_all(path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, 0.5, 0.99])
-def test_a_file_cut_short_is_damaged(tmp_path: Path, keep: float) -> None:
-    """Half a file is never taken for a whole one."""
+def test_a_truncated_file_is_damaged(tmp_path: Path, keep: float) -> None:
+    """A part of a file never counts as a whole file."""
     path = write(tmp_path / "part.h5", [stored("a", 500)])
     content = path.read_bytes()
     path.write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
@@ -180,7 +182,7 @@ def test_a_file_cut_short_is_damaged(tmp_path: Path, keep: float) -> None:
 
 @pytest.mark.parametrize("name", ["index", "visual", "audio"])
 def test_a_file_without_one_of_its_arrays_is_damaged(tmp_path: Path, name: str) -> None:
-    """An HDF5 file of somebody else's is no file of features."""
+    """An HDF5 file of another program is not a file of features."""
     path = write(tmp_path / "part.h5", [stored("a")])
     with h5py.File(path, "a") as file:
         del file[name]
@@ -190,7 +192,7 @@ def test_a_file_without_one_of_its_arrays_is_damaged(tmp_path: Path, name: str) 
 
 
 def test_a_file_with_fewer_seconds_than_its_index_is_damaged(tmp_path: Path) -> None:
-    """The index must describe the arrays beside it."""
+    """The index must describe the arrays of the same file."""
     path = write(tmp_path / "part.h5", [stored("a"), stored("b")])
     with h5py.File(path, "a") as file:
         rows = file["audio"][:3]
@@ -202,7 +204,7 @@ def test_a_file_with_fewer_seconds_than_its_index_is_damaged(tmp_path: Path) -> 
 
 
 def test_names_that_are_not_utf8_are_damage(tmp_path: Path) -> None:
-    """Flipped bytes in a text are told as such, not as a traceback."""
+    """Changed bytes of a text lead to a clear message and not to a traceback."""
     path = write(tmp_path / "part.h5", [stored("a-name-that-is-found")])
     content = path.read_bytes()
     path.write_bytes(content.replace(b"a-name-that-is-found", b"a-name-that-is-\xff\xfe\xfd\xfc\xfb"))
@@ -225,7 +227,7 @@ def test_a_file_of_another_schema_fails(tmp_path: Path, schema: int | None) -> N
 
 
 def test_a_damaged_part_stops_the_merge_and_leaves_the_old_features(tmp_path: Path) -> None:
-    """features.h5 stays as it was."""
+    """The old features.h5 does not change."""
     part = write(tmp_path / "part.h5", [stored("a")])
     features = tmp_path / "features.h5"
     features.write_text("old")
@@ -238,8 +240,8 @@ def test_a_damaged_part_stops_the_merge_and_leaves_the_old_features(tmp_path: Pa
     assert sorted(tmp_path.iterdir()) == [features, part]
 
 
-def test_the_content_decides_the_fingerprint() -> None:
-    """Another class, content, segment, order or extractor is another fingerprint; another time of the file is not."""
+def test_the_fingerprint_depends_on_the_content_only() -> None:
+    """Class, content, segment, order and extractor change the fingerprint; the time of the file does not."""
     rows = [stored("a"), stored("b")]
     base = content_fingerprint(rows, "x")
 

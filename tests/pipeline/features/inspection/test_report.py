@@ -2,7 +2,6 @@
 
 import shutil
 import tracemalloc
-import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +15,8 @@ from hypothesis import strategies as st
 from pipeline.base.errors import PipelineError
 from pipeline.base.progress import SilentReporter
 from pipeline.features.index import SourceFile, StoredFailure, StoredVideo, content_fingerprint, table_checksum
-from pipeline.features.inspection import index_check, second_statistics
-from pipeline.features.inspection.checksums import TableChecksum, joined_checksum
+from pipeline.features.inspection import checksums, second_statistics, stored_file
+from pipeline.features.inspection.checksums import TableChecksum
 from pipeline.features.inspection.index_check import ContentDigest
 from pipeline.features.inspection.report import StoreReport, inspect_store
 from pipeline.features.store import FeatureRows, write_part
@@ -27,18 +26,18 @@ SOURCE = SourceFile("a hash", 1, 1)
 
 
 def video(name: str, seconds: int, **fields: object) -> StoredVideo:
-    """A row of the index."""
+    """Make a row of the index."""
     row = StoredVideo(name, SOURCE, seconds, True, True, float(seconds), class_name=name.split("/", maxsplit=1)[0])
     return replace(row, **fields)
 
 
 def numbers(seconds: int, seed: int = 0) -> np.ndarray:
-    """(seconds, WIDTH) random features."""
+    """Make random features (seconds, WIDTH)."""
     return np.random.default_rng(seed).normal(3, 2, (seconds, WIDTH)).astype(np.float32)
 
 
 def write(path: Path, entries: Sequence[tuple[StoredVideo, FeatureRows]], dtype: str = "float32") -> Path:
-    """A store as a merge leaves it, with its fingerprints."""
+    """Write a store with its fingerprints, as a merge does."""
     content = content_fingerprint([row for row, _ in entries], "abc")
     attributes = {"extractor": "selavi", "feature_width": WIDTH, "dtype": dtype, "extractor_fingerprint": "abc"}
     write_part(path, entries, [], width=WIDTH, dtype=dtype, attributes={**attributes, "content": content})
@@ -57,12 +56,12 @@ def store(tmp_path: Path) -> Path:
 
 
 def inspect(path: Path) -> StoreReport:
-    """The report of a file."""
+    """Make the report of a file."""
     return inspect_store(path, SilentReporter())
 
 
 def test_a_whole_store_is_counted(store: Path) -> None:
-    """Videos, classes, seconds, absences, segments and warnings; nothing is damaged, nothing left unchecked."""
+    """Videos, classes, seconds, absent modalities, segments and warnings; nothing is damaged or unchecked."""
     before = store.read_bytes()
     report = inspect(store)
     assert (report.videos, report.classes, report.segments, report.with_warnings) == (3, {"dog": 2, "cat": 1}, 1, 1)
@@ -78,10 +77,10 @@ def test_a_whole_store_is_counted(store: Path) -> None:
 def test_statistics_are_those_of_all_present_seconds_at_once(
     tmp_path: Path, dtype: str, block_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However the seconds fall into blocks, and with absent ones left out."""
+    """The size of a block does not matter, and absent seconds do not count."""
     monkeypatch.setattr(second_statistics, "_BLOCK_ROWS", block_rows)
     rows = [numbers(length, seed).astype(dtype) for seed, length in enumerate((3, 1, 5))]
-    entries = [(video(f"c/{place}", len(part)), FeatureRows(part, part)) for place, part in enumerate(rows)]
+    entries = [(video(f"c/{number}", len(part)), FeatureRows(part, part)) for number, part in enumerate(rows)]
     entries[1] = (replace(entries[1][0], has_audio=False), FeatureRows(rows[1], None))
     visual, audio = inspect(write(tmp_path / "features.h5", entries, dtype)).statistics
     for found, there in ((visual, np.concatenate(rows)), (audio, np.concatenate([rows[0], rows[2]]))):
@@ -95,7 +94,7 @@ def test_statistics_are_those_of_all_present_seconds_at_once(
 
 @pytest.mark.parametrize("block_rows", [1, 2, 1024])
 def test_odd_seconds_are_named(tmp_path: Path, block_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each kind by video and second, and none of them spoils the statistics."""
+    """Each kind is named with video and second, and no kind changes the statistics."""
     monkeypatch.setattr(second_statistics, "_BLOCK_ROWS", block_rows)
     odd = numbers(5)
     odd[1], odd[2], odd[4, 3] = 0, 7, np.nan
@@ -123,7 +122,7 @@ def test_odd_seconds_are_named(tmp_path: Path, block_rows: int, monkeypatch: pyt
 
 
 def test_at_most_ten_odd_seconds_of_a_kind_are_named_but_all_are_counted(tmp_path: Path) -> None:
-    """The first ones, in the order of the file."""
+    """They are the first ones, in the order of the file."""
     rows = np.zeros((25, WIDTH), np.float32)
     report = inspect(write(tmp_path / "features.h5", [(video("c/a", 25), FeatureRows(rows, numbers(25)))]))
     assert [row.second for row in report.odd_rows] == list(range(10))
@@ -131,7 +130,7 @@ def test_at_most_ten_odd_seconds_of_a_kind_are_named_but_all_are_counted(tmp_pat
 
 
 def test_a_segment_is_named_with_its_times(tmp_path: Path) -> None:
-    """The same file may be in a store several times."""
+    """The same file may be in a store several times, so its name alone is not enough."""
     row = video("c/a.mp4", 1, start_seconds=2.0, end_seconds=None)
     report = inspect(write(tmp_path / "features.h5", [(row, FeatureRows(np.zeros((1, WIDTH)), numbers(1)))]))
     assert [odd.video for odd in report.odd_rows] == ["c/a.mp4 (2 s to its end)"]
@@ -154,10 +153,10 @@ ROWS = st.builds(
 
 @settings(max_examples=50, deadline=None)
 @given(videos=st.lists(ROWS, max_size=9), extractor=st.text(), block=st.integers(1, 4))
-def test_the_fingerprint_fed_in_blocks_is_that_of_all_videos(
+def test_the_fingerprint_of_blocks_is_the_fingerprint_of_all_videos(
     videos: list[StoredVideo], extractor: str, block: int
 ) -> None:
-    """The oracle is the function that extraction writes the attribute with."""
+    """The oracle is the function with which the extraction makes the attribute."""
     digest = ContentDigest(extractor)
     for start in range(0, len(videos), block):
         part = videos[start : start + block]
@@ -168,21 +167,21 @@ def test_the_fingerprint_fed_in_blocks_is_that_of_all_videos(
 def test_an_index_of_several_blocks_is_read_whole(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The report does not depend on the size of a block."""
     expected = inspect(store).to_json()
-    monkeypatch.setattr(index_check, "_BLOCK_VIDEOS", 2)
+    monkeypatch.setattr(stored_file, "_BLOCK_VIDEOS", 2)
     assert inspect(store).to_json() == expected
 
 
-def changed(path: Path, column: str, place: int, value: object) -> Path:
-    """The same file with another value in its index."""
+def changed(path: Path, column: str, row: int, value: object) -> Path:
+    """Put another value into the index of a file."""
     with h5py.File(path, "r+") as file:
         index = file["index"][...]
-        index[column][place] = value
+        index[column][row] = value
         file["index"][...] = index
     return path
 
 
 @pytest.mark.parametrize(
-    ("column", "place", "value", "message"),
+    ("column", "row", "value", "message"),
     [
         ("offset", 1, 3, "do not begin where"),
         ("offset", 2, 70, "do not begin where"),
@@ -196,24 +195,22 @@ def changed(path: Path, column: str, place: int, value: object) -> Path:
         ("duration_seconds", 1, np.nan, "no positive number"),
     ],
 )
-def test_an_index_that_does_not_fit_is_damage(
-    store: Path, column: str, place: int, value: object, message: str
-) -> None:
-    """Whatever the change, the report says which sentence of the index is wrong."""
-    report = inspect(changed(store, column, place, value))
+def test_an_index_that_does_not_fit_is_damage(store: Path, column: str, row: int, value: object, message: str) -> None:
+    """The report says what is wrong with the index."""
+    report = inspect(changed(store, column, row, value))
     assert any(message in line for line in report.problems)
     assert not report.whole
 
 
-def test_features_are_left_out_where_no_second_can_be_given_to_a_video(store: Path) -> None:
-    """Statistics of shifted seconds would be of other videos."""
+def test_features_are_not_read_if_the_index_does_not_fit(store: Path) -> None:
+    """Otherwise the statistics would be those of other videos."""
     report = inspect(changed(store, "offset", 1, 3))
     assert report.statistics == ()
-    assert any("which second is whose" in line for line in report.unchecked)
+    assert any("which second belongs to which video" in line for line in report.unchecked)
 
 
-def test_videos_may_lie_in_another_order_than_the_index(tmp_path: Path) -> None:
-    """Each odd second still belongs to its video."""
+def test_videos_may_have_another_order_than_the_index(tmp_path: Path) -> None:
+    """Each odd second is still named after its own video."""
     zero = np.zeros((2, WIDTH), np.float32)
     entries = [(video("c/a", 1), FeatureRows(numbers(1), numbers(1))), (video("c/b", 2), FeatureRows(zero, numbers(2)))]
     path = write(tmp_path / "features.h5", entries)
@@ -225,7 +222,7 @@ def test_videos_may_lie_in_another_order_than_the_index(tmp_path: Path) -> None:
 
 
 def test_attributes_that_contradict_the_features_are_damage(store: Path) -> None:
-    """Width and type are checked against the arrays, and both modalities against each other."""
+    """Width and type are compared with the arrays, and the modalities with each other."""
     with h5py.File(store, "r+") as file:
         file.attrs["feature_width"] = 9
         del file["audio"]
@@ -241,7 +238,7 @@ def test_attributes_that_contradict_the_features_are_damage(store: Path) -> None
 def test_one_flipped_bit_is_found(
     store: Path, block_rows: int, modality: str, row: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In whatever number of whatever second; the video is named."""
+    """It may be in any value of any second. The report names the video."""
     monkeypatch.setattr(second_statistics, "_BLOCK_ROWS", block_rows)
     assert inspect(store).whole
     with h5py.File(store, "r+") as file:
@@ -254,32 +251,29 @@ def test_one_flipped_bit_is_found(
 
 
 @pytest.mark.parametrize("block", [1, 2, 4096])
-def test_the_checksum_of_a_table_in_blocks_is_that_of_the_table_at_once(store: Path, block: int) -> None:
-    """The oracle is the function that the store is written with."""
+@pytest.mark.parametrize("memory_bytes", [1, 1 << 18])
+def test_the_checksum_of_blocks_is_the_checksum_of_the_table(
+    store: Path, memory_bytes: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oracle is the function with which the store was written. Long columns go to a temporary file."""
+    monkeypatch.setattr(checksums, "_MEMORY_BYTES", memory_bytes)
     with h5py.File(store, "r") as file:
         table = file["index"][...]
-    checksum = TableChecksum()
-    for start in range(0, len(table), block):
-        checksum.add(table[start : start + block])
-    assert checksum.value() == table_checksum(table)
-
-
-@given(first=st.binary(max_size=300), second=st.binary(max_size=300))
-def test_joined_checksums_are_those_of_the_whole(first: bytes, second: bytes) -> None:
-    """The oracle sees both at once."""
-    joined = joined_checksum(zlib.crc32(first), zlib.crc32(second), len(second))
-    assert joined == zlib.crc32(first + second)
+    with TableChecksum() as checksum:
+        for start in range(0, len(table), block):
+            checksum.add(table[start : start + block])
+        assert checksum.value() == table_checksum(table)
 
 
 def test_a_changed_warning_is_found(store: Path) -> None:
-    """The content fingerprint does not hold it, the table's checksum does."""
+    """The content fingerprint does not cover it, but the checksum of the table does."""
     assert inspect(changed(store, "warnings", 0, "another")).problems == (
         "the table /index is not what was written: its checksum differs",
     )
 
 
 def test_a_store_without_checksums_says_so(store: Path) -> None:
-    """As an older avzsl wrote it: nothing is damaged, but not all was checked."""
+    """An older avzsl wrote it: nothing is damaged, but one check was not possible."""
     with h5py.File(store, "r+") as file:
         index = file["index"][...]
         del file["index"]
@@ -290,7 +284,7 @@ def test_a_store_without_checksums_says_so(store: Path) -> None:
 
 
 def damaged_file(tmp_path: Path, store: Path, what: str) -> Path:
-    """A path that is no store, in one of several ways."""
+    """Make a path that is no store, in one of several ways."""
     path = tmp_path / what
     match what:
         case "a folder":
@@ -330,15 +324,36 @@ def damaged_file(tmp_path: Path, store: Path, what: str) -> Path:
         ("no column", "the index lacks start_seconds"),
     ],
 )
-def test_a_file_that_is_no_store_is_refused_in_one_line(tmp_path: Path, store: Path, what: str, message: str) -> None:
-    """The line says what it is instead."""
+def test_a_file_that_is_not_a_store_is_refused_in_one_line(
+    tmp_path: Path, store: Path, what: str, message: str
+) -> None:
+    """The line says what the file is instead."""
     with pytest.raises(PipelineError, match=message) as error:
         inspect(damaged_file(tmp_path, store, what))
     assert "\n" not in str(error.value)
 
 
+def test_a_damaged_name_leaves_the_rest_of_the_report(store: Path) -> None:
+    """Bytes that are not UTF-8 are found by the checksum of the index; everything else is still counted."""
+    store.write_bytes(store.read_bytes().replace(b"cat/c.mp4", b"cat/\xff.mp4"))
+    found = inspect(store)
+    assert (found.videos, found.seconds.total, found.whole) == (3, 7, False)
+    assert "the table /index is not what was written: its checksum differs" in found.problems
+
+
+def test_a_bug_in_an_inspection_is_not_called_damage(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is whole, so the user must not be told to delete it."""
+
+    def buggy(_: object) -> None:
+        raise TypeError("a bug of ours")
+
+    monkeypatch.setattr("pipeline.features.inspection.report._seconds", buggy)
+    with pytest.raises(TypeError, match="a bug of ours"):
+        inspect(store)
+
+
 def test_an_empty_store_and_a_part_file_are_stores_too(tmp_path: Path) -> None:
-    """A part has no content fingerprint, but may have failures."""
+    """A part file has no content fingerprint, but it may have failures."""
     failure = StoredFailure("c/x.mp4", SOURCE, "not a video")
     write_part(tmp_path / "part.h5", [], [failure], width=WIDTH, dtype="float32", attributes={})
     report = inspect(tmp_path / "part.h5")
@@ -347,7 +362,7 @@ def test_an_empty_store_and_a_part_file_are_stores_too(tmp_path: Path) -> None:
 
 
 def test_the_parts_and_failures_of_a_workspace_are_summed_up(tmp_path: Path, store: Path) -> None:
-    """A part that cannot be read makes the whole damaged; parts set aside earlier do not count."""
+    """One unreadable part file counts as damage. Part files that were set aside earlier do not count."""
     parts = tmp_path / "parts"
     parts.mkdir()
     shutil.copy(store, parts / "part-000001-7.h5")
@@ -362,10 +377,10 @@ def test_the_parts_and_failures_of_a_workspace_are_summed_up(tmp_path: Path, sto
     assert (found.parts.damaged, found.problems, found.whole) == (("part-000002-7.h5",), (), False)
 
 
-def test_features_are_never_in_memory_whole(tmp_path: Path) -> None:
+def test_the_features_are_never_completely_in_memory(tmp_path: Path) -> None:
     """Inspecting 40 MB of features takes a few MB."""
     rows = np.random.default_rng(0).random((40_000, 128), np.float32)
-    entries = [(video(f"c/{place}", 40_000), FeatureRows(rows, rows)) for place in range(1)]
+    entries = [(video("c/a", 40_000), FeatureRows(rows, rows))]
     write_part(tmp_path / "features.h5", entries, [], width=128, dtype="float32", attributes={})
     tracemalloc.start()
     inspect(tmp_path / "features.h5")
