@@ -1,1 +1,1 @@
-"""The command `avzsl`: parse, call one function of pipeline, show."""
+"""The command `avzsl`: each subcommand parses its options, calls one function of pipeline, and shows the result."""

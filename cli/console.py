@@ -1,4 +1,4 @@
-"""The terminal: where lines, tables and progress go, and how an expected error becomes one line and an exit code."""
+"""The terminal: prints lines, tables, progress, JSON documents and errors."""
 
 import contextlib
 import sys
@@ -19,13 +19,13 @@ _SECONDS_BETWEEN_LINES = 30
 class Terminal:
     """Output of one command.
 
-    With `--json` standard output holds one document and nothing else, so everything for people goes to standard
-    error; otherwise tables and lines go to standard output. Progress bars always go to standard error.
+    With `--json`, standard output contains one document and nothing else. Lines and tables then go to standard error,
+    otherwise to standard output. Warnings and progress always go to standard error.
 
     Args:
-        json_output: the command was called with --json.
-        quiet: only results, warnings and errors.
-        verbose: also details.
+        json_output: whether the command was called with --json.
+        quiet: whether to show only results, warnings and errors.
+        verbose: whether to show details as well.
     """
 
     def __init__(self, *, json_output: bool = False, quiet: bool = False, verbose: bool = False) -> None:
@@ -35,35 +35,39 @@ class Terminal:
         self._tables = self._errors if json_output else Console(highlight=False)
 
     def say(self, line: str) -> None:
-        """A line about what is done; silent with --quiet."""
+        """Show a line about the current work, unless --quiet was given."""
         if not self.quiet:
             self._lines.print(escape(line))
 
     def warn(self, line: str) -> None:
-        """A line that the user should not overlook."""
+        """Show a line that the user should not overlook."""
         self._errors.print(f"[yellow]note:[/] {escape(line)}")
 
     def detail(self, line: str) -> None:
-        """A line for --verbose."""
+        """Show a line only if --verbose was given."""
         if self.verbose:
             self._lines.print(f"[dim]{escape(line)}[/]")
 
     def show(self, result: Table | str) -> None:
-        """A table, or a line that is a result: shown with --quiet too."""
+        """Show a result, either a table or a line, also with --quiet."""
         if isinstance(result, str):
             self._lines.print(escape(result))
         else:
             self._tables.print(result)
 
     def document(self, content: object) -> None:
-        """The one JSON document of --json."""
+        """Write the single JSON document of --json."""
         sys.stdout.write(to_json(content) + "\n")
 
     @contextlib.contextmanager
     def track(self, title: str, total: int) -> Iterator[Tracker]:
-        """Progress with count, note and time left on standard error; a total of 0 means: unknown.
+        """Show progress on standard error: count, note and time left.
 
-        A bar where that is a terminal; in a log file or a pipe a line every half minute.
+        A terminal gets a bar; a log file or a pipe gets a line every half minute.
+
+        Args:
+            title: name of the work.
+            total: number of steps; 0 if it is unknown.
         """
         if self.quiet or not self._errors.is_terminal:
             yield _Lines(title, total, None if self.quiet else self._errors)
@@ -81,20 +85,22 @@ class Terminal:
 
 
 class _Bar:
+    """A progress bar in a terminal."""
+
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
 
     def advance(self, steps: int = 1) -> None:
-        """So many more of the total are done."""
+        """Advance by `steps`."""
         self._progress.advance(self._task, steps)
 
     def note(self, text: str) -> None:
-        """A short text beside the bar."""
+        """Show a short text next to the bar."""
         self._progress.update(self._task, note=escape(text))
 
 
 class _Lines:
-    """Progress where no bar can be drawn: now and then a line, or nothing where no console is given."""
+    """Progress as a line from time to time, where no bar can be drawn; shows nothing if the console is None."""
 
     def __init__(self, title: str, total: int, console: Console | None) -> None:
         self._title, self._total, self._console = title, total, console
@@ -102,12 +108,12 @@ class _Lines:
         self._shown = self._started
 
     def advance(self, steps: int = 1) -> None:
-        """So many more of the total are done."""
+        """Advance by `steps`."""
         self._done += steps
         self._show()
 
     def note(self, text: str) -> None:
-        """A short text beside the count."""
+        """Show a short text next to the count."""
         self._note = text
         self._show()
 
@@ -126,6 +132,6 @@ class _Lines:
 
 
 def fail(message: str) -> None:
-    """One line on standard error."""
+    """Show an error as one line on standard error."""
     line = " ".join(message.split())
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]avzsl:[/] {escape(line)}")

@@ -1,4 +1,4 @@
-"""Ctrl-C amid long work: what is under way is finished and saved before the command ends."""
+"""Ctrl-C during long work: the command finishes the current step and saves before it ends."""
 
 import contextlib
 import os
@@ -8,21 +8,21 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_ANSWER = b"avzsl: finishing what is under way, then saving; once more interrupts at once\n"
+_ANSWER = b"avzsl: finishing the current work and saving; press Ctrl-C again to stop immediately\n"
 _STANDARD_ERROR = 2
 
 
 @contextlib.contextmanager
 def interruption() -> Iterator[Callable[[], bool]]:
-    """While the context lasts, the first SIGINT or SIGTERM asks to stop, and a second one interrupts at once.
+    """Turn the first SIGINT or SIGTERM inside the context into a request to stop; a second one interrupts immediately.
 
-    Outside the main thread, where Python lets nobody handle signals, nothing changes.
+    Outside the main thread nothing changes, because Python allows signal handlers only in the main thread.
 
     Yields:
-        Whether it was asked to stop.
+        A function that returns whether a stop was requested.
 
     Raises:
-        KeyboardInterrupt: at the second signal; at the end of the context if the first one came too late to be heard.
+        KeyboardInterrupt: at the second signal, or at the end of the context if a stop was requested.
     """
     asked = False
 
@@ -31,7 +31,7 @@ def interruption() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
-        # Not by print: a handler that runs amid another print would enter its buffer twice.
+        # Not with print: the handler may run during another print, whose buffer must not be entered twice.
         os.write(_STANDARD_ERROR, _ANSWER)
 
     if threading.current_thread() is not threading.main_thread():
@@ -42,16 +42,20 @@ def interruption() -> Iterator[Callable[[], bool]]:
         yield lambda: asked
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)  # None: set outside Python
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)  # None if set outside Python
     if asked:
         raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def interruptions_remembered() -> Iterator[list[int]]:
-    """Ctrl-C interrupts as ever, and is put down in the list."""
+    """Record each Ctrl-C in a list; it raises KeyboardInterrupt as usual.
+
+    Yields:
+        The signals received so far.
+    """
     seen: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # Python lets no other handle signals
+    if threading.current_thread() is not threading.main_thread():  # only there can Python handle signals
         yield seen
         return
 
@@ -63,4 +67,4 @@ def interruptions_remembered() -> Iterator[list[int]]:
     try:
         yield seen
     finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)  # None: set outside Python
+        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)  # None if set outside Python

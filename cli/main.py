@@ -1,7 +1,9 @@
-"""The command `avzsl`."""
+"""The command `avzsl`: its subcommands, expected errors and exit codes."""
 
 import os
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -31,9 +33,27 @@ app = typer.Typer(
     name="avzsl",
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Audio-visual zero-shot learning: point it at videos and class names, and it recognises classes it never saw.",
+    help="Audio-visual zero-shot learning: train on videos of some classes, then recognise any class by its name.",
     epilog="Start with: avzsl demo",
 )
+
+
+def _show_version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"avzsl {version('avzsl')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    # Typer takes the options of avzsl itself from a callback. It has no docstring, because that would replace the help.
+    pass
+
+
 app.add_typer(prepare.app, name="prepare")
 app.command("extract")(extract.command)
 app.command("train")(train.command)
@@ -55,18 +75,21 @@ _INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run a command; an expected error is one line on standard error, 2 for wrong usage, 1 for failed work."""
+    """Run the command of this process and exit with its code.
+
+    An expected error becomes one line on standard error. Exit code 2 means wrong usage, 1 means failed work.
+    """
     sys.exit(run_command(sys.argv[1:]))
 
 
 def run_command(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
     with interruptions_remembered() as interrupted:
-        return _answered(arguments, interrupted)
+        return _run_reporting_errors(arguments, interrupted)
 
 
-def _answered(arguments: list[str], interrupted: list[int]) -> int:
-    """Run a command line; its exit code, with a line for every expected error."""
+def _run_reporting_errors(arguments: list[str], interrupted: list[int]) -> int:
+    """Run a command line, show an expected error as one line, and return the exit code."""
     from pipeline.base.errors import PipelineError
 
     try:
@@ -82,22 +105,22 @@ def _answered(arguments: list[str], interrupted: list[int]) -> int:
     except ImportError:
         if not interrupted:
             raise
-        code = _INTERRUPTED  # a library that was being loaded took Ctrl-C for a failure
+        code = _INTERRUPTED  # Ctrl-C came while a library was loaded, which reported it as an ImportError
     except BrokenPipeError:
-        # Whoever read our output stopped; say nothing more, also not when Python flushes at exit.
+        # The reader of our output has closed the pipe. Write nothing more, not even when Python flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    if code == _INTERRUPTED:  # Typer answers Ctrl-C with this code, and with silence
-        fail("interrupted; what is finished is kept. The same command goes on from there")
+    if code == _INTERRUPTED:  # Typer returns this code for Ctrl-C, without a message
+        fail("interrupted. Finished work is saved; run the same command again to continue")
     return code if isinstance(code, int) else 0
 
 
 def _with_empty_classes(arguments: list[str]) -> list[str]:
-    """`--classes` with nothing behind it means: all classes of the model."""
+    """Add an empty value after a `--classes` without a value, which means all classes of the model."""
     filled = []
-    for place, argument in enumerate(arguments):
+    for index, argument in enumerate(arguments):
         filled.append(argument)
-        following = arguments[place + 1 : place + 2]
+        following = arguments[index + 1 : index + 2]
         if argument == "--classes" and (not following or following[0].startswith("-")):
             filled.append("")
     return filled

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they become."""
+"""Options that several commands share, and functions that interpret their values."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,33 +14,37 @@ WorkspaceOption = Annotated[
         "--workspace",
         "-w",
         envvar="AVZSL_WORKSPACE",
-        help="Folder that keeps features, models and reports.",
+        help="Folder for features, models and reports.",
         show_default=True,
     ),
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:n.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="Device to compute on: auto, cpu, cuda or cuda:n.")]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on standard output, everything else on standard error.")
+    bool,
+    typer.Option("--json", help="Print one JSON document on standard output, and everything else on standard error."),
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only results, warnings and errors.")]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Also details.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show only results, warnings and errors.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show details as well.")]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="YAML file of settings, as --show-config prints them.", metavar="FILE")
+    Path | None,
+    typer.Option("--config", help="YAML file of settings, as printed by avzsl train --show-config.", metavar="FILE"),
 ]
 PresetOption = Annotated[
-    str | None, typer.Option("--preset", help="A named set of settings, such as sample.", metavar="NAME")
+    str | None,
+    typer.Option("--preset", help="Named set of settings: sample, ucf, activitynet or vggsound.", metavar="NAME"),
 ]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", help="Change one setting, such as --set training.epochs=20. May be repeated.", metavar="KEY=VALUE"
+        "--set", help="Change one setting, such as --set training.epochs=20. Can be repeated.", metavar="KEY=VALUE"
     ),
 ]
 WeightsOption = Annotated[
     str | None,
     typer.Option(
         "--weights",
-        help="auto, untrained, vgg_sound, kinetics, kinetics_sound, ave, or the file of a SeLaVi checkpoint.",
+        help="Weights of the feature extractor: auto, untrained, vgg_sound, kinetics, kinetics_sound, ave, or a SeLaVi "
+        "checkpoint file.",
         metavar="NAME|FILE",
     ),
 ]
@@ -48,45 +52,51 @@ WidthOption = Annotated[
     int | None,
     typer.Option(
         "--width",
-        help="Channels of the networks' first stage; 64 is SeLaVi's, fewer are faster (untrained weights only).",
+        help="Base width of the extractor's networks in channels. Published weights need 64; with untrained weights, a "
+        "smaller width is faster.",
     ),
 ]
 TextOption = Annotated[
     str | None,
     typer.Option(
         "--text",
-        help="minilm, a file of vectors (or fasttext:FILE, word2vec:FILE, glove:FILE), clip:FOLDER or clip:MODEL of "
-        "the hub. Left out: the one the workspace came with, else minilm.",
+        help="Text encoder: minilm, a file of vectors (or fasttext:FILE, word2vec:FILE, glove:FILE), clip:FOLDER, or "
+        "clip:MODEL from the Hugging Face hub. By default the one recorded in the workspace, else minilm.",
         metavar="NAME|FILE",
     ),
 ]
 UnseenOption = Annotated[
-    str | None, typer.Option("--unseen", help='Classes to hold out, such as "yoga, drumming".', metavar="NAMES")
+    str | None,
+    typer.Option("--unseen", help='Classes to hold out from training, such as "yoga, drumming".', metavar="NAMES"),
 ]
 UnseenFractionOption = Annotated[
-    float | None, typer.Option("--unseen-fraction", help="Share of the classes to hold out at random.")
+    float | None, typer.Option("--unseen-fraction", help="Fraction of the classes to hold out from training at random.")
 ]
-SeedOption = Annotated[int | None, typer.Option("--seed", help="Of held-out classes and of training.")]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="Random seed for the choice of held-out classes and for training.")
+]
 SeedsOption = Annotated[
     str | None,
-    typer.Option("--seeds", help="Train a run each on the same splits, such as 0,1,2.", metavar="NUMBERS"),
+    typer.Option(
+        "--seeds", help="Random seeds, such as 0,1,2: train one run per seed on the same splits.", metavar="NUMBERS"
+    ),
 ]
 AllowFailuresOption = Annotated[
-    bool, typer.Option("--allow-failures", help="End with exit code 0 even if videos failed.")
+    bool, typer.Option("--allow-failures", help="Return exit code 0 even if videos failed.")
 ]
 
 DEFAULT_WORKSPACE = Path("avzsl-workspace")
 
 
 def open_workspace(root: Path) -> "Workspace":
-    """The workspace of a command."""
+    """Return the workspace in the folder `root`, which need not exist yet."""
     from pipeline.base.workspace import Workspace
 
     return Workspace(root)
 
 
 def split_names(text: str | None) -> list[str] | None:
-    """Names between commas: "a, b" -> ["a", "b"]; None stays None."""
+    """Split a comma-separated list into its names: "a, b" -> ["a", "b"]. None stays None."""
     if text is None:
         return None
     return [name.strip() for name in text.split(",") if name.strip()]
@@ -95,13 +105,14 @@ def split_names(text: str | None) -> list[str] | None:
 def training_settings(
     *, unseen: str | None, unseen_fraction: float | None, seed: int | None, seeds: str | None
 ) -> dict[str, Any]:
-    """Settings by dotted key; None where an option does not decide.
+    """Convert options into settings: dotted key -> value, or None if the options do not determine the setting.
 
-    An option outdoes what a configuration file says about the same thing: naming classes replaces its random share
-    and the other way round, one seed replaces several.
+    An option overrides the configuration file. Naming the held-out classes replaces a random fraction, and a fraction
+    replaces named classes. One seed replaces several.
 
     Raises:
-        UsageError: no list of seeds, or beside --seed.
+        UsageError: seeds that are not different whole numbers, --seeds together with --seed, or --unseen without a
+            class.
     """
     from pipeline.base.errors import UsageError
 
@@ -122,12 +133,12 @@ def training_settings(
 
 
 def _seeds(text: str | None) -> list[int] | None:
-    """Different whole numbers between commas; None stays None."""
+    """Parse a comma-separated list of different whole numbers; None stays None."""
     from pipeline.base.errors import UsageError
 
     if text is None:
         return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts) or len(set(map(int, parts))) < len(parts):
+    numbers = [number.strip() for number in text.split(",")]
+    if not all(number.isdecimal() for number in numbers) or len(set(map(int, numbers))) < len(numbers):
         raise UsageError(f"--seeds {text!r}: expected different whole numbers, such as 0,1,2")
-    return [int(part) for part in parts]
+    return [int(number) for number in numbers]

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 def epoch_lines(terminal: Terminal) -> "OnEpoch":
-    """Prints a header when a stage begins, and then a line an epoch."""
+    """Return a callback that prints one line per epoch, with a header before the first line of a training stage."""
     last: tuple[str, int] | None = None
 
     def show(stage: str, record: "EpochRecord", seconds: float) -> None:
         nonlocal last
-        if last != (stage, record.epoch - 1):  # another stage, or another run's
+        if last != (stage, record.epoch - 1):  # another training stage, or another run
             terminal.say(" epoch    loss      S      U     HM    ZSL  balance a/v       lr  seconds")
         last = (stage, record.epoch)
-        figures = "  ".join(_percent(value) for value in (record.S, record.U, record.HM, record.ZSL))
+        metrics = "  ".join(_percent(value) for value in (record.S, record.U, record.HM, record.ZSL))
         balance = f"{record.audio_share:.2f} / {1 - record.audio_share:.2f}"
-        left = f" {record.epoch:5d}  {record.loss:6.3f}  {figures}"
+        left = f" {record.epoch:5d}  {record.loss:6.3f}  {metrics}"
         terminal.say(f"{left}  {balance}  {record.learning_rate:7.2g}  {seconds:7.1f}")
 
     return show
@@ -38,7 +38,7 @@ def _percent(value: float) -> str:
 
 
 def plain_table() -> Table:
-    """Three columns: what, how many, and words about it."""
+    """Create a table without a header, for a name, a number and a text per row."""
     table = Table(box=None, show_header=False, padding=(0, 1))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
@@ -46,8 +46,14 @@ def plain_table() -> Table:
     return table
 
 
-def show_splits(table: Table, parts: "Mapping[str, tuple[int, int]]", origin: str) -> None:
-    """Rows for the splits."""
+def show_splits(table: Table, splits: "Mapping[str, tuple[int, int]]", origin: str) -> None:
+    """Add one row per split to a table of `plain_table`.
+
+    Args:
+        table: receives the rows.
+        splits: split -> numbers of its classes and videos.
+        origin: where the splits come from.
+    """
     table.add_row("splits", "", escape(origin))
-    for part, (classes, videos) in parts.items():
-        table.add_row(f" {part}", grouped(videos), f"of {counted(classes, 'class')}")
+    for name, (classes, videos) in splits.items():
+        table.add_row(f" {name}", grouped(videos), f"of {counted(classes, 'class')}")

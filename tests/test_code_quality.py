@@ -1,4 +1,4 @@
-"""The checks that are no tests of behaviour: format, lint, types, and who imports whom."""
+"""Checks of the source code: format, lint, types and imports between packages."""
 
 import subprocess
 import sys
@@ -16,8 +16,8 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_the_whole_tree_passes(name: str) -> None:
-    """Each check ends without a complaint; its output is shown when it does not."""
+def test_the_whole_repository_passes(name: str) -> None:
+    """Each check succeeds; if it fails, its output is shown."""
     tool, *arguments = CHECKS[name]
     command = [str(Path(sys.executable).parent / tool), *arguments]
 

@@ -1,4 +1,4 @@
-"""The main job through the command line, on a few of the sample clips: every stage, its JSON, its second run."""
+"""All stages through the command line on some sample clips: JSON documents, second runs and predictions."""
 
 import contextlib
 import csv
@@ -33,7 +33,7 @@ SMALL = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command printed."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -41,13 +41,13 @@ class Outcome:
 
     @property
     def document(self) -> dict[str, object]:
-        """Standard output as the one JSON document it must be."""
+        """Standard output, parsed as one JSON document."""
         parsed: dict[str, object] = json.loads(self.out)
         return parsed
 
 
 def avzsl(folder: Path, *arguments: str) -> Outcome:
-    """Run the command in a folder, as a user would, but in this process: torch is imported once."""
+    """Run the command in a folder as a user would, but in this process, so that torch is imported only once."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = run_command(list(arguments))
@@ -56,7 +56,7 @@ def avzsl(folder: Path, *arguments: str) -> Outcome:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with five classes of three clips, one of them silent and one broken, after extract and train."""
+    """A folder with clips of five classes, a silent clip and a broken one, after extract and train."""
     folder = tmp_path_factory.mktemp("home")
     for name in CLASSES:
         (folder / "videos" / name).mkdir(parents=True)
@@ -76,7 +76,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_extract_counts_every_video_and_names_the_broken_one(home: Path) -> None:
-    """The JSON document of a first extraction, and the same failure in failures.csv."""
+    """The JSON document of an extraction counts the videos, and failures.csv lists the same failure."""
     document = json.loads((home / "extract.json").read_text())
 
     assert {key: document[key] for key in ("videos", "extracted", "reused", "failed")} == {
@@ -91,7 +91,7 @@ def test_extract_counts_every_video_and_names_the_broken_one(home: Path) -> None
 
 
 def test_features_are_readable_with_h5py_alone(home: Path) -> None:
-    """Rows of /visual and /audio from offset on; the silent clip is marked; attributes name the extractor."""
+    """The index gives the rows of each video and marks the silent clip; attributes describe the extractor."""
     document = json.loads((home / "extract.json").read_text())
 
     with h5py.File(home / document["features"]) as file:
@@ -104,8 +104,8 @@ def test_features_are_readable_with_h5py_alone(home: Path) -> None:
         assert file.attrs["width"] == 2
 
 
-def test_extracting_again_does_no_work_and_says_so(home: Path) -> None:
-    """Nothing is decoded twice; the known failure keeps the exit code 1 unless failures are allowed."""
+def test_a_second_extraction_has_nothing_to_do(home: Path) -> None:
+    """All videos are reused; a known failure still gives exit code 1, unless failures are allowed."""
     again = avzsl(home, "extract", "videos", *FAST, "--json")
     allowed = avzsl(home, "extract", "videos", *FAST, "--allow-failures")
 
@@ -119,8 +119,8 @@ def test_extracting_again_does_no_work_and_says_so(home: Path) -> None:
     assert "Nothing to do" in allowed.out
 
 
-def test_extracting_without_options_means_the_same_extractor_and_source(home: Path) -> None:
-    """The workspace remembers both, so a bare `avzsl extract` finds everything done."""
+def test_extraction_without_options_uses_the_recorded_extractor_and_source(home: Path) -> None:
+    """The workspace records both, so `avzsl extract` without options has nothing to do."""
     again = avzsl(home, "extract", "--json")
 
     assert {key: again.document[key] for key in ("videos", "extracted", "reused")} == {
@@ -131,8 +131,8 @@ def test_extracting_without_options_means_the_same_extractor_and_source(home: Pa
     assert json.loads((home / "extract.json").read_text())["features"] == again.document["features"]
 
 
-def test_training_again_does_nothing(home: Path) -> None:
-    """The same settings find the finished model."""
+def test_a_second_training_has_nothing_to_do(home: Path) -> None:
+    """With the same settings, the finished model is found."""
     again = avzsl(home, "train", *SMALL)
 
     assert again.code == 0
@@ -140,7 +140,7 @@ def test_training_again_does_nothing(home: Path) -> None:
 
 
 def test_evaluate_prints_percent_for_all_three_scores(home: Path) -> None:
-    """The JSON document of evaluate."""
+    """The JSON document of evaluate contains S, U, HM and ZSL of each score."""
     evaluated = avzsl(home, "evaluate", "--json")
 
     assert evaluated.code == 0, evaluated.err
@@ -153,8 +153,8 @@ def test_evaluate_prints_percent_for_all_three_scores(home: Path) -> None:
         assert all(scores[key] is None or 0 <= scores[key] <= 100 for key in ("S", "HM"))
 
 
-def test_evaluating_on_validation_leaves_the_test_report_alone(home: Path) -> None:
-    """Its figures go into a folder of their own and say that they are remembered videos."""
+def test_evaluation_on_validation_does_not_change_the_test_report(home: Path) -> None:
+    """The metrics go into a separate folder, with a warning that the model was trained on these videos."""
     avzsl(home, "evaluate")
     (report,) = (home / "avzsl-workspace" / "reports").glob("*/metrics.json")
     before = report.read_bytes()
@@ -162,13 +162,13 @@ def test_evaluating_on_validation_leaves_the_test_report_alone(home: Path) -> No
     evaluated = avzsl(home, "evaluate", "--on", "validation")
 
     assert evaluated.code == 0, evaluated.err
-    assert "how well they are remembered" in evaluated.err
+    assert "the final model was trained on the validation videos" in evaluated.err
     assert report.read_bytes() == before
     assert (report.parent / "validation" / "metrics.json").exists()
 
 
 def test_every_output_says_that_the_weights_are_untrained(home: Path) -> None:
-    """A newcomer must not take random features for SeLaVi's."""
+    """A newcomer must not mistake random features for those of SeLaVi."""
     evaluated = avzsl(home, "evaluate", "--json")
     predicted = avzsl(home, "predict", "videos/red_ball_bouncing/000.mp4", "--json")
     (report,) = (home / "avzsl-workspace" / "reports").glob("*/metrics.json")
@@ -179,7 +179,7 @@ def test_every_output_says_that_the_weights_are_untrained(home: Path) -> None:
 
 
 def test_status_shows_every_stage_done(home: Path) -> None:
-    """After evaluation nothing is missing."""
+    """After evaluation, every stage is done."""
     avzsl(home, "evaluate")
 
     status = avzsl(home, "status", "--json")
@@ -191,8 +191,8 @@ def test_status_shows_every_stage_done(home: Path) -> None:
     )
 
 
-def test_prediction_takes_class_names_no_training_ever_saw(home: Path) -> None:
-    """Probabilities of one's own names add up to one, most likely first."""
+def test_prediction_accepts_class_names_without_training_videos(home: Path) -> None:
+    """The probabilities of the given names add up to one and are in descending order."""
     predicted = avzsl(
         home, "predict", "videos/red_ball_bouncing/000.mp4", "--classes", "dog barking, Red Ball, ocean_waves", "--json"
     )
@@ -209,8 +209,8 @@ def test_prediction_takes_class_names_no_training_ever_saw(home: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--classes",)])
-def test_without_names_all_classes_of_the_model_are_meant(home: Path, arguments: tuple[str, ...]) -> None:
-    """No --classes, or nothing behind it."""
+def test_prediction_without_names_uses_all_classes_of_the_model(home: Path, arguments: tuple[str, ...]) -> None:
+    """This holds without --classes and for --classes without a value."""
     predicted = avzsl(home, "predict", "videos/red_ball_bouncing/silent.mp4", "--json", *arguments)
 
     assert predicted.code == 0, predicted.err
@@ -220,7 +220,7 @@ def test_without_names_all_classes_of_the_model_are_meant(home: Path, arguments:
 
 
 def test_prediction_needs_only_the_model_folder(home: Path, tmp_path: Path) -> None:
-    """A model copied elsewhere predicts without the workspace it came from."""
+    """A copied model folder predicts without its workspace."""
     model = json.loads((home / "train.json").read_text())["model"]
     shutil.copytree(home / model, tmp_path / "model")
     shutil.copy(SAMPLES / CLASSES[0] / "000.mp4", tmp_path / "clip.mp4")
@@ -236,8 +236,8 @@ def test_prediction_needs_only_the_model_folder(home: Path, tmp_path: Path) -> N
     assert not (tmp_path / "avzsl-workspace").exists()
 
 
-def test_a_folder_is_predicted_clip_by_clip_and_a_broken_one_is_named(home: Path) -> None:
-    """The rest is shown; the exit code tells that one failed."""
+def test_prediction_of_a_folder_names_a_broken_clip_and_shows_the_others(home: Path) -> None:
+    """A broken clip gives exit code 1 and a line with its path."""
     predicted = avzsl(home, "predict", "videos/green_square_bouncing", "--json")
 
     assert predicted.code == 1
@@ -246,8 +246,8 @@ def test_a_folder_is_predicted_clip_by_clip_and_a_broken_one_is_named(home: Path
     assert "videos/green_square_bouncing/broken.mp4: " in predicted.err
 
 
-def test_a_changed_video_is_extracted_again_and_a_new_one_added(home: Path, tmp_path: Path) -> None:
-    """Only what is new or different is decoded; a touched file with the same content is not."""
+def test_only_new_and_changed_videos_are_extracted(home: Path, tmp_path: Path) -> None:
+    """A file with a new time stamp but the same content is not decoded again."""
     shutil.copytree(home / "avzsl-workspace", tmp_path / "avzsl-workspace")
     shutil.copytree(home / "videos", tmp_path / "videos")
     (tmp_path / "videos" / CLASSES[1] / "broken.mp4").unlink()
@@ -267,7 +267,7 @@ def test_a_changed_video_is_extracted_again_and_a_new_one_added(home: Path, tmp_
 
 
 def test_run_chains_all_stages(home: Path, tmp_path: Path) -> None:
-    """`avzsl run` on a manifest of some of the clips ends with the scores, though one video is broken."""
+    """`avzsl run` on a manifest of some clips gives an evaluation, although one video is broken."""
     rows = [f"{home}/videos/{name}/{clip},{name}" for name in CLASSES[:4] for clip in ("000.mp4", "001.mp4")]
     rows.append(f"{home}/videos/{CLASSES[1]}/broken.mp4,{CLASSES[1]}")
     (tmp_path / "manifest.csv").write_text("\n".join(["path,class", *rows]) + "\n")
@@ -280,8 +280,8 @@ def test_run_chains_all_stages(home: Path, tmp_path: Path) -> None:
     assert chained.document["classes"] == {"seen": 3, "unseen": 1}
 
 
-def test_the_installed_command_keeps_standard_output_for_the_document(home: Path) -> None:
-    """Run as its own process, with progress and logs of every library: one JSON document, and no traceback."""
+def test_the_installed_command_writes_only_the_document_to_standard_output(home: Path) -> None:
+    """In a separate process with the logs of all libraries, the output is one JSON document without a traceback."""
     command = [AVZSL, "predict", "videos/red_ball_bouncing/000.mp4", "--classes", "a ball, a dog", "--json"]
 
     done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False, timeout=300)

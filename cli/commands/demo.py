@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 def command(
     workspace: Annotated[
         Path,
-        typer.Option("--workspace", "-w", help="Folder of the demo's features, models and reports.", show_default=True),
+        typer.Option(
+            "--workspace", "-w", help="Folder for the features, models and reports of the demo.", show_default=True
+        ),
     ] = Path("avzsl-demo"),
-    seed: options.SeedOption = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Random seed for training.")] = None,
     assignments: options.SetOption = None,
     device: options.DeviceOption = "auto",
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """The whole main job, offline, on the bundled sample videos: extract, train, evaluate, predict an unseen class.
+    """Run all stages offline on the bundled sample videos: extract, train, evaluate, and predict an unseen class.
 
     Example: avzsl demo
     """
@@ -42,7 +44,7 @@ def command(
         passed=given.names_in("extraction"),
         device=resolve_device(device),
         reporter=terminal,
-        listeners=stage_tables(terminal),
+        callbacks=stage_tables(terminal),
     )
     if json_output:
         terminal.document(
@@ -55,21 +57,21 @@ def command(
 
 def _show(report: "DemoReport", terminal: Terminal, workspace: Path) -> None:
     metrics = report.chain.evaluation.metrics[report.chain.evaluation.score]
-    terminal.say(f"\nA clip of a class that was never trained on, {report.true_class!r}:")
+    terminal.say(f"\nPrediction for a clip of {report.true_class!r}, a class that was not used in training:")
     predict.show_report(report.prediction, terminal)
     terminal.show(
         f"\nS {metrics.S:.1f}  U {metrics.U:.1f}  HM {metrics.HM:.1f}  ZSL {metrics.ZSL:.1f} percent; "
         f"guessing among {report.chain.evaluation.unseen} unseen classes gives ZSL {report.chain.evaluation.chance:.1f}"
     )
-    for picture in report.chain.evaluation.pictures:
-        terminal.show(f" {picture}")
+    for figure in report.chain.evaluation.pictures:
+        terminal.show(f" {figure}")
     failures = report.chain.extraction.failures
     if failures:
         terminal.say(
-            f"One sample is broken on purpose ({failures[0][0]}: {failures[0][1]}); the rest went on without it."
+            f"One sample is broken on purpose ({failures[0][0]}: {failures[0][1]}); the demo continued without it."
         )
     terminal.say(
-        "The extractor is untrained here, so that nothing needs downloading; real weights see and hear far better."
+        "The demo uses an untrained extractor, so that it needs no download; trained weights give much better features."
     )
     terminal.say(
         f'Next: avzsl predict {report.clip} -w {workspace} --classes "a red ball, a star", or avzsl run videos/'

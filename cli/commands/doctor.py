@@ -12,7 +12,7 @@ from cli.console import Terminal, fail
 if TYPE_CHECKING:
     from pipeline.diagnostics.doctor.check import Check
 
-# A sign and a colour for each state; the word stands beside them, so that neither is the only one to tell.
+# A sign and a colour for each state. The state is also shown as a word, so no user depends on sign or colour.
 _LOOKS = {"ok": ("✓", "green"), "note": ("•", "yellow"), "missing": ("✗", "red")}
 
 
@@ -21,9 +21,9 @@ def command(
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
 ) -> int:
-    """Try out what avzsl needs: libraries, devices, decoders, text encoder, weights, folders. Takes some seconds.
+    """Test everything that avzsl needs: libraries, devices, decoders, text encoder, weights and folders.
 
-    Ends with exit code 1 where something is missing that avzsl cannot work without.
+    This takes some seconds. The exit code is 1 if something essential is missing.
 
     Example: avzsl doctor
     """
@@ -41,13 +41,13 @@ def command(
     if fatal:
         fail(f"avzsl cannot work here: {', '.join(fatal)}")
         return 1
-    lacking = sum(check.state == "missing" for check in checks)
-    terminal.say("avzsl works here" + (f"; missing, but not essential: {lacking}" if lacking else ""))
+    missing = sum(check.state == "missing" for check in checks)
+    terminal.say("avzsl works here" + (f"; {missing} missing, but not essential" if missing else ""))
     return 0
 
 
 def _line(check: "Check") -> Table:
-    """One check; it is shown as soon as it is made, so each is a table of its own, with the same columns."""
+    """Create a table with one check. Each check has its own table, so that it is shown as soon as it is done."""
     sign, colour = _LOOKS[check.state]
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column(width=9, no_wrap=True)

@@ -23,17 +23,19 @@ def command(
         str | None,
         typer.Option(
             "--classes",
-            help='Names to embed, "dog barking|a dog barks, yoga" (| parts phrases of one), or a file, a name a line. '
-            "Left out: the workspace's.",
+            help='Class names to embed, such as "dog barking, yoga", or a text file with one name per line. A class '
+            'can have several phrases: "dog barking|a dog barks". By default the classes of the workspace.',
             metavar="NAMES|FILE",
         ),
     ] = None,
-    nearest: Annotated[int, typer.Option("--nearest", "-k", min=1, help="So many near classes for each.")] = 3,
+    nearest: Annotated[
+        int, typer.Option("--nearest", "-k", min=1, help="Number of nearest classes to show for each class.")
+    ] = 3,
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
 ) -> int:
-    """Show which class names are near each other, as the text encoder sees them, and which have no vector.
+    """Show the nearest classes of each class by their class vectors, and the classes without a vector.
 
     Example: avzsl embed --text glove.txt --classes "dog barking, cat meowing, yoga"
     """
@@ -49,13 +51,13 @@ def command(
     else:
         if table.classes:
             terminal.show(_table(table.classes))
-        terminal.say(f"{table.spec}: {table.width} numbers a class; the figures are cosine similarities")
+        terminal.say(f"{table.spec}: {table.width} numbers per class vector; the table shows cosine similarities")
     _warn(table, terminal)
     return 0
 
 
 def _phrases(workspace: "Workspace", classes: str | None) -> "dict[str, Phrases]":
-    """Class name -> phrases, of the classes that were named or else of the workspace's."""
+    """Return class name -> phrases, for the named classes or, if there are none, for the classes of the workspace."""
     from pipeline.base.errors import MissingStageError
     from pipeline.datasets.dataset import load_dataset
     from pipeline.datasets.phrases import phrases_of_name
@@ -76,8 +78,8 @@ def _table(classes: "tuple[EmbeddedClass, ...]") -> Table:
     table.add_column("phrases", overflow="fold")
     table.add_column("nearest", overflow="fold")
     for entry in classes:
-        near = ", ".join(f"{one.name} {one.cosine:.2f}" for one in entry.nearest)
-        table.add_row(escape(entry.name), escape("\n".join(entry.phrases)), escape(near))
+        nearest = ", ".join(f"{near.name} {near.cosine:.2f}" for near in entry.nearest)
+        table.add_row(escape(entry.name), escape("\n".join(entry.phrases)), escape(nearest))
     return table
 
 
@@ -87,16 +89,18 @@ def _warn(table: "EmbeddingTable", terminal: Terminal) -> None:
         for name, phrases in table.without_vector.items()
     ]
     alike = [
-        f"{first} and {second} have nearly the same vector ({cosine:.2f}) and will be mistaken for each other"
+        f"{first} and {second} have nearly the same vector ({cosine:.2f}), so predictions will confuse them"
         for first, second, cosine in table.alike
     ]
-    for lines, what in ((without, "classes have no vector"), (alike, "pairs are nearly the same")):
+    for lines, what in ((without, "classes have no vector"), (alike, "pairs have nearly the same vector")):
         for line in lines[:_LINES_SHOWN]:
             terminal.warn(line)
         if len(lines) > _LINES_SHOWN:
-            terminal.warn(f"{len(lines) - _LINES_SHOWN} more {what}: --json lists all")
+            terminal.warn(f"{len(lines) - _LINES_SHOWN} more {what}: --json lists them all")
     if without:
-        terminal.warn("training refuses classes without a vector: give them other phrases, or take another --text")
+        terminal.warn(
+            "training refuses classes without a vector: give them other phrases, or choose another encoder with --text"
+        )
 
 
 def _unknown(phrase: str, words: "tuple[str, ...]") -> str:

@@ -8,17 +8,23 @@ import typer
 from cli import options
 from cli.console import Terminal
 
-app = typer.Typer(help="Write the workspace's features as public code reads them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Write the workspace's features in the format that the AVCA, TCaF and ClipClap code reads.",
+    no_args_is_help=True,
+)
 
-TargetArgument = Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")]
+TargetArgument = Annotated[Path, typer.Argument(help="Folder to write into; it must be new or empty.", metavar="DIR")]
 BenchmarkOption = Annotated[
     str | None,
     typer.Option(
-        "--benchmark", help="As which dataset public code takes it: ucf, activitynet, vggsound.", metavar="NAME"
+        "--benchmark",
+        help="Dataset as which the published code reads the features: ucf, activitynet or vggsound.",
+        metavar="NAME",
     ),
 ]
 TextOption = Annotated[
-    str | None, typer.Option("--text", help="Text encoder or file of vectors; the workspace's by default.")
+    str | None,
+    typer.Option("--text", help="Text encoder or file of vectors. By default the one recorded in the workspace."),
 ]
 
 
@@ -31,7 +37,7 @@ def export_avca(
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
 ) -> int:
-    """Export for AVCA: a vector a video, the mean over its seconds.
+    """Export for the AVCA code: one vector per video, the mean over its seconds.
 
     Example: avzsl export avca datasets/UCF
     """
@@ -47,7 +53,7 @@ def export_tcaf(
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
 ) -> int:
-    """Export for TCAF and ClipClap: a vector a second.
+    """Export for the TCaF and ClipClap code: one vector per second.
 
     Example: avzsl export tcaf datasets/UCF
     """
@@ -60,19 +66,19 @@ def _export(
     from pipeline.avgzsl_benchmark.exporting.export_features import export_features
     from pipeline.datasets.official.protocol import BENCHMARKS
 
-    place = options.open_workspace(workspace)
-    report = export_features(place, layout, target, reporter=terminal, benchmark=benchmark, text=text)
+    opened = options.open_workspace(workspace)
+    report = export_features(opened, layout, target, reporter=terminal, benchmark=benchmark, text=text)
     if terminal.json_output:
         terminal.document(report.to_json())
         return 0
-    terminal.show(
-        f"{report.folder}: {report.videos} videos in {report.classes} classes, {report.files} files of features"
-    )
-    changed = [f"{name!r} is {other!r}" for name, other in report.renamed_classes.items()]
+    terminal.show(f"{report.folder}: {report.videos} videos in {report.classes} classes, {report.files} feature files")
+    changed = [f"{name!r} to {other!r}" for name, other in report.renamed_classes.items()]
     if changed:
-        terminal.say(f" renamed for files and lists: {', '.join(changed[:5])}{' ...' if len(changed) > 5 else ''}")
+        terminal.say(
+            f" classes renamed in the exported files: {', '.join(changed[:5])}{' ...' if len(changed) > 5 else ''}"
+        )
     if report.renamed_videos:
-        terminal.say(f" {report.renamed_videos} videos have shorter names there")
+        terminal.say(f" {report.renamed_videos} videos have shorter names in the exported files")
     dataset = BENCHMARKS[report.benchmark].dataset
-    terminal.say(f"Public code takes it with --root_dir {report.folder} --dataset_name {dataset}")
+    terminal.say(f"The published code reads it with --root_dir {report.folder} --dataset_name {dataset}")
     return 0

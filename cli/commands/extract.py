@@ -25,7 +25,7 @@ def command(
     source: Annotated[
         Path | None,
         typer.Argument(
-            help="Folder <class>/<video>, or a manifest.csv. Left out: the dataset of the workspace.",
+            help="Folder of <class>/<video> files, or a manifest.csv. By default the dataset of the workspace.",
             show_default=False,
         ),
     ] = None,
@@ -33,40 +33,61 @@ def command(
     weights: options.WeightsOption = None,
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", help="avca (44.1 kHz, the benchmark's) or selavi (24 kHz, the checkpoints')."),
+        typer.Option(
+            "--recipe",
+            help="Sound preprocessing: avca (44.1 kHz, as in the benchmark) or selavi (24 kHz, as the checkpoints were "
+            "trained).",
+        ),
     ] = None,
     width: options.WidthOption = None,
-    decoder: Annotated[str | None, typer.Option("--decoder", help="pyav or decord.")] = None,
-    dtype: Annotated[str | None, typer.Option("--dtype", help="float32, or float16 for half the disk.")] = None,
+    decoder: Annotated[
+        str | None, typer.Option("--decoder", help="Library that decodes the videos: pyav or decord.")
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            "--dtype", help="Number format of the stored features: float32, or float16 for half the file size."
+        ),
+    ] = None,
     precision: Annotated[
         str | None,
-        typer.Option("--precision", help="float32, or bfloat16 or float16: faster on a GPU, other features."),
+        typer.Option(
+            "--precision",
+            help="Number format of the networks: float32, or bfloat16 or float16, which are faster on a GPU but give "
+            "different features.",
+        ),
     ] = None,
     runtime: Annotated[
-        str | None, typer.Option("--runtime", help="eager, or openvino: faster on a CPU, same features.")
+        str | None,
+        typer.Option(
+            "--runtime",
+            help="Library that runs the networks: eager (PyTorch), or openvino, which gives the same features and is "
+            "faster on a CPU.",
+        ),
     ] = None,
     workers: Annotated[
-        str | None, typer.Option("--workers", help="Decoding processes, or auto: from the cores and the device.")
+        str | None,
+        typer.Option("--workers", help="Number of decoding processes, or auto to choose by CPU cores and device."),
     ] = None,
     batch_seconds: Annotated[
-        int | None, typer.Option("--batch-seconds", help="Seconds of video the network sees at once.")
+        int | None, typer.Option("--batch-seconds", help="Seconds of video that the networks process in one batch.")
     ] = None,
     device: options.DeviceOption = "auto",
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try videos again that failed before.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry videos that failed before.")] = False,
     allow_failures: options.AllowFailuresOption = False,
     part: Annotated[
         str | None,
         typer.Option(
             "--part",
-            help="Extract every n-th video only, beside n-1 other processes or machines; join with --merge.",
+            help="Extract only shard i of n; other processes or machines extract the others. Join them with --merge.",
             metavar="i/n",
         ),
     ] = None,
     merge: Annotated[
-        bool, typer.Option("--merge", help="Extract nothing: join what processes with --part extracted.")
+        bool, typer.Option("--merge", help="Extract nothing, but join the shards extracted with --part.")
     ] = False,
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="With --merge: join what is there, though videos are missing.")
+        bool, typer.Option("--allow-missing", help="With --merge: join the shards even if videos are missing.")
     ] = False,
     preset: options.PresetOption = None,
     config: options.ConfigOption = None,
@@ -75,16 +96,16 @@ def command(
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """Turn videos into per-second features of sound and picture. Finished videos are never extracted twice.
+    """Extract features of sound and picture from every second of the videos, unless they are extracted already.
 
     Example: avzsl extract videos/
     """
     from pipeline.settings.tree import given_settings
 
     if merge and (part or retry_failed):
-        raise typer.BadParameter("--merge extracts nothing: leave --part and --retry-failed out")
+        raise typer.BadParameter("--merge extracts nothing: remove --part and --retry-failed")
     if allow_missing and not merge:
-        raise typer.BadParameter("--allow-missing goes with --merge only")
+        raise typer.BadParameter("--allow-missing works only with --merge")
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     passed = {
         "extraction.extractor.weights": weights,
@@ -111,7 +132,7 @@ def command(
 
 @dataclass(frozen=True)
 class _Work:
-    """What the command was given; each method does one of its jobs and returns how many videos failed."""
+    """The arguments of the command. Each method does one of its jobs and returns how many videos failed."""
 
     workspace: "Workspace"
     source: Path | None
@@ -136,7 +157,7 @@ class _Work:
             )
         return self._show(report)
 
-    def extract_shard(self, part: str, *, device: str, retry_failed: bool) -> int:
+    def extract_shard(self, shard: str, *, device: str, retry_failed: bool) -> int:
         from pipeline.base.devices import resolve_device
         from pipeline.extraction.extract import extract_shard
         from pipeline.extraction.shards import parse_shard
@@ -147,7 +168,7 @@ class _Work:
                 self.source,
                 self.settings,
                 passed=self.passed,
-                shard=parse_shard(part),
+                shard=parse_shard(shard),
                 device=resolve_device(device, cpu_only=self.settings.runtime == "openvino"),
                 reporter=self.terminal,
                 retry_failed=retry_failed,
@@ -192,8 +213,8 @@ def _counts(report: "ExtractionReport | ShardReport") -> dict[str, Any]:
 
 
 def _show_shard(report: "ShardReport", terminal: Terminal) -> None:
-    """Show one line about the shard, and its failures."""
-    reused = f", {report.reused} of them before" if report.reused else ""
+    """Show one line about the shard, then its failures."""
+    reused = f", {report.reused} of them in an earlier run" if report.reused else ""
     failed = f", {report.failed} failed" if report.failed else ""
     videos = counted(report.extracted + report.reused, "video")
     terminal.show(f"part {report.shard}: {videos} extracted{reused}{failed}")
@@ -209,33 +230,35 @@ def _show_failures(report: "ExtractionReport | ShardReport", terminal: Terminal)
 
 
 def show_report(report: "ExtractionReport", terminal: Terminal) -> None:
-    """The table at the end of an extraction, or the one line that says there was nothing to do."""
+    """Show the table at the end of an extraction, or one line if there was nothing to do."""
     for video, warning in report.warnings:
         terminal.detail(f"{video}: {warning}")
     if report.did_nothing:
-        known = f" ({counted(report.failed, 'known failure')}; --retry-failed tries again)" if report.failed else ""
-        held = counted(report.extracted + report.reused, "video")
-        terminal.show(f"Nothing to do: {report.features} holds {'the' if report.missing else 'all'} {held}{known}.")
+        known = (
+            f" ({counted(report.failed, 'known failure')}; --retry-failed tries them again)" if report.failed else ""
+        )
+        videos = counted(report.extracted + report.reused, "video")
+        terminal.show(f"Nothing to do: {report.features} holds {'the' if report.missing else 'all'} {videos}{known}.")
         return
     table = Table(box=None, show_header=False, padding=(0, 1))
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column(overflow="fold")
     size = report.features.stat().st_size
-    in_words = f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"
+    size_text = f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"
     table.add_row(
         "extracted",
         str(report.extracted),
-        f"{report.seconds} s in the file, {report.feature_width} + {report.feature_width} wide, {in_words}",
+        f"{report.seconds} s in the file, {report.feature_width} + {report.feature_width} wide, {size_text}",
     )
     if report.missing:
-        table.add_row("missing", str(report.missing), "not extracted yet: left out")
+        table.add_row("missing", str(report.missing), "not extracted yet, so not included")
     if report.reused:
         table.add_row("reused", str(report.reused), "extracted before")
     if report.silent:
-        table.add_row("silent", str(report.silent), "no sound: marked absent")
+        table.add_row("silent", str(report.silent), "no sound, which is marked as absent")
     if report.pictureless:
-        table.add_row("no picture", str(report.pictureless), "sound only: marked absent")
+        table.add_row("no picture", str(report.pictureless), "sound only; the picture is marked as absent")
     if report.warnings:
         table.add_row("warnings", str(len(report.warnings)), "--verbose lists them")
     table.add_row("failed", str(report.failed), str(report.failures_file) if report.failed else "")

@@ -12,23 +12,32 @@ from cli.console import Terminal
 if TYPE_CHECKING:
     from pipeline.avgzsl_benchmark.importing.import_features import ImportReport
 
-app = typer.Typer(help="Make a workspace of official feature folders.", no_args_is_help=True)
+app = typer.Typer(help="Make a workspace from an official feature folder.", no_args_is_help=True)
 
 FolderArgument = Annotated[
-    Path, typer.Argument(help="Folder of the dataset, with features/ and class-split/.", metavar="DIR")
+    Path,
+    typer.Argument(help="Official folder of the dataset, which contains features/ and class-split/.", metavar="DIR"),
 ]
 MethodOption = Annotated[
     str | None,
-    typer.Option("--method", help="Which folder below features/, such as cls_features.", metavar="NAME"),
+    typer.Option(
+        "--method", help="Kind of features: the name of a folder in features/, such as cls_features.", metavar="NAME"
+    ),
 ]
 SplitsOption = Annotated[
     Path | None,
-    typer.Option("--splits", help="class-split, or a split in it, where it lies elsewhere.", metavar="DIR"),
+    typer.Option(
+        "--splits",
+        help="Folder class-split, or one of the splits in it, if it is not in the dataset's folder.",
+        metavar="DIR",
+    ),
 ]
 TextOption = Annotated[
     str | None,
     typer.Option(
-        "--text", help="File of class vectors where it lies elsewhere, or a text encoder.", metavar="FILE|NAME"
+        "--text",
+        help="File of class vectors, if it is not in the dataset's folder, or a text encoder.",
+        metavar="FILE|NAME",
     ),
 ]
 
@@ -62,7 +71,7 @@ def import_tcaf(
 ) -> int:
     """Import temporal features: features/main_features_non_averaged/{audio,video}/<stage>/<Class>.pkl.
 
-    Pickles are read as plain data; one that wants to load more is refused.
+    Pickles are read as plain data. A pickle that would load anything else is refused.
 
     Example: avzsl import tcaf avgzsl_benchmark_non_averaged_datasets/UCF
     """
@@ -80,8 +89,8 @@ def _import(
 ) -> int:
     from pipeline.avgzsl_benchmark.importing.import_features import import_official
 
-    place = options.open_workspace(workspace)
-    report = import_official(folder, layout, place, reporter=terminal, method=method, splits=splits, text=text)
+    opened = options.open_workspace(workspace)
+    report = import_official(folder, layout, opened, reporter=terminal, method=method, splits=splits, text=text)
     if terminal.json_output:
         terminal.document(report.to_json())
     else:
@@ -93,18 +102,18 @@ def _import(
 
 def _show(report: "ImportReport", terminal: Terminal) -> None:
     if report.did_nothing:
-        terminal.show(f"Nothing to do: {report.features} was imported from these files")
+        terminal.show(f"Nothing to do: {report.features} is already imported from these files")
     table = Table(box=None, show_header=False, padding=(0, 1))
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column(overflow="fold")
     table.add_row("videos", str(report.videos), f"{report.seconds} rows")
-    table.add_row("classes", str(report.classes), f"of {report.listed_classes} listed")
+    table.add_row("classes", str(report.classes), f"of {report.listed_classes} listed classes")
     table.add_row("widths", "", f"visual {report.visual_width}, audio {report.audio_width}")
     for modality, count in (("picture", report.without_visual), ("sound", report.without_audio)):
         if count:
             table.add_row("absent", str(count), f"videos without {modality}")
-    for part, count in report.split_counts.items():
-        table.add_row(part, str(count), "videos")
+    for split, count in report.split_counts.items():
+        table.add_row(split, str(count), "videos")
     terminal.show(table)
     terminal.say(f" {report.features}")

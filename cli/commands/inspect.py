@@ -17,22 +17,24 @@ if TYPE_CHECKING:
     from pipeline.features.inspection.report import StoreReport
 
 _MOST_SHOWN = 10
-# Attributes that say which extractor it was, and how they are introduced; then those shown elsewhere.
+# Attributes that identify the extractor, with the label in front of each; then the attributes shown in other rows.
 _EXTRACTOR = {"extractor": "", "recipe": "recipe ", "decoder": "decoder ", "extractor_fingerprint": "fingerprint "}
-_SHOWN_APART = {"schema", "weights", "weights_sha256", "dtype", "feature_width", "content", *_EXTRACTOR}
+_SHOWN_ELSEWHERE = {"schema", "weights", "weights_sha256", "dtype", "feature_width", "content", *_EXTRACTOR}
 
 
 def command(
     store: Annotated[
         Path | None,
-        typer.Argument(help="A features.h5 or a part file; the workspace's current store by default.", metavar="FILE"),
+        typer.Argument(
+            help="A features.h5 or a part file. By default the current features.h5 of the workspace.", metavar="FILE"
+        ),
     ] = None,
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """Show what a store of features holds, name its odd seconds, and check that it is whole.
+    """Show the contents of a feature file, list odd seconds, and check the file for damage.
 
     Example: avzsl inspect
     """
@@ -48,7 +50,7 @@ def command(
         return 0
     damaged = [*report.problems, *(f"{name} cannot be read" for name in (report.parts.damaged if report.parts else ()))]
     more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
-    fail(f"{report.path}: {damaged[0]}{more}. Delete what is damaged and run avzsl extract again")
+    fail(f"{report.path}: {damaged[0]}{more}. Delete the damaged files and run avzsl extract again")
     return 1
 
 
@@ -57,7 +59,7 @@ def _show(report: "StoreReport", terminal: Terminal) -> None:
     terminal.show(
         f"{report.path} · {byte_size(report.size_bytes)} · schema {report.schema} · "
         + " · ".join(
-            part for part in ("/".join(dict.fromkeys(report.dtype.values())), width and f"{width} wide") if part
+            text for text in ("/".join(dict.fromkeys(report.dtype.values())), width and f"{width} wide") if text
         )
     )
     facts = Table(box=None, show_header=False, padding=(0, 1))
@@ -73,25 +75,28 @@ def _show(report: "StoreReport", terminal: Terminal) -> None:
 
 
 def _facts(report: "StoreReport") -> Iterator[tuple[str, str]]:
-    """What is in the store, a name and a text each."""
+    """Yield a name and a text for each fact about the store."""
     given = report.attributes
     identity = [f"{label}{given[name]}" for name, label in _EXTRACTOR.items() if name in given]
-    yield "extractor", ", ".join(identity) or "not said"
+    yield "extractor", ", ".join(identity) or "unknown"
     sha256 = given.get("weights_sha256")
-    yield "weights", f"{given.get('weights', 'not said')}{f', sha256 {sha256}' if sha256 else ''}"
-    yield "made with", ", ".join(f"{name} {given[name]}" for name in sorted(given.keys() - _SHOWN_APART)) or "not said"
+    yield "weights", f"{given.get('weights', 'unknown')}{f', sha256 {sha256}' if sha256 else ''}"
+    yield (
+        "made with",
+        ", ".join(f"{name} {given[name]}" for name in sorted(given.keys() - _SHOWN_ELSEWHERE)) or "unknown",
+    )
     classes = {name: count for name, count in report.classes.items() if name}
-    each = f" ({min(classes.values())} to {max(classes.values())} each)" if classes else ""
+    each = f" ({min(classes.values())} to {max(classes.values())} per class)" if classes else ""
     yield "videos", f"{grouped(report.videos)} in {len(classes)} classes{each}"
     if report.seconds:
         spread = f"{report.seconds.minimum} to {report.seconds.maximum}, median {report.seconds.median:g}"
-        yield "seconds", f"{grouped(report.seconds.total)} (a video: {spread})"
+        yield "seconds", f"{grouped(report.seconds.total)} (per video: {spread})"
     yield (
         "absent",
         f"sound in {counted(report.absent['audio'], 'video')}, picture in {counted(report.absent['visual'], 'video')}",
     )
     if report.segments:
-        yield "segments", f"{counted(report.segments, 'video')} are parts of a file"
+        yield "segments", f"{counted(report.segments, 'video')} are segments of longer files"
     if report.with_warnings:
         yield (
             "warnings",
@@ -100,35 +105,35 @@ def _facts(report: "StoreReport") -> Iterator[tuple[str, str]]:
     if report.failures:
         yield "failed", f"{counted(report.failures, 'video')} listed without features"
     if report.parts:
-        yield "parts", _parts(report.parts)
+        yield "part files", _part_files(report.parts)
         if report.parts.failed_videos:
             reasons = [f"{reason} ({count})" for reason, count in list(report.parts.reasons.items())[:3]]
             more = f"; {len(report.parts.reasons) - 3} more reasons" if len(report.parts.reasons) > 3 else ""
             yield "failures", f"{counted(report.parts.failed_videos, 'video')}: {'; '.join(reasons)}{more}"
 
 
-def _parts(parts: "PartsSummary") -> str:
+def _part_files(parts: "PartsSummary") -> str:
     damaged = f", {len(parts.damaged)} cannot be read" if parts.damaged else ""
     entries = f"{counted(parts.videos, 'video')} and {parts.failures} failed"
     return f"{counted(parts.files, 'file')}, {byte_size(parts.size_bytes)}, {entries}{damaged}"
 
 
 def _statistics_table(report: "StoreReport") -> Table:
-    """Norms are the lengths of a second's vector: their mean, the least and the most."""
+    """Create the table of statistics by modality; a norm is the length of the vector of one second."""
     table = Table()
     table.add_column("modality")
-    for name in ("seconds", "mean", "deviation", "min", "max", "norm", "least", "most"):
+    for name in ("seconds", "mean", "deviation", "min", "max", "mean norm", "min norm", "max norm"):
         table.add_column(name, justify="right")
     for entry in report.statistics:
         numbers = (entry.mean, entry.deviation, entry.minimum, entry.maximum)
         norms = (entry.norm_mean, entry.norm_minimum, entry.norm_maximum)
-        figures = (f"{value:.3g}" if entry.seconds else "-" for value in (*numbers, *norms))
-        table.add_row(entry.modality, grouped(entry.seconds), *figures)
+        cells = (f"{value:.3g}" if entry.seconds else "-" for value in (*numbers, *norms))
+        table.add_row(entry.modality, grouped(entry.seconds), *cells)
     return table
 
 
 def _show_odd(report: "StoreReport", terminal: Terminal) -> None:
-    """How many of each kind, then the first few by name."""
+    """Show how many odd seconds of each kind there are, then list the first ones."""
     counts = [
         f"{count} {entry.modality} {kind}" for entry in report.statistics for kind, count in sorted(entry.odd.items())
     ]
@@ -141,7 +146,7 @@ def _show_odd(report: "StoreReport", terminal: Terminal) -> None:
         where = "" if row.second is None else f", second {row.second}"
         terminal.show(f"  {row.modality} {row.kind}: {row.video}{where}")
     if sum(count for entry in report.statistics for count in entry.odd.values()) > _MOST_SHOWN:
-        terminal.say(f"  the first {_MOST_SHOWN} are shown; --json names up to 10 of each kind")
+        terminal.say(f"  only the first {_MOST_SHOWN} are listed; --json lists up to 10 of each kind")
 
 
 def _show_integrity(report: "StoreReport", terminal: Terminal) -> None:

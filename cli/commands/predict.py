@@ -22,22 +22,32 @@ def command(
         str | None,
         typer.Option(
             "--classes",
-            help='Names to choose among, "dog barking|a dog barks, yoga" (| parts phrases of one), or a file, a name a '
-            "line. Left out: all the model knows.",
+            help='Class names to choose among, such as "dog barking, yoga", or a text file with one name per line. '
+            'A class can have several phrases: "dog barking|a dog barks". By default all classes of the model.',
             metavar="NAMES|FILE",
         ),
     ] = None,
-    top_k: Annotated[int | None, typer.Option("--top-k", "-k", min=1, help="Show only so many classes.")] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option("--top-k", "-k", min=1, help="Number of classes to show for each clip. By default all."),
+    ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", help="A model folder; the workspace's newest by default.", metavar="DIR")
+        Path | None,
+        typer.Option("--model", help="Folder of a model. By default the newest one in the workspace.", metavar="DIR"),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option("--weights", help="Where the extractor's weights lie now, if moved.", metavar="FILE")
+        str | None,
+        typer.Option(
+            "--weights",
+            help="New path of the extractor's weights, if they were moved. A model of imported features needs the name "
+            "or path of weights.",
+            metavar="NAME|FILE",
+        ),
     ] = None,
     text: Annotated[
         str | None,
         typer.Option(
-            "--text", help="Where the file of class vectors or CLIP's folder lies now, if moved.", metavar="FILE"
+            "--text", help="New path of the file of class vectors or of CLIP's folder, if it was moved.", metavar="FILE"
         ),
     ] = None,
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
@@ -46,7 +56,7 @@ def command(
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """Say what clips show, among any class names, also ones no training ever saw.
+    """Predict the classes of video clips. You can give any class names, also of classes without training videos.
 
     Example: avzsl predict clip.mp4 --classes "dog barking, playing drums, yoga"
     """
@@ -70,12 +80,12 @@ def command(
 
 
 def show_report(report: "PredictionReport", terminal: Terminal, top_k: int | None = None) -> None:
-    """A table a clip: classes, most likely first, with probability and distance."""
+    """Show one table per clip: its classes, most likely first, with probability and distance."""
     for prediction in report.predictions:
         terminal.show(f"{prediction.video} · {prediction.seconds} s · {_modalities(prediction)}")
         terminal.show(_table(prediction, top_k))
         if prediction.decided_by:
-            terminal.say(f" decided mostly by {prediction.decided_by}")
+            terminal.say(f" decided mainly by {prediction.decided_by}")
         for warning in prediction.warnings:
             terminal.warn(f"{prediction.video}: {warning}")
 
@@ -94,7 +104,7 @@ def _table(prediction: "VideoPrediction", top_k: int | None) -> Table:
             bar,
             f"{100 * entry.probability:.1f} %",
             f"{entry.distance:.3f}",
-            "" if entry.seen else "never trained on",
+            "" if entry.seen else "not in training",
         )
     return table
 

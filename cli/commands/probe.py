@@ -22,30 +22,38 @@ def command(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="The contact sheet of one clip; probes/ in the workspace by default.", metavar="PNG"
+            "--out",
+            "-o",
+            help="File for the contact sheet of one clip. By default in probes/ of the workspace.",
+            metavar="PNG",
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file that --out names.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file given with --out if it exists.")] = False,
     decoder: Annotated[
-        str | None, typer.Option("--decoder", help="pyav or decord; the workspace's by default.", metavar="NAME")
+        str | None,
+        typer.Option(
+            "--decoder",
+            help="Library that decodes the clips: pyav or decord. By default as recorded in the workspace.",
+            metavar="NAME",
+        ),
     ] = None,
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """Show what decoding sees of clips: tracks, seconds, warnings, and a picture of their frames and their sound.
+    """Show how clips are decoded: tracks, seconds, warnings, and a contact sheet of the frames and the sound.
 
     Example: avzsl probe clip.mp4
     """
     from pipeline.datasets.media_files import find_clips
-    from pipeline.diagnostics.probe.probe import decoding_choice, picture_places, probe
+    from pipeline.diagnostics.probe.probe import decoding_choice, picture_paths, probe
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
-    place = options.open_workspace(workspace)
+    opened = options.open_workspace(workspace)
     found = find_clips(clips)
-    pictures = picture_places(place, found, out, force=force)
-    choice = decoding_choice(place, decoder)
+    pictures = picture_paths(opened, found, out, force=force)
+    choice = decoding_choice(opened, decoder)
     probes = []
     for clip, picture in zip(found, pictures, strict=True):
         probes.append(probe(clip, picture, choice, terminal))
@@ -66,7 +74,7 @@ def _show(result: "Probe", terminal: Terminal) -> None:
         terminal.show(_tracks_table(track_rows(result.media)))
     if result.summary is None:
         return
-    modalities = [name for name, there in _modalities(result) if there]
+    modalities = [name for name, present in _modalities(result) if present]
     terminal.show(
         f"{counted(result.summary.seconds, 'second')} of features from {' and '.join(modalities)}, "
         f"decoded by {result.choice.decoder} ({result.summary.duration_seconds:.2f} s)"
@@ -81,11 +89,11 @@ def _modalities(result: "Probe") -> list[tuple[str, bool]]:
     if summary is None:
         return []
     rate = f"sound at {result.choice.audio_rate_hz / 1000:g} kHz"
-    return [("30 pictures a second", summary.has_visual), (rate, summary.has_audio)]
+    return [("30 frames per second", summary.has_visual), (rate, summary.has_audio)]
 
 
 def _tracks_table(rows: "Sequence[TrackRow]") -> Table:
-    """A row a track; a star marks those that decoding takes."""
+    """Create a table with one row per track; a star marks the tracks that are decoded."""
     table = Table(box=None, padding=(0, 1))
     table.add_column("", no_wrap=True, justify="right")
     for name in ("track", "codec", "format"):

@@ -12,13 +12,13 @@ from cli.console import Terminal
 def command(
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     run: Annotated[
-        str | None, typer.Option("--run", help="Name of a run below models/; the newest by default.", metavar="NAME")
+        str | None, typer.Option("--run", help="Name of a run in models/. By default the newest.", metavar="NAME")
     ] = None,
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """Write a page about a run: scores, curves, and the balance of the modalities over the epochs.
+    """Write an HTML page about a run: metrics, training curves, and the balance of the modalities over the epochs.
 
     Example: avzsl report
     """
@@ -31,8 +31,8 @@ def command(
         terminal.document({"run": report.run, "page": str(report.page), "balance": balance})
         return 0
     if report.balance:
-        rates = ", and CSGM's mean rate M by modality and part" if report.modulated else ""
-        terminal.say(f"Stage 1: audio's share of the encoders' gradients{rates}:")
+        rates = ", and CSGM's mean rate M by modality and branch" if report.modulated else ""
+        terminal.say(f"Training stage 1: audio's share of the encoders' gradients{rates}:")
         table = Table()
         for name in ("epoch", "audio", *(("M a.att", "M a.byp", "M v.att", "M v.byp") if report.modulated else ())):
             table.add_column(name, justify="right")
@@ -40,10 +40,12 @@ def command(
             table.add_row(*balance_row(report, epoch))
         terminal.show(table)
     else:
-        terminal.warn("this run kept no balance of the modalities: it is older than that record")
+        terminal.warn(
+            "this run has no record of the balance of the modalities: it was trained before avzsl recorded it"
+        )
     if not report.evaluated:
-        terminal.warn("the run is not evaluated yet: avzsl evaluate, then avzsl report again")
+        terminal.warn("this run is not evaluated yet: run avzsl evaluate, then avzsl report again")
     terminal.show(f"{report.page}")
-    for picture in report.pictures:
-        terminal.say(f" {picture}")
+    for figure in report.pictures:
+        terminal.say(f" {figure}")
     return 0

@@ -20,18 +20,24 @@ if TYPE_CHECKING:
 
 
 def command(
-    benchmark: Annotated[str, typer.Argument(help="ucf, activitynet or vggsound.", metavar="BENCHMARK")],
+    benchmark: Annotated[
+        str, typer.Argument(help="Benchmark to reproduce: ucf, activitynet or vggsound.", metavar="BENCHMARK")
+    ],
     features: Annotated[
         Path,
-        typer.Option("--features", help="An official feature folder, or an avzsl workspace.", metavar="DIR"),
+        typer.Option("--features", help="Official feature folder, or an avzsl workspace.", metavar="DIR"),
     ],
-    seeds: Annotated[str, typer.Option("--seeds", help="A run each, on the same splits.", metavar="NUMBERS")] = "0,1,2",
+    seeds: Annotated[
+        str, typer.Option("--seeds", help="Random seeds: train one run per seed on the same splits.", metavar="NUMBERS")
+    ] = "0,1,2",
     ablation: Annotated[
-        bool, typer.Option("--ablation/--no-ablation", help="Also the rows of the paper's ablation.")
+        bool, typer.Option("--ablation/--no-ablation", help="Also train and evaluate the paper's ablation.")
     ] = True,
     workspace: Annotated[
         Path | None,
-        typer.Option("--workspace", "-w", help="Where an official folder is imported to; avzsl-BENCHMARK by default."),
+        typer.Option(
+            "--workspace", "-w", help="Workspace to import an official folder into. By default avzsl-BENCHMARK."
+        ),
     ] = None,
     method: MethodOption = None,
     splits: SplitsOption = None,
@@ -43,9 +49,9 @@ def command(
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """Run a benchmark's protocol and the paper's ablation, and print the figures beside the published ones.
+    """Run the protocol of a benchmark and the paper's ablation, and show the metrics next to the published ones.
 
-    What is finished is kept: the same command goes on where it was stopped.
+    Finished runs are kept. After an interruption, run the same command again to continue.
 
     Example: avzsl reproduce ucf --features avgzsl_benchmark_non_averaged_datasets/UCF --seeds 0,1,2
     """
@@ -66,11 +72,11 @@ def command(
         preset=benchmark, config_file=config, assignments=assignments or (), options={**given, "text.encoder": text}
     )
     source = FeatureSource(features, method=method, splits=splits, text=text)
-    place = workspace_of(source, benchmark, workspace, terminal)
+    opened = workspace_of(source, benchmark, workspace, terminal)
     with interruption() as stop:
         result = reproduce(
             benchmark,
-            place,
+            opened,
             settings,
             ablation=ablation,
             device=resolve_device(device),
@@ -78,7 +84,7 @@ def command(
             on_epoch=epoch_lines(terminal),
             stop=stop,
         )
-    files = write_reproduction(result, place)
+    files = write_reproduction(result, opened)
     if json_output:
         terminal.document(document_of(result))
         return 0
@@ -93,10 +99,10 @@ def command(
 
 
 def _rich(table: "TextTable") -> Table:
-    """A table whose columns are numbers but for the first."""
+    """Convert to a table for the terminal; numbers are right-aligned."""
     shown = Table(title=table.title, title_justify="left", title_style="", padding=(0, 1), box=None)
-    for place, name in enumerate(table.columns):
-        shown.add_column(name, justify="right" if name and place and name != "run" else "left", no_wrap=True)
-    for place, row in enumerate(table.rows):
-        shown.add_row(*row, style="bold" if place in table.strong else "")
+    for index, name in enumerate(table.columns):
+        shown.add_column(name, justify="right" if name and index and name != "run" else "left", no_wrap=True)
+    for index, row in enumerate(table.rows):
+        shown.add_row(*row, style="bold" if index in table.strong else "")
     return shown

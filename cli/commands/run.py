@@ -12,7 +12,9 @@ from cli.options import SeedsOption, training_settings
 
 
 def command(
-    source: Annotated[Path, typer.Argument(help="Folder <class>/<video>, or a manifest.csv.", show_default=False)],
+    source: Annotated[
+        Path, typer.Argument(help="Folder of <class>/<video> files, or a manifest.csv.", show_default=False)
+    ],
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     weights: options.WeightsOption = None,
     width: options.WidthOption = None,
@@ -29,7 +31,7 @@ def command(
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """All stages: extract, train, evaluate. What is done already is skipped.
+    """Run all stages: extract, train and evaluate. Finished stages are skipped.
 
     Example: avzsl run videos/
     """
@@ -53,7 +55,7 @@ def command(
         passed=given.names_in("extraction"),
         device=resolve_device(device),
         reporter=terminal,
-        listeners=stage_tables(terminal),
+        callbacks=stage_tables(terminal),
     )
     if json_output:
         terminal.document(report.evaluation.to_json())

@@ -1,4 +1,4 @@
-"""What the chained commands show at the end of every stage."""
+"""The tables that `run` and `demo` show after every stage."""
 
 from typing import TYPE_CHECKING
 
@@ -8,14 +8,14 @@ from cli.interruption import interruption
 from cli.tables import epoch_lines
 
 if TYPE_CHECKING:
-    from pipeline.run import Listeners
+    from pipeline.run import Callbacks
 
 
-def stage_tables(terminal: Terminal) -> "Listeners":
-    """Shows each stage's report as it ends, so that a user sees how far the chain is."""
-    from pipeline.run import Listeners
+def stage_tables(terminal: Terminal) -> "Callbacks":
+    """Return callbacks that show the report of each stage as soon as the stage ends."""
+    from pipeline.run import Callbacks
 
-    return Listeners(
+    return Callbacks(
         on_extracted=lambda report: extract.show_report(report, terminal),
         on_epoch=epoch_lines(terminal),
         on_trained=lambda report: train.show_report(report, terminal),

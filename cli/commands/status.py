@@ -15,7 +15,7 @@ def command(
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     json_output: options.JsonOption = False,
 ) -> int:
-    """Say what the workspace holds: every stage done, partial, stale or missing, and what to run next.
+    """Show which stages of the workspace are done, partial, stale or missing, and which command to run next.
 
     Example: avzsl status
     """
@@ -27,8 +27,13 @@ def command(
         terminal.document(
             {
                 "stages": [
-                    {"stage": one.stage, "state": one.state, "detail": one.detail, "made_at": one.made_at or None}
-                    for one in stages
+                    {
+                        "stage": entry.stage,
+                        "state": entry.state,
+                        "detail": entry.detail,
+                        "made_at": entry.made_at or None,
+                    }
+                    for entry in stages
                 ]
             }
         )
@@ -38,16 +43,17 @@ def command(
     table.add_column()
     table.add_column(overflow="fold")
     table.add_column(justify="right", no_wrap=True)
-    for one in stages:
-        table.add_row(one.stage, f"[{_COLOURS[one.state]}]{one.state}[/]", escape(one.detail), _ago(one.made_at))
+    for entry in stages:
+        state = f"[{_COLOURS[entry.state]}]{entry.state}[/]"
+        table.add_row(entry.stage, state, escape(entry.detail), _ago(entry.made_at))
     terminal.show(table)
-    due = next((one.next_command for one in stages if one.next_command), "avzsl predict CLIP")
-    terminal.say(f"Next: {due}")
+    next_command = next((entry.next_command for entry in stages if entry.next_command), "avzsl predict CLIP")
+    terminal.say(f"Next: {next_command}")
     return 0
 
 
 def _ago(made_at: str) -> str:
-    """How long ago, in the largest fitting unit."""
+    """Write how long ago a time was, in the largest unit that fits."""
     if not made_at:
         return ""
     seconds = (dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(made_at)).total_seconds()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.training.seeds import SeedsTraining
     from pipeline.training.train import TrainingReport
 
-_FIGURES = ("S", "U", "HM", "ZSL")
+_METRICS = ("S", "U", "HM", "ZSL")
 
 
 def command(
@@ -25,24 +25,30 @@ def command(
     unseen: options.UnseenOption = None,
     unseen_fraction: options.UnseenFractionOption = None,
     text: options.TextOption = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Epochs of stage 1 at most.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", help="Maximum number of epochs in training stage 1.")
+    ] = None,
     seed: options.SeedOption = None,
     seeds: SeedsOption = None,
     resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on with an unfinished run of the same inputs and settings.")
+        bool,
+        typer.Option(
+            "--resume/--no-resume",
+            help="Continue an unfinished run with the same inputs and settings, or train from the start.",
+        ),
     ] = True,
     preset: options.PresetOption = None,
     config: options.ConfigOption = None,
     assignments: options.SetOption = None,
     show_config: Annotated[
-        bool, typer.Option("--show-config", help="Print every setting as it would be used, and stop.")
+        bool, typer.Option("--show-config", help="Print every setting that training would use, and exit.")
     ] = False,
     device: options.DeviceOption = "auto",
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """Train DAAN on the workspace's features; some classes stay unseen, to test on.
+    """Train DAAN on the workspace's features. Some classes are held out as unseen classes.
 
     Example: avzsl train --unseen "yoga, drumming"
     """
@@ -65,7 +71,7 @@ def command(
 
 
 def _show_config(workspace: "Workspace", settings: "Settings") -> None:
-    """YAML for --config; what `auto` is here is a comment, so that the file fits other workspaces too."""
+    """Print YAML for --config. A comment tells what `auto` means here, so that the file fits other workspaces too."""
     from pipeline.class_embeddings.embed import AUTO, chosen_spec
     from pipeline.settings.tree import show_settings
 
@@ -75,7 +81,7 @@ def _show_config(workspace: "Workspace", settings: "Settings") -> None:
 
 
 def _train(workspace: "Workspace", settings: "Settings", *, device: str, terminal: Terminal, resume: bool) -> None:
-    """Train one run and show what it is worth."""
+    """Train one run and show its validation metrics."""
     from pipeline.base.devices import resolve_device
     from pipeline.training.train import train
 
@@ -99,7 +105,7 @@ def _train(workspace: "Workspace", settings: "Settings", *, device: str, termina
 def _train_seeds(
     workspace: "Workspace", settings: "Settings", *, device: str, terminal: Terminal, resume: bool
 ) -> None:
-    """Train a run a seed and show what they are worth together."""
+    """Train one run per seed and show the mean and standard deviation of their validation metrics."""
     from pipeline.base.devices import resolve_device
     from pipeline.training.seeds import train_seeds
 
@@ -110,12 +116,12 @@ def _train_seeds(
             device=resolve_device(device),
             reporter=terminal,
             on_epoch=epoch_lines(terminal),
-            on_trained=lambda one: show_report(one, terminal),
+            on_trained=lambda trained: show_report(trained, terminal),
             stop=stop,
             resume=resume,
         )
     if terminal.json_output:
-        runs = {one.run: _document(one) for one in report.reports}
+        runs = {run.run: _document(run) for run in report.reports}
         terminal.document(
             {"runs": runs, "mean": report.mean, "deviation": report.deviation, "seeds": len(report.reports)}
         )
@@ -137,19 +143,19 @@ def _document(report: "TrainingReport") -> dict[str, Any]:
 
 
 def show_report(report: "TrainingReport", terminal: Terminal) -> None:
-    """One line: the model, and what it was worth on validation."""
-    figures = [f"{name} {value:.1f}" for name in _FIGURES if (value := report.validation.get(name)) is not None]
-    validated = f", validation {', '.join(figures)}" if figures else ""
+    """Show one line with the model and its validation metrics."""
+    metrics = [f"{name} {value:.1f}" for name in _METRICS if (value := report.validation.get(name)) is not None]
+    validated = f", validation {', '.join(metrics)}" if metrics else ""
     done = "Nothing to do: trained already" if report.did_nothing else "trained"
     terminal.show(f"{done}, {report.folder} (epochs: {report.best_epoch}{validated})")
 
 
 def show_seeds(report: "SeedsTraining", terminal: Terminal) -> None:
-    """One line: mean and sample standard deviation of the validation figures over the seeds."""
-    figures = [
+    """Show one line with the mean and sample standard deviation of the validation metrics over the seeds."""
+    metrics = [
         f"{name} {report.mean[name]:.1f}" + ("" if math.isnan(spread) else f" ± {spread:.1f}")
         for name, spread in report.deviation.items()
         if not math.isnan(report.mean[name])
     ]
-    seeds = ", ".join(str(one.seed) for one in report.reports)
-    terminal.show(f"seeds {seeds}: validation {', '.join(figures) or 'has no figures'} (mean ± standard deviation)")
+    seeds = ", ".join(str(run.seed) for run in report.reports)
+    terminal.show(f"seeds {seeds}: validation {', '.join(metrics) or 'has no metrics'} (mean ± standard deviation)")

@@ -1,4 +1,4 @@
-"""What the terminal shows, and where."""
+"""cli/console.py: what the terminal shows, and on which stream."""
 
 import io
 import time
@@ -10,8 +10,8 @@ from cli import console
 from cli.console import Terminal, fail
 
 
-def test_json_leaves_standard_output_to_the_document(capsys: pytest.CaptureFixture[str]) -> None:
-    """Lines, warnings and tables go to standard error; numbers that are not defined become null."""
+def test_with_json_standard_output_contains_only_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines, warnings and tables go to standard error; NaN becomes null in the document."""
     terminal = Terminal(json_output=True)
     terminal.say("a line")
     terminal.warn("a warning")
@@ -25,7 +25,7 @@ def test_json_leaves_standard_output_to_the_document(capsys: pytest.CaptureFixtu
 
 
 def test_quiet_keeps_results_and_warnings(capsys: pytest.CaptureFixture[str]) -> None:
-    """--quiet drops the lines about what is being done."""
+    """--quiet hides the lines about the current work."""
     terminal = Terminal(quiet=True)
     terminal.say("a line")
     terminal.warn("a warning")
@@ -37,23 +37,23 @@ def test_quiet_keeps_results_and_warnings(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_brackets_in_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    """A file called `[red].mp4` is no markup."""
+    """The name `[red].mp4` is not read as markup."""
     fail("[red].mp4: cut [short]")
 
     assert capsys.readouterr().err == "avzsl: [red].mp4: cut [short]\n"
 
 
 def test_an_error_of_several_lines_becomes_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """Messages of libraries may be long; scripts count on one line."""
+    """Libraries may write long messages, but scripts rely on one line."""
     fail("first\n   second\n\nthird")
 
     assert capsys.readouterr().err == "avzsl: first second third\n"
 
 
-def test_without_a_terminal_progress_is_a_line_now_and_then(
+def test_without_a_terminal_progress_is_a_line_every_half_minute(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A log file gets count, rate and time left every half minute instead of a bar."""
+    """A log file gets count, note and time left every half minute, not a bar."""
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
 
@@ -66,8 +66,8 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
     assert capsys.readouterr().err == " extracting 1/4 · 2.0 x real time · 2:00 left\n"
 
 
-def test_on_a_terminal_progress_is_a_bar_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bar shows title, count and note while work lasts."""
+def test_on_a_terminal_progress_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bar shows title, count and note during the work."""
     screen = io.StringIO()
     terminal = Terminal()
     monkeypatch.setattr(terminal, "_errors", Console(file=screen, force_terminal=True, width=120))

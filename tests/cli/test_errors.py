@@ -1,4 +1,4 @@
-"""Every error a user can cause: one line with what to do, exit code 2 for usage and 1 for work, never a traceback."""
+"""cli/main.py: errors that users cause give one line with advice, and exit code 2 (usage) or 1 (failed work)."""
 
 import json
 import os
@@ -20,12 +20,12 @@ UNTRAINED = ["--weights", "untrained", "--width", "2"]
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands run where a newcomer would: nothing is there yet."""
+    """Run commands in an empty folder, as a newcomer would."""
     monkeypatch.chdir(tmp_path)
 
 
 def refused(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
-    """Run a command that must fail with `code`; its one line on standard error, without the notes before it."""
+    """Run a command that must fail with `code`, and return its error line from standard error."""
     assert run_command(list(arguments)) == code
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("avzsl: ")]
     assert len(lines) == 1
@@ -33,7 +33,7 @@ def refused(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> s
 
 
 def videos(folder: Path, **content: bytes) -> Path:
-    """A folder of one class with files of given content, the names' underscores standing for dots."""
+    """Make a folder of one class with the given files; underscores in the names stand for dots."""
     target = folder / "videos" / "dogs"
     target.mkdir(parents=True)
     for name, data in content.items():
@@ -41,26 +41,32 @@ def videos(folder: Path, **content: bytes) -> Path:
     return folder / "videos"
 
 
-def test_a_path_that_does_not_exist_names_its_neighbour(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A typing error in a path is answered with what was probably meant."""
+def test_the_error_about_a_missing_path_names_a_similar_path(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A typing error in a path gives a suggestion."""
     (tmp_path / "videos").mkdir()
 
     assert refused(capsys, 2, "extract", "vidoes") == "avzsl: vidoes does not exist. Did you mean videos?"
 
 
-def test_a_folder_without_videos_says_what_was_expected(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_error_about_an_empty_folder_shows_the_expected_layout(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     """An empty folder is wrong usage."""
     (tmp_path / "videos").mkdir()
 
     assert "videos holds no videos: expected videos/<class>/<file>" in refused(capsys, 2, "extract", "videos")
 
 
-def test_videos_without_class_folders_say_how_to_sort_them(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A flat folder has no classes to learn."""
+def test_the_error_about_a_flat_folder_shows_how_to_sort_the_videos(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Videos outside class folders have no classes."""
     (tmp_path / "videos").mkdir()
     shutil.copy(CLIP, tmp_path / "videos" / "clip.mp4")
 
-    assert "lie in no class folder. Sort them as videos/<class>/<file>" in refused(capsys, 2, "extract", "videos")
+    assert "not in class folders. Sort them as videos/<class>/<file>" in refused(capsys, 2, "extract", "videos")
 
 
 @pytest.mark.parametrize(
@@ -68,10 +74,10 @@ def test_videos_without_class_folders_say_how_to_sort_them(capsys: pytest.Captur
     [(b"", "empty"), (b"this is a text\n" * 100, "not a video"), (CLIP.read_bytes()[:5000], "")],
     ids=["zero bytes", "text named .mp4", "cut short"],
 )
-def test_a_broken_video_fails_alone_with_its_reason(
+def test_a_broken_video_does_not_stop_the_others(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes, reason: str
 ) -> None:
-    """The other video is extracted; the broken one is in the document with a reason; exit code 1."""
+    """The other video is extracted, the document gives the reason for the broken one, and the exit code is 1."""
     folder = videos(tmp_path, bad_mp4=content, good_mp4=CLIP.read_bytes())
 
     code = run_command(["extract", str(folder), *UNTRAINED, "--json"])
@@ -85,10 +91,10 @@ def test_a_broken_video_fails_alone_with_its_reason(
     assert failure["reason"]
 
 
-def test_an_unknown_class_in_a_manifest_is_named_with_its_line(
+def test_the_error_about_an_unknown_class_gives_the_line_of_the_manifest(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """classes.csv beside the manifest says which classes there are."""
+    """classes.csv next to the manifest lists the valid classes."""
     (tmp_path / "classes.csv").write_text("class,phrase\ndog barking,\n")
     (tmp_path / "manifest.csv").write_text("path,class\na.mp4,dog barkin\n")
 
@@ -109,14 +115,14 @@ def test_an_unknown_class_in_a_manifest_is_named_with_its_line(
 def test_bad_class_names_are_refused_before_anything_is_loaded(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, names: str, message: str
 ) -> None:
-    """Empty and repeated names, and a list that is not there."""
+    """Empty names, repeated names and a missing list are refused."""
     shutil.copy(CLIP, tmp_path / "clip.mp4")
 
     assert message in refused(capsys, 2, "predict", "clip.mp4", "--classes", names)
 
 
 def test_duplicate_class_folders_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Two folders that read the same would share one embedding."""
+    """Two folders whose names mean the same class are an error."""
     for name in ("dog_barking", "DogBarking"):
         (tmp_path / "videos" / name).mkdir(parents=True)
         shutil.copy(CLIP, tmp_path / "videos" / name / "clip.mp4")
@@ -127,14 +133,14 @@ def test_duplicate_class_folders_are_refused(capsys: pytest.CaptureFixture[str],
 def test_fewer_than_two_seen_classes_are_refused(
     capsys: pytest.CaptureFixture[str], extracted: Callable[..., Workspace]
 ) -> None:
-    """Two classes of which one is held out leave a single one to train on."""
+    """Holding out one of two classes leaves too few for training."""
     workspace = extracted(classes=2)
 
     assert "at least 2 seen classes" in refused(capsys, 2, "train", "-w", str(workspace.root))
 
 
-def test_an_unknown_setting_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    """--set with a typing error."""
+def test_the_error_about_an_unknown_setting_suggests_a_similar_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """A typing error in --set gives a suggestion."""
     line = refused(capsys, 2, "train", "--set", "daan.betta=0.4")
 
     assert (
@@ -154,17 +160,17 @@ def test_an_unknown_setting_is_answered_with_the_nearest(capsys: pytest.CaptureF
 def test_a_setting_of_the_wrong_type_or_range_is_named(
     capsys: pytest.CaptureFixture[str], assignment: str, key: str
 ) -> None:
-    """The message names the key and the value."""
+    """The message contains the key and the value."""
     line = refused(capsys, 2, "train", "--set", assignment)
 
     assert key in line
     assert assignment.rsplit("=", maxsplit=1)[-1] in line
 
 
-def test_a_workspace_in_use_is_refused_with_who_uses_it(
+def test_the_error_about_a_workspace_in_use_names_the_process(
     capsys: pytest.CaptureFixture[str], extracted: Callable[..., Workspace]
 ) -> None:
-    """Another process holds the lock; the message names it."""
+    """The message contains the command and the process that hold the lock."""
     workspace = extracted()
     program = (
         "import sys, time; from pathlib import Path; from pipeline.base.workspace import Workspace\n"
@@ -181,8 +187,8 @@ def test_a_workspace_in_use_is_refused_with_who_uses_it(
     assert f"is in use by avzsl extract (process {holder.pid} on " in line
 
 
-def test_a_lock_left_by_a_killed_process_is_no_obstacle(extracted: Callable[..., Workspace]) -> None:
-    """Its file lies there, its process does not live: the next command goes ahead."""
+def test_a_lock_left_by_a_killed_process_does_not_block(extracted: Callable[..., Workspace]) -> None:
+    """If the process of a lock file has ended, the next command takes the lock."""
     workspace = extracted()
     (workspace.root / "lock").touch()
     (workspace.root / "lock.json").write_text(json.dumps({"pid": 999999, "host": "here", "command": "train"}))
@@ -192,26 +198,28 @@ def test_a_lock_left_by_a_killed_process_is_no_obstacle(extracted: Callable[...,
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])
-def test_a_stage_before_the_one_it_builds_on_says_what_to_run(capsys: pytest.CaptureFixture[str], command: str) -> None:
-    """A fresh folder has nothing to train on or to evaluate."""
+def test_the_error_about_a_missing_stage_says_what_to_run(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """An empty folder has no features to train on and no model to evaluate."""
     assert "run avzsl " in refused(capsys, 1, command)
 
 
 def test_predicting_without_a_model_says_what_to_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """No model in the workspace, or none in the folder given."""
+    """Both a workspace and a given folder may have no model."""
     shutil.copy(CLIP, tmp_path / "clip.mp4")
 
     assert "run avzsl train first" in refused(capsys, 1, "predict", "clip.mp4")
     assert "run avzsl train first" in refused(capsys, 1, "predict", "clip.mp4", "--model", "nowhere")
 
 
-def test_a_device_that_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    """The message says what there is."""
+def test_a_missing_device_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """The message suggests devices that exist."""
     assert "use --device auto or cpu" in refused(capsys, 2, "train", "--device", "cuda:77")
 
 
-def test_what_runs_nowhere_or_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A runtime in a precision that it does not have; a store and a run that do not exist."""
+def test_impossible_options_and_missing_inputs_are_wrong_usage(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A runtime without the given precision, a missing feature file, a folder and a missing run are refused."""
     folder = videos(tmp_path, good_mp4=CLIP.read_bytes())
 
     line = refused(capsys, 2, "extract", str(folder), "--runtime", "openvino", "--precision", "float16")
@@ -222,10 +230,10 @@ def test_what_runs_nowhere_or_is_not_there_is_wrong_usage(capsys: pytest.Capture
     assert "has no run 'nope'" in refused(capsys, 2, "evaluate", "--run", "nope")
 
 
-def test_published_weights_without_a_network_say_how_to_bring_them(
+def test_the_error_about_weights_without_a_network_says_how_to_give_a_file(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """AVZSL_OFFLINE stands for a machine without a network."""
+    """AVZSL_OFFLINE simulates a machine without a network."""
     monkeypatch.setenv("AVZSL_OFFLINE", "1")
     monkeypatch.setenv("AVZSL_CACHE", str(tmp_path / "cache"))
     folder = videos(tmp_path, good_mp4=CLIP.read_bytes())
@@ -240,12 +248,12 @@ def test_published_weights_without_a_network_say_how_to_bring_them(
     "arguments", [["nonsense"], ["extract", "--nonsense"], ["predict"], ["train", "--epochs", "many"]]
 )
 def test_wrong_usage_is_one_line_and_exit_code_two(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
-    """Unknown commands and options, missing arguments, values of the wrong type."""
+    """This holds for unknown commands and options, missing arguments and values of the wrong type."""
     assert "avzsl --help" in refused(capsys, 2, *arguments)
 
 
 def test_weights_that_do_not_exist_are_wrong_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Neither a name nor a file: nothing is fetched, the choices are named."""
+    """The message lists the valid names, and nothing is fetched."""
     folder = videos(tmp_path, good_mp4=CLIP.read_bytes())
 
     line = refused(capsys, 2, "extract", str(folder), "--weights", "vgg_sond.pth")
@@ -257,7 +265,7 @@ def test_weights_that_do_not_exist_are_wrong_usage(capsys: pytest.CaptureFixture
 def test_published_weights_of_another_width_are_refused_before_any_download(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Only untrained networks come in other widths."""
+    """Only untrained networks can have another width."""
     folder = videos(tmp_path, good_mp4=CLIP.read_bytes())
 
     line = refused(capsys, 2, "extract", str(folder), "--weights", "vgg_sound", "--width", "16")
@@ -265,22 +273,22 @@ def test_published_weights_of_another_width_are_refused_before_any_download(
     assert "width 16 goes with untrained weights only" in line
 
 
-def test_a_folder_is_no_list_of_classes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A forgotten argument must not become a class of that name."""
+def test_a_folder_is_refused_as_a_list_of_classes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """If the names are forgotten after --classes, the next path must not become a class."""
     shutil.copy(CLIP, tmp_path / "clip.mp4")
     (tmp_path / "names").mkdir()
 
     assert "names is a folder" in refused(capsys, 2, "predict", "clip.mp4", "--classes", "names")
 
 
-def test_an_interrupt_says_that_what_is_finished_is_kept(
+def test_an_interrupt_says_that_finished_work_is_saved(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C is no traceback and no silence; its exit code is the shell's custom."""
+    """Ctrl-C gives one line without a traceback, and the exit code 130 that is usual in shells."""
 
     def interrupted(**_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pipeline.settings.tree.load_settings", interrupted)
 
-    assert "interrupted; what is finished is kept" in refused(capsys, 130, "train")
+    assert "interrupted. Finished work is saved" in refused(capsys, 130, "train")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a network is trained, in every command that trains."""
+"""cli/interruption.py: Ctrl-C and SIGTERM during training, in every command that trains."""
 
 import shutil
 import signal
@@ -25,17 +25,17 @@ FAST = (
 
 @pytest.fixture(autouse=True)
 def _same_handlers() -> Any:
-    """Whatever a test does, Ctrl-C means afterwards what it meant before."""
+    """Check that every test leaves the signal handlers as they were."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     assert {number: signal.getsignal(number) for number in before} == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks_and_the_second_interrupts(
+def test_the_first_signal_requests_a_stop_and_the_second_interrupts(
     capfd: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
-    """The question is answered with yes from then on, and the user reads what a second signal does."""
+    """After the first signal `stop` returns true, and a line tells the user what a second signal does."""
     answers: list[bool] = []
 
     def train() -> None:
@@ -50,11 +50,13 @@ def test_the_first_signal_asks_and_the_second_interrupts(
         train()
 
     assert answers == [False, True]
-    assert capfd.readouterr().err == "avzsl: finishing what is under way, then saving; once more interrupts at once\n"
+    assert capfd.readouterr().err == (
+        "avzsl: finishing the current work and saving; press Ctrl-C again to stop immediately\n"
+    )
 
 
-def test_a_signal_that_nobody_asked_for_interrupts_at_the_end() -> None:
-    """A training that ended meanwhile does not let the rest of the command go on as if nothing was said."""
+def test_a_stop_request_after_the_last_check_interrupts_at_the_end() -> None:
+    """If training ends before it checks for a signal, the rest of the command does not run."""
     ends: list[str] = []
 
     def train() -> None:
@@ -69,8 +71,8 @@ def test_a_signal_that_nobody_asked_for_interrupts_at_the_end() -> None:
     assert ends == ["of training"]
 
 
-def test_another_error_is_not_covered_by_the_interrupt() -> None:
-    """What went wrong is what is reported."""
+def test_an_error_is_not_replaced_by_the_interrupt() -> None:
+    """An error after a signal is reported as it is."""
 
     def train() -> None:
         with interruption():
@@ -82,7 +84,7 @@ def test_another_error_is_not_covered_by_the_interrupt() -> None:
 
 
 def test_outside_the_main_thread_signals_stay_as_they_are() -> None:
-    """Python lets only the main thread handle them; training elsewhere works all the same."""
+    """Training works in other threads too, although Python handles signals only in the main thread."""
     answers: list[bool] = []
 
     def train() -> None:
@@ -98,18 +100,18 @@ def test_outside_the_main_thread_signals_stay_as_they_are() -> None:
 
 @pytest.fixture
 def few_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two clips of four classes in place of the bundled samples."""
+    """Replace the bundled samples by two clips from each of four classes."""
     folder = tmp_path / "samples"
     for name in (*SEEN, *UNSEEN):
         (folder / name).mkdir(parents=True)
         for clip in ("000.mp4", "001.mp4"):
             shutil.copy(SAMPLES / name / clip, folder / name / clip)
-    parts = {
+    splits = {
         "train": [f"{name}/000.mp4" for name in SEEN],
         "test_seen": [f"{name}/001.mp4" for name in SEEN],
         "test_unseen": [f"{name}/{clip}" for name in UNSEEN for clip in ("000.mp4", "001.mp4")],
     }
-    (folder / "splits.yaml").write_text(yaml.safe_dump(parts))
+    (folder / "splits.yaml").write_text(yaml.safe_dump(splits))
     monkeypatch.setattr("pipeline.run.sample_folder", lambda: folder)
     return folder
 
@@ -117,7 +119,7 @@ def few_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_run_and_demo_stop_after_a_step_as_train_does(
     few_samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The signal comes amid the second step; the same command ends the training and goes on to the scores."""
+    """A signal comes during the second step; the same command then finishes training and evaluates."""
     commands = {
         "run": ["run", str(few_samples), "-w", str(tmp_path / "work"), *FAST],
         "demo": ["demo", "-w", str(tmp_path / "work"), *FAST],

@@ -1,1 +1,1 @@
-"""The commands `avzsl prepare ...`."""
+"""The subcommands of `avzsl prepare`."""

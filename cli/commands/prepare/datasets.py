@@ -1,4 +1,4 @@
-"""`avzsl prepare`: a dataset from folders, lists and the benchmarks' own files."""
+"""`avzsl prepare`: make a dataset from class folders, a table, or the files of a benchmark."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,25 +8,25 @@ import typer
 from cli import options
 from cli.commands.prepare import splits, synthetic
 from cli.commands.prepare.report import (
-    Preparing,
     ProbeOption,
     SplitsOption,
     ToOption,
     VideosOption,
     WorkersOption,
+    prepare_dataset,
 )
 from cli.console import Terminal
 
 app = typer.Typer(
     rich_markup_mode="rich",
-    help="Make a dataset: which videos there are, their classes, and what is trained and tested on.",
+    help="Make a dataset: a list of videos with their classes, and splits for training and testing.",
     epilog="Example: avzsl prepare ucf101 --videos UCF-101/ --splits class-split/",
 )
 
 
 @app.command("folder")
 def folder(
-    source: Annotated[Path, typer.Argument(help="Folder <class>/<video>.", metavar="DIR", show_default=False)],
+    source: Annotated[Path, typer.Argument(help="Folder of <class>/<video> files.", metavar="DIR", show_default=False)],
     splits: SplitsOption = None,
     probe: ProbeOption = False,
     workers: WorkersOption = None,
@@ -36,23 +36,23 @@ def folder(
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """Class folders: each is a class, and what lies in it are its videos.
+    """Make a dataset from class folders, which contain the videos of one class each.
 
     Example: avzsl prepare folder videos/ --probe
     """
     from pipeline.datasets.sources.folder import find_folder
 
-    preparing = Preparing(
+    return prepare_dataset(
         "folder",
         source,
-        workspace=options.open_workspace(workspace),
-        to=to,
+        lambda: find_folder(source),
         splits=splits,
         probe=probe,
         workers=workers,
+        to=to,
+        workspace=workspace,
         terminal=Terminal(json_output=json_output, quiet=quiet, verbose=verbose),
     )
-    return preparing.run(lambda: find_folder(source))
 
 
 @app.command("csv")
@@ -60,14 +60,16 @@ def csv(
     source: Annotated[
         Path,
         typer.Argument(
-            help="Table with a path, a class and, for segments, start and end in seconds.",
+            help="Table with the path and the class of each video; for segments also start and end in seconds.",
             metavar="FILE",
             show_default=False,
         ),
     ],
     videos: Annotated[
         Path | None,
-        typer.Option("--videos", help="Folder that paths are relative to; the table's by default.", metavar="DIR"),
+        typer.Option(
+            "--videos", help="Folder that the paths are relative to. By default the folder of the table.", metavar="DIR"
+        ),
     ] = None,
     splits: SplitsOption = None,
     probe: ProbeOption = False,
@@ -78,23 +80,23 @@ def csv(
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """A table of videos and classes, in whatever columns, with a first line of names or without.
+    """Make a dataset from a table of videos and classes. It can have any column order, with or without a header line.
 
     Example: avzsl prepare csv videos.csv
     """
     from pipeline.datasets.sources.csv_list import find_csv
 
-    preparing = Preparing(
+    return prepare_dataset(
         "csv",
         source,
-        workspace=options.open_workspace(workspace),
-        to=to,
+        lambda: find_csv(source, videos),
         splits=splits,
         probe=probe,
         workers=workers,
+        to=to,
+        workspace=workspace,
         terminal=Terminal(json_output=json_output, quiet=quiet, verbose=verbose),
     )
-    return preparing.run(lambda: find_csv(source, videos))
 
 
 @app.command("ucf101")
@@ -109,23 +111,23 @@ def ucf101(
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """UCF101: v_<Class>_gNN_cNN.avi, in class folders or all in one.
+    """Make a dataset from UCF101: files v_<Class>_gNN_cNN.avi, in class folders or in a single folder.
 
     Example: avzsl prepare ucf101 --videos UCF-101/ --splits UCF/class-split/
     """
     from pipeline.datasets.sources.ucf101 import find_ucf101
 
-    preparing = Preparing(
+    return prepare_dataset(
         "ucf101",
         videos,
-        workspace=options.open_workspace(workspace),
-        to=to,
+        lambda: find_ucf101(videos),
         splits=splits,
         probe=probe,
         workers=workers,
+        to=to,
+        workspace=workspace,
         terminal=Terminal(json_output=json_output, quiet=quiet, verbose=verbose),
     )
-    return preparing.run(lambda: find_ucf101(videos))
 
 
 @app.command("activitynet")
@@ -133,43 +135,8 @@ def activitynet(
     videos: VideosOption,
     annotations: Annotated[
         Path,
-        typer.Option("--annotations", help="activity_net.v1-3.min.json.", metavar="FILE", show_default=False),
-    ],
-    splits: SplitsOption = None,
-    probe: ProbeOption = False,
-    workers: WorkersOption = None,
-    to: ToOption = None,
-    workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
-    json_output: options.JsonOption = False,
-    quiet: options.QuietOption = False,
-    verbose: options.VerboseOption = False,
-) -> int:
-    """ActivityNet: v_<id>.mp4 or <id>.mp4; every annotated segment becomes a clip.
-
-    Example: avzsl prepare activitynet --videos videos/ --annotations activity_net.v1-3.min.json
-    """
-    from pipeline.datasets.sources.activitynet import find_activitynet
-
-    preparing = Preparing(
-        "activitynet",
-        videos,
-        workspace=options.open_workspace(workspace),
-        to=to,
-        splits=splits,
-        probe=probe,
-        workers=workers,
-        terminal=Terminal(json_output=json_output, quiet=quiet, verbose=verbose),
-    )
-    return preparing.run(lambda: find_activitynet(videos, annotations))
-
-
-@app.command("vggsound")
-def vggsound(
-    videos: VideosOption,
-    listing: Annotated[
-        Path,
         typer.Option(
-            "--csv", help="vggsound.csv: id, start, class, train or test.", metavar="FILE", show_default=False
+            "--annotations", help="Annotation file activity_net.v1-3.min.json.", metavar="FILE", show_default=False
         ),
     ],
     splits: SplitsOption = None,
@@ -181,23 +148,63 @@ def vggsound(
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """VGGSound: <id>_<start>.mp4 in any of the usual forms, or whole videos <id>.mp4, of which ten seconds are taken.
+    """Make a dataset from ActivityNet: files v_<id>.mp4 or <id>.mp4. Every annotated segment becomes a clip.
+
+    Example: avzsl prepare activitynet --videos videos/ --annotations activity_net.v1-3.min.json
+    """
+    from pipeline.datasets.sources.activitynet import find_activitynet
+
+    return prepare_dataset(
+        "activitynet",
+        videos,
+        lambda: find_activitynet(videos, annotations),
+        splits=splits,
+        probe=probe,
+        workers=workers,
+        to=to,
+        workspace=workspace,
+        terminal=Terminal(json_output=json_output, quiet=quiet, verbose=verbose),
+    )
+
+
+@app.command("vggsound")
+def vggsound(
+    videos: VideosOption,
+    listing: Annotated[
+        Path,
+        typer.Option(
+            "--csv",
+            help="Clip list vggsound.csv, with the columns id, start, class, and train or test.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ],
+    splits: SplitsOption = None,
+    probe: ProbeOption = False,
+    workers: WorkersOption = None,
+    to: ToOption = None,
+    workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
+    json_output: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
+) -> int:
+    """Make a dataset from VGGSound: clips <id>_<start>.mp4, or whole videos <id>.mp4, which are cut to ten seconds.
 
     Example: avzsl prepare vggsound --videos videos/ --csv vggsound.csv
     """
     from pipeline.datasets.sources.vggsound import find_vggsound
 
-    preparing = Preparing(
+    return prepare_dataset(
         "vggsound",
         videos,
-        workspace=options.open_workspace(workspace),
-        to=to,
+        lambda: find_vggsound(videos, listing),
         splits=splits,
         probe=probe,
         workers=workers,
+        to=to,
+        workspace=workspace,
         terminal=Terminal(json_output=json_output, quiet=quiet, verbose=verbose),
     )
-    return preparing.run(lambda: find_vggsound(videos, listing))
 
 
 app.command("splits")(splits.command)

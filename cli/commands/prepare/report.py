@@ -1,4 +1,4 @@
-"""What all ways of preparing share: their options, and what they show."""
+"""The options, the work and the table that all subcommands of `avzsl prepare` with videos share."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from cli import options
 from cli.console import Terminal
 from cli.tables import plain_table, show_splits
 from pipeline.base.wording import counted, grouped
@@ -13,103 +14,102 @@ from pipeline.base.wording import counted, grouped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.base.workspace import Workspace
     from pipeline.datasets.prepare import PreparationReport
     from pipeline.datasets.sources.found import Found
 
 VideosOption = Annotated[
-    Path, typer.Option("--videos", help="Folder of the video files.", metavar="DIR", show_default=False)
+    Path,
+    typer.Option(
+        "--videos", help="Folder with the video files; subfolders are searched too.", metavar="DIR", show_default=False
+    ),
 ]
 SplitsOption = Annotated[
     Path | None,
     typer.Option(
-        "--splits", help="Official splits: the folder class-split, or main_split or cls_split in it.", metavar="DIR"
+        "--splits",
+        help="Folder of official splits: class-split, or main_split or cls_split in it.",
+        metavar="DIR",
     ),
 ]
 ProbeOption = Annotated[
-    bool, typer.Option("--probe", help="Read every file once: real hours, and what is soundless or unreadable.")
+    bool,
+    typer.Option(
+        "--probe", help="Read every file once, to measure the hours and to find soundless and unreadable videos."
+    ),
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option("--workers", help="With --probe: processes; one for every core by default.", min=1)
+    int | None, typer.Option("--workers", help="With --probe: number of processes. By default one per core.", min=1)
 ]
 ToOption = Annotated[
-    Path | None, typer.Option("--to", help="Write into this folder instead of the workspace.", metavar="DIR")
+    Path | None, typer.Option("--to", help="Folder to write into, instead of the workspace.", metavar="DIR")
 ]
 
-_CLASSES_NAMED = 5
+_NAMES_SHOWN = 5
 
 
-class Preparing:
-    """The options of one call; `run` does the work.
+def prepare_dataset(
+    name: str,
+    source: Path,
+    find: "Callable[[], Found]",
+    *,
+    splits: Path | None,
+    probe: bool,
+    workers: int | None,
+    to: Path | None,
+    workspace: Path,
+    terminal: Terminal,
+) -> int:
+    """Find the videos of a source, write them as a dataset, and show a table about it.
 
     Args:
-        words: the command without its options, as it is remembered.
-        source: what the user points at.
-        workspace: where to.
-        to: a folder instead of the workspace; None: there is none.
-        splits: of the benchmark; None: no such.
-        probe: whether to read every file.
-        workers: processes that do; None: one for every core.
-        terminal: shows what was done.
+        name: name of the subcommand, which is recorded with the dataset.
+        source: path of the source that the user gave.
+        find: finds the videos of the source.
+        splits: folder of official splits; None if there are none.
+        probe: whether to read every video.
+        workers: number of processes that read videos; None for one per core.
+        to: folder to write into; None for the workspace.
+        workspace: folder of the workspace.
+        terminal: receives progress messages and the result.
+
+    Returns:
+        The exit code 0; everything that is wrong is raised.
     """
+    from pipeline.datasets.dataset_folder import locked_folder
+    from pipeline.datasets.official.split_lists import read_official_splits
+    from pipeline.datasets.prepare import prepare
 
-    def __init__(
-        self,
-        words: str,
-        source: Path,
-        *,
-        workspace: "Workspace",
-        to: Path | None,
-        splits: Path | None,
-        probe: bool,
-        workers: int | None,
-        terminal: Terminal,
-    ) -> None:
-        self._source, self._workspace, self._to = source, workspace, to
-        self._origin = f"avzsl prepare {words} {source.absolute()}"
-        self._splits, self._probe, self._workers, self._terminal = splits, probe, workers, terminal
-
-    def run(self, find: "Callable[[], Found]") -> int:
-        """Find the videos, prepare them, show the table; always 0, what is wrong is raised."""
-        from pipeline.datasets.dataset_folder import locked_folder
-        from pipeline.datasets.official.split_lists import read_official_splits
-        from pipeline.datasets.prepare import prepare
-
-        official = read_official_splits(self._splits) if self._splits else None
-        with locked_folder(self._workspace, self._to, self._origin, self._source) as folder:
-            report = prepare(
-                find(),
-                folder,
-                official=official,
-                probe=self._probe,
-                workers=self._workers,
-                reporter=self._terminal,
-            )
-        if self._terminal.json_output:
-            self._terminal.document(report.to_json())
-            return 0
-        show_report(report, self._terminal)
-        to = "" if self._to is None else f" {self._to / 'manifest.csv'}"
-        self._terminal.say(f"Next: avzsl extract{to}")
+    official = read_official_splits(splits) if splits else None
+    origin = f"avzsl prepare {name} {source.absolute()}"
+    with locked_folder(options.open_workspace(workspace), to, origin, source) as folder:
+        report = prepare(find(), folder, official=official, probe=probe, workers=workers, reporter=terminal)
+    if terminal.json_output:
+        terminal.document(report.to_json())
         return 0
+    _show(report, terminal)
+    manifest = "" if to is None else f" {to / 'manifest.csv'}"
+    terminal.say(f"Next: avzsl extract{manifest}")
+    return 0
 
 
-def show_report(report: "PreparationReport", terminal: Terminal) -> None:
-    """The table at the end of a preparation, and its notes."""
+def _show(report: "PreparationReport", terminal: Terminal) -> None:
+    """Show the table about a prepared dataset, then its notes."""
     table = plain_table()
     empty = report.empty_classes
     table.add_row("classes", grouped(report.classes), _named(empty, "without videos") if empty else "")
     table.add_row("videos", grouped(report.videos), escape(str(report.folder / "manifest.csv")))
     table.add_row("hours", *_hours(report))
-    table.add_row("missing", grouped(len(report.missing)), _listed_in(report, bool(report.missing)))
+    table.add_row("missing", grouped(len(report.missing)), _missing_file(report, listed=bool(report.missing)))
     if report.unreadable is None:
-        table.add_row("soundless", "?", "--probe checks the files")
+        table.add_row("soundless", "?", "use --probe to check the files")
     else:
         table.add_row("soundless", grouped(report.soundless or 0), "no sound track" if report.soundless else "")
         if report.pictureless:
             table.add_row("no picture", grouped(report.pictureless), "sound only")
-        table.add_row("unreadable", grouped(len(report.unreadable)), _listed_in(report, bool(report.unreadable)))
-        for entry in report.unreadable[:_CLASSES_NAMED]:
+        table.add_row(
+            "unreadable", grouped(len(report.unreadable)), _missing_file(report, listed=bool(report.unreadable))
+        )
+        for entry in report.unreadable[:_NAMES_SHOWN]:
             table.add_row("", "", escape(f"{entry.video}: {entry.reason}"))
     show_splits(table, report.split_counts, report.splits_from)
     if report.unmatched:
@@ -123,19 +123,19 @@ def show_report(report: "PreparationReport", terminal: Terminal) -> None:
 
 
 def _named(names: tuple[str, ...], what: str) -> str:
-    more = len(names) - _CLASSES_NAMED
-    shown = ", ".join(names[:_CLASSES_NAMED]) + (f" and {grouped(more)} more" if more > 0 else "")
+    more = len(names) - _NAMES_SHOWN
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (f" and {grouped(more)} more" if more > 0 else "")
     return escape(f"{grouped(len(names))} more {what}: {shown}")
 
 
 def _hours(report: "PreparationReport") -> tuple[str, str]:
     known, hours = report.lengths_known, report.seconds / 3600
     if not known:
-        return "?", "--probe measures them"
-    words = f"{report.seconds:.0f} s" if hours < 1 else ""
-    of_some = f"of {counted(known, 'video')} whose length is known" if known < report.videos else words
-    return f"{hours:.1f}" if hours >= 10 else f"{hours:.2f}", of_some
+        return "?", "use --probe to measure them"
+    in_seconds = f"{report.seconds:.0f} s" if hours < 1 else ""
+    details = f"of {counted(known, 'video')} whose length is known" if known < report.videos else in_seconds
+    return f"{hours:.1f}" if hours >= 10 else f"{hours:.2f}", details
 
 
-def _listed_in(report: "PreparationReport", there: bool) -> str:
-    return escape(str(report.missing_file)) if there else ""
+def _missing_file(report: "PreparationReport", *, listed: bool) -> str:
+    return escape(str(report.missing_file)) if listed else ""

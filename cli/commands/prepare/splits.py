@@ -13,28 +13,38 @@ from cli.tables import plain_table, show_splits
 def command(
     unseen_test: Annotated[
         str | None,
-        typer.Option("--unseen-test", help="Classes to test on that are never trained on: 12, or a share: 0.25."),
+        typer.Option(
+            "--unseen-test", help="Number of unseen classes for testing, such as 12, or their fraction, such as 0.25."
+        ),
     ] = None,
     unseen_val: Annotated[
-        str | None, typer.Option("--unseen-val", help="Classes that validation holds out, of those left: 8, or 0.2.")
+        str | None,
+        typer.Option(
+            "--unseen-val",
+            help="Number of unseen classes for validation, such as 8, or their fraction of the remaining classes.",
+        ),
     ] = None,
     seen_test: Annotated[
-        float | None, typer.Option("--seen-test", help="Share of each seen class's videos to test on.")
+        float | None, typer.Option("--seen-test", help="Fraction of the videos of each seen class for testing.")
     ] = None,
     seen_val: Annotated[
-        float | None, typer.Option("--seen-val", help="Share of what is left of each class for validation.")
+        float | None,
+        typer.Option("--seen-val", help="Fraction of the remaining videos of each seen class for validation."),
     ] = None,
     least_videos: Annotated[
-        int, typer.Option("--least-videos", help="Classes with fewer videos are in no part.", min=1)
+        int,
+        typer.Option(
+            "--least-videos", help="Minimum number of videos of a class; smaller classes are in no split.", min=1
+        ),
     ] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="Of every choice.", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed.", min=0)] = 0,
     to: ToOption = None,
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """Splits in the benchmark's two-stage form for a dataset that is here: classes and videos held out at random.
+    """Make random splits for an existing dataset. They have the two-stage form of the benchmark.
 
     Example: avzsl prepare splits --unseen-test 12 --unseen-val 8 --seed 0
     """
@@ -50,16 +60,16 @@ def command(
         seen_test=seen_test,
         seen_val=seen_val,
     )
-    place = options.open_workspace(workspace)
-    with locked_folder(place, to, "splits", place.root) as folder:
+    opened = options.open_workspace(workspace)
+    with locked_folder(opened, to, "splits", opened.root) as folder:
         made = prepare_splits(folder, amounts, seed=seed, least_videos=least_videos, reporter=terminal)
-    parts = counts_by_split(made.splits, made.dataset)
+    splits = counts_by_split(made.splits, made.dataset)
     if json_output:
-        counts = {part: {"classes": classes, "videos": videos} for part, (classes, videos) in parts.items()}
+        counts = {name: {"classes": classes, "videos": videos} for name, (classes, videos) in splits.items()}
         terminal.document({"splits": counts, "file": str(made.file), "classes_in_no_part": list(made.small)})
         return 0
     table = plain_table()
-    show_splits(table, parts, f"{made.file}, seed {seed}")
+    show_splits(table, splits, f"{made.file}, seed {seed}")
     terminal.show(table)
-    terminal.say("Next: avzsl extract, or avzsl train where features are there already")
+    terminal.say("Next: avzsl extract, or avzsl train if the features are already extracted")
     return 0

@@ -17,29 +17,35 @@ if TYPE_CHECKING:
 
 def command(
     shape: Annotated[
-        str, typer.Option("--shape", help="ucf, activitynet, vggsound (1.8 GiB), or small for a try.")
+        str,
+        typer.Option(
+            "--shape",
+            help="Shape of the data: ucf, activitynet or vggsound (1.8 GiB), or small for a quick test.",
+        ),
     ] = "small",
     benchmark: Annotated[
         Path | None,
         typer.Option(
             "--benchmark",
-            help="Folder with UCF/class-split and w2v_features: official class names, sizes and class vectors.",
+            help="Folder with UCF/class-split and w2v_features, for official class names, sizes and class vectors.",
             metavar="DIR",
         ),
     ] = None,
     audio_strength: Annotated[
-        float | None, typer.Option("--audio-strength", help="How plainly sound tells the class; 0.4 by default.")
+        float | None,
+        typer.Option("--audio-strength", help="How strongly the audio features depend on the class. By default 0.4."),
     ] = None,
     visual_strength: Annotated[
-        float | None, typer.Option("--visual-strength", help="How plainly pictures tell the class; 0.8 by default.")
+        float | None,
+        typer.Option("--visual-strength", help="How strongly the visual features depend on the class. By default 0.8."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of all that is random.", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed.", min=0)] = 0,
     assignments: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
-            help="Another value of the recipe, such as --set noise=0.5 or own, second_noise, missing_audio, "
-            "missing_visual, dtype. May be repeated.",
+            help="Change one value of the recipe, such as --set noise=0.5. Other values are own, second_noise, "
+            "missing_audio, missing_visual and dtype. Can be repeated.",
             metavar="NAME=VALUE",
         ),
     ] = None,
@@ -48,7 +54,7 @@ def command(
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """A workspace of generated features in a benchmark's shape, to try a setting without any video.
+    """Make a workspace of generated features in the shape of a benchmark, to try settings without videos.
 
     Example: avzsl prepare synthetic --shape ucf --audio-strength 0.2
     """
@@ -57,11 +63,11 @@ def command(
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     values = {"audio_strength": audio_strength, "visual_strength": visual_strength, "seed": seed}
     recipe = recipe_of(values, assignments or ())
-    place = options.open_workspace(workspace)
-    with place.locked("prepare synthetic"):
-        report = prepare_synthetic(place, shape, benchmark, recipe, terminal)
+    opened = options.open_workspace(workspace)
+    with opened.locked("prepare synthetic"):
+        report = prepare_synthetic(opened, shape, benchmark, recipe, terminal)
     if json_output:
-        counts = {part: {"classes": count[0], "videos": count[1]} for part, count in report.split_counts.items()}
+        counts = {name: {"classes": count[0], "videos": count[1]} for name, count in report.split_counts.items()}
         document = {name: getattr(report, name) for name in ("classes", "listed_classes", "videos", "seconds")}
         files = {"features": str(report.features), "class_vectors": str(report.text)}
         terminal.document(document | {"splits": counts, "class_names": report.class_names} | files)
@@ -74,11 +80,11 @@ def command(
 
 def _show(report: "SyntheticReport", terminal: Terminal) -> None:
     table = plain_table()
-    others = report.listed_classes - report.classes
-    listed = f", and {others} more without videos" if others else ""
-    table.add_row("classes", grouped(report.classes), escape(f"names: {report.class_names}{listed}"))
+    empty = report.listed_classes - report.classes
+    without_videos = f", and {empty} more without videos" if empty else ""
+    table.add_row("classes", grouped(report.classes), escape(f"names: {report.class_names}{without_videos}"))
     table.add_row("videos", grouped(report.videos), f"{grouped(report.seconds)} s of features")
     table.add_row("features", "", escape(f"{report.features} ({byte_size(report.features.stat().st_size)})"))
-    table.add_row("text", "", escape(f"{report.text}, used by avzsl train here"))
+    table.add_row("text", "", escape(f"{report.text}, used by avzsl train in this workspace"))
     show_splits(table, report.split_counts, str(report.folder / "splits.yaml"))
     terminal.show(table)

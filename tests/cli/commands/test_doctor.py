@@ -1,4 +1,4 @@
-"""`avzsl doctor`: a line a check, the document, the exit code."""
+"""cli/commands/doctor.py: output, JSON document and exit code."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from pipeline.diagnostics.doctor.check import Check
 
 
 def run(command: Callable[..., int], *arguments: object) -> int:
-    """The exit code of one command, called as its own application."""
+    """Run one command as its own application, and return the exit code."""
     app = typer.Typer()
     app.command()(command)
     code = app(args=[str(argument) for argument in arguments], standalone_mode=False)
@@ -31,10 +31,10 @@ CHECKS = [
 
 
 @pytest.mark.parametrize("broken", [False, True])
-def test_doctor_ends_with_1_only_without_something_essential(
+def test_the_exit_code_is_1_only_if_something_essential_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], broken: bool
 ) -> None:
-    """Each check with its word and sign, and behind what is missing what to do."""
+    """Each check is shown with its sign and its state, and a missing item with its remedy."""
     checks = [*CHECKS, Check("PyAV", "missing", "not installed", "pip install av", essential=True)][
         : 4 if broken else 3
     ]
@@ -47,7 +47,7 @@ def test_doctor_ends_with_1_only_without_something_essential(
 
 
 def test_the_document_of_doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A list of checks, and whether avzsl works."""
+    """The document contains the checks and whether avzsl works."""
     monkeypatch.setattr("pipeline.diagnostics.doctor.examine.examine", lambda _: iter(CHECKS))
     assert run(doctor.command, "--json") == 0
     document = json.loads(capsys.readouterr().out)

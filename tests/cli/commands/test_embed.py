@@ -1,4 +1,4 @@
-"""`avzsl embed`, and --text of the commands that take it."""
+"""cli/commands/embed.py, and the option --text of several commands."""
 
 import json
 from collections.abc import Callable
@@ -21,10 +21,10 @@ def file(tmp_path: Path) -> str:
     return str(tmp_path / "glove.txt")
 
 
-def test_named_classes_are_shown_with_their_neighbours(
+def test_named_classes_are_shown_with_their_nearest_classes(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, file: str
 ) -> None:
-    """A line a class; what is missing or nearly the same is said on standard error."""
+    """Each class has one line; missing vectors and nearly equal vectors give warnings on standard error."""
     names = "dog|woof, cat, kitten, zither"
     assert run_command(["embed", "-w", str(tmp_path), "--text", f"glove:{file}", "--classes", names, "-k", "1"]) == 0
     shown = capsys.readouterr()
@@ -37,7 +37,7 @@ def test_named_classes_are_shown_with_their_neighbours(
 def test_the_workspaces_classes_and_encoder_are_the_default(
     capsys: pytest.CaptureFixture[str], extracted: Callable[..., Workspace], tmp_path: Path
 ) -> None:
-    """As `avzsl train` would take them."""
+    """`embed` uses the same classes and text encoder as `avzsl train`."""
     workspace = extracted(classes=3)
     (tmp_path / "colours.txt").write_text("red 1 0\ngreen 0 1\nball 1 1\ndog 2 1\ndrum 1 3\ncar 0 -1\n")
     record_spec(workspace, read_spec(str(tmp_path / "colours.txt")))
@@ -49,8 +49,8 @@ def test_the_workspaces_classes_and_encoder_are_the_default(
     assert set(document) == {"text", "encoder", "width", "classes", "without_vector", "alike"}
 
 
-def test_an_empty_workspace_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """It says what to do in both ways."""
+def test_an_empty_workspace_without_classes_is_an_error(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The line says that there is no dataset, and that --classes is another way."""
     assert run_command(["embed", "-w", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "holds no dataset yet" in line
@@ -62,7 +62,7 @@ def test_an_empty_workspace_is_one_line(capsys: pytest.CaptureFixture[str], tmp_
     ("text", "code"),
     [("nonsense", 2), ("glove:missing.txt", 2), ("clip:", 2), ("clip:openai/clip-vit-large-patch14", 1)],
 )
-def test_wrong_usage_and_what_cannot_be_loaded_have_their_exit_codes(
+def test_a_wrong_text_encoder_and_one_that_cannot_be_loaded_have_different_exit_codes(
     capsys: pytest.CaptureFixture[str],
     extracted: Callable[..., Workspace],
     monkeypatch: pytest.MonkeyPatch,
@@ -71,7 +71,7 @@ def test_wrong_usage_and_what_cannot_be_loaded_have_their_exit_codes(
     text: str,
     code: int,
 ) -> None:
-    """Neither a name nor a file: 2. A model that would have to be downloaded: 1. Either is one line."""
+    """Text that is neither a name nor a file gives code 2, a model that needs a download code 1; both give one line."""
     monkeypatch.setenv("AVZSL_CACHE", str(tmp_path / "cache"))
     assert run_command([*command, "-w", str(extracted().root), "--text", text]) == code
     assert len(capsys.readouterr().err.splitlines()) == 1
@@ -80,7 +80,7 @@ def test_wrong_usage_and_what_cannot_be_loaded_have_their_exit_codes(
 def test_show_config_says_what_auto_is_in_this_workspace(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, file: str
 ) -> None:
-    """In a comment, so that the YAML itself fits any workspace."""
+    """The meaning of auto is in a comment, so that the YAML fits every workspace."""
     record_spec(Workspace(tmp_path / "workspace"), read_spec(file))
     for folder, expected in (("workspace", file), ("other", "minilm")):
         assert run_command(["train", "-w", str(tmp_path / folder), "--show-config"]) == 0

@@ -1,4 +1,4 @@
-"""`avzsl evaluate` in-process: tables and documents of one run, of published grids, and of several seeds."""
+"""cli/commands/evaluate.py: tables and documents of one run, of the published grids, and of several seeds."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ GRIDS = {grid: {"audio": 0.2, "visual": 0.4, "sum": 0.6} for grid in ("avca", "c
 
 
 def trained(workspace: Workspace, seed: int) -> str:
-    """Train shortly, with what the published grids chose; the run's name."""
+    """Train a short run, store betas of the published grids in its model, and return the name of the run."""
     settings = Settings(
         daan=DaanConfig(hidden_width=32, output_width=16, heads=2),
         training=TrainingSettings(epochs=1, batch_pairs=16, steps_per_epoch=2, seed=seed),
@@ -34,21 +34,21 @@ def trained(workspace: Workspace, seed: int) -> str:
 
 @pytest.fixture
 def workspace(extracted: Callable[..., Workspace], monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A workspace with features, in a terminal wide enough for its tables."""
+    """A workspace with features; the terminal is wide enough for its tables."""
     monkeypatch.setenv("COLUMNS", "120")
     return extracted()
 
 
 def avzsl(capsys: pytest.CaptureFixture[str], root: Path, *arguments: str) -> str:
-    """Run evaluate on the CPU; what it shows on standard output."""
+    """Run evaluate on the CPU and return its standard output."""
     assert run_command(["evaluate", "--workspace", str(root), "--device", "cpu", *arguments]) == 0
     return capsys.readouterr().out
 
 
-def test_the_choices_of_published_grids_stand_below_the_exact_beta(
+def test_the_metrics_at_the_published_grids_are_shown_below_those_at_the_exact_beta(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A second table: each score at each grid's beta, and who searches by that grid."""
+    """A second table shows each score at the beta of each grid, and which methods use the grid."""
     trained(workspace, 0)
     lines = avzsl(capsys, workspace.root).splitlines()
     rows = [line for line in lines if "AVCA, TCAF: 0 to 3 in 16" in line or "ClipClap: 0 to 5 in 76" in line]
@@ -56,8 +56,8 @@ def test_the_choices_of_published_grids_stand_below_the_exact_beta(
     assert ["0.20" in row or "0.40" in row or "0.60" in row for row in rows] == [True] * 6
 
 
-def test_the_document_holds_the_grids(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
-    """Beside the exact beta's figures, with S, U, HM and beta each."""
+def test_the_document_contains_the_grids(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each score at each grid has S, U, HM and beta, next to the metrics at the exact beta."""
     trained(workspace, 0)
     document = json.loads(avzsl(capsys, workspace.root, "--json"))
     assert set(document) == {"audio", "visual", "sum", "classes", "grids"}
@@ -68,7 +68,7 @@ def test_the_document_holds_the_grids(workspace: Workspace, capsys: pytest.Captu
 
 @pytest.fixture
 def runs(workspace: Workspace) -> list[str]:
-    """Two seeds trained, recorded as training with --seeds does."""
+    """The names of the runs of two seeds, recorded as training with --seeds records them."""
     names = [trained(workspace, seed) for seed in range(2)]
     record = workspace.stages()["model"]
     workspace.record("model", replace(record, output=f"models/{names[0]}", summary={"run": names[0], "runs": names}))
@@ -78,7 +78,7 @@ def runs(workspace: Workspace) -> list[str]:
 def test_several_seeds_are_shown_as_mean_and_deviation(
     workspace: Workspace, runs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A table over the seeds, and where each run's own figures lie."""
+    """The output has a table over the seeds and the path of the metrics of each run."""
     shown = avzsl(capsys, workspace.root)
     document = json.loads((workspace.report_folder(runs[0]) / "seeds.json").read_text())
     mean, deviation = document["mean"]["sum"]["ZSL"], document["deviation"]["sum"]["ZSL"]
@@ -90,17 +90,17 @@ def test_several_seeds_are_shown_as_mean_and_deviation(
 def test_the_document_of_several_seeds_is_the_file(
     workspace: Workspace, runs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One document: runs, mean, deviation, seeds."""
+    """The document contains runs, mean, deviation and seeds, and equals seeds.json."""
     document = json.loads(avzsl(capsys, workspace.root, "--json"))
     assert set(document) == {"runs", "mean", "deviation", "seeds"}
     assert list(document["runs"]) == runs
     assert document == json.loads((workspace.report_folder(runs[0]) / "seeds.json").read_text())
 
 
-def test_a_run_that_is_named_is_evaluated_alone(
+def test_a_named_run_is_evaluated_alone(
     workspace: Workspace, runs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """--run as ever, also where several seeds were trained."""
+    """--run evaluates one run, even if several seeds were trained."""
     document = json.loads(avzsl(capsys, workspace.root, "--json", "--run", runs[1]))
     assert "runs" not in document
     assert (workspace.report_folder(runs[1]) / "metrics.json").exists()

@@ -1,4 +1,4 @@
-"""`avzsl inspect`: what is shown, the document, the exit code."""
+"""cli/commands/inspect.py: output, JSON document and exit code."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ from pipeline.features.store import FeatureRows, write_part
 
 
 def run(command: Callable[..., int], *arguments: object) -> int:
-    """The exit code of one command, called as its own application."""
+    """Run one command as its own application, and return the exit code."""
     app = typer.Typer()
     app.command()(command)
     code = app(args=[str(argument) for argument in arguments], standalone_mode=False)
@@ -34,7 +34,7 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_current_store_is_inspected(
     extracted: Callable[..., Workspace], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a file the workspace's own."""
+    """Without a file argument, the feature file of the workspace is inspected."""
     workspace = extracted(silent=["red_ball/0.mp4"])
     assert run(inspect.command, "--workspace", workspace.root) == 0
     shown = capsys.readouterr().out
@@ -43,15 +43,17 @@ def test_the_current_store_is_inspected(
 
 
 def test_the_document_of_inspect(extracted: Callable[..., Workspace], capsys: pytest.CaptureFixture[str]) -> None:
-    """One JSON value, with what the table shows."""
+    """The document is one JSON value with the numbers of the table."""
     assert run(inspect.command, "--workspace", extracted().root, "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["videos"], document["whole"], document["problems"]) == (40, True, [])
     assert [entry["modality"] for entry in document["statistics"]] == ["visual", "audio"]
 
 
-def test_a_damaged_store_ends_with_1(extracted: Callable[..., Workspace], capsys: pytest.CaptureFixture[str]) -> None:
-    """And one clear line on standard error."""
+def test_a_damaged_store_gives_exit_code_1(
+    extracted: Callable[..., Workspace], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Standard error gets one clear line."""
     path = extracted().current_features()
     with h5py.File(path, "r+") as file:
         index = file["index"][...]
@@ -65,7 +67,7 @@ def test_a_damaged_store_ends_with_1(extracted: Callable[..., Workspace], capsys
 
 
 def test_odd_seconds_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """At most ten of them; they are no damage."""
+    """At most ten odd seconds are listed, and they do not count as damage."""
     row = StoredVideo("c/[a].mp4", SourceFile("", 1, 1), 15, True, True, 15.0, class_name="c")
     features = FeatureRows(np.zeros((15, 4)), np.arange(60.0).reshape(15, 4))
     write_part(tmp_path / "features.h5", [(row, features)], [], width=4, dtype="float32", attributes={})
@@ -76,13 +78,13 @@ def test_odd_seconds_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_a_workspace_without_features_is_an_expected_error(tmp_path: Path) -> None:
-    """With the command that makes them."""
+    """The message contains the command that extracts features."""
     with pytest.raises(MissingStageError, match="avzsl extract"):
         run(inspect.command, "--workspace", tmp_path)
 
 
-def test_help_loads_no_torch() -> None:
-    """Nor h5py, nor matplotlib."""
+def test_importing_the_commands_loads_no_large_library() -> None:
+    """Help is fast because torch, h5py, PyAV and matplotlib are loaded only when a command runs."""
     script = (
         "import sys; from cli.commands import doctor, inspect, probe;"
         "print([name for name in ('torch', 'h5py', 'av', 'matplotlib') if name in sys.modules])"

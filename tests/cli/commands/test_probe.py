@@ -1,4 +1,4 @@
-"""`avzsl probe`: what is shown, the document, the exit code."""
+"""cli/commands/probe.py: output, JSON document and exit code."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from extractors.decoding.self_test import write_tiny_clip
 
 
 def run(command: Callable[..., int], *arguments: object) -> int:
-    """The exit code of one command, called as its own application."""
+    """Run one command as its own application, and return the exit code."""
     app = typer.Typer()
     app.command()(command)
     code = app(args=[str(argument) for argument in arguments], standalone_mode=False)
@@ -25,7 +25,7 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_probe_shows_good_clips_and_names_broken_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A line for the broken one on standard error, exit code 1, and the good one's picture all the same."""
+    """A broken clip gives one line on standard error and exit code 1; the good clip still gets its contact sheet."""
     write_tiny_clip(tmp_path / "good.mp4")
     (tmp_path / "bad.mp4").write_text("hello")
     workspace = tmp_path / "workspace"
@@ -39,7 +39,7 @@ def test_probe_shows_good_clips_and_names_broken_ones(tmp_path: Path, capsys: py
 
 
 def test_the_document_of_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An entry a clip; the picture is where --out says."""
+    """The document has one entry per clip, and --out sets the path of the contact sheet."""
     write_tiny_clip(tmp_path / "good.mp4")
     out = tmp_path / "mine.png"
     assert run(probe.command, tmp_path / "good.mp4", "--out", out, "--json", "--workspace", tmp_path / "w") == 0

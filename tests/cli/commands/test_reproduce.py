@@ -1,4 +1,4 @@
-"""`avzsl reproduce`, `import` and `export` in-process: what they print, and that nothing is done twice."""
+"""cli/commands/reproduce.py, import_features.py and export.py: their output, and that nothing is done twice."""
 
 import json
 import re
@@ -34,17 +34,17 @@ TINY = [
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A generated set in a workspace; commands run beside it in a terminal of 80 columns."""
-    place = Workspace(tmp_path / "generated")
+    """A workspace with generated data; commands run in the folder above it, in a terminal of 80 columns."""
+    generated = Workspace(tmp_path / "generated")
     benchmark = synthetic_benchmark(SHAPE, Recipe(audio_width=6, visual_width=6, text_width=300, missing_audio=0.2))
-    record_spec(place, read_spec(str(write_benchmark(benchmark, place))))
+    record_spec(generated, read_spec(str(write_benchmark(benchmark, generated))))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    return place.root
+    return generated.root
 
 
-def test_a_reproduction_runs_prints_and_goes_on(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Export, import, two seeds, then the ablation: what is trained and evaluated already is left as it is."""
+def test_a_reproduction_continues_from_finished_runs(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A reproduction runs two seeds and the ablation; finished trainings and evaluations are not repeated."""
     assert run_command(["export", "tcaf", "UCF", "-w", str(workspace)]) == 0
     command = ["reproduce", "ucf", "--features", "UCF", *TINY]
     assert run_command([*command, "--seeds", "0,1", "--no-ablation"]) == 0
@@ -56,22 +56,22 @@ def test_a_reproduction_runs_prints_and_goes_on(workspace: Path, capsys: pytest.
     assert run_command([*command, "--seeds", "0,1", "--no-ablation"]) == 0
     again = capsys.readouterr().out
 
-    assert len(written) == 4  # a model.json and a metrics.json each
+    assert len(written) == 4  # model.json and metrics.json of both runs
     assert written == {path: path.stat().st_mtime_ns for path in written}
     assert [text.count("trained already") for text in (first, second, again)] == [0, 1, 2]
     assert "imported before: 68 videos in 9 classes" in second
     assert all("…" not in line and len(line) <= 80 for line in _table_lines(first + second))
     assert re.search(r"DAAN +52\.38 +23\.48 +32\.42 +31\.09", second)
     assert second.count("published  ") == 4
-    assert again.endswith(first[first.index("ucf: published") :])
+    assert again.endswith(first[first.index("ucf: published results") :])
 
 
 def _table_lines(shown: str) -> list[str]:
     return [line for line in shown.splitlines() if re.search(r"\d\.\d\d .*\d\.\d\d", line)]
 
 
-def test_the_document_says_what_the_tables_say(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Means and deviations over the seeds, every run, and what they were made from."""
+def test_the_document_contains_the_numbers_of_the_tables(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The document has means and deviations over the seeds, every run, and the data that was used."""
     command = ["reproduce", "ucf", "--features", str(workspace), "--seeds", "0,1", "--no-ablation", *TINY]
     assert run_command(command) == 0
     shown = capsys.readouterr().out
@@ -93,8 +93,8 @@ def test_the_document_says_what_the_tables_say(workspace: Path, capsys: pytest.C
     }
 
 
-def test_the_report_holds_every_row_setting_and_hash(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Markdown and HTML say the same; the settings read back as they were."""
+def test_the_report_contains_every_row_setting_and_hash(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Markdown and HTML contain published rows, settings, hashes and the run; the JSON file is the document."""
     command = ["reproduce", "vggsound", "--features", str(workspace), "--seeds", "3", "--no-ablation", *TINY]
     assert run_command([*command, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -122,22 +122,22 @@ def test_the_report_holds_every_row_setting_and_hash(workspace: Path, capsys: py
         (["ucf", "--features", "generatd"], "generatd does not exist. Did you mean generated?"),
         (["ucf", "--features", "empty"], "empty is neither an avzsl workspace"),
         (["ucf", "--features", "generated", "--seeds", "0,0"], "--seeds '0,0': expected different whole numbers"),
-        (["activitynet", "--features", "UCF"], "UCF holds features of ucf: run avzsl reproduce ucf"),
+        (["activitynet", "--features", "UCF"], "UCF has features of ucf: run avzsl reproduce ucf"),
         (
             ["ucf", "--features", "generated", "-w", "mine"],
             "generated is a workspace and is used as it is: leave --wor",
         ),
-        (["ucf", "--features", "generated", "--method", "cls"], "its features are chosen: leave --method out"),
+        (["ucf", "--features", "generated", "--method", "cls"], "so its features are used: leave --method out"),
         (
             ["ucf", "--features", "generated", "--set", "daan.csgm=off", "--set", "daan.qdma=off"],
-            "daan.qdma is off and daan.csgm off, but the ablation trains every row of both: leave them out, or train",
+            "daan.qdma is off and daan.csgm off, but the ablation varies both: leave both settings out, or train",
         ),
     ],
 )
 def test_wrong_usage_is_one_line(
     workspace: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    """Exit code 2, and nothing is made."""
+    """Each error gives exit code 2 and one line, and creates no workspace."""
     Path("empty").mkdir()
     if "UCF" in arguments:
         assert run_command(["export", "avca", "UCF", "-w", str(workspace)]) == 0
@@ -149,7 +149,7 @@ def test_wrong_usage_is_one_line(
 
 
 def test_a_workspace_of_another_benchmark_is_refused(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whether it was imported or generated as one; what nobody knows of is taken."""
+    """This holds for imported and for generated workspaces that record their benchmark."""
     assert run_command(["export", "avca", "UCF", "-w", str(workspace)]) == 0
     assert run_command(["import", "avca", "UCF", "-w", "imported"]) == 0
     assert (
@@ -169,18 +169,20 @@ def test_a_workspace_of_another_benchmark_is_refused(workspace: Path, capsys: py
         )
         == 0
     )
-    note = Path("other/dataset/source.json")
-    note.write_text(note.read_text().replace("--shape small", "--shape vggsound"))
+    record = Path("other/dataset/source.json")
+    record.write_text(record.read_text().replace("--shape small", "--shape vggsound"))
     capsys.readouterr()
 
     assert run_command(["reproduce", "activitynet", "--features", "imported", *TINY]) == 2
-    assert "imported holds features of ucf: run avzsl reproduce ucf" in capsys.readouterr().err
+    assert "imported has features of ucf: run avzsl reproduce ucf" in capsys.readouterr().err
     assert run_command(["reproduce", "ucf", "--features", "other", *TINY]) == 2
-    assert "other holds features of vggsound: run avzsl reproduce vggsound" in capsys.readouterr().err
+    assert "other has features of vggsound: run avzsl reproduce vggsound" in capsys.readouterr().err
 
 
-def test_the_users_model_stays_the_workspaces(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The reproduction's own is named; with the ablation, the settings reported are those of its last row."""
+def test_a_reproduction_keeps_the_current_model_of_the_workspace(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The output says how to predict with the new model, and the document records the changed setting."""
     assert run_command(["train", "-w", str(workspace), "--seed", "9", *TINY]) == 0
     mine = Workspace(workspace).current_model()
     capsys.readouterr()
@@ -189,39 +191,45 @@ def test_the_users_model_stays_the_workspaces(workspace: Path, capsys: pytest.Ca
     shown = capsys.readouterr().out
 
     assert Workspace(workspace).current_model() == mine
-    assert f"the workspace's model stays {mine.name}; this one predicts with avzsl predict --model" in shown
+    assert f"the workspace keeps its model {mine.name}; to predict with the new one: avzsl predict --model" in shown
     assert max(map(len, _notes(shown))) <= 80
     document = json.loads((workspace / "reports" / "reproduction-ucf" / "reproduction.json").read_text())
     assert "csgm: 'off'" in document["settings"] or "csgm: off" in document["settings"]
 
 
 def _notes(shown: str) -> list[str]:
-    """The lines below the tables that are not places."""
-    lines = shown[shown.index("Published figures") :].splitlines()
+    """Return the lines below the tables, without the paths."""
+    lines = shown[shown.index("Published results") :].splitlines()
     return [line for line in lines if not line.startswith(" ")]
 
 
-def test_clips_have_no_generated_or_unknown_features(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A model of imported features takes weights at the user's word, if they can have made such features."""
+def test_clips_cannot_be_predicted_with_generated_or_unknown_features(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model of imported features needs --weights, and refuses weights that give features of another width."""
     assert run_command(["export", "avca", "UCF", "-w", str(workspace)]) == 0
     Path("UCF/avzsl.json").unlink()
     assert run_command(["import", "avca", "UCF", "-w", "imported"]) == 0
-    for place in (str(workspace), "imported"):
-        assert run_command(["train", "-w", place, *TINY]) == 0
+    for folder in (str(workspace), "imported"):
+        assert run_command(["train", "-w", folder, *TINY]) == 0
     Path("clip.mp4").write_bytes(b"no clip")
     capsys.readouterr()
 
-    for place, options, message in (
+    for folder, options, message in (
         (str(workspace), (), "trained on generated features, which no clip has"),
-        ("imported", (), "nothing says how they were extracted: name the weights with --weights NAME|FILE"),
-        ("imported", ("--weights", "vgg_sound"), "visual 6 and audio 6 wide, they are not SeLaVi's (512)"),
+        ("imported", (), "it is not recorded how they were extracted: name the weights with --weights NAME|FILE"),
+        (
+            "imported",
+            ("--weights", "vgg_sound"),
+            "are 6 wide and audio features 6, but SeLaVi's are 512",
+        ),
     ):
-        assert run_command(["predict", "clip.mp4", "-w", place, "--device", "cpu", *options]) == 2
+        assert run_command(["predict", "clip.mp4", "-w", folder, "--device", "cpu", *options]) == 2
         assert message in capsys.readouterr().err
 
 
-def test_an_import_is_shown_and_trains(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A bare train takes splits and vectors of the import; the second import says that there is nothing to do."""
+def test_an_imported_workspace_can_be_trained(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`train` uses the imported splits and class vectors; a second import has nothing to do."""
     assert run_command(["export", "avca", "UCF", "-w", str(workspace), "--json"]) == 0
     exported = json.loads(capsys.readouterr().out)
     assert run_command(["import", "avca", "UCF", "-w", "work"]) == 0
@@ -238,14 +246,14 @@ def test_an_import_is_shown_and_trains(workspace: Path, capsys: pytest.CaptureFi
     assert run_command(["inspect", "-w", "work"]) == 0
 
 
-def test_a_model_of_imported_features_predicts_by_weights_that_the_user_names(
+def test_a_model_of_imported_features_predicts_with_weights_that_the_user_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With a warning, where they make features of that width."""
+    """The weights are used with a warning if they give features of the same width."""
     monkeypatch.chdir(tmp_path)
-    place = Workspace(tmp_path / "generated")
+    generated = Workspace(tmp_path / "generated")
     benchmark = synthetic_benchmark(SHAPE, Recipe(audio_width=16, visual_width=16, text_width=300))
-    record_spec(place, read_spec(str(write_benchmark(benchmark, place))))
+    record_spec(generated, read_spec(str(write_benchmark(benchmark, generated))))
     assert run_command(["export", "tcaf", "UCF", "-w", "generated"]) == 0
     Path("UCF/avzsl.json").unlink()
     assert run_command(["import", "tcaf", "UCF", "-w", "imported"]) == 0
@@ -256,4 +264,4 @@ def test_a_model_of_imported_features_predicts_by_weights_that_the_user_names(
     assert run_command([*command, "--weights", "untrained"]) == 0
     shown = capsys.readouterr()
     assert len(json.loads(shown.out)["predictions"][0]["classes"]) == 9
-    assert "nothing says how they were extracted: as you say, the untrained weights are taken for theirs" in shown.err
+    assert "they are assumed to come from the untrained weights, as you named them" in shown.err

@@ -1,4 +1,4 @@
-"""`avzsl train` and `avzsl run`: seeds, and settings that are found again."""
+"""cli/commands/train.py and run.py: several seeds, wrong usage, and continuing an unfinished run."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ SMALL = [
 def test_several_seeds_are_shown_with_mean_and_deviation(
     capsys: pytest.CaptureFixture[str], extracted: Callable[..., Workspace]
 ) -> None:
-    """A line a run and one for all; the second time nothing is trained; the document holds the same figures."""
+    """There is one line per run and one for all. A second call trains nothing; the document has the same numbers."""
     command = ["train", "-w", str(extracted().root), *SMALL, "--seeds", "3, 0"]
 
     assert run_command(command) == 0
@@ -44,7 +44,7 @@ def test_several_seeds_are_shown_with_mean_and_deviation(
 
 
 def test_run_trains_and_evaluates_every_seed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """From clips to the mean over the seeds; the runs share features and splits."""
+    """`run` leads from clips to the mean over the seeds; all runs use the same features and splits."""
     for name in ("red_ball_bouncing", "blue_ball_blinking", "yellow_heart_sliding", "red_star_blinking"):
         (tmp_path / "videos" / name).mkdir(parents=True)
         for clip in ("000.mp4", "001.mp4"):
@@ -66,23 +66,25 @@ def test_run_trains_and_evaluates_every_seed(capsys: pytest.CaptureFixture[str],
 
 @pytest.mark.parametrize("command", [["train"], ["run", "videos"]])
 @pytest.mark.parametrize("seeds", ["0,x", "", "0,,1", "1,1", "1,01", "-1,2", "1.5"])
-def test_a_bad_list_of_seeds_is_one_line(capsys: pytest.CaptureFixture[str], command: list[str], seeds: str) -> None:
-    """The list is shown, with what a good one looks like."""
+def test_a_wrong_list_of_seeds_is_wrong_usage(
+    capsys: pytest.CaptureFixture[str], command: list[str], seeds: str
+) -> None:
+    """The message contains the list and an example of a valid one."""
     assert run_command([*command, f"--seeds={seeds}"]) == 2
 
     assert capsys.readouterr().err == (f"avzsl: --seeds {seeds!r}: expected different whole numbers, such as 0,1,2\n")
 
 
 @pytest.mark.parametrize("command", [["train"], ["run", "videos"]])
-def test_one_seed_and_several_are_wrong_usage(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
-    """It would be unclear which of them holds classes out."""
+def test_seed_together_with_seeds_is_wrong_usage(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+    """It would be unclear which seed chooses the held-out classes."""
     assert run_command([*command, "--seed", "1", "--seeds", "1,2"]) == 2
 
     assert "--seed and --seeds: give one of them" in capsys.readouterr().err
 
 
-def test_naming_no_class_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    """It must not fall back to a random share."""
+def test_unseen_without_a_class_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """It must not fall back to a random fraction."""
     assert run_command(["train", "--unseen", " , "]) == 2
 
     assert "--unseen names no class" in capsys.readouterr().err
@@ -97,16 +99,16 @@ def test_naming_no_class_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> N
         (["--seeds", "4,1"], 2),
         (["--unseen", "red dog", "--unseen-fraction", "0.5", "--seeds", "7"], 1),
     ],
-    ids=["classes", "share", "seed", "seeds", "all"],
+    ids=["classes", "fraction", "seed", "seeds", "all"],
 )
-def test_the_command_that_status_suggests_goes_on_with_an_unfinished_run(
+def test_the_command_that_status_suggests_continues_an_unfinished_run(
     extracted: Callable[..., Workspace], monkeypatch: pytest.MonkeyPatch, arguments: list[str], runs: int
 ) -> None:
-    """However classes were held out: the same run ends, though the dataset brings splits of its own."""
+    """The same run is finished for every way to hold out classes, even if the dataset has its own splits."""
     workspace = extracted(classes=8)
     videos = [video.key for video in load_dataset(workspace.dataset_folder).videos]
-    parts = {"train": videos[:20], "val_seen": [], "val_unseen": [], "test_seen": [], "test_unseen": videos[20:]}
-    (workspace.dataset_folder / "splits.yaml").write_text(json.dumps(parts))
+    splits = {"train": videos[:20], "val_seen": [], "val_unseen": [], "test_seen": [], "test_unseen": videos[20:]}
+    (workspace.dataset_folder / "splits.yaml").write_text(json.dumps(splits))
     monkeypatch.setenv("AVZSL_WORKSPACE", str(workspace.root))
     with monkeypatch.context() as stopping:
         stopping.setattr("cli.commands.train.interruption", _stopping_at_once)
@@ -122,5 +124,5 @@ def test_the_command_that_status_suggests_goes_on_with_an_unfinished_run(
 
 @contextlib.contextmanager
 def _stopping_at_once() -> Iterator[Callable[[], bool]]:
-    """As if Ctrl-C came in the first step."""
+    """Simulate Ctrl-C in the first step."""
     yield lambda: True

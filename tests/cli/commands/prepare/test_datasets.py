@@ -1,4 +1,4 @@
-"""`avzsl prepare`: commands, their tables and documents, and the commands that come next."""
+"""cli/commands/prepare: the subcommands, their tables and documents, and the commands that follow."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ SMALL = [
 
 @pytest.fixture(autouse=True)
 def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The workspace is the default one, in a folder of the test's own; lines are wide enough not to be folded."""
+    """Use the default workspace in a temporary folder, and a terminal so wide that no line is folded."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AVZSL_WORKSPACE", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
@@ -29,7 +29,7 @@ def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    """Two clips each of four classes."""
+    """A folder with two clips of each of four classes."""
     for name in NAMES:
         (tmp_path / "videos" / name).mkdir(parents=True)
         for clip in ("000.mp4", "001.mp4"):
@@ -38,15 +38,15 @@ def clips(tmp_path: Path) -> Path:
 
 
 def document(capsys: pytest.CaptureFixture[str], *command: str) -> dict[str, object]:
-    """What a command prints with --json."""
+    """Run a command with --json and return its document."""
     assert run_command([*command, "--json"]) == 0
-    answer = json.loads(capsys.readouterr().out)
-    assert isinstance(answer, dict)
-    return answer
+    printed = json.loads(capsys.readouterr().out)
+    assert isinstance(printed, dict)
+    return printed
 
 
-def test_bare_commands_go_on_from_a_prepared_folder(capsys: pytest.CaptureFixture[str], clips: Path) -> None:
-    """prepare, extract, prepare splits, train: none needs to be told where the dataset is."""
+def test_commands_without_a_source_use_the_prepared_folder(capsys: pytest.CaptureFixture[str], clips: Path) -> None:
+    """After `prepare`, the commands extract, prepare splits and train find the dataset in the workspace."""
     assert run_command(["prepare", "folder", str(clips), "--probe", "--workers", "1"]) == 0
     table = capsys.readouterr().out
     assert run_command(["extract", "--weights", "untrained", "--width", "2", "-q"]) == 0
@@ -60,10 +60,8 @@ def test_bare_commands_go_on_from_a_prepared_folder(capsys: pytest.CaptureFixtur
     assert "3 seen, 1 unseen (by the dataset's splits" in out
 
 
-def test_a_folder_of_the_users_choice_is_extracted_by_its_manifest(
-    capsys: pytest.CaptureFixture[str], clips: Path
-) -> None:
-    """The workspace stays as it is; the command that comes next is printed."""
+def test_with_to_the_next_command_names_the_manifest(capsys: pytest.CaptureFixture[str], clips: Path) -> None:
+    """--to writes into the given folder and leaves the workspace unchanged."""
     assert run_command(["prepare", "folder", str(clips), "--to", "out"]) == 0
     lines = capsys.readouterr().out.splitlines()
 
@@ -73,28 +71,28 @@ def test_a_folder_of_the_users_choice_is_extracted_by_its_manifest(
     assert document(capsys, "prepare", "splits", "--to", "out", "--unseen-test", "2")["file"] == "out/splits.yaml"
 
 
-def test_the_document_holds_what_the_table_shows(capsys: pytest.CaptureFixture[str], clips: Path) -> None:
-    """Counts, what was left out with its reason, splits, and where the manifest is."""
+def test_the_document_contains_what_the_table_shows(capsys: pytest.CaptureFixture[str], clips: Path) -> None:
+    """The document contains the counts, the excluded videos with reasons, and the path of the manifest."""
     (clips / NAMES[0] / "page.mp4").write_text("<html></html>")
 
-    answer = document(capsys, "prepare", "folder", str(clips), "--probe", "--workers", "1")
+    printed = document(capsys, "prepare", "folder", str(clips), "--probe", "--workers", "1")
 
-    assert (answer["videos"], answer["classes"], answer["unreadable"], answer["soundless"]) == (8, 4, 1, 0)
-    assert answer["left_out"] == [
+    assert (printed["videos"], printed["classes"], printed["unreadable"], printed["soundless"]) == (8, 4, 1, 0)
+    assert printed["left_out"] == [
         {
             "video": f"{NAMES[0]}/page.mp4",
             "reason": "not a video but a web page saved under a video's name; fetch it again",
         }
     ]
-    assert answer["manifest"] == "avzsl-workspace/dataset/manifest.csv"
+    assert printed["manifest"] == "avzsl-workspace/dataset/manifest.csv"
 
 
-def test_the_benchmarks_own_files_are_prepared(capsys: pytest.CaptureFixture[str], clips: Path) -> None:
-    """UCF101, ActivityNet and VGGSound by what their authors publish; hours of segments are known without a look."""
+def test_the_files_of_the_benchmarks_are_prepared(capsys: pytest.CaptureFixture[str], clips: Path) -> None:
+    """UCF101, ActivityNet and VGGSound are read as published; hours of segments are known without --probe."""
     clip = clips / NAMES[0] / "000.mp4"
-    for place in ("ucf/Archery/v_Archery_g01_c01.avi", "anet/v_abc.mp4", "vgg/x_000010.mp4", "vgg/y.mp4"):
-        Path(place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(clip, place)
+    for path in ("ucf/Archery/v_Archery_g01_c01.avi", "anet/v_abc.mp4", "vgg/x_000010.mp4", "vgg/y.mp4"):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(clip, path)
     entry = {
         "duration": 9,
         "annotations": [{"label": "Tai chi", "segment": [0, 1.5]}, {"label": "BMX", "segment": [2, 3]}],
@@ -112,8 +110,8 @@ def test_the_benchmarks_own_files_are_prepared(capsys: pytest.CaptureFixture[str
     assert Path("v/dataset/missing.csv").read_text().splitlines()[1] == "z_000003,no file z_000003.mp4"
 
 
-def test_a_generated_workspace_trains_without_an_option(capsys: pytest.CaptureFixture[str]) -> None:
-    """Its class vectors are used; status misses nothing."""
+def test_a_generated_workspace_can_be_trained_without_options(capsys: pytest.CaptureFixture[str]) -> None:
+    """Training uses the generated class vectors, and status shows dataset and features as done."""
     narrow = ["--set", "audio_width=8", "--set", "visual_width=8"]
     assert run_command(["prepare", "synthetic", *narrow, "--audio-strength", "0.2"]) == 0
     shown = capsys.readouterr().out
@@ -144,7 +142,7 @@ def test_a_generated_workspace_trains_without_an_option(capsys: pytest.CaptureFi
 def test_wrong_usage_is_one_line(
     capsys: pytest.CaptureFixture[str], clips: Path, arguments: list[str], message: str
 ) -> None:
-    """Exit code 2, and what to do."""
+    """Each error gives exit code 2 and one line with advice."""
     Path("t.csv").write_text("name,colour\na,b\n")
 
     assert run_command(arguments) == 2
@@ -155,16 +153,18 @@ def test_wrong_usage_is_one_line(
 
 
 @pytest.mark.parametrize("name", ["folder", "csv", "ucf101", "activitynet", "vggsound", "splits", "synthetic"])
-def test_every_way_to_prepare_shows_an_example(capsys: pytest.CaptureFixture[str], name: str) -> None:
-    """As all commands do."""
+def test_the_help_of_every_subcommand_shows_an_example(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """The help contains an example that calls the subcommand."""
     assert run_command(["prepare", name, "--help"]) == 0
 
     assert f"Example: avzsl prepare {name}" in capsys.readouterr().out
 
 
 @pytest.mark.needs_shared
-def test_official_splits_show_what_they_could_not_match(capsys: pytest.CaptureFixture[str], shared: Path) -> None:
-    """UCF's lists over three of its videos and one of none of them."""
+def test_names_without_a_match_in_the_official_splits_are_shown(
+    capsys: pytest.CaptureFixture[str], shared: Path
+) -> None:
+    """Only a few videos of UCF101 exist here, and one of them is in no official list."""
     names = ("Archery/v_Archery_g01_c01", "Archery/v_Archery_g01_c03", "BalanceBeam/v_BalanceBeam_g01_c01")
     for name in (*names, "Typing/v_Typing_g01_c01", "Archery/v_Archery_g99_c01"):
         Path("ucf", name).parent.mkdir(parents=True, exist_ok=True)
@@ -173,10 +173,10 @@ def test_official_splits_show_what_they_could_not_match(capsys: pytest.CaptureFi
     splits = str(shared / "benchmark/UCF/class-split")
     assert run_command(["prepare", "ucf101", "--videos", "ucf", "--splits", splits]) == 0
     shown = capsys.readouterr()
-    answer = document(capsys, "prepare", "ucf101", "--videos", "ucf", "--splits", splits)
+    printed = document(capsys, "prepare", "ucf101", "--videos", "ucf", "--splits", splits)
 
     assert "48 classes listed but not here" in shown.out
-    assert "1 video here but in no part" in shown.out
+    assert "1 video here but in no split" in shown.out
     assert "main_split (also there: cls_split)" in shown.err
-    assert len(answer["classes_without_videos"]) == 98  # type: ignore[arg-type] -- a list, by the keys above
+    assert len(printed["classes_without_videos"]) == 98  # type: ignore[arg-type] -- a list, by the keys above
     assert Path("avzsl-workspace/dataset/unmatched.csv").exists()
