@@ -1,1 +1,1 @@
-"""Video -> per-second vectors; class name -> vector. Knows no labels and no HDF5."""
+"""Extract vectors: one per second of a video, one per class name. This package uses neither labels nor HDF5."""

@@ -1,29 +1,29 @@
-"""The interface of extractors: from a second of picture or sound to a vector."""
+"""The interface of extractors, which compute a vector from a second of picture or sound."""
 
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-if TYPE_CHECKING:  # decoding works without torch, and avzsl doctor says so
+if TYPE_CHECKING:  # decoding works without torch, and avzsl doctor reports a missing torch
     import torch
     from torch import Tensor
 
-KeyT = TypeVar("KeyT", bound=Hashable)  # what a caller names a video by; results carry it
+KeyT = TypeVar("KeyT", bound=Hashable)  # the caller's key of a video; results contain it
 
 
 class Extractor(Protocol):
-    """Networks and their preprocessing, ready on a device.
+    """Networks and their preprocessing, loaded on a device.
 
     Legend: N seconds, D numbers in a feature vector.
     """
 
     @property
     def device(self) -> "torch.device":
-        """The device that the networks are on; inputs may be on any device."""
+        """The device of the networks; inputs may be on any device."""
         ...
 
     @property
     def calls_at_once(self) -> int:
-        """How many threads to call the extractor from, to use the whole device."""
+        """The number of threads that must call the extractor to use the whole device."""
         ...
 
     def visual(self, frames: "Tensor") -> "Tensor":

@@ -1,18 +1,18 @@
-"""What can go wrong between a video or a class name and its vectors. Every message is one line a user can act on."""
+"""The errors of extractors. Every message is one line that tells the user what to do."""
 
 from collections.abc import Mapping, Sequence
 
 
 class ExtractorError(Exception):
-    """Anything expected that goes wrong in this folder."""
+    """The base class of all expected errors in this folder."""
 
 
 class VideoError(ExtractorError):
-    """This video, and no other, cannot be turned into features; the message is the reason, without the path."""
+    """A single video cannot be converted to features; the message is the reason, without the path."""
 
 
 class WeightsError(ExtractorError):
-    """The weights of an extractor cannot be had or do not fit."""
+    """The weights of an extractor cannot be fetched or do not fit."""
 
 
 class TextEncoderError(ExtractorError):
@@ -20,14 +20,14 @@ class TextEncoderError(ExtractorError):
 
 
 class TextSpecError(TextEncoderError):
-    """What was asked for cannot be a text encoder, neither by its name nor as a file: wrong, on whatever machine."""
+    """A text spec is neither the name of a text encoder nor a file of one, on any machine."""
 
 
 class NoVectorError(TextEncoderError):
     """Some phrases have no vector.
 
     Attributes:
-        missing: those phrases, each with the words of it that are unknown; none where no word is to blame.
+        missing: phrases without a vector, each with its unknown words; empty if no unknown word is the cause.
     """
 
     def __init__(self, message: str, missing: Mapping[str, Sequence[str]]) -> None:
@@ -36,4 +36,4 @@ class NoVectorError(TextEncoderError):
 
 
 class UnavailableError(ExtractorError):
-    """A decoder, device or optional library that was asked for is not on this machine."""
+    """A requested decoder, device or optional library is not available on this machine."""

@@ -1,4 +1,4 @@
-"""Videos -> features: seconds of several videos go through the networks together, while other processes decode more."""
+"""Extract features: batch the seconds of several videos for the networks while other processes decode."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,11 +17,11 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class VideoFeatures(Generic[KeyT]):
-    """What one video became: a row for each of its T seconds."""
+    """The features of one video, one row for each of its T seconds."""
 
     key: KeyT
-    visual: Vectors | None  # (T, D); None: the video has no picture
-    audio: Vectors | None  # (T, D); None: the video has no sound track
+    visual: Vectors | None  # (T, D); None if the video has no picture
+    audio: Vectors | None  # (T, D); None if the video has no sound track
     seconds: int
     duration_seconds: float
     warnings: tuple[str, ...]
@@ -29,12 +29,12 @@ class VideoFeatures(Generic[KeyT]):
 
 @dataclass
 class _Video:
-    """A video under way. Its frames are not kept, only their vectors."""
+    """An unfinished video. Its vectors are kept, its frames are not."""
 
     visual: list[Vectors] = field(default_factory=list)
     audio: list[Vectors] = field(default_factory=list)
-    waiting: int = 0  # seconds that are decoded and not yet through the networks
-    summary: VideoSummary | None = None  # once it is decoded to its end
+    waiting: int = 0  # seconds that are decoded but have no vectors yet
+    summary: VideoSummary | None = None  # None until the video is decoded to its end
 
 
 def extract_videos(
@@ -45,17 +45,17 @@ def extract_videos(
     batch_seconds: int = 8,
     on_second: Callable[[], None] | None = None,
 ) -> Iterator[VideoFeatures[KeyT] | VideoFailed[KeyT]]:
-    """Extract the features of videos, each soon after it is complete, in no order.
+    """Extract the features of videos and yield each video soon after it is complete, in any order.
 
     Args:
-        requests: key and what to decode; no key twice. Taken lazily.
+        requests: unique key and decoding request of each video; read lazily.
         extractor: the networks.
-        pool: who decodes.
-        batch_seconds: how many seconds, of whatever videos, the networks see at once; no feature depends on it.
-        on_second: called for each second that is through the networks.
+        pool: the pool that decodes.
+        batch_seconds: number of seconds, from any videos, per call of the networks; no feature depends on it.
+        on_second: called for each second that the networks have processed.
 
     Yields:
-        The features of each video, or why it has none: it cannot be decoded, or a feature is not a finite number.
+        The features of each video, or a failure if it cannot be decoded or a feature is not a finite number.
     """
     videos: dict[KeyT, _Video] = {}
     batch: list[tuple[KeyT, Second]] = []
@@ -73,19 +73,19 @@ def extract_videos(
             else:
                 video.summary = event.summary
             if len(batch) >= queue.batch_seconds:
-                _give(queue.submit(batch), videos, on_second)
+                _assign(queue.submit(batch), videos, on_second)
                 batch = []
             else:
-                _give(queue.finished(), videos, on_second)
+                _assign(queue.finished(), videos, on_second)
             yield from _take_complete(videos)
-        _give(queue.rest(batch), videos, on_second)
+        _assign(queue.finish(batch), videos, on_second)
         yield from _take_complete(videos)
 
 
-def _give(
+def _assign(
     batches: Iterable[FinishedBatch[KeyT]], videos: dict[KeyT, _Video], on_second: Callable[[], None] | None
 ) -> None:
-    """Give each vector to its video; those of a video that has failed meanwhile are nobody's."""
+    """Add each vector to its video; drop the vectors of videos that have failed in the meantime."""
     for batch in batches:
         for key, vector in batch.visual:
             if key in videos:
@@ -101,7 +101,7 @@ def _give(
 
 
 def _take_complete(videos: dict[KeyT, _Video]) -> Iterator[VideoFeatures[KeyT] | VideoFailed[KeyT]]:
-    """Take out the videos whose every second is through the networks."""
+    """Remove and yield the videos whose seconds the networks have all processed."""
     for key, video in list(videos.items()):
         if video.summary is not None and not video.waiting:
             del videos[key]
@@ -116,9 +116,9 @@ def _finish(key: KeyT, video: _Video, summary: VideoSummary) -> VideoFeatures[Ke
             continue
         if len(vectors) != summary.seconds:
             return VideoFailed(key, f"{len(vectors)} {modality} features for {summary.seconds} seconds")
-        odd = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if odd.size:
-            return VideoFailed(key, f"the {modality} features of second {odd[0]} are not finite numbers")
+        faulty = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if faulty.size:
+            return VideoFailed(key, f"the {modality} features of second {faulty[0]} are not finite numbers")
     return VideoFeatures(
         key=key,
         visual=visual,

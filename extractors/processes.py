@@ -1,4 +1,4 @@
-"""Work in processes of its own, for native libraries that may crash or hang."""
+"""Run work in other processes, because native libraries may crash or hang."""
 
 import multiprocessing
 import os
@@ -13,19 +13,19 @@ from pebble import ProcessExpired, ProcessPool
 from extractors.errors import VideoError
 
 ResultT = TypeVar("ResultT")
-_QUEUED_PER_WORKER = 4  # so that no worker waits for the parent; more would only fill memory
+_QUEUED_PER_WORKER = 4  # enough that no worker waits for the parent; more would only use memory
 
 
 def call_guarded(function: Callable[[Path], ResultT], path: Path, *, limit_seconds: float) -> ResultT:
-    """Call a function with a path, in a process of its own.
+    """Call a function with a path, in another process.
 
     Args:
-        function: a module's function, so that another process can import it.
+        function: a function of a module, so that another process can import it.
         path: the path of a video.
         limit_seconds: time after which the process is killed.
 
     Raises:
-        VideoError: the function raised it, the process crashed, or it took too long.
+        VideoError: an error of the function, a crash of the process, or a call that took too long.
     """
     ((_, answer),) = call_guarded_each(function, [path], workers=1, limit_seconds=limit_seconds)
     if isinstance(answer, VideoError):
@@ -36,19 +36,19 @@ def call_guarded(function: Callable[[Path], ResultT], path: Path, *, limit_secon
 def call_guarded_each(
     function: Callable[[Path], ResultT], paths: Sequence[Path], *, workers: int, limit_seconds: float
 ) -> Iterator[tuple[Path, ResultT | VideoError]]:
-    """Call a function with every path, in several processes; a path that crashes or hangs costs only itself.
+    """Call a function with every path, in several processes; a call that crashes or hangs fails alone.
 
     Args:
-        function: a module's function, so that another process can import it.
+        function: a function of a module, so that another process can import it.
         paths: the paths of videos.
         workers: number of processes.
-        limit_seconds: time after which a call is given up and its process killed.
+        limit_seconds: time after which a call fails and its process is killed.
 
     Yields:
         Each path with the function's result or an error, in the order in which the calls end.
 
     Raises:
-        ValueError: `workers` is less than 1.
+        ValueError: `workers` less than 1.
     """
     if workers < 1:
         raise ValueError(f"workers is {workers}; at least one process must work")
@@ -70,12 +70,12 @@ def call_guarded_each(
                 path, answer = calls.pop(call), _answer(call, limit_seconds)
                 yield path, answer
     finally:
-        pool.stop()  # type: ignore[no-untyped-call]  # pebble does not say
+        pool.stop()  # type: ignore[no-untyped-call]  # pebble has no annotation
         pool.join()
 
 
 def _answer(call: "Future[ResultT]", limit_seconds: float) -> ResultT | VideoError:
-    """The result of a call that has ended, or why there is none."""
+    """Return the result of a finished call, or the error that ended it."""
     try:
         return call.result()
     except VideoError as error:
@@ -84,15 +84,15 @@ def _answer(call: "Future[ResultT]", limit_seconds: float) -> ResultT | VideoErr
         return VideoError(f"it was not read within {limit_seconds:g} s: given up")
     except ProcessExpired as error:
         return VideoError(f"the process that read it ended by itself (exit code {error.exitcode})")
-    except Exception as error:  # noqa: BLE001 - a bug that one file meets costs only that file; its name says what it is
+    except Exception as error:  # noqa: BLE001 - a bug fails only the file that triggers it; the message names the bug
         return VideoError(f"unexpected {type(error).__name__} while reading it: {error}")
 
 
 class WorkerProcess:
-    """A spawned process, and the parent's end of the pipe to it.
+    """A spawned process and the parent's end of the pipe to it.
 
     Args:
-        target: a module's function; its first argument is the process's end of the pipe.
+        target: a function of a module; its first argument is the process's end of the pipe.
         args: further arguments of `target`.
         name: the name of the process.
 
@@ -103,10 +103,10 @@ class WorkerProcess:
     def __init__(self, target: Callable[..., None], *args: object, name: str) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection: Connection
-        self.connection, its_end = context.Pipe()
-        self._process = context.Process(target=target, args=(its_end, *args), name=name, daemon=True)
+        self.connection, child_end = context.Pipe()
+        self._process = context.Process(target=target, args=(child_end, *args), name=name, daemon=True)
         self._process.start()
-        its_end.close()  # with the parent's copy closed, the pipe ends when the process ends
+        child_end.close()  # without the parent's copy, the pipe closes when the process ends
 
     @property
     def exit_code(self) -> int | None:
@@ -125,5 +125,5 @@ class WorkerProcess:
 
 
 def silence_native_output() -> None:
-    """Discard what native libraries write to standard error past Python, amid the parent's progress display."""
+    """Discard the direct output of native libraries to standard error, as it disturbs the parent's progress display."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -1,1 +1,1 @@
-"""From a video file to seconds of pictures and sound."""
+"""Decode video files to seconds of pictures and sound."""

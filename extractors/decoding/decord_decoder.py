@@ -1,15 +1,16 @@
-"""The second decoder: decord, behind the same interface.
+"""The second decoder: decord, with the same interface.
 
-What differs from PyAV:
+Differences from PyAV:
 
-- The sound of the whole video is in memory at once, and decord keeps an index of all packets: memory is not flat.
-- Sound is placed by the start times in the file's header; a gap further on is not seen. It is mixed to ffmpeg's level,
-  within one step of 16 bits; where the rate is converted, torchaudio's filter differs a little from ffmpeg's.
-- Where it has no time stamps for the pictures (some AVI files) they are spaced evenly, with a warning.
-- A file ends at its first bad packet. AV1 and transport or programme streams are not read. The size may not change.
-- decord can loop for ever while it holds the interpreter's lock: run it in a `DecodingPool`, which kills it.
+- Memory is not flat: the sound of the whole video is in memory at once, and decord keeps an index of all packets.
+- Sound is placed by the start times in the file's header; later gaps are not detected. It is mixed to ffmpeg's level,
+  within one step of 16 bits. If the rate is converted, torchaudio's filter differs a little from ffmpeg's.
+- If decord has no time stamps for the pictures (some AVI files), they are spaced evenly, with a warning.
+- A file ends at its first bad packet. AV1, transport streams and programme streams are not supported. The size of the
+  pictures may not change.
+- decord can loop for ever while it holds the interpreter's lock. Run it in a `DecodingPool`, which kills it.
 
-Rotation is applied by decord itself. Frames are chosen by their time stamps: its average frame rate is no clock.
+decord applies the rotation itself. Frames are chosen by their time stamps, because its average frame rate is not exact.
 """
 
 from collections.abc import Generator, Iterator
@@ -31,12 +32,12 @@ from extractors.decoding.seconds import SoundPiece, SoundTrack, join_seconds, su
 from extractors.decoding.timeline import Segment, TimedFrame, frames_by_second
 from extractors.errors import VideoError
 
-# decord's own errors, and the plain ones its Python code raises for files it cannot read.
+# decord's own errors, and the built-in ones that its Python code raises for files it cannot read.
 _DECORD_ERRORS = (decord.DECORDError, RuntimeError, AssertionError)
 
 
 class DecordDecoder:
-    """Reads ordinary files as PyAV does; the module's description says what differs."""
+    """Reads ordinary files as PyAV does; the module docstring lists the differences."""
 
     name = "decord"
 
@@ -44,14 +45,14 @@ class DecordDecoder:
         """See `Decoder.decode`."""
         segment = Segment.of(request)
         check_media_file(request.path)
-        # The headers come from PyAV: decord tells neither rate nor layout of the sound, nor when the picture starts.
+        # PyAV reads the headers: decord gives neither the rate and layout of the sound nor the start of the picture.
         with StreamReader(request.path, "video") as picture, StreamReader(request.path, "audio") as sound:
             pictures = _Pictures(request.path, picture, segment) if picture.exists else None
             samples = _read_sound(request.path, sound, request.audio_rate_hz)
             track = None
             if samples is not None:
-                late_seconds = sound.start_seconds - picture.start_seconds if picture.exists else 0.0
-                piece = SoundPiece(round(late_seconds * request.audio_rate_hz), samples)
+                offset_seconds = sound.start_seconds - picture.start_seconds if picture.exists else 0.0
+                piece = SoundPiece(round(offset_seconds * request.audio_rate_hz), samples)
                 track = SoundTrack(iter([piece]), rate_hz=request.audio_rate_hz, segment=segment)
             seconds = None if pictures is None else frames_by_second(pictures.frames(), _convert, segment)
             duration = yield from join_seconds(seconds, track, segment)
@@ -72,7 +73,7 @@ class _Pictures:
     """The pictures of a segment of a file, with decord's time stamps.
 
     Raises:
-        VideoError: decord cannot read the file, or reads it wrongly without saying so.
+        VideoError: a file that decord cannot read, or that it reads wrongly without an error.
     """
 
     def __init__(self, path: Path, header: StreamReader, segment: Segment) -> None:
@@ -84,7 +85,7 @@ class _Pictures:
         except _DECORD_ERRORS as error:
             raise VideoError("decord cannot read the picture; use the pyav decoder") from error
         except UnicodeEncodeError as error:
-            raise VideoError("decord opens no file whose name is not UTF-8; use the pyav decoder") from error
+            raise VideoError("decord cannot open a file whose name is not UTF-8; use the pyav decoder") from error
         self.warnings: list[str] = []
         self._starts = stamps[:, 0] - stamps[0, 0]
         steps = np.diff(self._starts)
@@ -98,7 +99,7 @@ class _Pictures:
         self._first = max(0, int(np.searchsorted(self._starts, segment.start_seconds, side="right")) - 1)
 
     def frames(self) -> Iterator[TimedFrame[Any]]:
-        """From the picture on screen where the segment starts to the last one that decord can read."""
+        """Yield the pictures from the one on screen at the segment's start to the last one that decord can read."""
         try:
             if self._first > 0:
                 self._reader.seek_accurate(self._first)
@@ -110,15 +111,15 @@ class _Pictures:
 
 
 def _convert(image: Any, out: NDArray[np.float32]) -> None:  # noqa: ANN401 -- decord has no types
-    """Write the (3, 112, 112) of a picture; decord has turned it upright."""
+    """Write a picture to `out`, (3, 112, 112); decord has already turned it upright."""
     rgb = image.asnumpy()
     if rgb.shape[2] != 3:
-        raise VideoError("decord garbles pictures as narrow as this one; use the pyav decoder")
+        raise VideoError("decord garbles pictures this narrow; use the pyav decoder")
     resize_and_crop(rgb, out)
 
 
 def _read_sound(path: Path, header: StreamReader, rate_hz: int) -> NDArray[np.int16] | None:
-    """All of the sound, (N,), mixed and resampled; None if there is none that decord can read."""
+    """Read all of the sound, (N,), mixed and resampled; None if decord cannot read any."""
     if header.sound_format is None:
         return None
     own_rate_hz, layout = header.sound_format
@@ -127,7 +128,7 @@ def _read_sound(path: Path, header: StreamReader, rate_hz: int) -> NDArray[np.in
         mixed = torch.from_numpy(reader[:].asnumpy()[0] * np.float32(mono_gain(layout)))
     except _DECORD_ERRORS:
         return None
-    # Its own conversion of the rate drifts: 77 of 2886 rms on a tone, where torchaudio's differs from ffmpeg's by 1.
+    # decord's own rate conversion drifts: its error is 77 of 2886 rms on a tone. torchaudio differs from ffmpeg by 1.
     resampled = torchaudio.functional.resample(mixed, own_rate_hz, rate_hz)
     samples: NDArray[np.int16] = (resampled * 32768).round().clamp(-32768, 32767).to(torch.int16).numpy()
     return samples

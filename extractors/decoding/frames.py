@@ -1,4 +1,4 @@
-"""One picture, as SeLaVi's visual network takes it: upright, short side to 112, centre crop."""
+"""Convert a picture for SeLaVi's visual network: upright, short side scaled to 112 pixels, centre crop."""
 
 import math
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRAME_SIDE_PIXELS = 112
-# Rows of fewer bytes are quicker read whole; of longer ones the bytes that count are picked out first.
-_FEW_BYTES = 1100
+# Shorter rows are read whole, which is faster; from longer rows, the needed bytes are picked out first.
+_SHORT_ROW_BYTES = 1100
 
 
 def resize_and_crop(rgb: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
-    """Scale the short side to 112 pixels and cut the middle out of the long side.
+    """Scale the short side to 112 pixels and crop the middle of the long side.
 
-    The same as bilinear `torch.nn.functional.interpolate` (align_corners=False, no antialiasing) of the whole picture
-    followed by a crop, but only the at most 224 x 224 pixels that count are read.
+    The result equals bilinear `torch.nn.functional.interpolate` (align_corners=False, no antialiasing) of the whole
+    picture followed by a crop. Only the needed pixels, at most 224 x 224, are read.
 
     Args:
         rgb: (H, W, 3) picture of any size from 1 x 1.
@@ -29,7 +29,7 @@ def resize_and_crop(rgb: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
         np.divide(square.transpose(2, 0, 1), np.float32(255), out=out)
         return
     plan = _plan(height, width)
-    # (224, n): the upper neighbours of the 112 rows, then the lower ones.
+    # (224, n): the upper neighbours of the 112 rows, followed by the lower neighbours.
     if plan.taps is None:
         neighbours = rgb.reshape(height, width * 3)[plan.rows, plan.span].astype(np.float32)
     else:
@@ -40,22 +40,22 @@ def resize_and_crop(rgb: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
 
 
 def _blend(
-    near: NDArray[np.float32], far: NDArray[np.float32], share_of_far: NDArray[np.float32]
+    near: NDArray[np.float32], far: NDArray[np.float32], weight_of_far: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Calculate near + (far - near) * share in place: memory asked for anew costs more than the arithmetic."""
+    """Calculate near + (far - near) * weight_of_far in place: allocating memory costs more than the arithmetic."""
     far -= near
-    far *= share_of_far
+    far *= weight_of_far
     near += far
     return near
 
 
 def upright(rgb: NDArray[np.uint8], rotation_degrees: int) -> NDArray[np.uint8]:
-    """Turn a stored picture as it is meant to be seen.
+    """Turn a stored picture upright.
 
     Args:
         rgb: (H, W, 3) picture as stored.
-        rotation_degrees: How far it must be turned counter-clockwise. Only whole quarter turns are applied: the rest
-            comes from damaged headers.
+        rotation_degrees: counter-clockwise angle by which the picture must be turned. Only whole quarter turns are
+            applied; other angles come from damaged headers.
 
     Returns:
         (H, W, 3) or (W, H, 3); a view.
@@ -66,15 +66,15 @@ def upright(rgb: NDArray[np.uint8], rotation_degrees: int) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Where the pixels of the result come from, for pictures of one size whose rows are (width * 3,) bytes."""
+    """The source pixels and weights of the result, for pictures of one size with rows of (width * 3,) bytes."""
 
     rows: NDArray[np.intp]  # (224,)
-    span: slice  # the bytes of a row between the first and the last that count
-    taps: NDArray[np.intp] | None  # (224, 672) positions of the bytes that count; None: those of the spans
-    left: NDArray[np.intp] | slice  # (336,) which of a row's bytes are the left neighbours, channel by channel
-    right: NDArray[np.intp] | slice  # (336,) likewise the right neighbours
-    row_weights: NDArray[np.float32]  # (112, 1) share of the lower neighbour
-    column_weights: NDArray[np.float32]  # (3 * 112,) share of the right neighbour
+    span: slice  # the bytes of a row from the first to the last that is needed
+    taps: NDArray[np.intp] | None  # (224, 672) positions of the needed bytes; None if the spans are read whole
+    left: NDArray[np.intp] | slice  # (336,) positions in a row of the left neighbours, channel by channel
+    right: NDArray[np.intp] | slice  # (336,) positions in a row of the right neighbours
+    row_weights: NDArray[np.float32]  # (112, 1) weight of the lower neighbour
+    column_weights: NDArray[np.float32]  # (3 * 112,) weight of the right neighbour
 
 
 @lru_cache(maxsize=4)
@@ -85,34 +85,35 @@ def _plan(height: int, width: int) -> _Plan:
         target_height, target_width = FRAME_SIDE_PIXELS, _scaled(width, height)
     rows, row_weights = _bilinear_taps(height, target_height)
     columns, column_weights = _bilinear_taps(width, target_width)
-    # (336,) each: the bytes of a row.
+    # (336,) each: positions of bytes in a row.
     left, right = ((columns_of * 3 + np.arange(3)[:, None]).ravel() for columns_of in np.split(columns, 2))
     weights = {"row_weights": row_weights[:, None], "column_weights": np.tile(column_weights, 3)}
     span = slice(int(left.min()), int(right.max()) + 1)
-    if span.stop - span.start < _FEW_BYTES:
+    if span.stop - span.start < _SHORT_ROW_BYTES:
         return _Plan(rows=rows, span=span, taps=None, left=left - span.start, right=right - span.start, **weights)
     taps = (rows * width * 3)[:, None] + np.concatenate([left, right])
     return _Plan(rows=rows, span=span, taps=taps, left=slice(0, left.size), right=slice(left.size, None), **weights)
 
 
 def _scaled(long_side: int, short_side: int) -> int:
-    """The length of the long side once the short side is 112 pixels, rounded down as SeLaVi does."""
+    """Return the long side in pixels after the short side is scaled to 112, rounded down as in SeLaVi."""
     return math.floor(long_side / short_side * FRAME_SIDE_PIXELS)
 
 
 def _crop_offset(side_pixels: int) -> int:
-    """Where the middle 112 pixels of a side begin."""
+    """Return the index at which the middle 112 pixels of a side begin."""
     return math.ceil((side_pixels - FRAME_SIDE_PIXELS) / 2)
 
 
 def _bilinear_taps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Which source pixels the middle 112 of `target` pixels are made of.
+    """Choose the source pixels that the middle 112 of `target` pixels are interpolated from.
 
     Returns:
-        Indices (224,): the nearer neighbours towards 0, then those away from it; and the weights (112,) of the latter.
+        Indices (224,): the neighbours with the lower index, followed by those with the higher index; and the weights
+        (112,) of the latter.
     """
     offset = _crop_offset(target)
-    # Pixel centres lie at half integers; torch clamps positions before the first centre to it. In float32, like torch.
+    # Pixel centres are at half integers; torch clamps positions before the first centre to it. float32 as in torch.
     scale = np.float32(source / target)
     wanted = np.arange(offset, offset + FRAME_SIDE_PIXELS, dtype=np.float32)
     position = np.maximum(scale * (wanted + np.float32(0.5)) - np.float32(0.5), np.float32(0))

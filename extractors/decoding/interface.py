@@ -1,4 +1,4 @@
-"""What decoding gives, whoever decodes: a video's whole seconds in order, each with its pictures and its sound."""
+"""The interface of decoders: a video becomes whole seconds in order, each with its pictures and its sound."""
 
 import importlib.util
 from collections.abc import Generator
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from extractors.errors import UnavailableError
 
-# Name -> (the library it needs, the module and class that implement it). Imported only when asked for.
+# Name -> (required library, module, class). A module is imported only when its decoder is requested.
 _DECODERS = {
     "pyav": ("av", "extractors.decoding.pyav.decoder", "PyAvDecoder"),
     "decord": ("decord", "extractors.decoding.decord_decoder", "DecordDecoder"),
@@ -24,10 +24,10 @@ class DecodingRequest:
     """A video, or a segment of it, to decode.
 
     Attributes:
-        path: The video file.
-        audio_rate_hz: The rate at which its sound is wanted.
-        start_seconds: Where the segment starts, on the clock that starts with the video's first frame; None: at 0.
-        end_seconds: Where the segment ends, on the same clock; None: with the video.
+        path: the video file.
+        audio_rate_hz: the wanted sample rate of the sound.
+        start_seconds: start of the segment, on the clock that starts with the video's first frame; None for 0.
+        end_seconds: end of the segment, on the same clock; None for the end of the video.
     """
 
     path: Path
@@ -41,8 +41,8 @@ class Second:
     """One second of a video.
 
     Attributes:
-        frames: (30, 3, 112, 112) float32, RGB in 0..1, resized and cropped; None: the video has no picture.
-        audio: (audio_rate_hz,) int16, mono; None: the video has no sound track.
+        frames: (30, 3, 112, 112) float32, RGB in 0..1, resized and cropped; None if the video has no picture.
+        audio: (audio_rate_hz,) int16, mono; None if the video has no sound track.
     """
 
     frames: NDArray[np.float32] | None
@@ -51,14 +51,14 @@ class Second:
 
 @dataclass(frozen=True)
 class VideoSummary:
-    """What is known of a video, or of the segment asked for, once its last second is out.
+    """The summary of a video, or of the requested segment, after its last second.
 
     Attributes:
-        seconds: How many seconds came out.
-        duration_seconds: How long the picture (without one: the sound) of the segment asked for really is.
-        has_audio: Whether it has a sound track that can be decoded.
-        has_visual: Whether it has a picture that can be decoded.
-        warnings: One line each: what was missing or damaged.
+        seconds: number of decoded seconds.
+        duration_seconds: actual duration of the picture in the requested segment; of the sound if there is no picture.
+        has_audio: whether the video has a sound track that can be decoded.
+        has_visual: whether the video has a picture that can be decoded.
+        warnings: missing or damaged content, one line each.
     """
 
     seconds: int
@@ -69,31 +69,34 @@ class VideoSummary:
 
 
 class Decoder(Protocol):
-    """Turns a file into seconds; every decoder passes tests/extractors/decoding/test_contract.py."""
+    """Decodes a file to seconds; every decoder passes tests/extractors/decoding/test_contract.py."""
 
     name: str
 
     def decode(self, request: DecodingRequest) -> Generator[Second, None, VideoSummary]:
         """Yield the video's seconds in order and return the summary (the generator's value).
 
-        Memory does not depend on the length of the video, unless the decoder's own description says so.
+        Memory does not depend on the length of the video, unless the decoder's docstring says so.
 
         Raises:
-            VideoError: The file cannot be read, or holds neither picture nor sound that can be decoded.
+            VideoError: a file that cannot be read, or without picture and sound that can be decoded.
         """
         ...
 
 
 def available_decoders() -> tuple[str, ...]:
-    """The names of the decoders whose library is installed, the default first."""
+    """Return the names of the decoders whose library is installed, the default first."""
     return tuple(name for name, (library, _, _) in _DECODERS.items() if importlib.util.find_spec(library) is not None)
 
 
 def get_decoder(name: str) -> Decoder:
-    """The decoder of that name.
+    """Import and create a decoder.
+
+    Args:
+        name: the name of the decoder.
 
     Raises:
-        UnavailableError: There is none of that name, or its library is not installed or does not load.
+        UnavailableError: an unknown name, or a decoder whose library is not installed or does not load.
     """
     choices = available_decoders()
     if name not in choices:

@@ -1,4 +1,4 @@
-"""What a file is before any decoder touches it: both libraries block for ever on a named pipe."""
+"""Check a path before a decoder opens it, because both libraries block for ever on a named pipe."""
 
 import os
 import stat
@@ -10,10 +10,10 @@ _HEAD_BYTES = 512
 
 
 def check_media_file(path: Path) -> None:
-    """Make sure that a path is a file with something in it that may be read.
+    """Check that a path is a regular file, is not empty and may be read.
 
     Raises:
-        VideoError: It is missing, no regular file, empty or not readable.
+        VideoError: a path that is missing, not a regular file, empty or not readable.
     """
     try:
         status = path.stat()
@@ -32,7 +32,7 @@ def check_media_file(path: Path) -> None:
 
 
 def why_unreadable(path: Path) -> str:
-    """The likeliest reason why no demuxer took a file, told from its first bytes."""
+    """Guess from a file's first bytes why no demuxer could open it."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if head[4:8] == b"ftyp":
@@ -45,7 +45,7 @@ def why_unreadable(path: Path) -> str:
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether bytes are UTF-8 without control characters; a character cut off at the end does not count."""
+    """Return whether bytes are UTF-8 without control characters; a character cut off at the end is ignored."""
     text = head.decode("utf-8", errors="ignore")
     complete = len(text.encode()) >= len(head) - 3
     return complete and all(character.isprintable() or character in "\t\r\n\f" for character in text)

@@ -1,4 +1,4 @@
-"""Sound laid on the video's clock and read second by second; where there is none there is digital silence."""
+"""Place sound on the video's clock and read it second by second; gaps become digital silence."""
 
 import math
 import sys
@@ -15,10 +15,10 @@ from extractors.errors import VideoError
 
 @dataclass(frozen=True)
 class SoundPiece:
-    """A stretch of mono sound.
+    """A piece of mono sound.
 
     Attributes:
-        first_sample: Where it starts, in samples since the video's first frame; may be negative.
+        first_sample: index of the first sample, counted from the video's first frame; may be negative.
         samples: (N,) int16.
     """
 
@@ -27,7 +27,7 @@ class SoundPiece:
 
     @property
     def end_sample(self) -> int:
-        """The first sample after it."""
+        """The index of the first sample after the piece."""
         return self.first_sample + self.samples.size
 
 
@@ -35,9 +35,9 @@ class SoundTrack:
     """Reads the pieces of a segment of a video as whole seconds; holds one piece and one second at a time.
 
     Args:
-        pieces: In the order in which they sound; gaps are silence, of overlaps the later piece counts.
-        rate_hz: Samples a second.
-        segment: What to read: before its start everything is dropped, at its end the sound stops.
+        pieces: pieces of sound in order of time. Gaps become silence; where pieces overlap, the later one is used.
+        rate_hz: samples per second.
+        segment: the segment to read; sound outside it is dropped.
     """
 
     def __init__(self, pieces: Iterator[SoundPiece], *, rate_hz: int, segment: Segment) -> None:
@@ -51,30 +51,30 @@ class SoundTrack:
 
     @property
     def known_seconds(self) -> float:
-        """How far the sound is known to reach, counted from the segment's start."""
+        """The end of the sound read so far, in seconds from the segment's start."""
         return (min(self._end_sample, self._stop_sample) - self._first_sample) / self._rate_hz
 
     def read_second(self) -> NDArray[np.int16]:
-        """The next second, (rate_hz,), silent where there is no sound."""
+        """Read the next second, (rate_hz,), with silence in gaps."""
         second = np.zeros(self._rate_hz, np.int16)
         end_sample = self._next_sample + self._rate_hz
         for piece in self._up_to(end_sample):
             stop = min(piece.end_sample, end_sample, self._stop_sample)
             start = max(piece.first_sample, self._next_sample)
             if start < stop:
-                sounding = piece.samples[start - piece.first_sample : stop - piece.first_sample]
-                second[start - self._next_sample : stop - self._next_sample] = sounding
+                samples = piece.samples[start - piece.first_sample : stop - piece.first_sample]
+                second[start - self._next_sample : stop - self._next_sample] = samples
         self._next_sample = end_sample
         return second
 
     def skip_to_end(self) -> float:
-        """How far the sound reaches in all, in seconds from the segment's start; nothing is left to read."""
+        """Read the remaining pieces and return the end of the sound, in seconds from the segment's start."""
         for piece in self._pieces:
             self._end_sample = max(self._end_sample, piece.end_sample)
         return self.known_seconds
 
     def _up_to(self, end_sample: int) -> Iterator[SoundPiece]:
-        """The pieces that begin before a sample; one that reaches beyond it is kept for the next second."""
+        """Yield the pieces that begin before a sample; keep a piece that reaches it for the next second."""
         while True:
             piece = self._pending or next(self._pieces, None)
             self._pending = None
@@ -90,19 +90,19 @@ class SoundTrack:
 
 
 def sound_by_second(track: SoundTrack) -> Generator[Second, None, float]:
-    """The whole seconds of a video that has no picture; under one second there is one, padded with silence.
+    """Yield the whole seconds of a video without picture; sound shorter than 1 s is padded to one second.
 
     Yields:
         A second without frames.
 
     Returns:
-        How long the sound of the segment is, in seconds; 0 where the segment begins after the sound's end.
+        The duration of the segment's sound in seconds; 0 if the segment begins after the sound's end.
     """
     seconds = 0
     while True:
         samples = track.read_second()
-        first_of_short_sound = seconds == 0 and track.known_seconds > 0
-        if whole_seconds(track.known_seconds) <= seconds and not first_of_short_sound:
+        is_short_sound = seconds == 0 and track.known_seconds > 0
+        if whole_seconds(track.known_seconds) <= seconds and not is_short_sound:
             return track.known_seconds
         yield Second(frames=None, audio=samples)
         seconds += 1
@@ -111,21 +111,22 @@ def sound_by_second(track: SoundTrack) -> Generator[Second, None, float]:
 def join_seconds(
     pictures: Generator[NDArray[np.float32], None, float] | None, track: SoundTrack | None, segment: Segment
 ) -> Generator[Second, None, float]:
-    """Give every second of the picture its sound; where there is no picture, the seconds of the sound.
+    """Combine every second of the picture with its sound; if there is no picture, yield the seconds of the sound.
 
     Args:
-        pictures: (30, 3, 112, 112) a second, returning the picture's duration in seconds; None: no picture.
-        track: The sound of the same segment; None: no sound.
-        segment: What was asked for.
+        pictures: (30, 3, 112, 112) per second, returning the picture's duration in seconds; None if there is no
+            picture.
+        track: the sound of the same segment; None if there is no sound.
+        segment: the requested segment.
 
     Yields:
         The segment's seconds, at least one.
 
     Returns:
-        The duration in seconds of what there is of the segment.
+        The actual duration of the segment in seconds, up to the end of the video.
 
     Raises:
-        VideoError: There is neither picture nor sound, or the segment begins after their end.
+        VideoError: neither picture nor sound, or a segment that begins after their end.
     """
     if pictures is not None:
         duration = yield from _with_sound(pictures, track)
@@ -158,21 +159,21 @@ def summarise(
     has_visual: bool,
     warnings: list[str],
 ) -> VideoSummary:
-    """Summarise a segment after its last second; warn if the file announces more whole seconds than it holds.
+    """Summarise a segment after its last second; warn if the file announces more whole seconds than it contains.
 
     Args:
-        segment: What was asked for.
-        duration_seconds: How much of the segment there is.
-        announced_seconds: How long the file says the whole video is; None: it does not say.
-        has_audio: Whether there is sound.
-        has_visual: Whether there is a picture.
-        warnings: What went wrong besides.
+        segment: the requested segment.
+        duration_seconds: actual duration of the segment, up to the end of the video.
+        announced_seconds: duration of the whole video according to the file's header; None if it gives none.
+        has_audio: whether there is sound.
+        has_visual: whether there is a picture.
+        warnings: other warnings about the video.
     """
     seconds = max(1, whole_seconds(duration_seconds))
     if announced_seconds is not None:
         announced = min(announced_seconds, segment.end_seconds) - segment.start_seconds
         if whole_seconds(duration_seconds) < whole_seconds(announced):
-            warnings = [*warnings, f"cut short: {duration_seconds:.2f} s of the announced {announced:.2f} s are there"]
+            warnings = [*warnings, f"cut short: {duration_seconds:.2f} s of the announced {announced:.2f} s exist"]
     return VideoSummary(
         seconds=seconds,
         duration_seconds=duration_seconds,

@@ -1,4 +1,4 @@
-"""Test a decoder on a clip made on the spot: two seconds, red then blue, with a tone."""
+"""Test a decoder on a generated clip of two seconds: red, then blue, with a tone."""
 
 from pathlib import Path
 
@@ -20,7 +20,11 @@ _SILENCE_LIMIT_SECONDS = 30.0
 
 
 def write_tiny_clip(path: Path) -> None:
-    """Write the clip as MP4, H.264 and AAC; OSError where it cannot be written."""
+    """Write the clip as MP4 with H.264 and AAC.
+
+    Raises:
+        OSError: a path that cannot be written.
+    """
     with av.open(path, "w", format="mp4") as container:
         video = container.add_stream("libx264", rate=_FRAMES_PER_SECOND)
         video.width = video.height = _SIDE_PIXELS
@@ -41,29 +45,29 @@ def write_tiny_clip(path: Path) -> None:
 
 
 def what_is_wrong(seconds: list[Second]) -> str:
-    """How decoded seconds differ from the clip, in words; '' where they are as they should be."""
+    """Describe how decoded seconds differ from the clip; '' if they are correct."""
     if len(seconds) != SECONDS:
         return f"{len(seconds)} seconds of {SECONDS}"
     for second, colour in zip(seconds, _COLOURS, strict=True):
         if second.frames is None or second.audio is None:
             return "no picture" if second.frames is None else "no sound"
-        shown = second.frames.mean(axis=(0, 2, 3)) * 255  # (3,) of the whole second
+        shown = second.frames.mean(axis=(0, 2, 3)) * 255  # (3,) mean of the whole second
         if np.abs(shown - colour).max() > 20:
             return f"colours {shown.round().tolist()} instead of {list(colour)}"
         if not 8000 < np.abs(second.audio.astype(np.int32)).max() < 24_000:
-            return "sound of another loudness"
+            return "sound of the wrong loudness"
     return ""
 
 
 def try_decoder(name: str, clip: Path) -> str:
-    """Decode the clip with a decoder, in a process of its own.
+    """Decode the clip with a decoder, in another process.
 
     Args:
-        name: the decoder's name.
-        clip: a file that `write_tiny_clip` made.
+        name: the name of the decoder.
+        clip: a file written by `write_tiny_clip`.
 
     Returns:
-        What is wrong, as a line for people; empty if the decoder works.
+        One line that says what is wrong; empty if the decoder works.
     """
     seconds = []
     request = DecodingRequest(path=clip, audio_rate_hz=_RATE_HZ)

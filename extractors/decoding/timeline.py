@@ -1,4 +1,4 @@
-"""The clock of a video: which picture is on screen when, and how many whole seconds there are."""
+"""The clock of a video: find the picture on screen at each time and count the whole seconds."""
 
 import math
 from collections.abc import Generator, Iterable, Iterator
@@ -16,21 +16,22 @@ ImageT = TypeVar("ImageT")
 ImageT_contra = TypeVar("ImageT_contra", contravariant=True)
 
 FRAMES_PER_SECOND = 30
-# Matroska and FLV round time stamps to milliseconds: a frame due at 33.3 ms may say 34.
+# Matroska and FLV round time stamps to milliseconds: a frame due at 33.3 ms may have the stamp 34.
 ROUNDING_SECONDS = 0.001
-# A second counts as whole when this much is missing: 29.97 fps, rounded durations.
+# A second counts as whole if no more than this is missing, as with 29.97 fps or rounded durations.
 TOLERANCE_SECONDS = 0.020
-# Time stamps that fall back further than this are a new count (spliced transport streams), not frames out of order.
+# If time stamps step back further than this, a new count starts (spliced transport streams); smaller steps are frames
+# out of order.
 LARGEST_STEP_BACK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Segment:
-    """The segment of a video that is asked for, on the clock that starts with its first frame.
+    """The requested segment of a video, on the clock that starts with the video's first frame.
 
     Attributes:
-        start_seconds: Its start.
-        end_seconds: Its end; infinite: to the end of the video.
+        start_seconds: start of the segment.
+        end_seconds: end of the segment; infinite for the end of the video.
     """
 
     start_seconds: float = 0.0
@@ -38,10 +39,10 @@ class Segment:
 
     @classmethod
     def of(cls, request: DecodingRequest) -> "Segment":
-        """The segment a request is about.
+        """Read the segment from a request.
 
         Raises:
-            VideoError: The segment starts before 0, is empty or is no number.
+            VideoError: a segment that starts before 0, is empty or is not a number.
         """
         start = 0.0 if request.start_seconds is None else request.start_seconds
         end = math.inf if request.end_seconds is None else request.end_seconds
@@ -52,7 +53,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class TimedFrame(Generic[ImageT]):
-    """A picture with the time it appears and the time it would go without a successor, in seconds on the clock."""
+    """A picture with its times on the clock.
+
+    Attributes:
+        time_seconds: time at which the picture appears.
+        end_seconds: time at which the picture ends if no other picture follows.
+        image: the picture.
+    """
 
     time_seconds: float
     end_seconds: float
@@ -60,14 +67,15 @@ class TimedFrame(Generic[ImageT]):
 
 
 def whole_seconds(duration_seconds: float) -> int:
-    """How many seconds of a duration count as whole; never negative."""
+    """Count the whole seconds of a duration; never negative."""
     return max(0, math.floor(duration_seconds + TOLERANCE_SECONDS))
 
 
 class TimestampGuess:
     """Chooses between a frame's presentation and decoding time stamps, as ffmpeg's best-effort time stamp does.
 
-    AVI stores no presentation time stamps; those made up for it may go to and fro while the pictures are in order.
+    AVI stores no presentation time stamps. Those derived for it may jump back and forth although the pictures are in
+    order.
     """
 
     def __init__(self) -> None:
@@ -75,7 +83,7 @@ class TimestampGuess:
         self._last: dict[str, int | None] = {"pts": None, "dts": None}
 
     def choose(self, pts: int | None, dts: int | None) -> int | None:
-        """The more trustworthy of the two, so far; None: the frame has neither."""
+        """Return the stamp of the kind with fewer faults so far; None if the frame has neither."""
         for name, stamp in (("pts", pts), ("dts", dts)):
             last = self._last[name]
             if stamp is not None:
@@ -87,13 +95,14 @@ class TimestampGuess:
 
 
 class StreamClock:
-    """Turns a stream's time stamps into seconds since the video's first frame.
+    """Converts a stream's time stamps to seconds since the video's first frame.
 
-    Missing stamps continue where the last frame ended; so do stamps that jump, as where transport streams are spliced.
+    A frame without a stamp starts at the end of the last frame. So does a frame after a jump of the stamps, as in
+    spliced transport streams.
 
     Args:
-        largest_gap_seconds: A longer pause between two frames is a jump of the stamps, not a pause.
-        origin_seconds: The stamp at which the clock stands at 0; None: that of the first frame placed.
+        largest_gap_seconds: longest pause between two frames; a longer one is a jump of the stamps.
+        origin_seconds: the stamp at which the clock is 0; None for the stamp of the first frame placed.
     """
 
     def __init__(self, *, largest_gap_seconds: float, origin_seconds: float | None = None) -> None:
@@ -104,7 +113,7 @@ class StreamClock:
         self._shift_seconds = 0.0
 
     def place(self, stamp_seconds: float | None, duration_seconds: float) -> float:
-        """The time of the next frame of the stream, in seconds; may lie a little before the last one's."""
+        """Return the time of the stream's next frame in seconds; it may be a little before the last frame's time."""
         if stamp_seconds is None:
             seconds = self.end_seconds
         else:
@@ -124,30 +133,31 @@ class StreamClock:
 
 
 class Converter(Protocol[ImageT_contra]):
-    """Makes what the network sees of a picture."""
+    """Converts a picture to the array that the network takes."""
 
     def __call__(self, image: ImageT_contra, out: NDArray[np.float32]) -> None:
-        """Write it to `out`, (3, 112, 112)."""
+        """Convert `image` and write the result to `out`, (3, 112, 112)."""
         ...
 
 
 def frames_by_second(
     frames: Iterable[TimedFrame[ImageT]], convert: Converter[ImageT], segment: Segment
 ) -> Generator[NDArray[np.float32], None, float]:
-    """Choose, for every whole second of the segment, the 30 pictures on screen at s + k/30.
+    """Choose the 30 pictures on screen at s + k/30 for every whole second s of the segment.
 
-    Only chosen pictures are converted, each once. Under one second there is one, padded with the last picture.
+    Only chosen pictures are converted, each once. A segment shorter than 1 s is padded to one second with its last
+    picture.
 
     Args:
-        frames: Pictures in the order of their times.
-        convert: Makes the (3, 112, 112) array of a picture.
-        segment: What to choose from.
+        frames: pictures in order of time.
+        convert: converts a picture to its (3, 112, 112) array.
+        segment: the segment to choose from.
 
     Yields:
-        (30, 3, 112, 112), a second.
+        (30, 3, 112, 112) per second.
 
     Returns:
-        How long the picture of the segment is, in seconds; 0 or less where the segment begins after the picture's end.
+        The duration of the segment's picture in seconds; 0 or less if the segment begins after the picture's end.
     """
     screen = _Screen(convert, segment.start_seconds)
     end_seconds = 0.0
@@ -163,7 +173,7 @@ def frames_by_second(
 
 
 class _Screen(Generic[ImageT]):
-    """The picture on screen, and those already taken for the second that is not out yet."""
+    """The picture on screen and the pictures already taken for the unfinished second."""
 
     def __init__(self, convert: Converter[ImageT], start_seconds: float) -> None:
         self._convert = convert
@@ -172,10 +182,10 @@ class _Screen(Generic[ImageT]):
         self._converted: NDArray[np.float32] | None = None
         self._second = _new_second()
         self._taken = 0
-        self._seconds_out = 0
+        self._seconds_done = 0
 
     def begin(self, frame: TimedFrame[ImageT]) -> None:
-        """Before the first picture there is nothing to show: it counts as on screen from the start."""
+        """Show the first picture from the start, as no picture comes before it."""
         if self._current is None:
             self._current = frame
 
@@ -183,7 +193,7 @@ class _Screen(Generic[ImageT]):
         """Take the current picture at every instant before its successor replaces it."""
         seconds_known = whole_seconds(successor.time_seconds - self._start_seconds)
         while self._instant_seconds() + ROUNDING_SECONDS < successor.time_seconds:
-            # A second that was full while it was open whether it is whole; that is known by now.
+            # A second may have been full before it was known to be whole; now it is known.
             yield from self._complete(seconds_known)
             self._take()
         yield from self._complete(seconds_known)
@@ -191,34 +201,34 @@ class _Screen(Generic[ImageT]):
             self._current, self._converted = successor, None
 
     def show_rest(self, duration_seconds: float) -> Iterator[NDArray[np.float32]]:
-        """Take the last picture until the duration's whole seconds, at least one, are full."""
+        """Repeat the last picture until the duration's whole seconds, at least one, are full."""
         if self._current is None or duration_seconds <= 0:
             return
         seconds = max(1, whole_seconds(duration_seconds))
         yield from self._complete(seconds)
-        while self._seconds_out < seconds:
+        while self._seconds_done < seconds:
             self._take()
             yield from self._complete(seconds)
 
     def _instant_seconds(self) -> float:
-        return self._start_seconds + (self._seconds_out * FRAMES_PER_SECOND + self._taken) / FRAMES_PER_SECOND
+        return self._start_seconds + (self._seconds_done * FRAMES_PER_SECOND + self._taken) / FRAMES_PER_SECOND
 
     def _take(self) -> None:
         if self._current is None:
             return
-        place = self._second[self._taken]
+        out = self._second[self._taken]
         if self._converted is None:
-            self._convert(self._current.image, place)
+            self._convert(self._current.image, out)
         else:
-            place[...] = self._converted
-        self._converted = place
+            out[...] = self._converted
+        self._converted = out
         self._taken += 1
 
     def _complete(self, seconds_known: int) -> Iterator[NDArray[np.float32]]:
-        if self._taken == FRAMES_PER_SECOND and self._seconds_out < seconds_known:
+        if self._taken == FRAMES_PER_SECOND and self._seconds_done < seconds_known:
             second, self._second = self._second, _new_second()
             self._taken = 0
-            self._seconds_out += 1
+            self._seconds_done += 1
             yield second
 
 

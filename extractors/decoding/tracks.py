@@ -1,4 +1,4 @@
-"""What a file says of its tracks, and what its packets say when they are read once, without decoding them."""
+"""Describe the tracks of a file from its headers and its packets, without decoding the packets."""
 
 from array import array
 from dataclasses import dataclass, field
@@ -17,25 +17,25 @@ from numpy.typing import NDArray
 from extractors.decoding.media_file import check_media_file
 from extractors.decoding.pyav.stream import best_stream, open_container, packets_over_damage
 
-# Time stamps rounded to milliseconds make steady steps differ by one or two.
+# Steady steps differ by one or two milliseconds if time stamps are rounded to milliseconds.
 _STEADY_SECONDS = 0.0025
-# Shares between which a step counts: a lost picture here and there makes no variable rate.
-_ORDINARY = (0.05, 0.95)
+# Only steps between these quantiles count: a few lost pictures do not make the rate variable.
+_COUNTED_QUANTILES = (0.05, 0.95)
 
 
 @dataclass(frozen=True)
 class PictureFormat:
-    """How a track of pictures is coded.
+    """The coding of a picture track.
 
     Attributes:
-        width: as stored, in pixels.
-        height: as stored, in pixels.
-        pixel_aspect: width of a pixel over its height; 1 where the file does not say.
-        pixel_format: ffmpeg's name.
-        bit_depth: bits a channel; None: unknown.
-        rate_hz: pictures a second on average; None: unknown.
-        rotation_degrees: how far it must be turned counter-clockwise to be upright.
-        interlaced: whether the first picture is two half pictures.
+        width: stored width in pixels.
+        height: stored height in pixels.
+        pixel_aspect: width of a pixel divided by its height; 1 if the file does not give it.
+        pixel_format: ffmpeg's name of the pixel format.
+        bit_depth: bits per channel; None if unknown.
+        rate_hz: average number of pictures per second; None if unknown.
+        rotation_degrees: counter-clockwise angle by which a picture must be turned to be upright.
+        interlaced: whether the first picture consists of two fields.
     """
 
     width: int
@@ -50,13 +50,13 @@ class PictureFormat:
 
 @dataclass(frozen=True)
 class SoundFormat:
-    """How a track of sound is coded.
+    """The coding of a sound track.
 
     Attributes:
-        rate_hz: samples a second.
-        channels: how many.
-        layout: ffmpeg's name of what the channels are.
-        bit_depth: bits a sample; None where it decodes to floating point, as lossy codecs do.
+        rate_hz: samples per second.
+        channels: number of channels.
+        layout: ffmpeg's name of the channel layout.
+        bit_depth: bits per sample; None if the samples are decoded to floating point, as with lossy codecs.
     """
 
     rate_hz: int
@@ -70,21 +70,21 @@ class Track:
     """One track of a file. Times are on the file's own clock.
 
     Attributes:
-        index: its number in the file.
-        kind: video, audio, subtitle, data, attachment.
-        codec: ffmpeg's name, with the profile; '' where it is unknown.
-        decoded: whether this is the track that decoding takes.
-        cover: whether it is a picture that stands for the sound.
-        language: '' where the file does not say.
-        announced_seconds: how long the file says it is; None: it does not say.
-        start_seconds: of its first packet; None: it has none with a time.
-        seconds: from its first packet to the end of its last; None as above.
-        packets: how many it has; for pictures, frames.
-        steps_seconds: the shortest and the longest time from one picture to the next, outliers (5 % each) aside; None
-            where there are no two.
-        steady: whether all steps, outliers aside, are the same.
-        picture: None for other kinds.
-        sound: None for other kinds.
+        index: index of the track in the file.
+        kind: video, audio, subtitle, data or attachment.
+        codec: ffmpeg's name of the codec, with the profile; '' if unknown.
+        decoded: whether decoding uses this track.
+        cover: whether the track is the cover art of the sound.
+        language: language code; '' if the file does not give it.
+        announced_seconds: duration according to the file's header; None if it gives none.
+        start_seconds: time of the first packet; None if no packet has a time.
+        seconds: duration from the first packet to the end of the last; None if no packet has a time.
+        packets: number of packets; for pictures, of frames.
+        steps_seconds: shortest and longest time from one picture to the next, without outliers (5 % at each end); None
+            if there are fewer than two pictures.
+        steady: whether all steps, without outliers, are equal.
+        picture: coding of the pictures; None for other kinds.
+        sound: coding of the sound; None for other kinds.
     """
 
     index: int
@@ -108,10 +108,10 @@ class MediaDescription:
     """A file's container and its tracks.
 
     Attributes:
-        container: ffmpeg's name, such as `mov,mp4,m4a,3gp,3g2,mj2`.
-        container_words: its long name.
-        announced_seconds: how long the file says it is; None: it does not say.
-        tracks: in their order.
+        container: ffmpeg's name of the container, such as `mov,mp4,m4a,3gp,3g2,mj2`.
+        container_words: ffmpeg's long name of the container.
+        announced_seconds: duration according to the file's header; None if it gives none.
+        tracks: tracks in the order of the file.
     """
 
     container: str
@@ -121,10 +121,10 @@ class MediaDescription:
 
 
 def describe_media(path: Path) -> MediaDescription:
-    """Read a file's headers, one picture of each track and, once, all its packets; no sound is decoded.
+    """Describe a file from its headers, one picture of each track and all its packets; no sound is decoded.
 
     Raises:
-        VideoError: it is no file that can be read, or no demuxer takes it.
+        VideoError: a path that is not a readable file, or a file that no demuxer can open.
     """
     check_media_file(path)
     av.logging.set_level(av.logging.PANIC)
@@ -134,7 +134,7 @@ def describe_media(path: Path) -> MediaDescription:
         first = {stream.index: _first_picture(path, stream.index) for stream in container.streams.video}
         clocks = {stream.index: _Clock(stream.time_base) for stream in container.streams}
         for packet in packets_over_damage(container, None, lambda: None):
-            if packet.stream.index in clocks:  # a track that appears on the way is not in the header
+            if packet.stream.index in clocks:  # a track that starts in mid-file is not in the header
                 clocks[packet.stream.index].add(packet)
         tracks = [
             _track(stream, clocks[stream.index], first.get(stream.index), decoded=stream.index in decoded)
@@ -150,7 +150,7 @@ def describe_media(path: Path) -> MediaDescription:
 
 
 def _first_picture(path: Path, index: int) -> VideoFrame | None:
-    """The first picture that can be decoded; its side data say how it is turned."""
+    """Decode the first picture that can be decoded; its side data contain the rotation."""
     with open_container(path) as container:
         stream = container.streams[index]
         if not isinstance(stream, VideoStream) or stream.codec_context is None:
@@ -168,7 +168,7 @@ def _first_picture(path: Path, index: int) -> VideoFrame | None:
 
 @dataclass
 class _Clock:
-    """The times of a track's packets, in its time base; eight bytes each."""
+    """The times of a track's packets, in its time base; each takes eight bytes."""
 
     time_base: Fraction | None
     times: "array[int]" = field(default_factory=lambda: array("q"))
@@ -176,7 +176,7 @@ class _Clock:
     packets: int = 0
 
     def add(self, packet: "Packet[Stream]") -> None:
-        """Take a packet; the empty one at the end does not count."""
+        """Add the times of a packet; the empty one at the end is ignored."""
         if not packet.size:
             return
         self.packets += 1
@@ -187,7 +187,7 @@ class _Clock:
             self.end = end if self.end is None else max(self.end, end)
 
     def sorted_seconds(self) -> NDArray[np.float64]:
-        """(N,) times in order."""
+        """Return the times in seconds, (N,), in ascending order."""
         return np.sort(np.frombuffer(self.times, np.int64)).astype(np.float64) * float(self.time_base or 0)
 
 
@@ -195,7 +195,7 @@ def _track(stream: Stream, clock: _Clock, first: VideoFrame | None, *, decoded: 
     times = clock.sorted_seconds()
     base = float(stream.time_base or 0)
     steps = np.diff(times)
-    low, high = (float(step) for step in np.quantile(steps, _ORDINARY)) if len(steps) else (0.0, 0.0)
+    low, high = (float(step) for step in np.quantile(steps, _COUNTED_QUANTILES)) if len(steps) else (0.0, 0.0)
     context = stream.codec_context
     profile = getattr(stream, "profile", None)
     return Track(

@@ -1,4 +1,4 @@
-"""What runs in a decoding process: take a video, send its seconds one by one, take the next."""
+"""The main loop of a decoding process: receive a video, send its seconds one by one, repeat."""
 
 import os
 import signal
@@ -15,19 +15,20 @@ from extractors.processes import silence_native_output
 
 FRAMES_SHAPE = (FRAMES_PER_SECOND, 3, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS)
 
-# What travels to the parent: None (ready), the sizes of a second, whose arrays follow as bytes, a summary, or a reason.
+# The messages to the parent: None (ready), the sizes of a second (its arrays follow as bytes), a summary, or the reason
+# of a failure.
 Message = None | tuple[bool, int | None] | VideoSummary | str
 
 
 def run_worker(connection: Connection, decoder_name: str, silence_limit_seconds: float) -> None:
-    """Decode what comes through the pipe until it closes.
+    """Decode the videos requested through the pipe until it closes.
 
     Args:
-        connection: The worker's end of the pipe; sending blocks while the parent does not read.
-        decoder_name: Which decoder to use.
-        silence_limit_seconds: Without progress for longer the process ends, even if no parent is left to end it.
+        connection: the worker's end of the pipe; sending blocks while the parent does not read.
+        decoder_name: the name of the decoder.
+        silence_limit_seconds: time without progress after which the process ends, even if its parent is gone.
     """
-    # Ctrl-C reaches every process of the terminal; only the parent decides what it means.
+    # Ctrl-C is sent to every process of the terminal; only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
     silence_native_output()
@@ -37,11 +38,11 @@ def run_worker(connection: Connection, decoder_name: str, silence_limit_seconds:
         while True:
             _decode(connection, decoder, connection.recv(), silence_limit_seconds)
     except (EOFError, ConnectionError):
-        return  # the parent is gone, or wants no more
+        return  # the parent has ended or closed the pipe
 
 
 def _decode(connection: Connection, decoder: Decoder, request: DecodingRequest, silence_limit_seconds: float) -> None:
-    """Send a video's seconds and, last, its summary or the reason why there is none."""
+    """Send a video's seconds, followed by its summary or the reason of the failure."""
     seconds = decoder.decode(request)
     last: Message
     while True:
@@ -54,7 +55,7 @@ def _decode(connection: Connection, decoder: Decoder, request: DecodingRequest, 
         except VideoError as error:
             last = str(error)
             break
-        except Exception as error:  # noqa: BLE001 -- reported as the reason: a bug met in one video costs only that video
+        except Exception as error:  # noqa: BLE001 -- a bug fails only the video that triggers it; the reason names the bug
             last = f"unexpected {type(error).__name__} in the decoder: {error}"
             break
         _arm(0)
@@ -64,7 +65,7 @@ def _decode(connection: Connection, decoder: Decoder, request: DecodingRequest, 
 
 
 def _arm(seconds: float) -> None:
-    """Have the kernel end this process after `seconds`, whatever its native code is doing; 0: do not."""
+    """Let the kernel end this process after `seconds`, even while native code runs; 0 cancels this."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
@@ -81,12 +82,12 @@ def _send_second(connection: Connection, second: Second) -> None:
 
 
 def receive_second(connection: Connection, *, has_frames: bool, samples: int | None) -> Second:
-    """The parent's half of `_send_second`.
+    """Receive a second that `_send_second` sent; the parent calls this.
 
     Args:
-        connection: The parent's end of the pipe.
-        has_frames: Whether (30, 3, 112, 112) float32 follow.
-        samples: How many int16 follow; None: no sound.
+        connection: the parent's end of the pipe.
+        has_frames: whether (30, 3, 112, 112) float32 follow.
+        samples: number of int16 samples that follow; None if there is no sound.
     """
     frames: NDArray[np.float32] | None = None
     audio: NDArray[np.int16] | None = None
@@ -99,8 +100,8 @@ def receive_second(connection: Connection, *, has_frames: bool, samples: int | N
     return Second(frames=frames, audio=audio)
 
 
-# A connection's own methods collect a message in pieces, and make room for each as if it were the whole: for a second
-# of pictures that takes longer than to decode it. Both ends know how many bytes come, so nothing need frame them.
+# A connection's own methods collect a message in chunks and allocate the whole size for each chunk. For a second of
+# pictures this takes longer than decoding it. Both ends know the number of bytes, so the message needs no framing.
 
 
 def _send_bytes(connection: Connection, content: memoryview) -> None:
@@ -111,12 +112,12 @@ def _send_bytes(connection: Connection, content: memoryview) -> None:
         content = content[os.write(connection.fileno(), content) :]
 
 
-def _receive_bytes(connection: Connection, room: memoryview) -> None:
+def _receive_bytes(connection: Connection, out: memoryview) -> None:
     if os.name != "posix":
-        connection.recv_bytes_into(room)
+        connection.recv_bytes_into(out)
         return
-    while room:
-        count = os.readv(connection.fileno(), [room])
+    while out:
+        count = os.readv(connection.fileno(), [out])
         if not count:
-            raise EOFError("the other end is gone")
-        room = room[count:]
+            raise EOFError("the other end of the pipe is closed")
+        out = out[count:]

@@ -1,4 +1,4 @@
-"""Batching seconds of many videos: nothing may depend on it, and nothing may leak from one video into another."""
+"""extractors/extraction.py: batching the seconds of many videos changes no result and mixes no videos."""
 
 import random
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +23,7 @@ Event = SecondDecoded | VideoDecoded | VideoFailed
 
 @pytest.fixture(scope="module")
 def extractor() -> Iterator[SelaviExtractor]:
-    """The narrowest one, on one core."""
+    """Load the narrowest extractor and run it on one core."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     weights = resolve_weights("untrained", cache_dir=Path("unused"))
@@ -32,28 +32,28 @@ def extractor() -> Iterator[SelaviExtractor]:
 
 
 class ReadyPool:
-    """A pool whose events are known beforehand, in this order."""
+    """A pool that yields given events in their order."""
 
     def __init__(self, events: Iterable[Event]) -> None:
         self.events = list(events)
         self.taken = 0
 
     def decode(self, _: Iterable[tuple[str, DecodingRequest]]) -> Iterator[Event]:
-        """Hand out the events one by one."""
+        """Yield the events one by one."""
         for event in self.events:
             self.taken += 1
             yield event
 
 
 def second_of(seed: int, *, picture: bool = True, sound: bool = True) -> Second:
-    """Coarse noise and white noise."""
+    """Return a second with coarse noise as picture and white noise as sound."""
     generator = np.random.default_rng(seed)
     frames = generator.random((30, 3, 7, 7), dtype=np.float32).repeat(16, 2).repeat(16, 3) if picture else None
     return Second(frames, generator.integers(-5000, 5000, RATE_HZ).astype(np.int16) if sound else None)
 
 
 def events_of(key: str, seconds: int, *, picture: bool = True, sound: bool = True, warning: str = "") -> list[Event]:
-    """A whole video, each second different from any other."""
+    """Return the events of a whole video; every second is different."""
     decoded = [
         SecondDecoded(key, index, second_of(crc32(f"{key} {index}".encode()), picture=picture, sound=sound))
         for index in range(seconds)
@@ -63,7 +63,7 @@ def events_of(key: str, seconds: int, *, picture: bool = True, sound: bool = Tru
 
 
 def interleaved(videos: list[list[Event]], seed: int) -> list[Event]:
-    """Events of several videos in random order, those of each in theirs."""
+    """Mix the events of several videos at random; the events of each video stay in order."""
     queues, order = [list(events) for events in videos], random.Random(seed)
     events = []
     while queues := [queue for queue in queues if queue]:
@@ -74,7 +74,7 @@ def interleaved(videos: list[list[Event]], seed: int) -> list[Event]:
 def extracted(
     pool: ReadyPool, extractor: SelaviExtractor, batch_seconds: int = 8, on_second: Callable[[], None] | None = None
 ) -> dict[str, VideoFeatures | VideoFailed]:
-    """What comes out, by key."""
+    """Extract and return the results by key."""
     results = list(
         extract_videos([], extractor, pool=cast("DecodingPool", pool), batch_seconds=batch_seconds, on_second=on_second)
     )
@@ -83,13 +83,13 @@ def extracted(
 
 
 def features(result: VideoFeatures | VideoFailed) -> VideoFeatures:
-    """Of a video that has them."""
+    """Check that a result has features and return it."""
     assert isinstance(result, VideoFeatures)
     return result
 
 
 def test_features_do_not_depend_on_batches_or_order(extractor: SelaviExtractor) -> None:
-    """Every batch size and interleaving gives what one second at a time gives, video by video, row by row."""
+    """Every batch size and interleaving gives the same rows as one second at a time."""
     videos = [events_of("a", 3), events_of("b", 1), events_of("c", 4)]
     expected = {
         event.key: [second for second in events if isinstance(second, SecondDecoded)]
@@ -114,7 +114,7 @@ def test_features_do_not_depend_on_batches_or_order(extractor: SelaviExtractor) 
 
 
 def test_an_absent_modality_is_none(extractor: SelaviExtractor) -> None:
-    """Silent and picture-less videos share batches with whole ones, and keep their rows apart."""
+    """Videos without sound or without picture keep their own rows in batches with complete videos."""
     videos = [events_of("silent", 2, sound=False), events_of("dark", 3, picture=False), events_of("whole", 2)]
     results = extracted(ReadyPool(interleaved(videos, 0)), extractor, batch_seconds=4)
     silent, dark, whole = (features(results[key]) for key in ("silent", "dark", "whole"))
@@ -127,14 +127,14 @@ def test_an_absent_modality_is_none(extractor: SelaviExtractor) -> None:
     assert whole.audio is not None
 
 
-def test_what_decoding_said_is_passed_on(extractor: SelaviExtractor) -> None:
-    """Seconds, duration and warnings."""
+def test_the_summary_of_decoding_is_part_of_the_result(extractor: SelaviExtractor) -> None:
+    """The result contains the seconds, the duration and the warnings."""
     result = features(extracted(ReadyPool(events_of("a", 2, warning="cut short")), extractor)["a"])
     assert (result.seconds, result.duration_seconds, result.warnings) == (2, 2.25, ("cut short",))
 
 
-def test_a_failed_video_takes_no_other_with_it(extractor: SelaviExtractor) -> None:
-    """Its waiting seconds are dropped; a neighbour in the same batch keeps all of its own."""
+def test_a_failed_video_does_not_affect_others(extractor: SelaviExtractor) -> None:
+    """Its waiting seconds are dropped; another video in the same batch keeps all of its seconds."""
     broken: list[Event] = [*events_of("broken", 3)[:-1], VideoFailed("broken", "cut short")]
     good = events_of("good", 3)
     alone = features(extracted(ReadyPool(good), extractor)["good"])
@@ -144,39 +144,39 @@ def test_a_failed_video_takes_no_other_with_it(extractor: SelaviExtractor) -> No
         results = extracted(ReadyPool(events), extractor, 4, on_second=lambda counted=counted: counted.append(None))
         assert results["broken"] == VideoFailed("broken", "cut short")
         assert results["unreadable"] == VideoFailed("unreadable", "not a video")
-        beside = features(results["good"])
-        np.testing.assert_allclose(beside.visual, alone.visual, rtol=1e-5, atol=1e-5)  # type: ignore[arg-type]  # both there
+        batched = features(results["good"])
+        np.testing.assert_allclose(batched.visual, alone.visual, rtol=1e-5, atol=1e-5)  # type: ignore[arg-type]  # both exist
         assert 3 <= len(counted) <= 6
 
 
 def test_each_second_is_counted_once(extractor: SelaviExtractor) -> None:
-    """Also those with one modality."""
+    """`on_second` is called once per second, also for seconds with one modality."""
     counted: list[None] = []
     videos = [events_of("a", 3), events_of("b", 2, sound=False)]
     extracted(ReadyPool(interleaved(videos, 0)), extractor, 2, on_second=lambda: counted.append(None))
     assert len(counted) == 5
 
 
-def test_videos_come_out_as_soon_as_they_are_complete(extractor: SelaviExtractor) -> None:
-    """The first result is there while most events are still to come."""
+def test_videos_are_yielded_as_soon_as_they_are_complete(extractor: SelaviExtractor) -> None:
+    """The first result is yielded before most events are read."""
     pool = ReadyPool([event for number in range(6) for event in events_of(str(number), 2)])
     first = next(iter(extract_videos([], extractor, pool=cast("DecodingPool", pool), batch_seconds=2)))
     assert first.key == "0"
-    assert pool.taken <= 9  # of 18: those of the video itself, of a batch that runs and of one that waits
+    assert pool.taken <= 9  # of 18: the video itself, a running batch and a waiting batch
 
 
 @pytest.mark.parametrize("calls_at_once", [2, 5])
-def test_features_do_not_depend_on_how_many_calls_run_at_once(
+def test_features_do_not_depend_on_the_number_of_parallel_calls(
     extractor: SelaviExtractor, calls_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Threads that finish in any order give every video its own rows, in its order."""
+    """Every video gets its own rows in order, whichever thread finishes first."""
     videos = interleaved([events_of("a", 4), events_of("b", 1), events_of("c", 3, sound=False)], 0)
     expected = extracted(ReadyPool(videos), extractor, 4)
     monkeypatch.setattr(extractor, "calls_at_once", calls_at_once)
     results = extracted(ReadyPool(videos), extractor, 5)
     for key in "abc":
         one, other = features(results[key]), features(expected[key])
-        np.testing.assert_allclose(one.visual, other.visual, rtol=1e-5, atol=1e-5)  # type: ignore[arg-type]  # all have one
+        np.testing.assert_allclose(one.visual, other.visual, rtol=1e-5, atol=1e-5)  # type: ignore[arg-type]  # both exist
         assert (one.audio is None) == (other.audio is None) == (key == "c")
         if one.audio is not None and other.audio is not None:
             np.testing.assert_allclose(one.audio, other.audio, rtol=1e-5, atol=1e-5)
@@ -195,14 +195,14 @@ def test_a_feature_that_is_not_finite_fails_its_video_only(extractor: SelaviExtr
 
 
 def test_a_second_without_its_picture_fails_its_video(extractor: SelaviExtractor) -> None:
-    """Rows would no longer be seconds."""
+    """The video fails because rows would no longer match seconds."""
     events = events_of("odd", 3)
     events[1] = SecondDecoded("odd", 1, second_of(1, picture=False))
     assert extracted(ReadyPool(events), extractor)["odd"] == VideoFailed("odd", "2 visual features for 3 seconds")
 
 
-def test_real_files_through_the_real_pool(extractor: SelaviExtractor, tmp_path: Path) -> None:
-    """Two clips and a text file: features equal to those of the decoded seconds, and one reason."""
+def test_real_files_are_extracted_with_the_real_pool(extractor: SelaviExtractor, tmp_path: Path) -> None:
+    """Two clips get the features of their decoded seconds, and a text file fails."""
     for name, seconds in (("one.mp4", 1), ("two.mp4", 2)):
         write_clip(tmp_path / name, seconds)
     (tmp_path / "text.mp4").write_text("not a video")
@@ -227,7 +227,7 @@ def test_real_files_through_the_real_pool(extractor: SelaviExtractor, tmp_path: 
 
 
 def write_clip(path: Path, seconds: int) -> None:
-    """H.264 and AAC: a bright band that wanders, and a tone."""
+    """Write H.264 and AAC: a moving bright band and a tone."""
     with av.open(str(path), "w") as container:
         picture = container.add_stream("libx264", rate=15)
         picture.width, picture.height, picture.pix_fmt = 160, 120, "yuv420p"

@@ -1,4 +1,4 @@
-"""extractors/processes.py: calls in other processes, where a bad file costs only itself."""
+"""extractors/processes.py: calls in other processes, where a bad file fails alone."""
 
 import os
 import sys
@@ -26,7 +26,7 @@ def read(path):
 
 @pytest.fixture
 def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], str]:
-    """A function that ends its process; other processes find its module on their path."""
+    """Return a function that crashes on some files; its module is on the path of other processes."""
     folder = tmp_path / "modules"
     folder.mkdir()
     (folder / "avzsl_crashing_module.py").write_text(CRASHING)
@@ -36,14 +36,14 @@ def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path]
 
 
 def files(folder: Path, *names: str) -> list[Path]:
-    """Small text files."""
+    """Write small text files and return their paths."""
     for name in names:
         (folder / name).write_text("hello")
     return [folder / name for name in names]
 
 
-def test_a_process_that_crashes_costs_only_its_file(tmp_path: Path, crashing: Callable[[Path], str]) -> None:
-    """Every path gets its answer, though there are fewer processes than paths."""
+def test_a_process_that_crashes_fails_only_its_file(tmp_path: Path, crashing: Callable[[Path], str]) -> None:
+    """Every path gets its answer, although there are fewer processes than paths."""
     paths = files(tmp_path, "a", "crash", "b", "c")
 
     answers = dict(call_guarded_each(crashing, paths, workers=2, limit_seconds=60))
@@ -53,7 +53,7 @@ def test_a_process_that_crashes_costs_only_its_file(tmp_path: Path, crashing: Ca
 
 
 def test_many_crashes_lose_no_file(tmp_path: Path, crashing: Callable[[Path], str]) -> None:
-    """Every second file ends its process."""
+    """Every good file gets its answer although every other file ends its process."""
     paths = []
     for number in range(10):
         folder = tmp_path / str(number)
@@ -66,8 +66,8 @@ def test_many_crashes_lose_no_file(tmp_path: Path, crashing: Callable[[Path], st
     assert all("exit code 3" in str(answers[path]) for path in paths if path.name == "crash")
 
 
-def test_an_expected_error_comes_back(tmp_path: Path) -> None:
-    """As the function raised it."""
+def test_an_expected_error_is_returned(tmp_path: Path) -> None:
+    """A VideoError is returned as the function raised it."""
     ((path, answer),) = call_guarded_each(check_media_file, [tmp_path / "gone"], workers=2, limit_seconds=60)
 
     assert path == tmp_path / "gone"
@@ -75,8 +75,8 @@ def test_an_expected_error_comes_back(tmp_path: Path) -> None:
     assert str(answer) == "no such file"
 
 
-def test_an_unexpected_error_costs_only_its_file_and_is_named(tmp_path: Path) -> None:
-    """A bug that one of many files meets must not end the whole work."""
+def test_an_unexpected_error_fails_only_its_file_and_is_named(tmp_path: Path) -> None:
+    """A bug that one of many files triggers does not end the whole work."""
     paths = [*files(tmp_path, "a"), tmp_path / "gone"]
 
     answers = dict(call_guarded_each(why_unreadable, paths, workers=1, limit_seconds=60))
@@ -86,8 +86,8 @@ def test_an_unexpected_error_costs_only_its_file_and_is_named(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a named pipe, on which reading blocks for ever")
-def test_a_file_that_hangs_is_given_up(tmp_path: Path) -> None:
-    """The next file gets a process of its own."""
+def test_a_file_that_hangs_fails_after_the_limit(tmp_path: Path) -> None:
+    """A new process reads the next file."""
     first, last = files(tmp_path, "a", "b")
     os.mkfifo(tmp_path / "hang")
 
@@ -97,19 +97,19 @@ def test_a_file_that_hangs_is_given_up(tmp_path: Path) -> None:
     assert str(answers[tmp_path / "hang"]) == "it was not read within 0.5 s: given up"
 
 
-def test_nothing_to_do_starts_nothing() -> None:
-    """Without paths there are no answers."""
+def test_an_empty_list_of_paths_gives_no_answers() -> None:
+    """There are no answers without paths."""
     assert list(call_guarded_each(why_unreadable, [], workers=2, limit_seconds=1)) == []
 
 
-def test_no_process_at_all_fails() -> None:
-    """At least one must work."""
+def test_zero_workers_are_refused() -> None:
+    """At least one process is required."""
     with pytest.raises(ValueError, match="workers is 0; at least one process"):
         list(call_guarded_each(why_unreadable, [Path("a")], workers=0, limit_seconds=1))
 
 
-def test_work_that_is_left_early_ends_its_processes(tmp_path: Path, crashing: Callable[[Path], str]) -> None:
-    """Ctrl-C closes the generator."""
+def test_closing_the_generator_early_ends_its_processes(tmp_path: Path, crashing: Callable[[Path], str]) -> None:
+    """The generator is closed early, for example by Ctrl-C."""
     answers = call_guarded_each(crashing, files(tmp_path, "a", "b", "c"), workers=1, limit_seconds=60)
 
     assert next(answers)[1] == "hello"
@@ -118,27 +118,27 @@ def test_work_that_is_left_early_ends_its_processes(tmp_path: Path, crashing: Ca
     assert list(answers) == []
 
 
-def test_the_result_of_a_single_call_comes_back(tmp_path: Path) -> None:
-    """From a process that is gone afterwards."""
+def test_the_result_of_a_single_call_is_returned(tmp_path: Path) -> None:
+    """The result arrives although the process ends after the call."""
     (tmp_path / "a.txt").write_text("hello")
     assert call_guarded(why_unreadable, tmp_path / "a.txt", limit_seconds=60) == "not a video but a text file"
 
 
 def test_an_expected_error_of_a_single_call_is_raised(tmp_path: Path) -> None:
-    """As the function raised it."""
+    """A VideoError is raised as the function raised it."""
     with pytest.raises(VideoError, match="no such file"):
         call_guarded(check_media_file, tmp_path / "a.mp4", limit_seconds=60)
 
 
 def test_a_single_call_that_crashes_is_an_error(tmp_path: Path, crashing: Callable[[Path], str]) -> None:
-    """With its exit code."""
+    """The error contains the exit code."""
     with pytest.raises(VideoError, match=r"ended by itself \(exit code 3\)"):
         call_guarded(crashing, *files(tmp_path, "crash"), limit_seconds=60)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a named pipe, on which reading blocks for ever")
 def test_a_single_call_that_hangs_is_killed(tmp_path: Path) -> None:
-    """After the limit, and not much later."""
+    """The call fails after the limit and not much later."""
     os.mkfifo(tmp_path / "a.mp4")
     began = time.monotonic()
     with pytest.raises(VideoError, match="not read within 2 s"):

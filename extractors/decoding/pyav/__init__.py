@@ -1,1 +1,1 @@
-"""Decoding with PyAV, the default decoder."""
+"""Decode with PyAV, the default decoder."""

@@ -1,4 +1,4 @@
-"""The default decoder: PyAV, in order, by time stamp, with ffmpeg's own mixing and resampling of the sound."""
+"""The default decoder: PyAV with pictures chosen by time stamp and sound mixed and resampled by ffmpeg."""
 
 from collections.abc import Generator, Iterator
 from itertools import chain
@@ -26,12 +26,12 @@ from extractors.decoding.timeline import (
     whole_seconds,
 )
 
-# Sound decoded before the start of a segment: codecs build on what came before, and so do resamplers.
+# Sound is decoded from this long before a segment, because codecs and resamplers depend on earlier samples.
 _SOUND_LEAD_SECONDS = 0.5
 
 
 class PyAvDecoder:
-    """Reads what ffmpeg reads. Picture and sound have a demuxer each, so that memory is flat however they lie."""
+    """Reads what ffmpeg reads. Picture and sound have separate demuxers, so any interleaving leaves memory flat."""
 
     name = "pyav"
 
@@ -58,7 +58,7 @@ class PyAvDecoder:
 def _open_picture(
     reader: StreamReader, segment: Segment
 ) -> tuple[Iterator[TimedFrame[VideoFrame]] | None, float | None]:
-    """The pictures from the segment's start on, None without any; and the time stamp at which the clock starts."""
+    """Return the pictures from the segment's start on and the time stamp at which the clock starts; None if missing."""
     clock = StreamClock(largest_gap_seconds=reader.largest_gap_seconds)
     pictures = _timed(reader, cast("Iterator[VideoFrame]", reader.frames()), clock)
     first = next(pictures, None)
@@ -73,7 +73,7 @@ def _open_picture(
 
 
 def _timed(reader: StreamReader, frames: Iterator[VideoFrame], clock: StreamClock) -> Iterator[TimedFrame[VideoFrame]]:
-    """Put pictures on the clock; those that come after their time, as in damaged stretches, are left out."""
+    """Place pictures on the clock; leave out late ones, as in damaged stretches."""
     guess = TimestampGuess()
     last_seconds = float("-inf")
     for frame in frames:
@@ -88,7 +88,7 @@ def _timed(reader: StreamReader, frames: Iterator[VideoFrame], clock: StreamCloc
 
 
 class _PictureConverter:
-    """Makes the network's (3, 112, 112) of a decoded picture; keeps the scaler that turns YUV into RGB."""
+    """Converts a decoded picture to the network's (3, 112, 112); reuses the scaler from YUV to RGB."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
@@ -101,7 +101,7 @@ class _PictureConverter:
 def _open_sound(
     reader: StreamReader, rate_hz: int, segment: Segment, origin_seconds: float | None
 ) -> SoundTrack | None:
-    """The sound of the segment; None if not one sample of the video's sound can be decoded."""
+    """Return the sound of the segment; None if no sample of the video's sound can be decoded."""
     clock = StreamClock(largest_gap_seconds=reader.largest_gap_seconds, origin_seconds=origin_seconds)
     frames = cast("Iterator[AudioFrame]", reader.frames())
     opening = next(frames, None)
@@ -125,11 +125,11 @@ def _open_sound(
 def _announced_seconds(
     reader: StreamReader, track: SoundTrack | None, segment: Segment, duration: float
 ) -> float | None:
-    """How long the file says the video is; None where that is only the length of the sound, which may be longer."""
+    """Return the announced duration of the video; None if it is only that of the sound, which may be longer."""
     announced, of_stream = reader.announced_seconds
     if announced is None or of_stream or track is None:
         return announced
-    # A segment that has its end is not cut short, and its sound need not be read to the end of the file.
+    # A complete segment is not cut short, so its sound need not be read to the end of the file.
     if whole_seconds(duration) >= whole_seconds(min(announced, segment.end_seconds) - segment.start_seconds):
         return announced
     sound_reaches_it = whole_seconds(track.skip_to_end()) >= whole_seconds(announced - segment.start_seconds)
@@ -137,7 +137,7 @@ def _announced_seconds(
 
 
 def _warnings(picture: StreamReader, sound: StreamReader, *, has_audio: bool, has_visual: bool) -> list[str]:
-    """What is missing or damaged, a line each."""
+    """Describe what is missing or damaged, one line each."""
     warnings = []
     for reader, found, what in ((picture, has_visual, "picture"), (sound, has_audio, "sound track")):
         if reader.exists and not found:

@@ -1,4 +1,4 @@
-"""Decoded sound mixed to mono at the wanted rate and laid on the video's clock, by PyAV."""
+"""Mix sound to mono with PyAV, resample it and place it on the video's clock."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from extractors.decoding.pyav.stream import StreamReader
 from extractors.decoding.seconds import SoundPiece
 from extractors.decoding.timeline import StreamClock
 
-# Time stamps rounded to milliseconds jitter; a pause or an overlap longer than this is meant.
+# Time stamps rounded to milliseconds jitter; a pause or an overlap longer than this is real.
 _JITTER_SECONDS = 0.05
 
 
@@ -26,12 +26,13 @@ def sound_pieces(
     """Mix and resample a stream's frames.
 
     Args:
-        reader: Where they come from; what cannot be resampled is counted there.
-        frames: In the order of the file.
-        clock: The video's clock.
-        rate_hz: The rate wanted.
-        grid_seconds: Where on the clock the first frame of the whole video's sound ends, if these frames are later
-            ones: the first of them is laid a whole number of frames behind it, as far as its rounded time stamp allows.
+        reader: the reader of the frames; it counts frames that cannot be resampled as damaged.
+        frames: frames in the order of the file.
+        clock: the video's clock.
+        rate_hz: the wanted sample rate.
+        grid_seconds: clock time at which the first sound frame of the whole video ends; None if `frames` starts with
+            that frame. The first of `frames` is placed a whole number of frames after it, if this agrees with its
+            rounded time stamp.
     """
     mixer = _Mixer(rate_hz)
     for frame in frames:
@@ -49,9 +50,10 @@ def sound_pieces(
 
 
 def _unrounded(seconds: float, grid_seconds: float, frame: AudioFrame) -> float:
-    """The time of a frame whose stamp is rounded, as Matroska does to milliseconds, if frames are as long as it.
+    """Compute the exact time of a frame with a rounded stamp (Matroska rounds to ms), if all frames are equally long.
 
-    The very first, which only gives the grid its place, may be shorter: of Opus, what only primes the decoder is cut.
+    The video's first frame may be shorter, as only its end defines the grid. In Opus, the samples that only prime the
+    decoder are cut from it.
     """
     length = frame.samples / frame.sample_rate
     exact = grid_seconds + round((seconds - grid_seconds) / length) * length
@@ -59,7 +61,7 @@ def _unrounded(seconds: float, grid_seconds: float, frame: AudioFrame) -> float:
 
 
 class _Mixer:
-    """ffmpeg's mixing and resampling, a new resampler for every stretch without pause or change of format."""
+    """Mixes and resamples with ffmpeg; every stretch without pause or change of format gets a new resampler."""
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
@@ -69,20 +71,20 @@ class _Mixer:
         self._next_sample = 0
 
     def mix(self, frame: AudioFrame, seconds: float) -> Iterator[SoundPiece]:
-        """The samples that a frame which sounds at `seconds` makes ready."""
-        its_format = (frame.sample_rate, frame.layout.name, frame.format.name)
-        if its_format != self._format or abs(seconds - self._end_seconds) > _JITTER_SECONDS:
+        """Resample a frame that starts at `seconds` and yield the samples that are ready."""
+        frame_format = (frame.sample_rate, frame.layout.name, frame.format.name)
+        if frame_format != self._format or abs(seconds - self._end_seconds) > _JITTER_SECONDS:
             yield from self.flush()
             self._resampler = AudioResampler(format="s16", layout="mono", rate=self._rate_hz)
-            self._format = its_format
+            self._format = frame_format
             self._next_sample = round(seconds * self._rate_hz)
             self._end_seconds = seconds
-        # Counted in samples, not by the stamps, so that rounding does not add up.
+        # The end is counted in samples, not by the stamps, so that rounding errors do not add up.
         self._end_seconds += frame.samples / frame.sample_rate
         yield from self._resample(frame)
 
     def flush(self) -> Iterator[SoundPiece]:
-        """What the resampler still holds."""
+        """Yield the samples that the resampler still holds."""
         yield from self._resample(None)
         self._resampler = None
 
@@ -97,10 +99,10 @@ class _Mixer:
 
 
 def mono_gain(layout: str) -> float:
-    """By how much ffmpeg turns a mixture to 16-bit mono down, so that it cannot clip; a mixture in float it does not.
+    """Compute the gain by which ffmpeg reduces a mix to 16-bit mono so that it cannot clip; a float mix is not reduced.
 
     Args:
-        layout: ffmpeg's name of the channels' layout, such as `stereo`.
+        layout: ffmpeg's name of the channel layout, such as `stereo`.
     """
     frame_samples = 64
     level = 1 / 64

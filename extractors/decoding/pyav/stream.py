@@ -1,4 +1,4 @@
-"""One stream of a file, read by PyAV over everything that is damaged in it."""
+"""Read one stream of a file with PyAV, skipping damaged packets."""
 
 from collections.abc import Callable, Generator, Iterator
 from itertools import chain
@@ -18,12 +18,12 @@ from av.video.stream import VideoStream
 from extractors.decoding.media_file import why_unreadable
 from extractors.errors import VideoError
 
-# A demuxer that fails this often without one packet in between is stuck at the same place.
+# A demuxer that fails this often without a packet in between is stuck at one position.
 _LARGEST_DEMUXING_FAILURES = 10
-# How long before a wanted time to aim at: key frames are indexed by decoding time, which lies a little earlier.
+# Seek this long before the wanted time, because key frames are indexed by decoding time, which is a little earlier.
 _SEEKING_MARGINS_SECONDS = (0.5, 10.0)
-_NAMES_ENDS = frozenset({"matroska"})  # formats whose header's duration counts from time stamp 0
-# Demuxers that only name other files, so that one "video" would show another's data, or that draw text.
+_HEADER_GIVES_END = frozenset({"matroska"})  # formats whose duration in the header counts from time stamp 0
+# Demuxers that read other files listed in the file, so that a "video" would show other data, or that draw text.
 _REFUSED_FORMATS = frozenset({"hls", "dash", "concat", "sdp", "image2", "imf", "tty"})
 
 
@@ -31,10 +31,10 @@ def open_container(path: Path) -> InputContainer:
     """Open a file for demuxing.
 
     Raises:
-        VideoError: No demuxer takes it.
+        VideoError: a file that no demuxer can open.
     """
     try:
-        # The protocol is named so that no character of the name means anything; nothing but this file is opened.
+        # The explicit protocol makes every character of the name literal, and the whitelist allows local files only.
         container = av.open(
             f"file:{path.absolute()}", "r", options={"protocol_whitelist": "file"}, metadata_errors="replace"
         )
@@ -52,10 +52,14 @@ def open_container(path: Path) -> InputContainer:
 
 
 class StreamReader:
-    """The best picture or sound of a file, in a container of its own, so that neither waits for the other.
+    """Reads the best picture or sound stream of a file; its own container keeps picture and sound independent.
+
+    Args:
+        path: the file.
+        kind: the kind of stream.
 
     Attributes:
-        damaged_packets: How many packets could not be read or decoded so far.
+        damaged_packets: number of packets so far that could not be read or decoded.
     """
 
     def __init__(self, path: Path, kind: Literal["video", "audio"]) -> None:
@@ -72,7 +76,7 @@ class StreamReader:
 
     @property
     def exists(self) -> bool:
-        """Whether the file has such a stream at all; cover art is none."""
+        """Whether the file has such a stream; cover art does not count."""
         return self._stream is not None
 
     @property
@@ -86,48 +90,48 @@ class StreamReader:
 
     @property
     def largest_gap_seconds(self) -> float:
-        """The longest pause between frames to believe in: broadcast streams jump, other files hold still pictures."""
+        """The longest plausible pause between frames: broadcast stamps jump, while other files have still pictures."""
         return 10.0 if self.is_broadcast else 3600.0
 
     @property
     def start_seconds(self) -> float:
-        """The time stamp at which the header says the stream starts; 0 where it does not say."""
+        """The time stamp of the stream's start according to the header; 0 if the header gives none."""
         if self._stream is None or self._stream.start_time is None or self._stream.time_base is None:
             return 0.0
         return float(self._stream.start_time * self._stream.time_base)
 
     @property
     def sound_format(self) -> tuple[int, str] | None:
-        """The rate in hertz and the layout of the channels, by ffmpeg's name; None: no sound, or of unknown codec."""
+        """The rate in hertz and ffmpeg's name of the channel layout; None without sound or for an unknown codec."""
         if not isinstance(self._stream, AudioStream) or not _has_decoder(self._stream):
             return None
         return self._stream.rate, self._stream.layout.name
 
     @property
     def nominal_frame_seconds(self) -> float:
-        """How long a picture stays where the file does not say."""
+        """The duration of a picture if the file does not give it."""
         rate = self._stream.guessed_rate if isinstance(self._stream, VideoStream) else None
         return float(1 / rate) if rate else 1 / 30
 
     @property
     def announced_seconds(self) -> tuple[float | None, bool]:
-        """How long the file says the stream is, or else all of it; and whether it is the stream's own figure."""
+        """The duration of the stream, or else of the file, from the header; and whether it is the stream's own."""
         stream = self._stream
         if stream is not None and stream.duration and stream.time_base:
             seconds = float(stream.duration * stream.time_base)
             if isinstance(stream, VideoStream) and stream.average_rate:
-                # The duration of an AVI cut short is corrected to what is there; its number of frames is not.
+                # ffmpeg corrects the duration of a truncated AVI to the existing data, but not its number of frames.
                 seconds = max(seconds, float(stream.frames / stream.average_rate))
             return seconds, True
         duration = self._container.duration
         if not duration:
             return None, False
-        # Matroska writes the time stamp at which the last stream ends; others how long all of them last together.
-        begins_at = max(0.0, self.start_seconds) if _NAMES_ENDS.intersection(self._format_names) else 0.0
+        # Matroska stores the time stamp at which the last stream ends; other formats store the total duration.
+        begins_at = max(0.0, self.start_seconds) if _HEADER_GIVES_END.intersection(self._format_names) else 0.0
         return duration / av.time_base - begins_at, False
 
     def frames(self) -> Iterator[VideoFrame | AudioFrame]:
-        """The frames from where the reader stands to the end; damaged packets are skipped and counted."""
+        """Yield the frames from the current position to the end; damaged packets are skipped and counted."""
         stream = self._stream
         if not isinstance(stream, VideoStream | AudioStream) or not _has_decoder(stream):
             return
@@ -138,7 +142,7 @@ class StreamReader:
                 self.damaged_packets += 1
 
     def frames_from(self, stamp_seconds: float) -> Iterator[VideoFrame | AudioFrame]:
-        """Frames that begin, if the stream does, at or before a time stamp: after a jump to the key frame before it."""
+        """Seek to the key frame before a time stamp and return the frames from there; from the start if that fails."""
         stream = self._stream
         if stream is None or stream.time_base is None:
             return iter(())
@@ -146,10 +150,10 @@ class StreamReader:
             try:
                 self._container.seek(int((stamp_seconds - margin) / stream.time_base), stream=stream)
             except av.FFmpegError:
-                break  # no index to jump by: read from the beginning
+                break  # no index to seek with: read from the beginning
             frames, damaged_before = self.frames(), self.damaged_packets
             first = next(frames, None)
-            self.damaged_packets = damaged_before  # the jump may have ended in the middle of a frame
+            self.damaged_packets = damaged_before  # the seek may have ended in the middle of a frame
             if first is not None and first.pts is not None and first.pts * stream.time_base <= stamp_seconds:
                 return chain([first], frames)
         self._container.close()
@@ -162,33 +166,33 @@ class StreamReader:
         self._stream = best_stream(self._container, self._kind)
         for other in self._container.streams:
             if other is not self._stream:
-                other.discard = Discard.all  # not even read, where the container allows it
+                other.discard = Discard.all  # not even read, if the container allows it
         if self._stream is not None and _has_decoder(self._stream):
-            # Two threads gain nothing when every core decodes a video of its own.
+            # More threads gain nothing, as every core decodes another video.
             self._stream.codec_context.thread_count = 1
 
     def _packets(self, stream: VideoStream | AudioStream) -> "Iterator[Packet[Stream] | None]":
-        """The stream's packets and, last, an empty one or None: the decoder shall give out what it still holds."""
-        if (yield from packets_over_damage(self._container, stream, self._note_damage)):
+        """Yield the stream's packets and finally an empty one or None, which flushes the decoder."""
+        if (yield from packets_over_damage(self._container, stream, self._count_damage)):
             return
         yield None
 
-    def _note_damage(self) -> None:
+    def _count_damage(self) -> None:
         self.damaged_packets += 1
 
 
 def packets_over_damage(
     container: InputContainer, stream: Stream | None, on_damage: Callable[[], None]
 ) -> "Generator[Packet[Stream], None, bool]":
-    """Packets of one stream, or with None of all; where one cannot be read, those after it.
+    """Yield the packets of a stream and skip those that cannot be read.
 
     Args:
-        container: where they are.
-        stream: whose packets.
-        on_damage: called for each that cannot be read.
+        container: the open file.
+        stream: the stream to read; None for all streams.
+        on_damage: called for each packet that cannot be read.
 
     Returns:
-        Whether the end was reached; otherwise nothing more could be read.
+        Whether the end was reached; False if the rest cannot be read.
     """
     failures = 0
     while failures < _LARGEST_DEMUXING_FAILURES:
@@ -205,7 +209,7 @@ def packets_over_damage(
 
 
 def best_stream(container: InputContainer, kind: Literal["video", "audio"]) -> Stream | None:
-    """The stream ffmpeg would choose, cover art aside; the sound is that of the same programme as the picture."""
+    """Choose the stream as ffmpeg does, but never cover art; the sound is from the same programme as the picture."""
     best = container.streams.best("video")
     if best is not None and best.disposition & Disposition.attached_pic:
         pictures = (stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic)
@@ -214,6 +218,6 @@ def best_stream(container: InputContainer, kind: Literal["video", "audio"]) -> S
 
 
 def _has_decoder(stream: Stream) -> bool:
-    """Whether PyAV is built with the stream's codec; without it a stream has no context, whatever its type says."""
+    """Return whether PyAV is built with the stream's codec; otherwise a stream has no context, despite its type."""
     context: CodecContext | None = stream.codec_context
     return context is not None

@@ -1,4 +1,4 @@
-"""What every decoder promises on ordinary files; each test runs with each decoder that is installed."""
+"""extractors/decoding/interface.py: every installed decoder must pass these tests on ordinary files."""
 
 import os
 from collections.abc import Generator
@@ -19,20 +19,28 @@ from extractors.decoding.interface import (
 from extractors.errors import UnavailableError, VideoError
 
 RATE_HZ = 24_000
-SIZE = 96, 80  # wide, high: decord garbles what is narrower than 64
+SIZE = 96, 80  # width, height: decord garbles pictures narrower than 64
 TONE_HZ = 1_000
 
 
 @pytest.fixture(params=available_decoders())
 def decoder(request: pytest.FixtureRequest) -> Decoder:
-    """Each installed decoder in turn."""
+    """Return each installed decoder in turn."""
     return get_decoder(request.param)
 
 
 def write_clip(
     path: Path, *, seconds: float, fps: int = 30, picture: bool = True, tone: tuple[float, float] | None = (0, 0)
 ) -> Path:
-    """An H.264 + AAC file: seconds are red, green, blue, red ... and brighten; a tone from .. to; None: no sound."""
+    """Write an H.264 + AAC file whose seconds are red, green, blue, red ... and become brighter.
+
+    Args:
+        path: the file to write.
+        seconds: duration of the file.
+        fps: pictures per second.
+        picture: whether to write a picture track.
+        tone: start and end of a tone in seconds; None for no sound track.
+    """
     with av.open(path, "w", options={"movflags": "faststart"}) as container:
         if picture:
             video = container.add_stream("libx264", rate=fps, options={"crf": "8", "g": "20"})
@@ -58,12 +66,12 @@ def write_clip(
 
 
 def brightness(index: int, fps: int) -> int:
-    """How bright the frame `index` of a second is, 60 to 240."""
+    """Return the brightness of the frame `index` of a second, 60 to 240."""
     return 60 + 180 * index // fps
 
 
 def decode(decoder: Decoder, path: Path, *, start: float | None = None, end: float | None = None) -> "Decoded":
-    """All seconds of a file and the summary."""
+    """Decode a file and return all its seconds and the summary."""
     request = DecodingRequest(path=path, audio_rate_hz=RATE_HZ, start_seconds=start, end_seconds=end)
     return exhaust(decoder.decode(request))
 
@@ -72,7 +80,7 @@ Decoded = tuple[list[Second], VideoSummary]
 
 
 def exhaust(seconds: Generator[Second, None, VideoSummary]) -> Decoded:
-    """What a decoder yields, and what it returns."""
+    """Run a decoder to its end; return what it yields and what it returns."""
     out = []
     while True:
         try:
@@ -82,13 +90,13 @@ def exhaust(seconds: Generator[Second, None, VideoSummary]) -> Decoded:
 
 
 def loudness(audio: np.ndarray, start: float, end: float) -> float:
-    """Root mean square of a stretch of a second of sound, 0..1."""
+    """Return the root mean square (0..1) of a second of sound from `start` to `end`."""
     stretch = audio[round(start * RATE_HZ) : round(end * RATE_HZ)].astype(float) / 32768
     return float(np.sqrt(np.mean(stretch**2)))
 
 
-def test_seconds_have_the_shapes_and_types_the_networks_take(decoder: Decoder, tmp_path: Path) -> None:
-    """Thirty cropped pictures as float32 in 0..1, and a second of int16."""
+def test_seconds_have_the_shapes_and_types_of_the_network_inputs(decoder: Decoder, tmp_path: Path) -> None:
+    """A second has thirty cropped pictures as float32 in 0..1 and one second of int16 sound."""
     seconds, summary = decode(decoder, write_clip(tmp_path / "clip.mp4", seconds=3.5))
     assert len(seconds) == summary.seconds == 3
     assert summary.duration_seconds == pytest.approx(3.5, abs=0.02)
@@ -102,8 +110,8 @@ def test_seconds_have_the_shapes_and_types_the_networks_take(decoder: Decoder, t
 
 
 @pytest.mark.parametrize("fps", [30, 25, 10])
-def test_every_frame_is_the_one_on_screen_at_its_time(decoder: Decoder, tmp_path: Path, fps: int) -> None:
-    """Frame k of second s shows the marker colour of s and the brightness of the frame that began last."""
+def test_each_frame_is_the_picture_on_screen_at_its_time(decoder: Decoder, tmp_path: Path, fps: int) -> None:
+    """Frame k of second s has the colour of second s and the brightness of the last frame that started."""
     seconds, _ = decode(decoder, write_clip(tmp_path / "clip.mp4", seconds=3, fps=fps))
     for number, second in enumerate(seconds):
         for k in range(30):
@@ -113,8 +121,8 @@ def test_every_frame_is_the_one_on_screen_at_its_time(decoder: Decoder, tmp_path
             assert colours == pytest.approx(expected, abs=4)
 
 
-def test_sound_lies_where_it_was_recorded(decoder: Decoder, tmp_path: Path) -> None:
-    """A tone from 1.25 to 1.5 s is in the second quarter of the second second, and nowhere else."""
+def test_sound_keeps_its_time(decoder: Decoder, tmp_path: Path) -> None:
+    """A tone from 1.25 to 1.5 s is in the second quarter of the second with index 1 and nowhere else."""
     seconds, _ = decode(decoder, write_clip(tmp_path / "clip.mp4", seconds=3, tone=(1.25, 1.5)))
     assert loudness(seconds[1].audio, 0.26, 0.49) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
     for audio, start, end in ((seconds[0].audio, 0, 1), (seconds[1].audio, 0, 0.22), (seconds[2].audio, 0, 1)):
@@ -123,22 +131,22 @@ def test_sound_lies_where_it_was_recorded(decoder: Decoder, tmp_path: Path) -> N
 
 
 def test_a_file_without_sound_track_has_no_audio(decoder: Decoder, tmp_path: Path) -> None:
-    """Absent sound is None, not silence."""
+    """The audio of a file without sound track is None, not silence."""
     seconds, summary = decode(decoder, write_clip(tmp_path / "clip.mp4", seconds=2, tone=None))
     assert [second.audio for second in seconds] == [None, None]
     assert (summary.has_audio, summary.has_visual) == (False, True)
 
 
 def test_a_file_without_picture_has_no_frames(decoder: Decoder, tmp_path: Path) -> None:
-    """The sound alone gives the seconds."""
+    """The sound alone determines the seconds, and their frames are None."""
     seconds, summary = decode(decoder, write_clip(tmp_path / "clip.mp4", seconds=2.5, picture=False, tone=(1, 2)))
     assert [second.frames for second in seconds] == [None, None]
     assert (summary.has_audio, summary.has_visual) == (True, False)
     assert loudness(seconds[0].audio, 0, 0.9) < 0.01 < loudness(seconds[1].audio, 0.1, 1)
 
 
-def test_under_a_second_gives_one_padded_second(decoder: Decoder, tmp_path: Path) -> None:
-    """The last picture stays, and silence follows."""
+def test_a_file_shorter_than_a_second_gives_one_padded_second(decoder: Decoder, tmp_path: Path) -> None:
+    """The last picture is repeated, and silence follows the sound."""
     seconds, summary = decode(decoder, write_clip(tmp_path / "clip.mp4", seconds=0.5, tone=(0, 0.5)))
     assert (len(seconds), summary.seconds) == (1, 1)
     assert summary.duration_seconds == pytest.approx(0.5, abs=0.02)
@@ -147,8 +155,8 @@ def test_under_a_second_gives_one_padded_second(decoder: Decoder, tmp_path: Path
     assert loudness(seconds[0].audio, 0.6, 1) < 0.005
 
 
-def test_a_segment_is_the_same_seconds_of_the_whole(decoder: Decoder, tmp_path: Path) -> None:
-    """Seconds 2 to 4 of five, pictures exactly, sound to rounding."""
+def test_a_segment_equals_the_same_seconds_of_the_whole_video(decoder: Decoder, tmp_path: Path) -> None:
+    """Seconds 2 to 4 of five have exactly equal pictures, and equal sound except for rounding."""
     clip = write_clip(tmp_path / "clip.mp4", seconds=5, tone=(2.5, 3.25))
     whole, _ = decode(decoder, clip)
     segment, summary = decode(decoder, clip, start=2, end=4)
@@ -158,8 +166,8 @@ def test_a_segment_is_the_same_seconds_of_the_whole(decoder: Decoder, tmp_path: 
         assert np.abs(second.audio.astype(int) - expected.audio).max() < 0.01 * 32768
 
 
-def test_a_segment_beyond_the_end_is_cut_there(decoder: Decoder, tmp_path: Path) -> None:
-    """Of 1 to 9 s, two seconds of a three-second file are left; of 7 to 9 s, an error."""
+def test_a_segment_beyond_the_end_is_shortened_or_fails(decoder: Decoder, tmp_path: Path) -> None:
+    """In a file of 3 s, the segment from 1 to 9 s has two seconds, and the segment from 7 to 9 s fails."""
     clip = write_clip(tmp_path / "clip.mp4", seconds=3)
     seconds, summary = decode(decoder, clip, start=1, end=9)
     assert (len(seconds), summary.seconds) == (2, 2)
@@ -168,14 +176,14 @@ def test_a_segment_beyond_the_end_is_cut_there(decoder: Decoder, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("start", "end"), [(2.0, 2.0), (3.0, 1.0), (-1.0, 1.0), (float("nan"), 1.0)])
-def test_an_impossible_segment_fails(decoder: Decoder, tmp_path: Path, start: float, end: float) -> None:
-    """Empty, reversed, negative and no-number segments are refused before anything is read."""
+def test_an_invalid_segment_fails(decoder: Decoder, tmp_path: Path, start: float, end: float) -> None:
+    """Segments that are empty, reversed, negative or not a number are refused before the file is read."""
     with pytest.raises(VideoError, match="0 <= start < end"):
         decode(decoder, tmp_path / "unread.mp4", start=start, end=end)
 
 
-def test_what_is_no_video_fails_with_its_own_reason(decoder: Decoder, tmp_path: Path) -> None:
-    """Missing, empty, text, web page, folder and pipe each say what they are, without the path."""
+def test_a_path_that_is_not_a_video_fails_with_its_own_reason(decoder: Decoder, tmp_path: Path) -> None:
+    """Missing and empty files, texts, web pages, noise, folders and pipes have own reasons, without the path."""
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("No video at all, só texto.\n" * 40)
     (tmp_path / "page.mp4").write_text("<!DOCTYPE html><title>404</title>")
@@ -197,8 +205,8 @@ def test_what_is_no_video_fails_with_its_own_reason(decoder: Decoder, tmp_path: 
         assert str(tmp_path) not in str(raised.value)
 
 
-def test_a_file_cut_short_gives_whole_seconds_or_a_reason(decoder: Decoder, tmp_path: Path) -> None:
-    """Three fifths of a file whose index lies in front: never more seconds than there are, never silently."""
+def test_a_truncated_file_gives_its_whole_seconds_or_fails(decoder: Decoder, tmp_path: Path) -> None:
+    """Three fifths of a file with its index in front give three of six seconds with a warning; decord fails."""
     clip = write_clip(tmp_path / "clip.mp4", seconds=6, tone=(0, 6))
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 3 // 5])
     if decoder.name == "decord":
@@ -211,7 +219,7 @@ def test_a_file_cut_short_gives_whole_seconds_or_a_reason(decoder: Decoder, tmp_
 
 
 def test_a_file_without_its_index_fails(decoder: Decoder, tmp_path: Path) -> None:
-    """An MP4 file that stops before its index says that it is cut short."""
+    """The reason for an MP4 file that ends before its index is that it is cut short."""
     clip = write_clip(tmp_path / "clip.mp4", seconds=1)
     clip.write_bytes(clip.read_bytes()[:40])
     with pytest.raises(VideoError, match="cut short"):
@@ -219,13 +227,13 @@ def test_a_file_without_its_index_fails(decoder: Decoder, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["a b.mp4", 'it\'s "so".mp4', "a%03d.mp4", "-i.mp4", "a\nb.mp4", "é💥.MP4", "c:d.mp4"])
-def test_names_mean_nothing(decoder: Decoder, tmp_path: Path, name: str) -> None:
-    """Whatever a file is called, it is that file that is read."""
+def test_special_characters_in_a_name_are_literal(decoder: Decoder, tmp_path: Path, name: str) -> None:
+    """The decoder reads the file itself, whatever characters its name contains."""
     seconds, _ = decode(decoder, write_clip(tmp_path / "clip.mp4", seconds=1, tone=None).rename(tmp_path / name))
     assert len(seconds) == 1
 
 
 def test_an_unknown_decoder_fails_with_the_choices() -> None:
-    """The message lists the decoders that there are."""
+    """The message lists the available decoders."""
     with pytest.raises(UnavailableError, match=f"'vlc' does not exist.*{', '.join(available_decoders())}"):
         get_decoder("vlc")

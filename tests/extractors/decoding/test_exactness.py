@@ -1,4 +1,4 @@
-"""Pictures, sound and segments against plain references: a search by time stamp, torch's scaling, ffmpeg's filters."""
+"""extractors/decoding/pyav/decoder.py: results equal simple references by time stamp, torch and ffmpeg's filters."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from extractors.decoding.pyav.stream import StreamReader
 
 
 def decode(path: Path, *, rate_hz: int = 24_000, **segment: float) -> tuple[list[Second], VideoSummary]:
-    """All seconds of a file and the summary."""
+    """Decode a file and return all its seconds and the summary."""
     seconds = PyAvDecoder().decode(DecodingRequest(path=path, audio_rate_hz=rate_hz, **segment))
     out = []
     while True:
@@ -30,7 +30,7 @@ def decode(path: Path, *, rate_hz: int = 24_000, **segment: float) -> tuple[list
 def write_pictures(
     path: Path, milliseconds: list[int], *, size: tuple[int, int] = (90, 130), pix_fmt: str = "yuv420p", **options: str
 ) -> Path:
-    """A file of noise pictures (high, wide) at the given times."""
+    """Write a file of noise pictures of `size` (height, width) at the given times."""
     random = np.random.default_rng(0)
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "20", **options})
@@ -46,7 +46,7 @@ def write_pictures(
 
 
 def write_sound(path: Path, *, layout: str, rate_hz: int, seconds: float, codec: str = "flac") -> Path:
-    """A file of independent noise and tones in every channel, near full scale."""
+    """Write a file with different noise and tones in every channel, near full scale."""
     channels = av.AudioLayout(layout).nb_channels
     random = np.random.default_rng(0)
     times = np.arange(round(seconds * rate_hz)) / rate_hz
@@ -62,8 +62,8 @@ def write_sound(path: Path, *, layout: str, rate_hz: int, seconds: float, codec:
     return path
 
 
-def by_ffmpegs_filters(path: Path, rate_hz: int) -> np.ndarray:
-    """All of a file's sound, mixed to mono by a graph of libavfilter, which mixes by libswresample."""
+def mixed_by_ffmpeg(path: Path, rate_hz: int) -> np.ndarray:
+    """Mix all of a file's sound to mono with a graph of libavfilter, which uses libswresample."""
     pieces = []
     with av.open(path) as container:
         stream = container.streams.audio[0]
@@ -86,8 +86,8 @@ def by_ffmpegs_filters(path: Path, rate_hz: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [(90, 130), (160, 120), (380, 420)])
-def test_pictures_equal_a_plain_reference(tmp_path: Path, size: tuple[int, int]) -> None:
-    """The last picture whose time has come, scaled as a whole by torch, then cropped: for irregular time stamps."""
+def test_pictures_equal_a_simple_reference(tmp_path: Path, size: tuple[int, int]) -> None:
+    """With irregular stamps, each frame is the last picture that has started, scaled by torch and cropped."""
     times = np.cumsum([0, *np.random.default_rng(1).integers(5, 160, 40)]).tolist()
     path = write_pictures(tmp_path / "clip.mp4", times, size=size)
     with av.open(path) as container:
@@ -101,9 +101,9 @@ def test_pictures_equal_a_plain_reference(tmp_path: Path, size: tuple[int, int])
 
 
 def scaled_and_cropped(rgb: np.ndarray) -> np.ndarray:
-    """Short side to 112, centre crop, 0..1, by torch alone."""
-    high, wide, _ = rgb.shape
-    target = (math.floor(high / wide * 112), 112) if wide < high else (112, math.floor(wide / high * 112))
+    """Scale the short side to 112 with torch and crop the centre; values in 0..1."""
+    height, width, _ = rgb.shape
+    target = (math.floor(height / width * 112), 112) if width < height else (112, math.floor(width / height * 112))
     picture = torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() / 255
     scaled = torch.nn.functional.interpolate(picture, size=target, mode="bilinear", align_corners=False)
     top, left = math.ceil((target[0] - 112) / 2), math.ceil((target[1] - 112) / 2)
@@ -123,13 +123,13 @@ def scaled_and_cropped(rgb: np.ndarray) -> np.ndarray:
         ("mono", 96_000, 24_000),
     ],
 )
-def test_mono_is_ffmpegs_sample_for_sample(tmp_path: Path, layout: str, rate_hz: int, wanted_hz: int) -> None:
-    """Whatever the channels and the rate: not one sample differs from ffmpeg's own filters."""
+def test_mono_sound_equals_ffmpeg_sample_for_sample(tmp_path: Path, layout: str, rate_hz: int, wanted_hz: int) -> None:
+    """For all channel layouts and rates, no sample differs from ffmpeg's own filters."""
     path = write_sound(tmp_path / "clip.mkv", layout=layout, rate_hz=rate_hz, seconds=2.5)
     seconds, summary = decode(path, rate_hz=wanted_hz)
     assert summary.seconds == 2
     ours = np.concatenate([second.audio for second in seconds])
-    assert np.array_equal(ours, by_ffmpegs_filters(path, wanted_hz)[: ours.size])
+    assert np.array_equal(ours, mixed_by_ffmpeg(path, wanted_hz)[: ours.size])
 
 
 @pytest.mark.needs_shared
@@ -142,40 +142,40 @@ def test_mono_is_ffmpegs_sample_for_sample(tmp_path: Path, layout: str, rate_hz:
         "androidx-media__sample.avi",
     ],
 )
-def test_mono_of_real_clips_is_ffmpegs(shared: Path, name: str) -> None:
-    """Four containers whose sound begins with the picture, one with six channels: sample for sample."""
+def test_mono_sound_of_real_clips_equals_ffmpeg(shared: Path, name: str) -> None:
+    """No sample differs in four containers whose sound starts with the picture; one has six channels."""
     path = shared / "clips/real" / name
     ours = np.concatenate([second.audio for second in decode(path, rate_hz=44_100)[0]])
-    expected = by_ffmpegs_filters(path, 44_100)
+    expected = mixed_by_ffmpeg(path, 44_100)
     common = min(ours.size, expected.size)
     assert common > 44_100
     assert np.array_equal(ours[:common], expected[:common])
 
 
 @pytest.mark.parametrize("layout", ["stereo", "5.1"])
-def test_a_segments_sound_is_that_of_the_whole(tmp_path: Path, layout: str) -> None:
-    """In Matroska too, whose time stamps are rounded to milliseconds: sample for sample, not half a millisecond off."""
+def test_the_sound_of_a_segment_equals_that_of_the_whole_video(tmp_path: Path, layout: str) -> None:
+    """No sample differs in Matroska, although its time stamps are rounded to milliseconds."""
     path = write_sound(tmp_path / "clip.mkv", layout=layout, rate_hz=44_100, seconds=8)
     whole, _ = decode(path, rate_hz=44_100)
     segment, _ = decode(path, rate_hz=44_100, start_seconds=5, end_seconds=7)
     assert all(np.array_equal(a.audio, b.audio) for a, b in zip(whole[5:7], segment, strict=True))
 
 
-def test_a_segment_of_opus_lies_where_it_lies_in_the_whole(tmp_path: Path) -> None:
-    """Its first frame is shorter than the others, and Matroska rounds: not a sample early or late."""
+def test_a_segment_of_opus_has_the_same_time_as_in_the_whole_video(tmp_path: Path) -> None:
+    """The sound is not a sample early or late, although the first frame is shorter and Matroska rounds."""
     path = write_sound(tmp_path / "clip.mkv", layout="stereo", rate_hz=48_000, seconds=6, codec="libopus")
     whole, _ = decode(path, rate_hz=44_100)
     for start in (1, 2, 3):
         segment, _ = decode(path, rate_hz=44_100, start_seconds=start, end_seconds=start + 1)
-        mine, theirs = (second.audio.astype(np.float64)[100:-100] for second in (segment[0], whole[start]))
-        match = [np.dot(mine, np.roll(theirs, lag)) for lag in range(-40, 41)]
+        ours, reference = (second.audio.astype(np.float64)[100:-100] for second in (segment[0], whole[start]))
+        match = [np.dot(ours, np.roll(reference, lag)) for lag in range(-40, 41)]
         assert int(np.argmax(match)) - 40 == 0
 
 
 @pytest.mark.parametrize("begins_at", [0, 100_000])
 @pytest.mark.parametrize("ending", ["mkv", "flv"])
-def test_pictures_that_begin_late_are_not_taken_for_cut_short(tmp_path: Path, begins_at: int, ending: str) -> None:
-    """The header of Matroska says when it ends, not how long it lasts; a file that is cut still says so."""
+def test_a_late_first_stamp_is_not_reported_as_cut_short(tmp_path: Path, begins_at: int, ending: str) -> None:
+    """Matroska's header gives the end, not the duration; a truncated file still gets its warning."""
     path = write_pictures(tmp_path / f"clip.{ending}", [begins_at + 40 * n for n in range(75)])
     seconds, summary = decode(path)
     assert len(seconds) == 3
@@ -186,16 +186,16 @@ def test_pictures_that_begin_late_are_not_taken_for_cut_short(tmp_path: Path, be
     assert any("cut short" in warning and "announced 3.0" in warning for warning in summary.warnings)
 
 
-def test_a_segment_in_the_middle_of_a_stream_is_not_called_damaged(tmp_path: Path) -> None:
-    """A jump into an MPEG programme stream ends in the middle of a frame of sound."""
+def test_a_segment_in_the_middle_of_a_stream_is_not_reported_as_damaged(tmp_path: Path) -> None:
+    """There is no warning, although a seek in an MPEG programme stream ends in the middle of a sound frame."""
     path = write_sound(tmp_path / "clip.mpg", layout="stereo", rate_hz=44_100, seconds=6, codec="mp2")
     for start in (1, 2, 3):
         _, summary = decode(path, start_seconds=start, end_seconds=start + 2)
         assert summary.warnings == ()
 
 
-def test_a_segment_decodes_only_its_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two seconds from the middle of a minute take the packets from the key frame before them to a little after."""
+def test_a_segment_reads_only_its_own_packets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A segment of 2 s in a video of 60 s reads from the key frame before it to a little after its end."""
     path = write_pictures(tmp_path / "clip.mp4", [40 * n for n in range(1500)], size=(20, 20), g="25")
     read: list[object] = []
     packets = StreamReader._packets
@@ -211,8 +211,8 @@ def test_a_segment_decodes_only_its_part(tmp_path: Path, monkeypatch: pytest.Mon
     assert 50 <= len(read) <= 50 + 2 * 25 + 60  # the segment, two groups of pictures, what the decoder holds back
 
 
-def test_one_picture_every_four_seconds_is_shown_as_long(tmp_path: Path) -> None:
-    """0.25 pictures a second: every second of the three pictures' time shows the one that was last."""
+def test_a_picture_is_shown_until_the_next_one_starts(tmp_path: Path) -> None:
+    """At 0.25 pictures per second, each picture fills four seconds."""
     seconds, summary = decode(write_pictures(tmp_path / "clip.mp4", [0, 4000, 8000]))
     assert summary.seconds >= 8
     firsts = [second.frames[0] for second in seconds[:8]]
@@ -223,7 +223,7 @@ def test_one_picture_every_four_seconds_is_shown_as_long(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("pix_fmt", ["gray", "yuv444p", "yuv420p10le", "yuvj420p"])
 def test_pixel_formats_become_rgb(tmp_path: Path, pix_fmt: str) -> None:
-    """Grey, full chroma, ten bits and full range give pictures in 0..1; grey ones the same in every channel."""
+    """Grey, full chroma, ten bits and full range give values in 0..1; the channels are equal only for grey."""
     seconds, _ = decode(write_pictures(tmp_path / "clip.mkv", [40 * n for n in range(30)], pix_fmt=pix_fmt))
     frames = seconds[0].frames
     assert 0 <= frames.min() < 0.3
@@ -232,7 +232,7 @@ def test_pixel_formats_become_rgb(tmp_path: Path, pix_fmt: str) -> None:
 
 
 def test_interlaced_pictures_count_once(tmp_path: Path) -> None:
-    """Two fields are one picture: 50 pictures at 25 a second are two seconds."""
+    """Two fields are one picture, so 50 pictures at 25 per second are two seconds."""
     times = [40 * n for n in range(50)]
     path = write_pictures(tmp_path / "clip.mp4", times, size=(80, 120), flags="+ilme+ildct")
     with av.open(path) as container:

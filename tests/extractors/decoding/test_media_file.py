@@ -1,4 +1,4 @@
-"""What a path is, before a decoder opens it."""
+"""extractors/decoding/media_file.py: paths are checked before a decoder opens them."""
 
 import os
 from pathlib import Path
@@ -9,8 +9,8 @@ from extractors.decoding.media_file import check_media_file, why_unreadable
 from extractors.errors import VideoError
 
 
-def test_a_file_with_something_in_it_passes(tmp_path: Path) -> None:
-    """Also through a symbolic link."""
+def test_a_file_with_content_passes(tmp_path: Path) -> None:
+    """A file with content passes, also through a symbolic link."""
     (tmp_path / "clip.mp4").write_bytes(b"x")
     (tmp_path / "link.mp4").symlink_to(tmp_path / "clip.mp4")
     check_media_file(tmp_path / "clip.mp4")
@@ -25,14 +25,14 @@ def test_a_loop_of_links_fails(tmp_path: Path) -> None:
 
 
 def test_a_device_fails() -> None:
-    """A device never ends."""
+    """A device is refused, because it may never end."""
     with pytest.raises(VideoError, match="not a regular file"):
         check_media_file(Path("/dev/zero"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_without_permission_fails(tmp_path: Path) -> None:
-    """The reason is the permission, not the content."""
+    """The reason names the permission, not the content."""
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"x")
     path.chmod(0)
@@ -49,7 +49,7 @@ def test_a_file_without_permission_fails(tmp_path: Path) -> None:
         (bytes(range(256)), "not a video, or damaged"),
     ],
 )
-def test_the_first_bytes_tell_what_it_is_instead(tmp_path: Path, head: bytes, reason: str) -> None:
-    """Also where a UTF-8 character is cut in two by the end of what is looked at."""
+def test_the_first_bytes_give_the_reason(tmp_path: Path, head: bytes, reason: str) -> None:
+    """The reason is right even if the last examined byte is in the middle of a UTF-8 character."""
     (tmp_path / "x.mp4").write_bytes(head)
     assert reason in why_unreadable(tmp_path / "x.mp4")

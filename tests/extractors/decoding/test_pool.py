@@ -1,4 +1,4 @@
-"""Decoding in processes: nothing that happens to one video or process reaches another."""
+"""extractors/decoding/pool.py: a failure of one video or process does not affect the others."""
 
 import itertools
 import multiprocessing
@@ -21,11 +21,13 @@ from extractors.errors import UnavailableError
 
 Job = tuple[str, DecodingRequest]
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks at processes through /proc")
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="reads the state of processes from /proc"
+)
 
 
 def make_job(folder: Path, key: str, *, seconds: int) -> Job:
-    """A soundless clip whose grey changes every second and with its key."""
+    """Write a clip without sound, whose grey depends on the second and on the key, and return its request."""
     path = folder / f"{key}.mp4"
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
@@ -38,17 +40,17 @@ def make_job(folder: Path, key: str, *, seconds: int) -> Job:
 
 
 def worker_ids() -> list[int]:
-    """The decoding processes alive now."""
+    """Return the ids of the running decoding processes."""
     return [child.pid for child in multiprocessing.active_children() if child.name == "avzsl-decoding" and child.pid]
 
 
 def of_video(events: list[DecodingEvent], key: str) -> list[DecodingEvent]:
-    """The events of one video."""
+    """Return the events of one video."""
     return [event for event in events if event.key == key]
 
 
-def test_gives_what_the_decoder_gives_in_order(tmp_path: Path) -> None:
-    """Three videos in two processes: each complete, its seconds in order and equal to decoding without a pool."""
+def test_the_pool_yields_the_seconds_of_the_decoder_in_order(tmp_path: Path) -> None:
+    """Three videos in two processes are complete, in order and equal to decoding without a pool."""
     jobs = [make_job(tmp_path, "c" * n, seconds=n + 1) for n in (1, 2, 3)]
     with DecodingPool(workers=2) as pool:
         events = list(pool.decode(jobs))
@@ -66,8 +68,8 @@ def test_gives_what_the_decoder_gives_in_order(tmp_path: Path) -> None:
     assert worker_ids() == []
 
 
-def test_sound_comes_through_the_pipe_unchanged(tmp_path: Path) -> None:
-    """A file with nothing but sound."""
+def test_the_pipe_does_not_change_sound(tmp_path: Path) -> None:
+    """The samples of a file that contains only sound arrive unchanged."""
     path = tmp_path / "sound.wav"
     with av.open(path, "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8_000, layout="mono")
@@ -77,12 +79,12 @@ def test_sound_comes_through_the_pipe_unchanged(tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
     with DecodingPool() as pool:
         events = list(pool.decode([("sound", DecodingRequest(path=path, audio_rate_hz=8_000))]))
-    heard = [event.second.audio for event in events if isinstance(event, SecondDecoded)]
-    assert np.array_equal(np.concatenate(heard), wave[0])
+    received = [event.second.audio for event in events if isinstance(event, SecondDecoded)]
+    assert np.array_equal(np.concatenate(received), wave[0])
 
 
 def test_a_broken_video_fails_alone(tmp_path: Path) -> None:
-    """Its reason is the decoder's; the videos around it are decoded."""
+    """The broken video fails with the decoder's reason; the videos before and after it are decoded."""
     good, other = make_job(tmp_path, "a", seconds=1), make_job(tmp_path, "bb", seconds=1)
     (tmp_path / "empty.mp4").touch()
     broken = ("broken", DecodingRequest(path=tmp_path / "empty.mp4", audio_rate_hz=8_000))
@@ -93,35 +95,35 @@ def test_a_broken_video_fails_alone(tmp_path: Path) -> None:
 
 
 def test_a_process_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
-    """A process stopped before its second video: that video fails, the third is decoded by another process."""
+    """If a process stops before its second video, that video fails, and another process decodes the third."""
     jobs = [make_job(tmp_path, "a" * n, seconds=1) for n in (1, 2, 3)]
-    seen: list[int] = []
+    stopped: list[int] = []
 
     def stop_before_second() -> Iterator[Job]:
         yield jobs[0]
-        seen.extend(worker_ids())
-        os.kill(seen[0], signal.SIGSTOP)
+        stopped.extend(worker_ids())
+        os.kill(stopped[0], signal.SIGSTOP)
         yield from jobs[1:]
 
     with DecodingPool(silence_limit_seconds=1) as pool:
         events = list(pool.decode(stop_before_second()))
-        assert worker_ids() != seen
+        assert worker_ids() != stopped
     assert of_video(events, "aa") == [VideoFailed("aa", "nothing decoded for 1 s: given up")]
     assert [type(of_video(events, key)[-1]) for key in ("a", "aaa")] == [VideoDecoded, VideoDecoded]
 
 
-def test_a_video_that_only_trickles_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each second comes within the limit, but takes nine tenths of it, on a clock that says so."""
+def test_a_video_that_is_too_slow_in_all_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each second arrives within the limit but takes nine tenths of it, on a simulated clock."""
     clock = itertools.count(step=0.9)
     monkeypatch.setattr("extractors.decoding.pool.time", SimpleNamespace(monotonic=lambda: next(clock)))
     with DecodingPool(silence_limit_seconds=1) as pool:
         events = list(pool.decode([make_job(tmp_path, "slow", seconds=9)]))
     assert [type(event) for event in events] == [SecondDecoded, VideoFailed]
-    assert events[-1] == VideoFailed("slow", "too slow: 1 s of it decoded in 2 s: given up")
+    assert events[-1] == VideoFailed("slow", "too slow: 1 s decoded in 2 s: given up")
 
 
 def test_a_process_that_stops_in_the_middle_of_a_message_is_killed(tmp_path: Path) -> None:
-    """Stopped while the second second is half in the pipe: the parent does not wait for the other half for ever."""
+    """If a process stops while half of a second is in the pipe, the parent does not wait for ever."""
     jobs = [make_job(tmp_path, "long", seconds=20), make_job(tmp_path, "b", seconds=1)]
     events: list[DecodingEvent] = []
     with DecodingPool(silence_limit_seconds=1) as pool:
@@ -134,8 +136,8 @@ def test_a_process_that_stops_in_the_middle_of_a_message_is_killed(tmp_path: Pat
     assert isinstance(of_video(events, "b")[-1], VideoDecoded)
 
 
-def test_library_noise_stays_out_of_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """What ffmpeg complains of in damaged pictures reaches neither stdout nor stderr."""
+def test_library_messages_do_not_reach_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The messages of ffmpeg about damaged pictures are written neither to stdout nor to stderr."""
     key, request = make_job(tmp_path, "damaged", seconds=3)
     content = bytearray(request.path.read_bytes())
     content[200:600] = bytes(400)
@@ -145,8 +147,8 @@ def test_library_noise_stays_out_of_the_terminal(tmp_path: Path, capfd: pytest.C
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_process_that_dies_costs_its_video_only(tmp_path: Path) -> None:
-    """Killed in the middle of a video: it fails with the reason, the next is decoded."""
+def test_a_process_that_dies_fails_only_its_video(tmp_path: Path) -> None:
+    """If a process is killed in mid-video, the video fails with the reason, and the next is decoded."""
     jobs = [make_job(tmp_path, "long", seconds=20), make_job(tmp_path, "b", seconds=1)]
     events: list[DecodingEvent] = []
     with DecodingPool() as pool:
@@ -160,8 +162,8 @@ def test_a_process_that_dies_costs_its_video_only(tmp_path: Path) -> None:
     assert isinstance(of_video(events, "b")[-1], VideoDecoded)
 
 
-def test_a_process_that_dies_between_videos_costs_none(tmp_path: Path) -> None:
-    """The next video goes to a new process."""
+def test_a_process_that_dies_between_videos_fails_none(tmp_path: Path) -> None:
+    """A new process decodes the next video."""
     jobs = [make_job(tmp_path, "a" * n, seconds=1) for n in (1, 2)]
 
     def kill_before_second() -> Iterator[Job]:
@@ -177,7 +179,7 @@ def test_a_process_that_dies_between_videos_costs_none(tmp_path: Path) -> None:
 
 
 def test_requests_are_taken_when_a_process_is_free(tmp_path: Path) -> None:
-    """Never more than one request ahead of the events per process."""
+    """For each process, at most one request is taken ahead of the finished videos."""
     taken: list[str] = []
 
     def jobs() -> Iterator[Job]:
@@ -193,8 +195,8 @@ def test_requests_are_taken_when_a_process_is_free(tmp_path: Path) -> None:
 
 
 @needs_proc
-def test_a_process_waits_for_its_reader_and_is_not_blamed(tmp_path: Path) -> None:
-    """While the parent does something else for longer than the limit, the process sleeps, and the video succeeds."""
+def test_a_process_that_waits_for_its_parent_does_not_time_out(tmp_path: Path) -> None:
+    """The process sleeps while the parent is busy for longer than the limit, and the video succeeds."""
     with DecodingPool(silence_limit_seconds=1) as pool:
         events = pool.decode([make_job(tmp_path, "long", seconds=12)])
         first = next(events)
@@ -210,7 +212,7 @@ def test_a_process_waits_for_its_reader_and_is_not_blamed(tmp_path: Path) -> Non
 
 @needs_proc
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
-    """The peak of a process after a 45-second video is that after a 3-second one, to a tenth."""
+    """The peak memory after a 45-second video is at most a tenth above that after a 3-second video."""
     peaks: list[int] = []
 
     def jobs() -> Iterator[Job]:
@@ -224,8 +226,8 @@ def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     assert peaks[1] <= 1.1 * peaks[0]
 
 
-def test_leaving_early_leaves_no_process(tmp_path: Path) -> None:
-    """An exception while a video is being decoded ends its process; the pool could go on."""
+def test_leaving_the_pool_early_ends_its_processes(tmp_path: Path) -> None:
+    """An exception while a video is being decoded ends its process."""
     job = make_job(tmp_path, "long", seconds=20)
 
     def interrupted() -> None:
@@ -239,8 +241,8 @@ def test_leaving_early_leaves_no_process(tmp_path: Path) -> None:
 
 
 @needs_proc
-def test_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
-    """After kill -9 of the parent in the middle of a video its processes end by themselves."""
+def test_processes_end_after_their_parent_is_killed(tmp_path: Path) -> None:
+    """After kill -9 of the parent in mid-video, its processes end by themselves."""
     _, request = make_job(tmp_path, "long", seconds=30)
     script = tmp_path / "parent.py"
     script.write_text(
@@ -260,13 +262,13 @@ def test_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
         child = int(parent.stdout.readline())
         parent.kill()
     deadline = time.monotonic() + 10
-    while _lives(child) and time.monotonic() < deadline:
+    while _is_running(child) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not _lives(child)
+    assert not _is_running(child)
 
 
-def _lives(process_id: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody asks about does not."""
+def _is_running(process_id: int) -> bool:
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -274,7 +276,7 @@ def _lives(process_id: int) -> bool:
 
 
 def test_an_unknown_decoder_or_no_process_is_refused() -> None:
-    """Before any process is started."""
+    """Both are refused before a process is started."""
     with pytest.raises(UnavailableError, match="'vlc'"):
         DecodingPool(decoder="vlc")
     with pytest.raises(ValueError, match="workers is 0"):

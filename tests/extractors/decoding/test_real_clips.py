@@ -1,4 +1,4 @@
-"""Real and tortured files: the right number of seconds, or a reason; the tables were written by hand."""
+"""extractors/decoding/interface.py: real and damaged files match tables written by hand."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from extractors.errors import VideoError
 
 pytestmark = pytest.mark.needs_shared
 
-# name: (whole seconds, what there is: Audio, Visual, Warning)
+# name: (whole seconds, letters: A for audio, V for visual, W for a warning)
 SECONDS = {
     "real/DAMO-NLP-SG-Video-LLaMA__dog_barking.mp4": (7, "AV"),
     "real/DAMO-NLP-SG-Video-LLaMA__silence_girl.mp4": (11, "V"),
@@ -79,7 +79,7 @@ SECONDS = {
     "torture/sar_16_11.mp4": (5, "AV"),
     "torture/short_0p4s.mp4": (1, "AV"),
     "torture/single_frame.mp4": (1, "V"),
-    "torture/size_change_mid.ts": (4, "AV"),  # its two halves both count from 0: 2 s for those who trust the stamps
+    "torture/size_change_mid.ts": (4, "AV"),  # both halves count from 0, so the stamps alone give 2 s
     "torture/start_3600s.ts": (5, "AV"),
     "torture/stereo_antiphase.mp4": (5, "AV"),
     "torture/tiny_16x16.mp4": (3, "AV"),
@@ -107,7 +107,7 @@ REASONS = {
 
 
 def decode(name: str, path: Path) -> tuple[list[Second], VideoSummary]:
-    """All seconds of a file and the summary, by the decoder of a name."""
+    """Decode a file with the decoder `name` and return all its seconds and the summary."""
     seconds = get_decoder(name).decode(DecodingRequest(path=path, audio_rate_hz=24_000))
     out = []
     while True:
@@ -118,20 +118,20 @@ def decode(name: str, path: Path) -> tuple[list[Second], VideoSummary]:
 
 
 @pytest.mark.parametrize("name", SECONDS)
-def test_gives_the_seconds_that_are_there(shared: Path, name: str) -> None:
-    """As many as the table says, with the tracks it says, and a warning where something is missing."""
-    expected, there = SECONDS[name]
+def test_a_readable_file_gives_its_seconds_and_tracks(shared: Path, name: str) -> None:
+    """The seconds, the tracks and the existence of a warning match the table."""
+    expected, expected_letters = SECONDS[name]
     seconds, summary = decode("pyav", shared / "clips" / name)
     assert len(seconds) == summary.seconds == expected
     flags = (("A", summary.has_audio), ("V", summary.has_visual), ("W", summary.warnings))
-    assert "".join(letter for letter, present in flags if present) == there
+    assert "".join(letter for letter, present in flags if present) == expected_letters
     assert all((second.audio is not None) == summary.has_audio for second in seconds)
     assert all((second.frames is not None) == summary.has_visual for second in seconds)
 
 
 @pytest.mark.parametrize("name", REASONS)
-def test_gives_a_reason_where_there_are_none(shared: Path, name: str) -> None:
-    """The reason that the table says."""
+def test_an_unreadable_file_fails_with_its_reason(shared: Path, name: str) -> None:
+    """The reason matches the table."""
     with pytest.raises(VideoError, match=REASONS[name]):
         decode("pyav", shared / "clips" / name)
 
@@ -142,7 +142,7 @@ def test_gives_a_reason_where_there_are_none(shared: Path, name: str) -> None:
     ["rotate90.mp4", "vfr.mp4", "open_gop_bframes.mp4", "odd_321x241.mp4", "aac_5p1.mp4", "audio_starts_at_2s.mp4"],
 )
 def test_both_decoders_agree(shared: Path, name: str) -> None:
-    """The same pictures, and the same sound but for the filter, from two independent readers."""
+    """PyAV and decord give the same pictures, and the same sound except for the resampling filter."""
     ours, _ = decode("pyav", shared / "clips/torture" / name)
     theirs, _ = decode("decord", shared / "clips/torture" / name)
     assert len(ours) == len(theirs)

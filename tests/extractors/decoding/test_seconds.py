@@ -1,4 +1,4 @@
-"""Sound on the clock, against an array as long as the video."""
+"""extractors/decoding/seconds.py: sound on the clock equals a reference array as long as the video."""
 
 import math
 
@@ -15,7 +15,7 @@ pieces_of_sound = st.lists(st.tuples(st.integers(-150, 250), st.integers(1, 250)
 
 
 def make_pieces(gaps_and_lengths: list[tuple[int, int]]) -> list[SoundPiece]:
-    """Pieces after one another, with gaps or (negative) overlaps between them; every sample has its own value."""
+    """Make successive pieces with gaps or (negative) overlaps between them; every sample has another value."""
     pieces, end, value = [], 0, 1
     for gap, length in gaps_and_lengths:
         pieces.append(SoundPiece(end + gap, np.arange(value, value + length, dtype=np.int16)))
@@ -26,36 +26,36 @@ def make_pieces(gaps_and_lengths: list[tuple[int, int]]) -> list[SoundPiece]:
 
 @given(
     gaps_and_lengths=st.lists(st.tuples(st.integers(0, 250), st.integers(1, 250)), max_size=8),
-    early=st.integers(0, 300),
+    shift=st.integers(0, 300),
 )
-def test_every_sample_is_where_its_piece_says(gaps_and_lengths: list[tuple[int, int]], early: int) -> None:
-    """Gaps are silence; what lies before 0 is dropped."""
-    pieces = [SoundPiece(piece.first_sample - early, piece.samples) for piece in make_pieces(gaps_and_lengths)]
-    long = np.zeros(12 * 1000, np.int16)
+def test_every_sample_is_at_the_time_of_its_piece(gaps_and_lengths: list[tuple[int, int]], shift: int) -> None:
+    """Gaps become silence, and samples before 0 are dropped."""
+    pieces = [SoundPiece(piece.first_sample - shift, piece.samples) for piece in make_pieces(gaps_and_lengths)]
+    reference = np.zeros(12 * 1000, np.int16)
     for piece in pieces:
-        long[5000 + piece.first_sample : 5000 + piece.end_sample] = piece.samples
+        reference[5000 + piece.first_sample : 5000 + piece.end_sample] = piece.samples
     track = SoundTrack(iter(pieces), rate_hz=RATE_HZ, segment=Segment())
     for second in range(50):
-        expected = long[5000 + second * RATE_HZ : 5000 + (second + 1) * RATE_HZ]
+        expected = reference[5000 + second * RATE_HZ : 5000 + (second + 1) * RATE_HZ]
         assert np.array_equal(track.read_second(), expected)
 
 
 @given(gaps_and_lengths=pieces_of_sound)
-def test_overlaps_lose_nothing_before_and_after(gaps_and_lengths: list[tuple[int, int]]) -> None:
-    """However pieces overlap, seconds have their length and samples come from a piece that covers their place."""
+def test_overlapping_pieces_move_no_sample(gaps_and_lengths: list[tuple[int, int]]) -> None:
+    """Each sample of overlapping pieces is silent or comes from a piece that covers its index."""
     pieces = make_pieces(gaps_and_lengths)
     track = SoundTrack(iter(pieces), rate_hz=RATE_HZ, segment=Segment())
     for second in range(45):
-        for place, value in enumerate(track.read_second().tolist(), start=second * RATE_HZ):
+        for index, value in enumerate(track.read_second().tolist(), start=second * RATE_HZ):
             allowed = {
                 0,
-                *(int(p.samples[place - p.first_sample]) for p in pieces if p.first_sample <= place < p.end_sample),
+                *(int(p.samples[index - p.first_sample]) for p in pieces if p.first_sample <= index < p.end_sample),
             }
             assert value in allowed
 
 
-def test_a_part_begins_and_stops_where_asked() -> None:
-    """From 0.5 to 1.7 s: the second second is silent after the segment's end."""
+def test_a_segment_starts_and_ends_as_requested() -> None:
+    """The last second of the segment from 0.5 to 1.7 s is silent after the segment's end."""
     pieces = [SoundPiece(0, np.arange(1, 301, dtype=np.int16))]
     track = SoundTrack(iter(pieces), rate_hz=RATE_HZ, segment=Segment(0.5, 1.7))
     assert track.read_second().tolist() == list(range(51, 151))
@@ -63,7 +63,7 @@ def test_a_part_begins_and_stops_where_asked() -> None:
 
 
 def test_sound_alone_gives_its_whole_seconds() -> None:
-    """2.5 s are two seconds, 0.3 s one padded second, and nothing none."""
+    """2.5 s of sound are two seconds, 0.3 s are one padded second, and no sound is no second."""
     for samples, seconds in ((250, 2), (30, 1), (0, 0), (299, 3)):
         pieces = [SoundPiece(0, np.ones(samples, np.int16))] if samples else []
         track = SoundTrack(iter(pieces), rate_hz=RATE_HZ, segment=Segment(0, math.inf))
@@ -78,8 +78,8 @@ def test_sound_alone_gives_its_whole_seconds() -> None:
         assert all(second.frames is None for second in out)
 
 
-def test_a_long_gap_costs_no_memory() -> None:
-    """A piece ten years on is kept as it is while silence is read."""
+def test_a_long_gap_needs_no_memory() -> None:
+    """A piece that starts centuries later is kept as it is while silence is read."""
     far = SoundPiece(10**12, np.ones(10, np.int16))
     track = SoundTrack(iter([far]), rate_hz=RATE_HZ, segment=Segment())
     assert not track.read_second().any()

@@ -1,4 +1,4 @@
-"""Which picture is shown when, against a slow search through all of them."""
+"""extractors/decoding/timeline.py: the chosen pictures equal those of a slow search through all pictures."""
 
 import numpy as np
 import pytest
@@ -16,12 +16,12 @@ from extractors.decoding.timeline import (
 
 
 def show(number: int, out: np.ndarray) -> None:
-    """A picture of nothing but its number."""
+    """Write a picture that contains only its number."""
     out.fill(number)
 
 
 def choose(times: list[float], end: float, segment: Segment = Segment()) -> tuple[list[list[int]], float]:  # noqa: B008
-    """The chosen picture numbers, second by second, and the duration returned."""
+    """Return the numbers of the chosen pictures, second by second, and the duration."""
     ends = [*times[1:], end]
     frames = [TimedFrame(time, stop, number) for number, (time, stop) in enumerate(zip(times, ends, strict=True))]
     seconds = frames_by_second(frames, show, segment)
@@ -34,7 +34,7 @@ def choose(times: list[float], end: float, segment: Segment = Segment()) -> tupl
 
 
 def search(times: list[float], seconds: int, start: float = 0) -> list[list[int]]:
-    """For every instant, the last picture whose time has come (to a millisecond)."""
+    """Find the last picture that has started at each instant, within a millisecond."""
     return [
         [max(n for n, time in enumerate(times) if n == 0 or time <= start + k / 30 + 0.001) for k in second]
         for second in np.arange(seconds * 30).reshape(seconds, 30)
@@ -45,8 +45,8 @@ steps = st.lists(st.integers(1, 2000).map(lambda ms: ms / 1000), min_size=1, max
 
 
 @given(steps=steps)
-def test_shows_the_last_picture_whose_time_has_come(steps: list[float]) -> None:
-    """Any spacing of pictures, from 1 ms to 2 s."""
+def test_the_last_picture_that_has_started_is_shown(steps: list[float]) -> None:
+    """The choice equals the search for any spacing of pictures from 1 ms to 2 s."""
     times = np.concatenate([[0], np.cumsum(steps)]).tolist()
     chosen, duration = choose(times[:-1], times[-1])
     assert duration == pytest.approx(times[-1])
@@ -54,8 +54,8 @@ def test_shows_the_last_picture_whose_time_has_come(steps: list[float]) -> None:
 
 
 @given(steps=steps, start=st.integers(0, 5000), length=st.integers(1, 5000))
-def test_shows_the_same_in_a_part(steps: list[float], start: int, length: int) -> None:
-    """A segment has the seconds that lie wholly in it, or one padded second; after the end there is none."""
+def test_a_segment_shows_the_same_pictures(steps: list[float], start: int, length: int) -> None:
+    """A segment has its whole seconds or one padded second; a segment after the end has none."""
     times = np.concatenate([[0], np.cumsum(steps)]).tolist()
     segment = Segment(start / 1000, (start + length) / 1000)
     chosen, duration = choose(times[:-1], times[-1], segment)
@@ -66,13 +66,13 @@ def test_shows_the_same_in_a_part(steps: list[float], start: int, length: int) -
 
 
 def test_millisecond_stamps_do_not_shift_frames() -> None:
-    """Thirty frames a second, stamps rounded as Matroska does, are each shown once."""
+    """At thirty frames per second with stamps rounded as in Matroska, each frame is shown once."""
     chosen, _ = choose([round(n / 30, 3) for n in range(60)], 2.0)
     assert chosen == [list(range(30)), list(range(30, 60))]
 
 
-def test_converts_only_what_is_shown_and_once() -> None:
-    """Of a thousand frames a second thirty are converted; of five a second, five."""
+def test_only_shown_pictures_are_converted_and_each_once() -> None:
+    """Of 1000 frames per second, thirty are converted; of five per second, all five."""
     for fps, expected in ((1000, 30), (5, 5)):
         converted: list[int] = []
 
@@ -85,8 +85,8 @@ def test_converts_only_what_is_shown_and_once() -> None:
         assert len(converted) == len(set(converted)) == expected
 
 
-def test_a_second_comes_out_before_the_next_is_read() -> None:
-    """Pictures are read no further than needed, so that memory stays flat."""
+def test_a_second_is_yielded_before_the_next_is_read() -> None:
+    """No more pictures are read than needed, so that memory stays flat."""
     read: list[int] = []
 
     def frames() -> "object":
@@ -100,27 +100,27 @@ def test_a_second_comes_out_before_the_next_is_read() -> None:
 
 
 @pytest.mark.parametrize(("duration", "seconds"), [(0.97, 0), (0.981, 1), (1.0, 1), (1.979, 1), (5.99, 6), (-3.0, 0)])
-def test_a_second_is_whole_to_20_ms(duration: float, seconds: int) -> None:
-    """Rounded stamps and 29.97 frames a second lose no second."""
+def test_a_second_counts_as_whole_if_at_most_20_ms_are_missing(duration: float, seconds: int) -> None:
+    """Rounded stamps and 29.97 frames per second lose no second."""
     assert whole_seconds(duration) == seconds
 
 
-def test_clock_starts_with_the_first_stamp_and_bridges_missing_ones() -> None:
-    """A frame without stamp follows the one before it."""
+def test_the_clock_starts_at_the_first_stamp_and_bridges_missing_stamps() -> None:
+    """A frame without a stamp starts at the end of the frame before it."""
     clock = StreamClock(largest_gap_seconds=10)
     assert [clock.place(stamp, 0.5) for stamp in (100.0, None, None, 102.0)] == [0.0, 0.5, 1.0, 2.0]
     assert clock.origin_seconds == 100.0
 
 
-def test_clock_goes_on_where_stamps_jump() -> None:
-    """A new count, and a leap beyond belief, continue at the end of the last frame; a pause is kept."""
+def test_the_clock_continues_after_a_jump_of_the_stamps() -> None:
+    """After a new count or an implausible gap, the next frame starts at the end of the last; a pause is kept."""
     clock = StreamClock(largest_gap_seconds=10)
-    places = [clock.place(stamp, 1.0) for stamp in (50.0, 51.0, 3.0, 4.0, 9.0, 900.0, 901.0)]
-    assert places == [0.0, 1.0, 2.0, 3.0, 8.0, 9.0, 10.0]
+    times = [clock.place(stamp, 1.0) for stamp in (50.0, 51.0, 3.0, 4.0, 9.0, 900.0, 901.0)]
+    assert times == [0.0, 1.0, 2.0, 3.0, 8.0, 9.0, 10.0]
 
 
-def test_guess_prefers_the_stamps_that_go_forward() -> None:
-    """Presentation stamps that go to and fro give way to decoding stamps; both missing is None."""
+def test_the_guess_prefers_ascending_stamps() -> None:
+    """Decoding stamps are chosen if presentation stamps jump back and forth; None if both are missing."""
     guess = TimestampGuess()
     stamps = [(1, 1), (2, 2), (4, 3), (3, 4), (5, 5), (7, 6), (6, 7), (8, 8), (None, 9), (None, None)]
     assert [guess.choose(pts, dts) for pts, dts in stamps] == [1, 2, 4, 4, 5, 6, 7, 8, 9, None]

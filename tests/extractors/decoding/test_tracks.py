@@ -1,4 +1,4 @@
-"""extractors/decoding/tracks.py: what is said of tracks is what was written into them."""
+"""extractors/decoding/tracks.py: the description of a track matches what was written."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,7 @@ RATE_HZ = 24_000
 def write_clip(
     path: Path, milliseconds: list[int], *, sound_from: float | None = None, rotation: int = 0, aspect: int = 1
 ) -> Path:
-    """H.264 pictures at given times, and a second of AAC from `sound_from` seconds on."""
+    """Write H.264 pictures at given times and a second of AAC from `sound_from` seconds on; None for no sound."""
     with av.open(path, "w") as container:
         video = container.add_stream("libx264", rate=25)
         video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
@@ -40,12 +40,12 @@ def write_clip(
 
 
 def picture_of(media: MediaDescription) -> Track:
-    """The track of pictures that decoding takes."""
+    """Return the picture track that decoding uses."""
     return next(track for track in media.tracks if track.kind == "video" and track.decoded)
 
 
 def test_picture_and_sound_are_described_as_written(tmp_path: Path) -> None:
-    """Codec, size, rate, channels, times."""
+    """Codec, size, rate, channels and times match the written file."""
     media = describe_media(write_clip(tmp_path / "a.mp4", [40 * n for n in range(50)], sound_from=0.5))
     picture, sound = media.tracks
     assert "mp4" in media.container
@@ -58,8 +58,8 @@ def test_picture_and_sound_are_described_as_written(tmp_path: Path) -> None:
     assert sound.start_seconds == pytest.approx(0.5, abs=0.1)  # AAC begins a frame early
 
 
-def test_rotation_and_pixel_aspect_are_seen(tmp_path: Path) -> None:
-    """Both are in the file, not in the size."""
+def test_rotation_and_pixel_aspect_are_described(tmp_path: Path) -> None:
+    """Both are read from the file, as the stored size does not show them."""
     picture = picture_of(describe_media(write_clip(tmp_path / "a.mp4", [0, 40, 80], rotation=90, aspect=2))).picture
     assert abs(picture.rotation_degrees) == 90
     assert picture.pixel_aspect == 2
@@ -75,15 +75,15 @@ def test_rotation_and_pixel_aspect_are_seen(tmp_path: Path) -> None:
         ([*range(0, 800, 40), *range(800, 4000, 160)], False),
     ],
 )
-def test_a_variable_frame_rate_is_told_from_rounding_and_loss(
+def test_a_variable_frame_rate_is_distinguished_from_rounding_and_loss(
     tmp_path: Path, milliseconds: list[int], steady: bool
 ) -> None:
-    """Small or rare differences are none."""
+    """Small or rare differences between steps do not make a frame rate variable."""
     assert picture_of(describe_media(write_clip(tmp_path / "a.mkv", milliseconds))).steady is steady
 
 
 def test_the_steps_are_those_between_pictures(tmp_path: Path) -> None:
-    """In the order of showing, not of the file."""
+    """The steps are measured in display order, not in file order."""
     track = picture_of(describe_media(write_clip(tmp_path / "a.mkv", [*range(0, 800, 40), *range(800, 4000, 160)])))
     assert track.steps_seconds == (pytest.approx(0.04), pytest.approx(0.16))
 
@@ -91,8 +91,8 @@ def test_the_steps_are_those_between_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"), [(None, "no such file"), (b"", "empty"), (b"<html>", "web page"), (b"hello", "text file")]
 )
-def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
-    """With the reason that extraction gives."""
+def test_a_path_that_is_not_a_video_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
+    """The reason is the same as in extraction."""
     path = tmp_path / "a.mp4"
     if content is not None:
         path.write_bytes(content)
@@ -105,15 +105,15 @@ def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes | None, mess
     ("name", "decoded"),
     [("real/meta-pytorch-torchcodec__nasa_13013.mp4", {3, 4}), ("torture/two_audio_tracks.mp4", {0, 1})],
 )
-def test_the_tracks_that_decoding_takes_are_marked(shared: Path, name: str, decoded: set[int]) -> None:
-    """Files with several tracks of a kind."""
+def test_the_tracks_that_decoding_uses_are_marked(shared: Path, name: str, decoded: set[int]) -> None:
+    """The marks are right in files with several tracks of a kind."""
     media = describe_media(shared / "clips" / name)
     assert {track.index for track in media.tracks if track.decoded} == decoded
 
 
 @pytest.mark.needs_shared
-def test_a_cover_picture_is_no_video(shared: Path) -> None:
-    """It is a track of pictures of which decoding takes nothing."""
+def test_cover_art_is_not_decoded(shared: Path) -> None:
+    """Cover art is a video track that decoding does not use."""
     media = describe_media(shared / "clips" / "torture" / "audio_with_cover.mp3")
     assert [(track.kind, track.cover, track.decoded) for track in media.tracks] == [
         ("audio", False, True),
@@ -122,8 +122,8 @@ def test_a_cover_picture_is_no_video(shared: Path) -> None:
 
 
 @pytest.mark.needs_shared
-def test_a_cut_file_says_less_than_its_header(shared: Path) -> None:
-    """Announced and real length stand beside each other."""
+def test_a_truncated_file_is_shorter_than_announced(shared: Path) -> None:
+    """The announced and the actual duration are both described."""
     track = picture_of(describe_media(shared / "clips" / "torture" / "truncated60_faststart.mp4"))
     assert track.announced_seconds == pytest.approx(5)
     assert track.seconds == pytest.approx(3.08)

@@ -1,4 +1,4 @@
-"""What only the PyAV decoder is asked: odd clocks, turned and changing pictures, damaged and undecodable tracks."""
+"""extractors/decoding/pyav/decoder.py: unusual clocks, rotated pictures, and damaged or undecodable tracks."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -13,12 +13,12 @@ from extractors.decoding.pyav.decoder import PyAvDecoder
 from extractors.errors import VideoError
 
 RATE_HZ = 24_000
-# One of each marker colour, and back again.
+# The marker colours.
 COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
 
 
 def decode(path: Path, **segment: float) -> tuple[list[Second], VideoSummary]:
-    """All seconds of a file and the summary."""
+    """Decode a file and return all its seconds and the summary."""
     seconds = PyAvDecoder().decode(DecodingRequest(path=path, audio_rate_hz=RATE_HZ, **segment))
     out = []
     while True:
@@ -36,7 +36,7 @@ def write_pictures(
     crf: int = 8,
     **options: str,
 ) -> Path:
-    """An H.264 file of pictures at times in milliseconds, and AAC sound in pieces at times in milliseconds."""
+    """Write H.264 pictures and pieces of AAC sound, each with its time in milliseconds."""
     height, width, _ = pictures[0][1].shape
     with av.open(path, "w", options=options) as container:
         video = container.add_stream("libx264", rate=25, options={"crf": str(crf), "g": "10"})
@@ -59,42 +59,42 @@ def write_pictures(
 
 
 def plain(colour: int, size: tuple[int, int] = (80, 96)) -> np.ndarray:
-    """A picture of one of the marker colours."""
+    """Return a picture of one marker colour."""
     return np.broadcast_to(COLOURS[colour % 3], (*size, 3)).copy()
 
 
 def steady(seconds: float, fps: int = 25) -> list[tuple[int, np.ndarray]]:
-    """Pictures at a steady rate, another colour each second."""
+    """Return pictures at a steady rate, with a new colour every second."""
     return [(1000 * n // fps, plain(n // fps)) for n in range(round(seconds * fps))]
 
 
 def tone(seconds: float) -> np.ndarray:
-    """A tone of 500 Hz."""
+    """Return a tone of 500 Hz."""
     return (0.5 * np.sin(np.arange(round(seconds * RATE_HZ)) * 2 * np.pi * 500 / RATE_HZ)).astype(np.float32)
 
 
 def colours_shown(second: Second) -> list[int]:
-    """Which marker colour each of the 30 pictures shows."""
+    """Return the marker colour of each of the 30 pictures."""
     return [int(frame.mean(axis=(1, 2)).argmax()) for frame in second.frames]
 
 
 def is_loud(audio: np.ndarray, start: float, end: float) -> bool:
-    """Whether a stretch of a second sounds throughout; raises if it is neither loud nor silent."""
+    """Return whether a second is loud from `start` to `end`; fail if it is neither loud nor silent there."""
     stretch = np.abs(audio[round(start * RATE_HZ) : round(end * RATE_HZ)].astype(int)).reshape(-1, 60).max(axis=1)
     assert stretch.min() > 12_000 or stretch.max() < 500
     return bool(stretch.min() > 12_000)
 
 
 def make_unknown(path: Path, *boxes: bytes) -> None:
-    """Rename the boxes of an MP4 file that say what codec a track has."""
+    """Overwrite the names of boxes that give the codec of a track in an MP4 file."""
     content = path.read_bytes()
     for box in boxes:
         content = content.replace(box, b"zzzz")
     path.write_bytes(content)
 
 
-def test_irregular_pictures_are_shown_by_their_stamps(tmp_path: Path) -> None:
-    """Pictures at 0, 100, 1500, 1533 and 2900 ms."""
+def test_irregular_pictures_are_shown_at_their_stamps(tmp_path: Path) -> None:
+    """Pictures at 0, 100, 1500, 1540 and 2900 ms are each shown from their stamp on."""
     path = write_pictures(tmp_path / "vfr.mp4", [(t, plain(n)) for n, t in enumerate((0, 100, 1500, 1540, 2900))])
     seconds, summary = decode(path)
     assert summary.seconds >= 2
@@ -103,15 +103,15 @@ def test_irregular_pictures_are_shown_by_their_stamps(tmp_path: Path) -> None:
 
 
 def test_matroska_rounding_shifts_no_picture(tmp_path: Path) -> None:
-    """At 30 pictures a second with stamps in whole milliseconds, every picture is shown once."""
+    """At 30 pictures per second with stamps in whole milliseconds, every picture is shown once."""
     pictures = [(round(1000 * n / 30), plain(n)) for n in range(60)]
     seconds, summary = decode(write_pictures(tmp_path / "clip.mkv", pictures))
     assert summary.seconds == 2
     assert colours_shown(seconds[0]) == colours_shown(seconds[1]) == [0, 1, 2] * 10
 
 
-def test_sound_that_starts_late_is_late(tmp_path: Path) -> None:
-    """A tone whose track begins at 1.5 s is heard from there."""
+def test_sound_that_starts_late_is_preceded_by_silence(tmp_path: Path) -> None:
+    """A tone whose track starts at 1.5 s is loud from then on and silent before."""
     seconds, summary = decode(write_pictures(tmp_path / "clip.mp4", steady(3), sound=[(1500, tone(1.5))]))
     assert summary.has_audio
     assert not is_loud(seconds[0].audio, 0, 1)
@@ -121,7 +121,7 @@ def test_sound_that_starts_late_is_late(tmp_path: Path) -> None:
 
 
 def test_a_gap_in_the_sound_is_silence(tmp_path: Path) -> None:
-    """Sound from 0 to 1 s and from 2 to 3 s, as in a recording with lost packets."""
+    """Sound from 0 to 1 s and from 2 to 3 s, as in a recording with lost packets, has silence in between."""
     path = write_pictures(tmp_path / "clip.mkv", steady(3), sound=[(0, tone(1)), (2000, tone(1))])
     seconds, _ = decode(path)
     assert is_loud(seconds[0].audio, 0.1, 0.9)
@@ -130,7 +130,7 @@ def test_a_gap_in_the_sound_is_silence(tmp_path: Path) -> None:
 
 
 def test_sound_is_padded_and_cut_to_the_picture(tmp_path: Path) -> None:
-    """One second of sound to three of picture, and three to one."""
+    """One second of sound is padded to three of picture, and three are cut to one."""
     seconds, summary = decode(write_pictures(tmp_path / "short.mp4", steady(3), sound=[(0, tone(1))]))
     assert summary.seconds == 3
     assert [is_loud(second.audio, 0.1, 0.9) for second in seconds] == [True, False, False]
@@ -143,7 +143,7 @@ def test_sound_is_padded_and_cut_to_the_picture(tmp_path: Path) -> None:
     [((0, 1, -1, 0), np.s_[:, :, 60:]), ((0, -1, 1, 0), np.s_[:, :, :50]), ((-1, 0, 0, -1), np.s_[:, 60:])],
 )
 def test_rotation_is_applied(tmp_path: Path, matrix: tuple[int, int, int, int], side: tuple[slice, ...]) -> None:
-    """A stored red upper half is seen right, left or below, as the track's matrix says."""
+    """A stored red upper half appears on the right, on the left or below, according to the track's matrix."""
     rgb = plain(2)
     rgb[:40] = COLOURS[0]
     path = write_pictures(tmp_path / "clip.mp4", [(40 * n, rgb) for n in range(25)])
@@ -159,14 +159,14 @@ def test_rotation_is_applied(tmp_path: Path, matrix: tuple[int, int, int, int], 
     assert blue < 0.1
 
 
-def test_pictures_may_change_size_and_stamps_may_start_again(tmp_path: Path) -> None:
-    """Two transport streams in one file: four seconds, all of both, with their sound."""
-    parts = [
+def test_pictures_may_change_size_and_stamps_may_restart(tmp_path: Path) -> None:
+    """Two transport streams in one file give all four seconds of both, with their sound."""
+    segments = [
         write_pictures(tmp_path / "a.ts", [(40 * n, plain(0)) for n in range(50)], sound=[(0, tone(2))]),
         write_pictures(tmp_path / "b.ts", [(40 * n, plain(1, (120, 160))) for n in range(50)], sound=[(0, tone(2))]),
     ]
     path = tmp_path / "spliced.ts"
-    path.write_bytes(b"".join(segment.read_bytes() for segment in parts))
+    path.write_bytes(b"".join(segment.read_bytes() for segment in segments))
     seconds, summary = decode(path)
     assert summary.seconds == 4
     assert [set(colours_shown(second)) for second in seconds] == [{0}, {0}, {1}, {1}]
@@ -174,7 +174,7 @@ def test_pictures_may_change_size_and_stamps_may_start_again(tmp_path: Path) -> 
 
 
 def test_an_undecodable_sound_track_is_absent_with_a_warning(tmp_path: Path) -> None:
-    """A codec nobody knows does not cost the picture."""
+    """The picture is decoded although the codec of the sound is unknown."""
     path = write_pictures(tmp_path / "clip.mp4", steady(2), sound=[(0, tone(2))])
     make_unknown(path, b"mp4a", b"esds")
     seconds, summary = decode(path)
@@ -184,8 +184,8 @@ def test_an_undecodable_sound_track_is_absent_with_a_warning(tmp_path: Path) -> 
     assert [second.audio for second in seconds] == [None, None]
 
 
-def test_an_undecodable_picture_leaves_the_sound(tmp_path: Path) -> None:
-    """The seconds are then those of the sound."""
+def test_an_undecodable_picture_is_absent_and_the_sound_remains(tmp_path: Path) -> None:
+    """The sound then determines the seconds."""
     path = write_pictures(tmp_path / "clip.mp4", steady(3), sound=[(0, tone(2))])
     make_unknown(path, b"avc1")
     seconds, summary = decode(path)
@@ -194,8 +194,8 @@ def test_an_undecodable_picture_leaves_the_sound(tmp_path: Path) -> None:
     assert is_loud(seconds[0].audio, 0.1, 0.9)
 
 
-def test_damage_in_the_middle_costs_the_middle_only(tmp_path: Path) -> None:
-    """Noise over a tenth of the file: all seconds come out, the last as it was."""
+def test_damage_in_the_middle_affects_only_the_middle(tmp_path: Path) -> None:
+    """With noise over a tenth of the file, all seconds are decoded and the last is unchanged."""
     noise = np.random.default_rng(0)
     pictures = [(40 * n, noise.integers(0, 256, (80, 96, 3), dtype=np.uint8)) for n in range(150)]
     path = write_pictures(tmp_path / "clip.mp4", pictures, crf=30)
@@ -211,8 +211,8 @@ def test_damage_in_the_middle_costs_the_middle_only(tmp_path: Path) -> None:
     assert not np.array_equal(seconds[2].frames, whole[2].frames)
 
 
-def test_cover_art_is_no_picture(tmp_path: Path) -> None:
-    """Music with a cover has sound only."""
+def test_cover_art_is_not_a_picture(tmp_path: Path) -> None:
+    """Music with cover art has only sound."""
     path = write_pictures(tmp_path / "clip.mkv", [(0, plain(0))], sound=[(0, tone(2))])
     with av.open(path) as source, av.open(tmp_path / "song.m4a", "w", format="mp4") as target:
         audio = target.add_stream_from_template(source.streams.audio[0])
@@ -229,8 +229,8 @@ def test_cover_art_is_no_picture(tmp_path: Path) -> None:
     assert len(seconds) == 2
 
 
-def test_neither_picture_nor_sound_fails(tmp_path: Path) -> None:
-    """Both tracks of unknown codecs."""
+def test_a_file_without_decodable_tracks_fails(tmp_path: Path) -> None:
+    """A file fails if the codecs of both tracks are unknown."""
     path = write_pictures(tmp_path / "clip.mp4", steady(1), sound=[(0, tone(1))])
     make_unknown(path, b"avc1", b"mp4a", b"esds")
     with pytest.raises(VideoError, match="neither picture nor sound"):
@@ -238,7 +238,7 @@ def test_neither_picture_nor_sound_fails(tmp_path: Path) -> None:
 
 
 def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
-    """A list of other files under a video's name shows none of them."""
+    """A list of other files with a video's name is refused, and none of them is shown."""
     write_pictures(tmp_path / "other.ts", steady(1))
     path = tmp_path / "list.mp4"
     path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.ts\n#EXT-X-ENDLIST\n")
@@ -246,8 +246,8 @@ def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
         decode(path)
 
 
-def test_a_segment_of_a_stream_without_index_is_found(tmp_path: Path) -> None:
-    """Transport streams and bare H.264, which cannot be jumped in, give the same pictures as the whole."""
+def test_a_segment_of_a_stream_without_index_is_decoded(tmp_path: Path) -> None:
+    """Segments of transport streams and bare H.264, which have no index, equal the whole video."""
     path = write_pictures(tmp_path / "clip.ts", steady(4), sound=[(0, tone(4))])
     whole, _ = decode(path)
     segment, summary = decode(path, start_seconds=2.0, end_seconds=3.0)
@@ -257,8 +257,8 @@ def test_a_segment_of_a_stream_without_index_is_found(tmp_path: Path) -> None:
     assert colours_shown(decode(bare, start_seconds=2.0, end_seconds=3.0)[0][0]) == [2] * 30
 
 
-def test_a_segment_under_a_second_ends_where_asked(tmp_path: Path) -> None:
-    """From 0.6 to 1.1 s: padded with the picture of 1.1 s and with silence, though the file goes on."""
+def test_a_segment_shorter_than_a_second_ends_as_requested(tmp_path: Path) -> None:
+    """The segment from 0.6 to 1.1 s is padded with its last picture and silence, although the file continues."""
     path = write_pictures(tmp_path / "clip.mp4", steady(3), sound=[(0, tone(3))])
     seconds, summary = decode(path, start_seconds=0.6, end_seconds=1.1)
     assert (summary.seconds, summary.duration_seconds) == (1, pytest.approx(0.5))
