@@ -1,1 +1,1 @@
-"""The published audio-visual zero-shot benchmark."""
+"""The published audio-visual zero-shot benchmark: its files and its results."""

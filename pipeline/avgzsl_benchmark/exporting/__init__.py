@@ -1,1 +1,1 @@
-"""From a workspace to a folder of the benchmark."""
+"""Export a workspace as a folder of the benchmark."""

@@ -1,4 +1,4 @@
-"""The folder `class-split`: which classes there are, the words that stand for them, and the videos of each stage."""
+"""Write the folder `class-split`: the classes, their wordings, and the videos of each protocol stage."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +11,8 @@ from pipeline.datasets.splits import Splits
 
 
 def videos_of_stages(splits: Splits) -> dict[str, list[str]]:
-    """Stage -> its videos; stage 2 trains on everything of stage 1."""
-    stages = {stage: list(splits.by_name[part]) for stage, part in SPLIT_OF_STAGE.items()}
+    """Map each protocol stage to its videos; stage 2 trains on all videos of stage 1."""
+    stages = {stage: list(splits.by_name[split]) for stage, split in SPLIT_OF_STAGE.items()}
     stages[RETRAINING] = [key for stage in stages if stage.startswith("stage_1") for key in stages[stage]]
     return stages
 
@@ -23,16 +23,16 @@ def write_class_split(
     words: Mapping[str, str],
     stages: Mapping[str, Sequence[tuple[str, str]]],
 ) -> None:
-    """Write all_class.txt, the list of words, and a list of classes and one of videos a stage.
+    """Write all_class.txt, the list of wordings, and for each protocol stage its classes and its videos.
 
     Args:
-        folder: class-split, which is made.
-        benchmark: as which public code shall take it.
-        words: class -> words, of all classes.
-        stages: stage -> videos with their classes.
+        folder: the folder class-split, which is created.
+        benchmark: the benchmark that the published code will treat the folder as.
+        words: class -> wording, for all classes.
+        stages: protocol stage -> videos with their classes.
 
     Raises:
-        StorageError: the disk is full or the folder cannot be written.
+        StorageError: a full disk, or a folder that cannot be written.
     """
     names = sorted(words)
     code_of = {name: code for code, name in enumerate(names)}

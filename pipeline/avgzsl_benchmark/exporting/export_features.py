@@ -1,4 +1,4 @@
-"""A workspace's features, splits and class vectors in a layout of public code, which trains on them unchanged."""
+"""Export a workspace's features, splits and class vectors in a layout on which the published code can train."""
 
 import tempfile
 from collections import Counter
@@ -30,28 +30,28 @@ from pipeline.datasets.splits import Splits, read_splits
 from pipeline.features.feature_set import load_features
 from pipeline.features.store import open_store
 
-_VECTOR_WIDTH = 300  # what the networks of public code are built for
+_VECTOR_WIDTH = 300  # the width that the networks of the published code expect
 _LAYOUTS = {"avca": avca, "tcaf": tcaf}
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What an export wrote."""
+    """The result of an export."""
 
     layout: str
     folder: Path
     benchmark: str
     videos: int
     classes: int  # with videos
-    listed_classes: int  # with and without
+    listed_classes: int  # with or without videos
     files: int  # of features
     width: int
-    stages: Mapping[str, int]  # stage -> videos
+    stages: Mapping[str, int]  # protocol stage -> videos
     renamed_videos: int
     renamed_classes: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
-        """The document of `export --json`."""
+        """Return the document of `export --json`."""
         return asdict(self) | {"folder": str(self.folder)}
 
 
@@ -64,39 +64,42 @@ def export_features(
     benchmark: str | None = None,
     text: str | None = None,
 ) -> ExportReport:
-    """Write a dataset's folder for public code, whole or not at all.
+    """Write a dataset's folder for the published code, completely or not at all.
 
     Args:
-        workspace: holds dataset and features.
-        layout: avca (a vector a video) or tcaf (one a second).
-        target: the folder, which does not exist or is empty.
-        reporter: sees the progress, and hears what public code could not live with.
-        benchmark: as which public code shall take it; None: as it was imported, else ucf.
-        text: the text encoder; None: the workspace's own.
+        workspace: the workspace with the dataset and the features.
+        layout: avca (one vector per video) or tcaf (one vector per second).
+        target: the folder to write, which does not exist or is empty.
+        reporter: receives the progress, and warnings about data that the published code cannot use.
+        benchmark: the benchmark that the published code will treat the folder as; None for the imported one, else ucf.
+        text: the text encoder; None for the workspace's own.
 
     Raises:
-        UsageError: the folder holds something, an unknown benchmark, a class without a vector.
-        MissingStageError: there is no dataset, or there are no features.
-        StorageError: the disk is full or the folder cannot be written.
+        UsageError: a folder that is not empty, an unknown benchmark, or a class without a vector.
+        MissingStageError: no dataset or no features.
+        StorageError: a full disk, or a folder that cannot be written.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(f"{target} is not empty: nothing is written over; give a new folder")
+        raise UsageError(f"{target} is not empty and is not overwritten: give a new folder")
     with workspace.locked("export"):
         export = _gather(workspace, layout, benchmark, text, reporter)
-        place = target.absolute()  # `.` has no name of its own
-        beside = make_folder(place.parent)
+        path = target.absolute()  # the path `.` has no name
+        parent = make_folder(path.parent)
         with (
-            storage_errors(place),
-            tempfile.TemporaryDirectory(prefix=f".{place.name}.", suffix=".partial", dir=beside) as around,
+            storage_errors(path),
+            tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".partial", dir=parent) as temporary,
         ):
-            partial = make_folder(Path(around) / "whole")
+            partial = make_folder(Path(temporary) / "whole")
             files = _write(export, partial, reporter)
-            _move(partial, place)
+            _move(partial, path)
     return _report(export, target, files)
 
 
 def _move(folder: Path, target: Path) -> None:
-    """Give a folder its name; an empty one of that name stays what it is, for it may be where the user works."""
+    """Move a folder to its final path.
+
+    If an empty folder exists there, only the content moves, because a user's shell may be in that folder.
+    """
     if not target.exists():
         folder.rename(target)
         return
@@ -106,18 +109,18 @@ def _move(folder: Path, target: Path) -> None:
 
 @dataclass(frozen=True)
 class _Export:
-    """Everything that is written. Names of videos and classes are those of the workspace."""
+    """The data to write. Names of videos and classes are those of the workspace."""
 
     layout: str
     benchmark: str
     store: ExportedStore
     stages: Mapping[str, Sequence[str]]
-    videos: Mapping[str, str]  # -> exported name
-    classes: Mapping[str, str]  # likewise
-    words: Mapping[str, str]  # class -> exported words
-    phrases: Mapping[str, Phrases]  # class -> its phrases here
-    vectors: Mapping[str, NDArray[np.float32]]  # exported words -> (W,)
-    phrase_vectors: Mapping[str, NDArray[np.float32]]  # phrase of a class with several -> (W,)
+    videos: Mapping[str, str]  # video -> exported name
+    classes: Mapping[str, str]  # class -> exported name
+    wordings: Mapping[str, str]  # class -> exported wording
+    phrases: Mapping[str, Phrases]  # class -> its phrases in the workspace
+    vectors: Mapping[str, NDArray[np.float32]]  # exported wording -> (W,)
+    phrase_vectors: Mapping[str, NDArray[np.float32]]  # phrase of a class with several phrases -> (W,)
 
 
 def _gather(workspace: Workspace, layout: str, benchmark: str | None, text: str | None, reporter: Reporter) -> _Export:
@@ -129,22 +132,22 @@ def _gather(workspace: Workspace, layout: str, benchmark: str | None, text: str 
     features = load_features(workspace.current_features(), dataset.classes)
     with open_store(workspace.current_features()) as opened:
         store = ExportedStore(features, opened.videos())
-    given = workspace.dataset_folder / "splits.yaml"
-    if given.is_file():
-        splits = read_splits(given, dataset).restricted_to(features.keys)
+    splits_file = workspace.dataset_folder / "splits.yaml"
+    if splits_file.is_file():
+        splits = read_splits(splits_file, dataset).restricted_to(features.keys)
     else:
         splits = hold_out(store.videos_of_classes())
-        reporter.warn("the dataset has no splits: classes are held out at random, as a bare avzsl train does, seed 0")
-    partless = len(features.keys) - sum(len(part) for part in splits.by_name.values())
-    if partless:
-        reporter.warn(f"{counted(partless, 'video')} in no part of the splits: not exported")
+        reporter.warn("the dataset has no splits: classes are held out at random, as avzsl train does with seed 0")
+    without_split = len(features.keys) - sum(len(keys) for keys in splits.by_name.values())
+    if without_split:
+        reporter.warn(f"{counted(without_split, 'video')} not in any split: not exported")
     phrases = dict(sorted({**dataset.without_videos, **dataset.phrases}.items()))
-    exported = class_words(phrases.values())
+    wording_of = class_words(phrases.values())
     vectors = vectors_of(workspace, phrases.values(), text)
     single = [(phrase,) for given in phrases.values() if len(given) > 1 for phrase in given]
     of_phrases = vectors_of(workspace, single, text) if single else {}
     phrase_vectors = {phrase: vector for (phrase,), vector in of_phrases.items()}
-    _warn_of_what_public_code_needs(splits, store, next(iter(vectors.values())), reporter)
+    _warn_of_limits(splits, store, next(iter(vectors.values())), reporter)
     return _Export(
         layout=layout,
         benchmark=chosen,
@@ -152,9 +155,9 @@ def _gather(workspace: Workspace, layout: str, benchmark: str | None, text: str 
         stages=videos_of_stages(splits),
         videos=video_names(features.keys),
         classes=class_names(phrases),
-        words={name: exported[several] for name, several in phrases.items()},
+        wordings={name: wording_of[several] for name, several in phrases.items()},
         phrases=phrases,
-        vectors={exported[several]: vector for several, vector in vectors.items()},
+        vectors={wording_of[several]: vector for several, vector in vectors.items()},
         phrase_vectors=phrase_vectors,
     )
 
@@ -165,45 +168,46 @@ def _imported_benchmark(workspace: Workspace) -> str | None:
     return str(found) if found else None
 
 
-def _warn_of_what_public_code_needs(
-    splits: Splits, store: ExportedStore, vector: NDArray[np.float32], reporter: Reporter
-) -> None:
+def _warn_of_limits(splits: Splits, store: ExportedStore, vector: NDArray[np.float32], reporter: Reporter) -> None:
+    """Warn about data that the published code cannot use."""
     if len(vector) != _VECTOR_WIDTH:
         reporter.warn(
-            f"the class vectors are {len(vector)} wide, public code is built for {_VECTOR_WIDTH}: "
-            "export others with --text FILE"
+            f"the class vectors are {len(vector)} wide, but the published code expects {_VECTOR_WIDTH}: "
+            "choose other vectors with --text FILE"
         )
-    empty = [stage for stage, part in SPLIT_OF_STAGE.items() if not splits.by_name[part]]
+    empty = [stage for stage, split in SPLIT_OF_STAGE.items() if not splits.by_name[split]]
     if empty:
-        reporter.warn(f"public code needs videos in every stage, these have none: {', '.join(empty)}")
+        reporter.warn(
+            f"the published code needs videos in every protocol stage, but these have none: {', '.join(empty)}"
+        )
     alone = [name for name, count in Counter(map(store.class_of, splits.train)).items() if count == 1]
     if alone:
         reporter.warn(
-            f"public code never ends where a class has a single video to train on: {', '.join(sorted(alone))}"
+            f"the published code runs forever if a class has only one training video: {', '.join(sorted(alone))}"
         )
 
 
 def _write(export: _Export, folder: Path, reporter: Reporter) -> int:
-    """Write everything; how many files of features there are."""
+    """Write all files and return the number of feature files."""
     method, benchmark = _LAYOUTS[export.layout].METHOD, BENCHMARKS[export.benchmark]
     named = {
         stage: [(export.videos[key], export.classes[export.store.class_of(key)]) for key in keys]
         for stage, keys in export.stages.items()
     }
-    words = {export.classes[name]: text for name, text in export.words.items()}
-    write_class_split(folder / "class-split", benchmark, words, named)
+    wordings = {export.classes[name]: wording for name, wording in export.wordings.items()}
+    write_class_split(folder / "class-split", benchmark, wordings, named)
     write_pickled_npy(folder / "features" / method / "text" / benchmark.vectors, dict(export.vectors))
     files = _write_features(export, folder / "features" / method, reporter)
     notes = notes_of(
-        export.store, export.layout, export.videos, export.classes, _renamed_words(export), export.phrase_vectors
+        export.store, export.layout, export.videos, export.classes, _renamed_wordings(export), export.phrase_vectors
     )
     write_notes(notes, folder)
     return files
 
 
 def _write_features(export: _Export, folder: Path, reporter: Reporter) -> int:
-    """A file a class, modality and stage; how many that makes."""
-    # Public code reads the folders of both modalities side by side, unsorted, and expects the same order.
+    """Write one file per class, modality and protocol stage; return the number of files."""
+    # The published code reads the folders of both modalities in parallel, unsorted, and expects the same order in both.
     files = 0
     layout = _LAYOUTS[export.layout]
     with reporter.track("writing stages", len(STAGES)) as tracker:
@@ -222,10 +226,10 @@ def _write_features(export: _Export, folder: Path, reporter: Reporter) -> int:
     return files
 
 
-def _renamed_words(export: _Export) -> dict[str, str]:
-    """Exported words -> the phrases here, where those are others."""
+def _renamed_wordings(export: _Export) -> dict[str, str]:
+    """Map exported wordings to the phrases in the workspace, if they differ."""
     texts = {name: phrases_text(phrases) for name, phrases in export.phrases.items()}
-    return {words: texts[name] for name, words in export.words.items() if words != texts[name]}
+    return {wording: texts[name] for name, wording in export.wordings.items() if wording != texts[name]}
 
 
 def _report(export: _Export, target: Path, files: int) -> ExportReport:

@@ -1,4 +1,4 @@
-"""Names that the public code's formats can hold: of videos, classes, and the words of classes."""
+"""Change names of videos and classes, and wordings of classes, so that the published layouts can store them."""
 
 import hashlib
 import re
@@ -6,34 +6,34 @@ from collections.abc import Callable, Iterable
 
 from pipeline.datasets.phrases import Phrases, phrases_text
 
-_NAME_BYTES = 80  # of a name in AVCA's files: the type S80
-_CLASS_BYTES = 200  # a file of that name needs an ending, too, and file systems end at 255
+_NAME_BYTES = 80  # of a name in the files of the AVCA code, which have the type S80
+_CLASS_BYTES = 200  # a file of that name also needs an ending, and file systems allow 255 bytes
 _DIGEST_DIGITS = 8
-# What pandas reads as missing or as a truth value: the lists of classes go through it.
+# Texts that pandas, which reads the lists of classes, takes for a missing or a truth value.
 _NO_TEXT = {"", "null", "none", "na", "n/a", "nan", "-nan", "<na>", "#na", "#n/a", "#n/a n/a", "true", "false"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _NO_FILE = re.compile(r'[/\\:*?"<>|]')
 
 
 def video_names(keys: Iterable[str]) -> dict[str, str]:
-    """Key of a video -> the same in at most 80 bytes of UTF-8, without control characters; no two alike."""
+    """Map each key of a video to a unique name of at most 80 bytes of UTF-8 without control characters."""
     return _unique(keys, lambda key: _shortened(_CONTROL.sub("_", key), _NAME_BYTES), str)
 
 
 def class_names(names: Iterable[str]) -> dict[str, str]:
-    """Class -> a name that can be a file's and a line of a list; no two alike but for upper and lower case."""
-    return _unique(names, lambda name: _word(_NO_FILE.sub("_", name), _CLASS_BYTES), str.casefold)
+    """Map each class to a name that can be a file name and a line of a list; names differ by more than case."""
+    return _unique(names, lambda name: _line(_NO_FILE.sub("_", name), _CLASS_BYTES), str.casefold)
 
 
 def class_words(classes: Iterable[Phrases]) -> dict[Phrases, str]:
-    """Name each class's phrases by words that fit into one cell of a list; no two are equal."""
+    """Map the phrases of each class to a unique wording that fits into one cell of a list."""
     phrases_of = {phrases_text(phrases): phrases for phrases in classes}
-    words = _unique(phrases_of, lambda text: _word(" / ".join(phrases_of.get(text, (text,))), _CLASS_BYTES), str)
-    return {phrases_of[text]: word for text, word in words.items()}
+    wordings = _unique(phrases_of, lambda text: _line(" / ".join(phrases_of.get(text, (text,))), _CLASS_BYTES), str)
+    return {phrases_of[text]: wording for text, wording in wordings.items()}
 
 
-def _word(text: str, most_bytes: int) -> str:
-    """A line that pandas reads as text, and that no file system hides or trims."""
+def _line(text: str, most_bytes: int) -> str:
+    """Change a text into a line that pandas reads as text and that no file system hides or trims."""
     line = _CONTROL.sub(" ", text).strip()
     if line.lower() in _NO_TEXT or line.startswith((".", "#")) or line.endswith(".") or _is_number(line):
         line = f"class {line}".rstrip(". ")
@@ -49,7 +49,7 @@ def _is_number(text: str) -> bool:
 
 
 def _shortened(text: str, most_bytes: int) -> str:
-    """The end of a long text, which differs more often than its beginning, and a hash of the whole."""
+    """Shorten a long text to a hash of the whole and its end, which differs more often than its beginning."""
     encoded = text.encode("utf-8", "replace")
     if len(encoded) <= most_bytes:
         return encoded.decode()
@@ -62,7 +62,7 @@ def _digest(text: str) -> str:
 
 
 def _unique(names: Iterable[str], change: Callable[[str], str], compared: Callable[[str], str]) -> dict[str, str]:
-    """Each name changed; those that need no change keep theirs, whoever comes first."""
+    """Change each name and keep the results different; names that need no change always keep theirs."""
     changed = {name: change(name) for name in dict.fromkeys(names)}
     order = sorted(changed, key=lambda name: (changed[name] != name, name))
     taken: set[str] = set()

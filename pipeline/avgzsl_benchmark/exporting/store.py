@@ -1,4 +1,4 @@
-"""A store as its export reads it: the features of a video by name, and the notes on what a layout cannot carry."""
+"""A feature store during an export: the features of each video, and the notes on what a layout cannot store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,38 +11,38 @@ from pipeline.avgzsl_benchmark.layouts.notes import ExportNotes
 from pipeline.features.feature_set import FeatureSet
 from pipeline.features.index import StoredVideo
 
-# What an import fills in anew.
+# Attributes that an import sets again.
 _OF_THE_FILE = {"content", "extractor_fingerprint", "schema", "dtype", "feature_width", "visual_width", "audio_width"}
 
 
 @dataclass(frozen=True)
 class ExportedStore:
-    """Features in memory with the rows of the index; both in one order."""
+    """Features in memory and the rows of their index, in the same order."""
 
     features: FeatureSet
     index: Sequence[StoredVideo]
 
     @cached_property
-    def _place_of(self) -> dict[str, int]:
-        return {key: place for place, key in enumerate(self.features.keys)}
+    def _index_of(self) -> dict[str, int]:
+        return {key: index for index, key in enumerate(self.features.keys)}
 
     def class_of(self, key: str) -> str:
-        """The class of a video."""
-        return self.index[self._place_of[key]].class_name
+        """Return the class of a video."""
+        return self.index[self._index_of[key]].class_name
 
     def videos_of_classes(self) -> dict[str, list[str]]:
-        """Class -> its videos."""
+        """Map each class to its videos."""
         videos: dict[str, list[str]] = {}
         for video in self.index:
             videos.setdefault(video.class_name, []).append(video.video)
         return videos
 
     def rows(self, key: str, modality: str) -> NDArray[np.floating]:
-        """(T, D) visual or audio features of a video as stored; zeros where it lacks the modality."""
-        place = self._place_of[key]
-        start = int(self.features.offsets[place])
+        """Return the stored features (T, D) of a video in one modality; zeros if the video lacks it."""
+        index = self._index_of[key]
+        start = int(self.features.offsets[index])
         features = self.features.visual if modality == "visual" else self.features.audio
-        rows: NDArray[np.floating] = features[start : start + int(self.features.seconds[place])].numpy()
+        rows: NDArray[np.floating] = features[start : start + int(self.features.seconds[index])].numpy()
         return rows
 
 
@@ -54,15 +54,15 @@ def notes_of(
     phrases: Mapping[str, str],
     phrase_vectors: Mapping[str, NDArray[np.float32]],
 ) -> ExportNotes:
-    """What the layout does not say of a store.
+    """Collect the facts about a store that the layout does not store.
 
     Args:
-        store: what is exported.
+        store: the store that is exported.
         layout: avca or tcaf.
         videos: video -> exported name.
         classes: class -> exported name.
-        phrases: exported words -> a class's phrases, where those are others.
-        phrase_vectors: phrase -> (W,), of classes with several.
+        phrases: exported wording -> the phrases of the class, if they differ.
+        phrase_vectors: phrase -> (W,), for classes with several phrases.
     """
     named = [(videos[video.video], video) for video in store.index]
     attributes = {name: value for name, value in store.features.attributes.items() if name not in _OF_THE_FILE}

@@ -1,4 +1,4 @@
-"""The vectors of all classes, for export: those of the benchmark to the last bit, where the workspace uses them."""
+"""The class vectors for an export. If the workspace uses the benchmark's vectors, they are exported bit for bit."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,16 +15,16 @@ from pipeline.datasets.phrases import Phrases, phrases_text
 def vectors_of(
     workspace: Workspace, classes: Iterable[Phrases], text: str | None
 ) -> dict[Phrases, NDArray[np.float32]]:
-    """Encode the phrases of classes: phrases -> (W,) of length 1.
+    """Encode the phrases of classes: phrases -> vector (W,) of length 1.
 
     Args:
-        workspace: whose text encoder it is, where none is asked for.
+        workspace: the workspace whose text encoder is used if `text` is None.
         classes: the phrases of each class.
         text: another text encoder, as `--text` names it; None for the workspace's own.
 
     Raises:
-        UsageError: no such encoder, or a phrase has no vector.
-        PipelineError: the encoder cannot be loaded.
+        UsageError: an unknown encoder, or a phrase without a vector.
+        PipelineError: an encoder that cannot be loaded.
     """
     wanted, spec = list(dict.fromkeys(classes)), chosen_spec(workspace, text or AUTO)
     vectors = dict(zip(wanted, encode_phrases(spec, wanted).vectors, strict=True))
@@ -33,12 +33,12 @@ def vectors_of(
 
 
 def _stored(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Name -> vector of a .npy file, as it is there: scaling to length 1 once more can change the last bit."""
+    """Read names and vectors of a .npy file unchanged: scaling to length 1 again can change the last bit."""
     if path.suffix != ".npy" or not path.is_file():
         return {}
     try:
         stored = load_npy(path)
-    except PickleRefusedError:  # encode_phrases has read the file: it is of a form that holds no names
+    except PickleRefusedError:  # encode_phrases could read the file, so it is of a form without names
         return {}
     found = stored.items() if isinstance(stored, dict) else ()
     return {name: vector for name, vector in found if vector.dtype == np.float32 and _is_unit(vector)}

@@ -1,1 +1,1 @@
-"""From a folder of the benchmark to a workspace."""
+"""Import a folder of the benchmark into a workspace."""

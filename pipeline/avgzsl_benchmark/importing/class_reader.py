@@ -1,4 +1,4 @@
-"""The videos of one class from all its files: both modalities and every stage, matched by name."""
+"""Read the videos of one class from its files of both modalities and all protocol stages, matched by name."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,13 +14,21 @@ ReadClassFile = Callable[[Path], ClassFile]
 
 @dataclass(frozen=True)
 class OfficialVideo:
-    """A video: features (T, D) and (T, E), None where no file of the modality lists it, and the stages that list it."""
+    """A video of an official folder.
+
+    Attributes:
+        name: the name in the files.
+        visual: features (T, D); None if no visual file lists the video.
+        audio: features (T, E); None if no audio file lists the video.
+        stages: protocol stages whose files list the video.
+        shortened: whether one modality had more rows than the other.
+    """
 
     name: str
     visual: Rows | None
     audio: Rows | None
     stages: frozenset[str]
-    shortened: bool  # one modality had more rows than the other
+    shortened: bool
 
 
 @dataclass
@@ -32,12 +40,12 @@ class _Found:
 
 @dataclass
 class ClassReader:
-    """Reads classes one after the other, and remembers what all files have in common.
+    """Reads classes one after the other and checks that all files have the same widths.
 
     Attributes:
-        read: reads one file.
-        widths: numbers in a row, by modality; filled in by the first file that has rows.
-        repeated: how often a video stood twice in a file, with the same features.
+        read: function that reads one file.
+        widths: numbers per row, by modality; set by the first file that has rows.
+        repeated: number of times a file listed a video again with the same features.
     """
 
     read: ReadClassFile
@@ -46,20 +54,20 @@ class ClassReader:
     _first: dict[str, Path] = field(default_factory=dict)
 
     def find_width(self, modality: str, paths: Iterable[Path]) -> None:
-        """Read files until one says how wide a modality's rows are."""
+        """Read files until one has rows, and record the width of the modality."""
         for path in paths:
             for rows in self.read(path).rows[:1]:
                 self._check_width(modality, rows, path)
                 return
 
     def videos(self, files: Iterable[tuple[str, str, Path]]) -> list[OfficialVideo]:
-        """The videos of a class in the order in which they are met.
+        """Read the videos of a class, in the order in which the files list them.
 
         Args:
-            files: modality, stage and path of each file.
+            files: modality, protocol stage and path of each file.
 
         Raises:
-            UsageError: a file holds something else, another width, or other features of a video than another file.
+            UsageError: a file with other content or another width, or two files with different features of a video.
         """
         found: dict[str, dict[str, _Found]] = {"visual": {}, "audio": {}}
         for modality, stage, path in files:
@@ -73,9 +81,8 @@ class ClassReader:
             self._check_width(modality, rows, file.path)
             known = found.setdefault(name, _Found(rows, file.path))
             if known.rows is not rows and not np.array_equal(known.rows, rows):
-                where = f"{file.path} holds" if known.path != file.path else f"{file.path} holds twice"
-                other = f" than {known.path}" if known.path != file.path else ""
-                raise UsageError(f"{where} {name!r} with other features{other}: one of them is wrong, extract it again")
+                others = f"{known.path} and {file.path} list" if known.path != file.path else f"{file.path} lists twice"
+                raise UsageError(f"{others} {name!r} with different features: one is wrong, extract the video again")
             self.repeated += stage in known.stages
             known.stages.add(stage)
 
@@ -85,25 +92,30 @@ class ClassReader:
         if rows.shape[1] != width:
             raise UsageError(
                 f"{path}: its {modality} features are {rows.shape[1]} wide, those of {first} {width}: "
-                "one dataset has one width a modality"
+                "a dataset has one width per modality"
             )
 
 
 def _video(name: str, visual: _Found | None, audio: _Found | None) -> OfficialVideo:
     stages = frozenset((visual.stages if visual else set()) | (audio.stages if audio else set()))
-    pictures, sounds = (found.rows if found and len(found.rows) else None for found in (visual, audio))
-    if pictures is None or sounds is None or len(pictures) == len(sounds):
-        return OfficialVideo(name, pictures, sounds, stages, shortened=False)
-    rows = min(len(pictures), len(sounds))
-    return OfficialVideo(name, in_fewer_rows(pictures, rows), in_fewer_rows(sounds, rows), stages, shortened=True)
+    visual_rows, audio_rows = (found.rows if found and len(found.rows) else None for found in (visual, audio))
+    if visual_rows is None or audio_rows is None or len(visual_rows) == len(audio_rows):
+        return OfficialVideo(name, visual_rows, audio_rows, stages, shortened=False)
+    count = min(len(visual_rows), len(audio_rows))
+    shortened = in_fewer_rows(visual_rows, count), in_fewer_rows(audio_rows, count)
+    return OfficialVideo(name, *shortened, stages, shortened=True)
 
 
 def in_fewer_rows(features: Rows, rows: int) -> Rows:
-    """(T, D) as (rows, D), rows <= T: each is the mean of those whose middle lies in its share of the video."""
+    """Average features (T, D) into fewer rows (rows, D), rows <= T.
+
+    The video is divided into `rows` equal segments. Each new row is the mean of the old rows whose middle is in its
+    segment.
+    """
     if rows == len(features):
         return features
-    place = ((np.arange(len(features)) + 0.5) * rows / len(features)).astype(np.int64)
-    starts = np.searchsorted(place, np.arange(rows))
+    segment = ((np.arange(len(features)) + 0.5) * rows / len(features)).astype(np.int64)
+    starts = np.searchsorted(segment, np.arange(rows))
     counts = np.diff([*starts, len(features)])[:, None]
     fewer: Rows = (np.add.reduceat(features.astype(np.float64), starts, axis=0) / counts).astype(features.dtype)
     return fewer
@@ -112,11 +124,11 @@ def in_fewer_rows(features: Rows, rows: int) -> Rows:
 def files_of_classes(
     files: Mapping[str, Mapping[str, Mapping[str, Path]]], class_of: Callable[[str], str]
 ) -> dict[str, list[tuple[str, str, Path]]]:
-    """Class -> its files (modality, stage, path); names of files that differ in case are one class.
+    """Group files by class: class -> its files (modality, protocol stage, path).
 
     Args:
-        files: name of a file -> modality -> stage -> path.
-        class_of: name of a file -> class.
+        files: name of a file -> modality -> protocol stage -> path.
+        class_of: name of a file -> class; several names may have the same class.
     """
     of_classes: dict[str, list[tuple[str, str, Path]]] = {}
     for name, by_modality in files.items():

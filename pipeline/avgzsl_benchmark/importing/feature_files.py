@@ -1,4 +1,7 @@
-"""Where the features of an official folder lie: a file for each class, modality and stage (benchmark.md)."""
+"""Find the feature files of an official folder: one for each class, modality and protocol stage.
+
+The folders are described in pipeline/avgzsl_benchmark/README.md.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +21,8 @@ class FeatureFiles:
     """The files of one kind of features.
 
     Attributes:
-        folder: `features/<method>`, which holds audio/<stage>/ and video/<stage>/.
-        files: name of a file without its ending -> modality -> stage -> its path.
+        folder: `features/<method>`, with the folders audio/<stage>/ and video/<stage>/.
+        files: name of a file without its ending -> modality -> protocol stage -> path.
     """
 
     folder: Path
@@ -27,28 +30,28 @@ class FeatureFiles:
 
     @property
     def paths(self) -> list[Path]:
-        """All of them, sorted."""
+        """The paths of all files, sorted."""
         return sorted(
             path for by_modality in self.files.values() for stages in by_modality.values() for path in stages.values()
         )
 
     def fingerprint(self) -> str:
-        """A hash over names, sizes and times of all files: another one where the features may have changed."""
+        """Hash the names, sizes and times of all files; the hash differs if the features may have changed."""
         with storage_errors(self.folder):
             stats = [(str(path.relative_to(self.folder)), path.stat()) for path in self.paths]
         return fingerprint([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
 
 
 def find_features(source: Path, layout: str, method: str | None = None) -> FeatureFiles:
-    """The feature files of a dataset's folder, of `features/`, or of a method's folder itself.
+    """Find the feature files of a dataset's folder, of `features/`, or of a method's folder itself.
 
     Args:
-        source: what the user gave.
+        source: the folder that the user gave.
         layout: avca or tcaf.
-        method: which of several folders below `features/`; None: the usual one, or the only one there is.
+        method: the name of a folder below `features/`; None for the usual one, or the only one.
 
     Raises:
-        UsageError: there is none, several, or one of the other layout.
+        UsageError: no folder of features, several folders, or one of the other layout.
     """
     if not source.is_dir():
         raise UsageError(does_not_exist(source) if not source.exists() else f"{source} is a file: give its folder")
@@ -64,7 +67,7 @@ def find_features(source: Path, layout: str, method: str | None = None) -> Featu
 
 
 def layouts_in(source: Path) -> list[str]:
-    """The layouts of which a folder holds features."""
+    """List the layouts of the features in a folder."""
     return sorted({layout for folder in _method_folders(source) for layout in _layouts(folder)})
 
 
@@ -85,19 +88,19 @@ def _method_folder(source: Path, layout: str, method: str | None) -> Path:
 
 
 def _nothing_found(source: Path, layout: str, found: Mapping[str, Path]) -> str:
-    """What is wrong where no features of a layout are."""
+    """Explain why no features of a layout were found."""
     others = sorted({other for folder in found.values() for other in _layouts(folder)})
     if others:
-        return f"{source} holds features of the {others[0]} layout, not of {layout}: run avzsl import {others[0]}"
+        return f"{source} has features of the {others[0]} layout, not of {layout}: run avzsl import {others[0]}"
     ending = next(one for one, name in LAYOUT_OF_ENDING.items() if name == layout)
     return (
-        f"{source} holds no official features: expected "
+        f"{source} has no official features: expected "
         f"features/{USUAL_METHODS[layout][0]}/{{audio,video}}/stage_1_train/<Class>{ending}"
     )
 
 
 def _method_folders(source: Path) -> list[Path]:
-    """Folders with audio/ and video/: the one given, or those in it, or in its features/."""
+    """Find the folders with audio/ and video/: the given one, those in it, or those in its features/."""
     for candidates in ([source], _visible(source), _visible(source / "features")):
         found = [one for one in candidates if all((one / name).is_dir() for name in FOLDER_OF_MODALITY.values())]
         if found:
@@ -106,7 +109,7 @@ def _method_folders(source: Path) -> list[Path]:
 
 
 def _layouts(folder: Path) -> list[str]:
-    """Which layouts' files lie in the stages of a method's folder."""
+    """List the layouts of the files in a method's folder."""
     endings = {
         path.suffix
         for name in FOLDER_OF_MODALITY.values()
@@ -117,7 +120,7 @@ def _layouts(folder: Path) -> list[str]:
 
 
 def _visible(folder: Path) -> Sequence[Path]:
-    """What lies in a folder, sorted; nothing where it does not exist. Hidden files are other programs'."""
+    """List the entries of a folder, sorted; none if it does not exist. Hidden files belong to other programs."""
     return list(_entries(folder)) if folder.is_dir() else []
 
 

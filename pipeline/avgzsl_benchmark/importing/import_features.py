@@ -1,4 +1,4 @@
-"""Official feature folders become a workspace: a store, a dataset with splits, class vectors; ready for training."""
+"""Make a workspace from an official feature folder: features, a dataset with splits, and class vectors."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -25,30 +25,30 @@ _STAGE_VERSION = 1
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import made."""
+    """The result of an import."""
 
     layout: str
-    benchmark: str | None  # ucf, activitynet, vggsound; None: another
+    benchmark: str | None  # ucf, activitynet or vggsound; None for another dataset
     features: Path
     videos: int
     seconds: int  # of all features; an averaged vector counts as one
     classes: int  # with videos
-    listed_classes: int  # with and without
+    listed_classes: int  # with or without videos
     visual_width: int
     audio_width: int
     without_visual: int  # videos
     without_audio: int
-    split_counts: Mapping[str, int]  # part of the splits -> videos
+    split_counts: Mapping[str, int]  # split -> videos
     did_nothing: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """The document of `import --json`."""
+        """Return the document of `import --json`."""
         document = asdict(self) | {"features": str(self.features)}
         return {"parts" if name == "split_counts" else name: value for name, value in document.items()}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], features: Path) -> "ImportReport":
-        """Read what `to_json` gave for an import that need not be done again."""
+        """Read the document of an earlier import that need not be repeated."""
         values = {"split_counts" if name == "parts" else name: value for name, value in document.items()}
         return cls(**{**values, "features": features, "did_nothing": True})
 
@@ -68,16 +68,16 @@ def import_official(
     Args:
         source: a dataset's folder, its `features/`, or the folder of a method.
         layout: avca or tcaf.
-        workspace: where to; features of the same files that are there already stay as they are.
-        reporter: sees the progress, and hears what does not quite fit.
-        method: which of several folders below `features/`; None: the usual one.
-        splits: class-split where that lies elsewhere; None: beside the features.
-        text: a file of class vectors, or the name of a text encoder; None: the folder's own vectors.
+        workspace: the workspace to write; features that it has of the same files already are kept.
+        reporter: receives the progress, and warnings about features that do not quite fit.
+        method: the name of a folder below `features/`; None for the usual one.
+        splits: the folder class-split; None to look next to the features.
+        text: a file of class vectors, or the name of a text encoder; None for the folder's own vectors.
 
     Raises:
-        UsageError: a piece is not there, widths or features disagree, splits contradict themselves, a class has no
-            vector, a pickle wants more than plain data.
-        StorageError: the disk is full, or a file cannot be read.
+        UsageError: a missing piece, widths or features that disagree, contradictory splits, a class without a vector,
+            or a pickle that loads more than plain data.
+        StorageError: a full disk, or a file that cannot be read.
     """
     folder = find_official(source, layout, method=method, splits=splits)
     phrases = _phrases(folder)
@@ -96,18 +96,20 @@ def import_official(
             dataset = _keep(folder, imported, phrases, workspace, reporter)
             report = _report(folder, imported, dataset, path)
             _record(workspace, report, imported.content, made_from, dataset)
-        _set_extractor_aside(workspace)
+        _back_up_extractor(workspace)
         _import_vectors(spec, folder, workspace, own=text is None)
     return report
 
 
 def _phrases(folder: OfficialFolder) -> dict[str, Phrases]:
-    """Class -> words, of all classes; as they were before avzsl exported them, where it was the one to do so."""
+    """Return the phrases of all classes; for an export of avzsl, the phrases before the export."""
     if folder.notes is None:
         return dict(folder.classes.phrases)
-    classes, words = folder.notes.classes, folder.notes.phrases
-    texts = {name: phrases_text(phrases) for name, phrases in folder.classes.phrases.items()}
-    return {classes.get(name, name): parse_phrases(words.get(text, text)) for name, text in texts.items()}
+    classes, phrases_of = folder.notes.classes, folder.notes.phrases
+    wordings = {name: phrases_text(phrases) for name, phrases in folder.classes.phrases.items()}
+    return {
+        classes.get(name, name): parse_phrases(phrases_of.get(wording, wording)) for name, wording in wordings.items()
+    }
 
 
 def _keep(
@@ -117,7 +119,7 @@ def _keep(
     workspace: Workspace,
     reporter: Reporter,
 ) -> Dataset:
-    """Write manifest.csv (of files that nobody has), classes.csv and splits.yaml."""
+    """Write manifest.csv (its video files do not exist), classes.csv and splits.yaml."""
     videos = tuple(
         Video(
             key=one.video,
@@ -129,7 +131,9 @@ def _keep(
         for one in imported.videos
     )
     dataset = dataset_of(folder.source.resolve(), videos, phrases)
-    splits = Splits(**{part: tuple(keys) for part, keys in imported.parts.items()}, origin={"imported": folder.layout})
+    splits = Splits(
+        **{split: tuple(keys) for split, keys in imported.parts.items()}, origin={"imported": folder.layout}
+    )
     check_splits(splits, dataset, str(folder.features.folder))
     target = DatasetFolder(workspace.dataset_folder, origin=str(dataset.source))
     target.make_room(reporter)
@@ -150,7 +154,7 @@ def _report(folder: OfficialFolder, imported: ImportedStore, dataset: Dataset, p
         audio_width=imported.widths["audio"],
         without_visual=sum(not video.has_visual for video in imported.videos),
         without_audio=sum(not video.has_audio for video in imported.videos),
-        split_counts={part: len(keys) for part, keys in imported.parts.items()},
+        split_counts={split: len(keys) for split, keys in imported.parts.items()},
     )
 
 
@@ -169,7 +173,7 @@ def _record(workspace: Workspace, report: ImportReport, content: str, made_from:
 
 
 def _imported_before(workspace: Workspace, made_from: str, folder: OfficialFolder) -> ImportReport | None:
-    """What an import of the same files left here; None: there was none, or the dataset is another's by now."""
+    """Return the report of an earlier import of the same files; None if there is none or the dataset changed since."""
     record = workspace.stages().get(Stage.FEATURES)
     if record is None or record.summary.get("imported") != made_from or not (workspace.root / record.output).exists():
         return None
@@ -179,8 +183,11 @@ def _imported_before(workspace: Workspace, made_from: str, folder: OfficialFolde
     return ImportReport.from_json(record.summary["report"], workspace.root / record.output)
 
 
-def _set_extractor_aside(workspace: Workspace) -> None:
-    """These features are not the extractor's whose videos were here before; what it made stays, and it can go on."""
+def _back_up_extractor(workspace: Workspace) -> None:
+    """Rename the record of an extractor that was used here, because it did not make the imported features.
+
+    Its own features stay, so the extraction can continue later.
+    """
     file = workspace.extractor_file
     if file.exists():
         with storage_errors(file):
@@ -188,13 +195,13 @@ def _set_extractor_aside(workspace: Workspace) -> None:
 
 
 def _import_vectors(spec: TextSpec, folder: OfficialFolder, workspace: Workspace, *, own: bool) -> None:
-    """Copy a file of class vectors into the workspace and note it there; training takes it by itself.
+    """Copy a file of class vectors into the workspace and record it as the text encoder for training.
 
     Args:
         spec: the file, or the name of a text encoder.
-        folder: whose notes may say which phrases stand behind a name in the file.
-        workspace: gets the file.
-        own: whether the file is the folder's own.
+        folder: the official folder; its notes may contain the phrases for a name in the file.
+        workspace: the workspace that receives the file.
+        own: whether the file belongs to the folder.
     """
     path = spec.path
     if path is None or path.suffix != ".npy" or not path.is_file():
@@ -212,7 +219,7 @@ def _import_vectors(spec: TextSpec, folder: OfficialFolder, workspace: Workspace
 
 
 def _by_phrase(named: Mapping[str, Any], renamed: Mapping[str, str], of_phrases: Mapping[str, Any]) -> dict[str, Any]:
-    """Phrase -> vector (W,): each phrase of a class has its own where the notes hold it, else the class's."""
+    """Map phrases to vectors (W,): a phrase has its own vector if the notes contain it, else that of its class."""
     vectors = {name: vector for name, vector in named.items() if name not in renamed}
     for name in named.keys() & renamed.keys():
         for phrase in parse_phrases(renamed[name]) or (renamed[name],):
@@ -221,11 +228,11 @@ def _by_phrase(named: Mapping[str, Any], renamed: Mapping[str, str], of_phrases:
 
 
 def _named(path: Path) -> dict[str, Any]:
-    """Name -> vector of a .npy file, which `encode_phrases` has found sound."""
+    """Read names and vectors of a .npy file that `encode_phrases` has checked."""
     try:
         stored = load_npy(path)
     except PickleRefusedError as error:
         raise UsageError(f"{path} is refused: {error}") from error
     if not isinstance(stored, dict):
-        raise UsageError(f"{path} holds no dict of class names and vectors")
+        raise UsageError(f"{path} does not contain a dict of class names and vectors")
     return stored

@@ -1,4 +1,4 @@
-"""An official feature folder as a whole: features, classes, splits and class vectors, wherever each of them lies."""
+"""Find the pieces of an official feature folder: features, classes, splits and class vectors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,16 @@ MAIN_SPLIT, CLS_SPLIT = "main_split", "cls_split"
 
 @dataclass(frozen=True)
 class OfficialFolder:
-    """What was found.
+    """The pieces of an official folder that were found.
 
     Attributes:
         source: the folder that the user gave.
         layout: avca or tcaf.
-        features: the files.
-        classes: as class-split lists them.
-        class_split: that folder; None: there is none.
+        features: the feature files.
+        classes: the classes that class-split lists.
+        class_split: the folder class-split; None if it does not exist.
         split: main_split or cls_split.
-        notes: what avzsl wrote beside its own export; None: the folder is another's.
+        notes: the notes that avzsl wrote next to its own export; None for a folder of other origin.
     """
 
     source: Path
@@ -37,7 +37,7 @@ class OfficialFolder:
     notes: ExportNotes | None
 
     def fingerprint(self) -> str:
-        """A hash that changes with the features, the lists of classes, and avzsl's notes."""
+        """Hash the features, the lists of classes and the notes of avzsl."""
         lists = sorted(self.class_split.glob("*.*")) if self.class_split else []
         lists += sorted(self.class_split.glob(f"{self.split}/*.txt")) if self.class_split else []
         with storage_errors(self.source):
@@ -61,15 +61,15 @@ def find_official(
     Args:
         source: a dataset's folder, its `features/`, or the folder of a method.
         layout: avca or tcaf.
-        method: which of several folders below `features/`; None: the usual one.
-        splits: class-split, or a split in it, where that lies elsewhere; None: it is beside the features.
+        method: the name of a folder below `features/`; None for the usual one.
+        splits: the folder class-split, or a split in it; None to look next to the features.
 
     Raises:
-        UsageError: a piece is not there, or contradicts itself.
+        UsageError: a piece that is missing or contradicts itself.
     """
     features = find_features(source, layout, method)
     class_split = find_class_split(source, features.folder, splits)
-    # Features of classification networks have splits of their own, without classes that those were trained on.
+    # Features of classification networks have their own split, without the classes that these were trained on.
     split = CLS_SPLIT if features.folder.name.startswith("cls") else MAIN_SPLIT
     if splits is not None and class_split is not None and splits.resolve().parent == class_split.resolve():
         split = splits.name
@@ -86,22 +86,22 @@ def find_official(
 
 
 def find_vectors(source: Path, feature_folder: Path, class_split: Path | None, benchmark: str | None) -> Path:
-    """The file of class vectors, where it is usual.
+    """Find the file of class vectors in the usual folders.
 
     Raises:
-        UsageError: none, or several and nothing says whose they are.
+        UsageError: no file of class vectors, or several in one folder.
     """
-    places = [feature_folder / "text"]
+    folders = [feature_folder / "text"]
     roots = [source, *feature_folder.parents[:3], *(class_split.parents[:2] if class_split else ())]
-    places += [root / name for root in roots for name in ("text", "w2v_features")]
+    folders += [root / name for root in roots for name in ("text", "w2v_features")]
     pattern = BENCHMARKS[benchmark].vectors if benchmark else "word_embeddings_*.npy"
-    for place in places:
-        found = sorted(place.glob(pattern)) if place.is_dir() else []
+    for folder in folders:
+        found = sorted(folder.glob(pattern)) if folder.is_dir() else []
         if len(found) > 1:
-            raise UsageError(f"{place} holds several files of class vectors: choose with --text FILE")
+            raise UsageError(f"{folder} has several files of class vectors: choose with --text FILE")
         if found:
             return found[0]
     raise UsageError(
-        f"{source} holds no class vectors (features/<method>/text/{pattern}): "
-        "say where they are with --text FILE, or embed the names anew with --text minilm"
+        f"{source} has no class vectors (features/<method>/text/{pattern}): "
+        "give their file with --text FILE, or embed the class names with --text minilm"
     )

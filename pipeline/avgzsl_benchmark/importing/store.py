@@ -1,4 +1,4 @@
-"""The features.h5 that official feature files become, class by class."""
+"""Write the features.h5 from official feature files, class by class."""
 
 import hashlib
 from collections import Counter
@@ -24,65 +24,74 @@ _READERS: Mapping[str, ReadClassFile] = {"avca": avca.read_class_file, "tcaf": t
 
 @dataclass
 class ImportedStore:
-    """What is in the file, and what was found on the way."""
+    """The content of the written file, and the irregularities that were found."""
 
     videos: list[StoredVideo] = field(default_factory=list)
-    parts: dict[str, list[str]] = field(default_factory=lambda: {part: [] for part in SPLIT_OF_STAGE.values()})
+    parts: dict[str, list[str]] = field(default_factory=lambda: {split: [] for split in SPLIT_OF_STAGE.values()})
     widths: dict[str, int] = field(default_factory=dict)
     content: str = ""
-    shortened: int = 0  # videos of which one modality had more rows
-    repeated: int = 0  # videos that stood twice in a file
-    partless: int = 0  # videos of stage_2_train alone
-    unlisted: Counter[str] = field(default_factory=Counter)  # class that its part's list leaves out -> videos
+    shortened: int = 0  # videos with more rows of one modality than of the other
+    repeated: int = 0  # videos that a file lists twice
+    partless: int = 0  # videos that only stage_2_train has, so that they are in no split
+    unlisted: Counter[str] = field(default_factory=Counter)  # class missing in the list of the split -> videos
     _class_of: dict[str, str] = field(default_factory=dict)
 
     def take(self, video: StoredVideo) -> None:
-        """Note a video; UsageError where it is another class's, too."""
+        """Add a video.
+
+        Raises:
+            UsageError: a video that is also in another class.
+        """
         other = self._class_of.setdefault(video.video, video.class_name)
         if other != video.class_name:
-            raise UsageError(f"{video.video!r} is in the classes {other!r} and {video.class_name!r}: a video has one")
+            raise UsageError(
+                f"{video.video!r} is in the classes {other!r} and {video.class_name!r}: a video has one class"
+            )
         self.videos.append(video)
 
     def warn(self, reporter: Reporter) -> None:
-        """Say what was done about features that do not quite fit."""
+        """Warn about features that do not quite fit, and say how they were handled."""
         if self.shortened:
             reporter.warn(
                 f"{counted(self.shortened, 'video')} with more rows of one modality than of the other: "
-                "the longer one was averaged into as many as the shorter has"
+                "the longer modality was averaged to the length of the shorter"
             )
         if self.repeated:
             reporter.warn(
-                f"{counted(self.repeated, 'video')} listed twice in a file, with the same features: taken once"
+                f"{counted(self.repeated, 'video')} listed twice in a file, with the same features: used once"
             )
         if self.partless:
-            reporter.warn(f"{counted(self.partless, 'video')} of stage_2_train alone: in no part of the splits")
+            reporter.warn(f"{counted(self.partless, 'video')} only in stage_2_train: not in any split")
         if self.unlisted:
             names = ", ".join(sorted(self.unlisted))
             count = counted(self.unlisted.total(), "video")
-            reporter.warn(f"classes that the split's lists leave out, as public code does ({count}): {names}")
+            reporter.warn(
+                f"{count} left out, as in the published code, since the split's lists lack their classes: {names}"
+            )
 
 
 def import_store(folder: OfficialFolder, path: Path, reporter: Reporter) -> ImportedStore:
     """Read every file once and write the features.
 
     Args:
-        folder: what to read.
-        path: the features.h5, which appears whole or not at all.
-        reporter: sees the progress.
+        folder: the official folder to read.
+        path: the features.h5 to write, completely or not at all.
+        reporter: receives the progress.
 
     Raises:
-        UsageError: a file holds something else, widths or features disagree, a video or class is there twice.
-        StorageError: the disk is full, or a file cannot be read.
+        UsageError: a file with other content, widths or features that disagree, a video in two classes, or an unknown
+            class.
+        StorageError: a full disk, or a file that cannot be read.
     """
     reader, imported = ClassReader(_READERS[folder.layout]), ImportedStore()
-    of_classes = files_of_classes(folder.features.files, lambda name: _class_called(name, folder))
+    of_classes = files_of_classes(folder.features.files, lambda name: _class_named(name, folder))
     for modality in MODALITIES:
         reader.find_width(
             modality, (one for files in of_classes.values() for kind, _, one in files if kind == modality)
         )
     if not reader.widths:
-        raise UsageError(f"{folder.features.folder} holds files, but no video in them")
-    # A modality of which there is nothing is as wide as the other.
+        raise UsageError(f"{folder.features.folder} has files, but no videos in them")
+    # A modality without any features gets the width of the other.
     imported.widths = {name: reader.widths.get(name) or max(reader.widths.values()) for name in MODALITIES}
     dtype = folder.notes.dtype if folder.notes and folder.layout == "tcaf" else "float32"
     with (
@@ -95,7 +104,7 @@ def import_store(folder: OfficialFolder, path: Path, reporter: Reporter) -> Impo
             store.append(entries)
             for (stored, _), video in zip(entries, videos, strict=True):
                 imported.take(stored)
-                _add_to_part(imported, stored.video, video, class_name, folder)
+                _add_to_splits(imported, stored.video, video, class_name, folder)
             tracker.advance()
         attributes = _attributes(folder, imported.widths, dtype)
         identity = fingerprint(attributes)
@@ -105,18 +114,18 @@ def import_store(folder: OfficialFolder, path: Path, reporter: Reporter) -> Impo
     return imported
 
 
-def _class_called(name: str, folder: OfficialFolder) -> str:
+def _class_named(name: str, folder: OfficialFolder) -> str:
     found = folder.classes.called(name)
     if found is None:
         raise UsageError(
-            f"{folder.features.folder} has features of {name!r}, which is no class of {folder.class_split}."
+            f"{folder.features.folder} has features of {name!r}, which is not a class of {folder.class_split}."
             f"{did_you_mean(name, folder.classes.phrases)}"
         )
     return found
 
 
 def _stored(video: OfficialVideo, class_name: str, notes: ExportNotes | None) -> tuple[StoredVideo, FeatureRows]:
-    """Index row and features of a video, with what avzsl noted when it was the one to export it."""
+    """Return the index row and features of a video, with the notes of an export by avzsl."""
     name = video.name
     absent = [modality for modality in MODALITIES if notes and name in notes.absent_names(modality)]
     visual = None if "visual" in absent else video.visual
@@ -142,20 +151,23 @@ def _stored(video: OfficialVideo, class_name: str, notes: ExportNotes | None) ->
     return stored, FeatureRows(visual, audio)
 
 
-def _add_to_part(imported: ImportedStore, key: str, video: OfficialVideo, name: str, folder: OfficialFolder) -> None:
-    """Public code takes a video's part from its folder, and leaves classes out that the part's list lacks."""
-    parts = [part for stage, part in SPLIT_OF_STAGE.items() if stage in video.stages]
-    imported.partless += not parts
+def _add_to_splits(imported: ImportedStore, key: str, video: OfficialVideo, name: str, folder: OfficialFolder) -> None:
+    """Add a video to its splits, as the published code does.
+
+    The folder of a video gives its split. Classes that are missing in the list of the split are left out.
+    """
+    splits = [split for stage, split in SPLIT_OF_STAGE.items() if stage in video.stages]
+    imported.partless += not splits
     imported.shortened += video.shortened
-    for part in parts:
-        if name in folder.classes.listed.get(part, {name}):
-            imported.parts[part].append(key)
+    for split in splits:
+        if name in folder.classes.listed.get(split, {name}):
+            imported.parts[split].append(key)
         else:
             imported.unlisted[name] += 1
 
 
 def _attributes(folder: OfficialFolder, widths: Mapping[str, int], dtype: str) -> Attributes:
-    """Root attributes: whose features these are."""
+    """Return the root attributes, which name the origin of the features."""
     if folder.notes is not None:
         origin = dict(folder.notes.attributes)
     else:

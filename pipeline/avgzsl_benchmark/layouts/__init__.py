@@ -1,1 +1,1 @@
-"""The file layouts of the benchmark: one file, read and written."""
+"""The file layouts of the benchmark: read and write one file."""

@@ -1,4 +1,7 @@
-"""AVCA's averaged features: an HDF5 file a class, a vector a video (benchmark.md, Feature layouts)."""
+"""The averaged features of the AVCA code: one HDF5 file per class, one vector per video.
+
+The layout is described in pipeline/avgzsl_benchmark/README.md.
+"""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -19,14 +22,14 @@ METHOD = "main_features"
 
 
 def read_class_file(path: Path) -> ClassFile:
-    """The videos in a file with the datasets `data` (N, D) and `video_urls` (N,); each has a single row (1, D).
+    """Read a file with the datasets `data` (N, D) and `video_urls` (N,); each video gets a single row (1, D).
 
     Raises:
-        UsageError: it is no HDF5 file, or holds something else.
-        StorageError: it cannot be read.
+        UsageError: a file that is not HDF5, or has other content.
+        StorageError: a file that cannot be read.
     """
     with storage_errors(path), path.open("rb"):
-        pass  # HDF5 does not tell what may not be read from what is damaged
+        pass  # the errors of HDF5 do not separate missing permission from damage
     with _foreign_hdf5(path):
         file = h5py.File(path, "r")
     with file:
@@ -38,12 +41,12 @@ def read_class_file(path: Path) -> ClassFile:
             features, names = data[...], urls[...].tolist()
     if not names:
         return ClassFile(path, (), ())
-    return checked_class_file(path, names, [features[place : place + 1] for place in range(len(features))])
+    return checked_class_file(path, names, [features[index : index + 1] for index in range(len(features))])
 
 
 @contextlib.contextmanager
 def _foreign_hdf5(path: Path) -> Iterator[None]:
-    """Convert what h5py raises on a file of another kind. Put nothing but calls of h5py inside."""
+    """Convert the errors that h5py raises on a file of another kind. Put only calls of h5py inside."""
     try:
         yield
     except MemoryError as error:
@@ -59,9 +62,12 @@ def _wrong_file(path: Path) -> UsageError:
 
 
 def _own_dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
-    """Find a dataset whose numbers are in this file: HDF5 can make other files of the machine look like part of it."""
+    """Find a dataset whose numbers are in this file.
+
+    HDF5 can make other files of the machine look like a dataset of this file.
+    """
     with _foreign_hdf5(path):
-        links, key = file.id.links, name.encode()  # looking a name up the usual way would follow its link
+        links, key = file.id.links, name.encode()  # file[name] would follow a link to another file
         is_hard = links.exists(key) and links.get_info(key).type == h5py.h5l.TYPE_HARD
         exists = links.exists(key)
         found = file[name] if is_hard else None
@@ -69,24 +75,26 @@ def _own_dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
     if not exists:
         raise _wrong_file(path)
     if not is_own:
-        raise UsageError(f"{path}: {name} is not a dataset of its own, which another file may hold: nothing was read")
+        raise UsageError(
+            f"{path}: the numbers of {name} are not in this file; nothing was read: make or download it again"
+        )
     return found
 
 
 def _check_shapes(path: Path, data: tuple[int, ...], urls: tuple[int, ...]) -> None:
-    """What a file declares is compared before any of it is read: it need not have it."""
+    """Compare the shapes that a file declares before reading it, because its content may not match them."""
     empty = urls == (0,) and 0 in data
     if not empty and (len(data) != 2 or len(urls) != 1):
-        raise UsageError(f"{path}: data is {data}, must be (N, D), a vector for each of the video_urls (N,)")
+        raise UsageError(f"{path}: data is {data}, must be (N, D) with one vector for each of the video_urls (N,)")
     if not empty and data[0] != urls[0]:
-        raise UsageError(f"{path} names {urls[0]} videos and has features of {data[0]}: make or download it again")
+        raise UsageError(f"{path} lists {urls[0]} videos but has features of {data[0]}: make or download it again")
 
 
 def write_class_file(path: Path, names: Sequence[str], features: Sequence[NDArray[np.floating]]) -> None:
-    """Write the mean over the seconds of N videos (T, D) as `data` (N, D), and `video_urls` (N,) of 80 bytes.
+    """Write the mean over the seconds of N videos (T, D) as `data` (N, D), and their names as `video_urls` (N,), S80.
 
     Raises:
-        StorageError: the disk is full or the folder cannot be written.
+        StorageError: a full disk, or a folder that cannot be written.
     """
     means = [rows.mean(axis=0, dtype=np.float64) for rows in features]
     with new_hdf5(path) as file:

@@ -1,4 +1,7 @@
-"""What the official layouts cannot carry, in a file beside an export: public code overlooks it, our import reads it."""
+"""Write and read avzsl.json, which stores next to an export what the official layouts cannot.
+
+The published code ignores this file; `avzsl import` reads it.
+"""
 
 import base64
 import json
@@ -22,29 +25,28 @@ _FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class ExportNotes:
-    """Names are those in the exported files, wherever nothing else is said."""
+    """The facts about an export that its layout cannot store. Names are the exported ones unless noted otherwise."""
 
     layout: str  # avca or tcaf
     dtype: str  # of the store
-    attributes: Attributes  # of the store: which extractor made it
-    videos: Mapping[str, str] = field(default_factory=dict)  # name -> the store's, where that is another
-    classes: Mapping[str, str] = field(default_factory=dict)  # likewise
-    phrases: Mapping[str, str] = field(default_factory=dict)  # words of a class -> its phrases, where those are others
-    # Phrase -> (W,), of classes with several: the layouts hold the mean.
+    attributes: Attributes  # of the store: they name the extractor
+    videos: Mapping[str, str] = field(default_factory=dict)  # name -> its name in the store, if they differ
+    classes: Mapping[str, str] = field(default_factory=dict)  # name -> its name in the store, if they differ
+    phrases: Mapping[str, str] = field(default_factory=dict)  # wording of a class -> its phrases, if they differ
+    # Phrase -> (W,), for classes with several phrases: the layouts store only the mean of their vectors.
     phrase_vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    absent: Mapping[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # modality -> videos that are zeros for want of it
-    segments: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)  # start, end in seconds
+    # Modality -> videos without it, whose exported features are zeros.
+    absent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    segments: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)  # start and end in seconds
     duration_seconds: Mapping[str, float] = field(default_factory=dict)
-    warnings: Mapping[str, str] = field(default_factory=dict)  # of decoding
+    warnings: Mapping[str, str] = field(default_factory=dict)  # from decoding
 
     @cached_property
     def _absent_names(self) -> dict[str, frozenset[str]]:
         return {modality: frozenset(names) for modality, names in self.absent.items()}
 
     def absent_names(self, modality: str) -> frozenset[str]:
-        """The videos without visual or audio."""
+        """Return the videos that lack a modality (visual or audio)."""
         return self._absent_names.get(modality, frozenset())
 
 
@@ -57,7 +59,7 @@ def _checked_vector(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _SavedNotes:
-    """`ExportNotes` as JSON holds them: vectors are base64."""
+    """`ExportNotes` as they are written to JSON, with vectors in base64."""
 
     layout: str
     dtype: str
@@ -79,7 +81,7 @@ def write_notes(notes: ExportNotes, folder: Path) -> None:
 
 
 def _packed(vector: NDArray[np.float32]) -> str:
-    """Base64 of a vector's bytes, little-endian: no bit is lost, and a line is enough."""
+    """Encode a vector's little-endian bytes as base64: exact, and short enough for one line."""
     return base64.b64encode(vector.astype("<f4").tobytes()).decode()
 
 
@@ -88,18 +90,18 @@ def _unpacked(text: str) -> NDArray[np.float32]:
 
 
 def read_notes(folder: Path) -> ExportNotes | None:
-    """The notes in a dataset's folder; None: it is no export of avzsl.
+    """Read the notes in a dataset's folder; None if the folder is not an export of avzsl.
 
     Raises:
-        UsageError: damaged, or written by a newer avzsl.
-        StorageError: it cannot be read.
+        UsageError: notes that are damaged or were written by another version of avzsl.
+        StorageError: a file that cannot be read.
     """
     path = folder / NOTES_FILE
     if not path.is_file():
         return None
     document = _document(path)
     if not isinstance(document, dict) or document.pop("format", None) != _FORMAT:
-        raise UsageError(f"{path} is damaged or of another version of avzsl: export the features again")
+        raise UsageError(f"{path} is damaged or was written by another version of avzsl: export the features again")
 
     def damage(fault: str) -> UsageError:
         return UsageError(f"{path} is damaged ({fault}): export the features again")
@@ -110,7 +112,7 @@ def read_notes(folder: Path) -> ExportNotes | None:
 
 
 def _document(path: Path) -> Any:  # noqa: ANN401 - any JSON value
-    text = read_text(path, errors="surrogateescape")  # names of files need not be UTF-8
+    text = read_text(path, errors="surrogateescape")  # names of files may not be UTF-8
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

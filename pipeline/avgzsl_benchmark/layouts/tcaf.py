@@ -1,4 +1,7 @@
-"""TCAF's and ClipClap's temporal features: a pickle a class, a sequence a video (benchmark.md, Feature layouts)."""
+"""The temporal features of the TCaF and ClipClap code: one pickle per class, one sequence per video.
+
+The layout is described in pipeline/avgzsl_benchmark/README.md.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,17 +19,17 @@ ENDING = ".pkl"
 _LAYOUT = "a dict of features (arrays (T, D)), video_names and fps"
 
 METHOD = "main_features_non_averaged"
-_FRAMES_A_SECOND = 25  # what public files say of every video; public code does not use it
+_FRAMES_PER_SECOND = 25  # the value in the published files for every video; the TCaF code does not use it
 
 
 def read_class_file(path: Path) -> ClassFile:
-    """The videos in a pickled dict `features` (N arrays (T, D)), `video_names` (N), `fps`.
+    """Read a pickled dict of `features` (N arrays (T, D)), `video_names` (N) and `fps`.
 
-    The frame rate is not used: a row counts as a second.
+    The frame rate is not used: one row counts as one second.
 
     Raises:
-        UsageError: the pickle wants more than plain data (named), is damaged, or holds something else.
-        StorageError: it cannot be read.
+        UsageError: a pickle that loads more than plain data (the message names it), is damaged, or has other content.
+        StorageError: a file that cannot be read.
     """
     try:
         with storage_errors(path), path.open("rb") as file:
@@ -35,28 +38,28 @@ def read_class_file(path: Path) -> ClassFile:
         raise UsageError(f"{path} is refused: {error}") from error
     if not isinstance(stored, dict) or not {"features", "video_names"} <= stored.keys():
         found = f"a dict of {', '.join(map(str, stored))}" if isinstance(stored, dict) else f"a {type(stored).__name__}"
-        raise UsageError(f"{path} holds {found}: expected {_LAYOUT}")
+        raise UsageError(f"{path} contains {found}: expected {_LAYOUT}")
     return checked_class_file(path, _members(path, stored["video_names"]), _members(path, stored["features"]))
 
 
 def _members(path: Path, value: object) -> Sequence[object]:
-    """The members of a list, a tuple or an array; those of an array of three axes are (T, D)."""
+    """Return the members of a list, a tuple or an array; the members of an array (N, T, D) are (T, D)."""
     if isinstance(value, np.ndarray) and value.ndim:
         return value.tolist() if value.dtype.kind in "SU" else list(value)
     if isinstance(value, list | tuple):
         return value
-    raise UsageError(f"{path}: what should be a list is a {type(value).__name__}: expected {_LAYOUT}")
+    raise UsageError(f"{path} contains a {type(value).__name__} instead of a list: expected {_LAYOUT}")
 
 
 def write_class_file(path: Path, names: Sequence[str], features: Sequence[NDArray[np.floating]]) -> None:
-    """Write the seconds of N videos, (T, D) each, as a pickled dict `features`, `video_names`, `fps`.
+    """Write the seconds of N videos, (T, D) each, as a pickled dict of `features`, `video_names` and `fps`.
 
     Raises:
-        StorageError: the disk is full or the folder cannot be written.
+        StorageError: a full disk, or a folder that cannot be written.
     """
     document = {
         "features": [np.ascontiguousarray(rows, np.float32) for rows in features],
         "video_names": list(names),
-        "fps": [_FRAMES_A_SECOND] * len(names),
+        "fps": [_FRAMES_PER_SECOND] * len(names),
     }
     write_pickle(path, document)

@@ -1,1 +1,1 @@
-"""The published tables, computed again."""
+"""Compute the published tables again."""

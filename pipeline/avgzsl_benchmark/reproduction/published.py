@@ -1,4 +1,7 @@
-"""Published results to print beside ours, in percent (benchmark.md, Protocol): main split, SeLaVi features."""
+"""Published results to print next to ours, in percent, for the main split and SeLaVi features.
+
+The metrics are defined in pipeline/avgzsl_benchmark/README.md.
+"""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,7 +13,7 @@ from daan.config import Csgm, DaanConfig
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One method's figures."""
+    """The published metrics of one method."""
 
     method: str
     S: float
@@ -20,9 +23,9 @@ class PublishedRow:
 
 
 def _rows(table: str) -> tuple[PublishedRow, ...]:
-    """A line a method: its name, then S, U, HM and ZSL."""
+    """Read a table with one line per method: its name, then S, U, HM and ZSL."""
     lines = (line.split() for line in table.strip().splitlines())
-    return tuple(PublishedRow(method, *map(float, figures)) for method, *figures in lines)
+    return tuple(PublishedRow(method, *map(float, metrics)) for method, *metrics in lines)
 
 
 PUBLISHED: Mapping[str, tuple[PublishedRow, ...]] = {
@@ -58,8 +61,8 @@ PUBLISHED: Mapping[str, tuple[PublishedRow, ...]] = {
     """),
 }
 
-# The paper's ablation of DAAN, which it has for UCF alone (daan.md, section 7). The first digits of the base's S were
-# unsure in the copy it was read from.
+# The ablation of DAAN in its paper (arXiv 2412.11715), which is published for UCF only. The first digits of S in the
+# row "base" were hard to read in our copy of the paper.
 PUBLISHED_ABLATION: Mapping[str, Mapping[str, PublishedRow]] = {
     "ucf": {
         row.method: row
@@ -75,7 +78,14 @@ PUBLISHED_ABLATION: Mapping[str, Mapping[str, PublishedRow]] = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A row: its name here and in the published ablation, what it is called in tables, and its two switches."""
+    """A row of the ablation.
+
+    Attributes:
+        name: the name here and in `PUBLISHED_ABLATION`.
+        title: the name in tables.
+        qdma: the setting `daan.qdma` of this row.
+        csgm: the setting `daan.csgm` of this row.
+    """
 
     name: str
     title: str
@@ -83,7 +93,7 @@ class Variant:
     csgm: Csgm
 
     def applied_to(self, config: DaanConfig) -> DaanConfig:
-        """The configuration with this variant's switches; everything else is as it was."""
+        """Return the configuration with the two settings of this variant and everything else unchanged."""
         return dataclasses.replace(config, qdma=self.qdma, csgm=self.csgm)
 
 
@@ -96,7 +106,7 @@ ABLATION = (
 
 
 def variants_of(config: DaanConfig, *, ablation: bool) -> tuple[Variant, ...]:
-    """What to train: the rows of the ablation, the method itself last; or only the configuration as it is."""
+    """List the variants to train: the rows of the ablation with the full method last, or only the configuration."""
     if ablation:
         return ABLATION
     return (Variant("configured", f"QDMA {config.qdma}, CSGM {config.csgm}", config.qdma, config.csgm),)

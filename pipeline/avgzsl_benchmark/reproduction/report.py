@@ -1,4 +1,4 @@
-"""A reproduction as Markdown, HTML and JSON, with the exact configuration and the hashes of the data."""
+"""Write a reproduction as Markdown, HTML and JSON, with the exact configuration and the hashes of the data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,18 +18,19 @@ from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.tree import show_settings
 
 _COMPARED = (
-    "Published figures: main split, SeLaVi features, percent. S, U: recall of seen and unseen classes, choosing among "
-    "all; HM: their harmonic mean; ZSL: unseen among unseen. The test videos chose nothing."
+    "Published results: main split, SeLaVi features, in percent. S, U: recall of seen and unseen classes, choosing "
+    "among all classes. HM: harmonic mean of S and U. ZSL: recall of unseen classes, choosing among unseen classes "
+    "only. Nothing was chosen by the test videos."
 )
-_LEGACY_ORDER = "Classes have the vectors that public code gives them, many of them another class's."
+_LEGACY_ORDER = "Classes have the vectors that the AVCA code gives them; many get the vector of another class."
 _RIGHT_ORDER = (
-    "Every class has its own vector here. Public code mixes them up; --set text.legacy_class_order=true repeats that."
+    "Every class has its own vector. The AVCA code mixes vectors up; --set text.legacy_class_order=true repeats that."
 )
 
 
 @dataclass(frozen=True)
 class ReproductionFiles:
-    """Where a reproduction is written down."""
+    """The files of a written reproduction."""
 
     markdown: Path
     page: Path
@@ -40,7 +41,7 @@ def write_reproduction(reproduction: Reproduction, workspace: Workspace) -> Repr
     """Write reports/reproduction-<benchmark>/reproduction.{md,html,json}.
 
     Raises:
-        StorageError: the disk is full or the folder cannot be written.
+        StorageError: a full disk, or a folder that cannot be written.
     """
     folder = workspace.report_folder(f"reproduction-{reproduction.benchmark}")
     files = ReproductionFiles(*(folder / f"reproduction.{ending}" for ending in ("md", "html", "json")))
@@ -51,16 +52,16 @@ def write_reproduction(reproduction: Reproduction, workspace: Workspace) -> Repr
 
 
 def notes_of(reproduction: Reproduction) -> list[str]:
-    """What a reader must know to compare the figures."""
+    """Return what a reader must know to compare the results."""
     notes = [_COMPARED]
     if reproduction.data["features"].get("extractor") == "synthetic":
-        notes.append("These features were generated: the figures show that the protocol runs, and nothing else.")
+        notes.append("These features were generated: the results only show that the protocol runs.")
     notes.append(_LEGACY_ORDER if reproduction.data["legacy_class_order"] else _RIGHT_ORDER)
     return notes
 
 
 def document_of(reproduction: Reproduction) -> dict[str, Any]:
-    """The document of `reproduce --json`."""
+    """Return the document of `reproduce --json`."""
     return {
         "benchmark": reproduction.benchmark,
         "score": reproduction.score,
@@ -76,9 +77,9 @@ def document_of(reproduction: Reproduction) -> dict[str, Any]:
             }
             for result in reproduction.results
         },
-        "published": {row.method: _figures(vars(row)) for row in PUBLISHED[reproduction.benchmark]},
+        "published": {row.method: _metrics(vars(row)) for row in PUBLISHED[reproduction.benchmark]},
         "published_ablation": {
-            name: _figures(vars(row)) for name, row in PUBLISHED_ABLATION.get(reproduction.benchmark, {}).items()
+            name: _metrics(vars(row)) for name, row in PUBLISHED_ABLATION.get(reproduction.benchmark, {}).items()
         },
         "data": dict(reproduction.data),
         "settings": show_settings(reproduction.settings),
@@ -86,7 +87,7 @@ def document_of(reproduction: Reproduction) -> dict[str, Any]:
     }
 
 
-def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
+def _metrics(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "method"}
 
 
@@ -95,7 +96,7 @@ def _software() -> dict[str, str]:
 
 
 def _facts(reproduction: Reproduction) -> list[tuple[str, str]]:
-    """What it was made from, a line each."""
+    """List the data and software of the reproduction as names and values."""
     nested = {**reproduction.data, "software": _software()}
     return [(name.replace("_", " "), _in_words(value)) for name, value in nested.items()]
 
@@ -111,19 +112,19 @@ def _title(reproduction: Reproduction) -> str:
 
 
 def _markdown(reproduction: Reproduction) -> str:
-    parts = [f"# {_title(reproduction)}", *notes_of(reproduction)]
-    parts += [f"## {table.title}\n\n{_markdown_table(table)}" for table in tables(reproduction)]
+    blocks = [f"# {_title(reproduction)}", *notes_of(reproduction)]
+    blocks += [f"## {table.title}\n\n{_markdown_table(table)}" for table in tables(reproduction)]
     facts = TextTable("", ("data", ""), _facts(reproduction))
     settings = show_settings(reproduction.settings)
-    parts += [f"## made from\n\n{_markdown_table(facts)}", f"## every setting\n\n```yaml\n{settings}```"]
-    return "\n\n".join(parts) + "\n"
+    blocks += [f"## made from\n\n{_markdown_table(facts)}", f"## every setting\n\n```yaml\n{settings}```"]
+    return "\n\n".join(blocks) + "\n"
 
 
 def _markdown_table(table: TextTable) -> str:
     lines = [table.columns, ["-" * 3 for _ in table.columns]]
-    for place, row in enumerate(table.rows):
+    for index, row in enumerate(table.rows):
         cells = [cell.replace("|", "\\|") for cell in row]
-        lines.append([f"**{cell}**" if cell and place in table.strong else cell for cell in cells])
+        lines.append([f"**{cell}**" if cell and index in table.strong else cell for cell in cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

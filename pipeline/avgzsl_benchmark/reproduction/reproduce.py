@@ -1,4 +1,7 @@
-"""A benchmark's protocol over seeds, and the ablation: trained and evaluated, or found done (benchmark.md)."""
+"""Run a benchmark's protocol for several seeds, and the ablation; finished runs are used again.
+
+The protocol is described in pipeline/avgzsl_benchmark/README.md.
+"""
 
 import contextlib
 import dataclasses
@@ -29,7 +32,7 @@ Trained = tuple[TrainingReport, StageRecord]
 
 @dataclass(frozen=True)
 class SeedResult:
-    """One run: its figures in percent by score (audio, visual, sum)."""
+    """The result of one run: metrics in percent by score (audio, visual, sum)."""
 
     seed: int
     run: str
@@ -39,29 +42,29 @@ class SeedResult:
 
 @dataclass(frozen=True)
 class VariantResult:
-    """One row over the seeds."""
+    """The results of one variant over the seeds."""
 
     variant: Variant
     seeds: tuple[SeedResult, ...]
 
     def over_seeds(self, score: str) -> tuple[dict[str, float], dict[str, float]]:
-        """Mean and sample standard deviation of S, U, HM and ZSL; a single seed has no deviation (NaN)."""
+        """Compute mean and sample standard deviation of S, U, HM and ZSL; the deviation of a single seed is NaN."""
         return mean_and_deviation([seed.metrics[score] for seed in self.seeds])
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What was reached, and from what."""
+    """The results of a reproduction, and what they were made from."""
 
     benchmark: str
-    results: tuple[VariantResult, ...]  # the method itself last
-    score: str  # the one that predicts
+    results: tuple[VariantResult, ...]  # the full method last
+    score: str  # the score that predicts: audio, visual or sum
     settings: Settings  # with the widths of the data
-    data: Mapping[str, Any]  # what it was trained on, with hashes
+    data: Mapping[str, Any]  # facts about the training data, with hashes
 
     @property
     def method(self) -> VariantResult:
-        """The row that stands for the method."""
+        """The result of the full method."""
         return self.results[-1]
 
 
@@ -76,28 +79,28 @@ def reproduce(
     on_epoch: OnEpoch,
     stop: Stop = never_stop,
 ) -> Reproduction:
-    """Train and evaluate every variant with every seed. What is finished is found, what is unfinished goes on.
+    """Train and evaluate every variant with every seed. Finished runs are used again, unfinished ones are continued.
 
     Args:
         benchmark: a name of `BENCHMARKS`.
-        workspace: holds dataset, splits, features and class vectors.
-        settings: of the method, with one seed at least in `training.seeds`.
-        ablation: also the rows of the paper's ablation.
-        device: where the networks run.
-        reporter: hears what is done, and what was done already.
-        on_epoch: hears of every epoch.
-        stop: asked after every step; at True the step is saved and the training ends.
+        workspace: the workspace with dataset, splits, features and class vectors.
+        settings: settings of the method, with at least one seed in `training.seeds`.
+        ablation: whether to train the rows of the paper's ablation too.
+        device: the device of the networks.
+        reporter: receives the progress, and which runs were finished before.
+        on_epoch: called after every epoch.
+        stop: called after every step; if it returns True, the step is saved and the training ends.
 
     Raises:
-        TrainingStoppedError: `stop` said so.
-        UsageError: the ablation is asked for, of settings that are but a row of it.
-        PipelineError: a stage is missing, splits or widths do not fit, the disk is full.
+        TrainingStoppedError: `stop` returned True.
+        UsageError: the ablation with settings that are only one of its rows.
+        PipelineError: a stage that is missing, splits or widths that do not fit, or a full disk.
     """
     variants = variants_of(settings.daan, ablation=ablation)
     if variants[-1].applied_to(settings.daan) != settings.daan:
         raise UsageError(
-            f"daan.qdma is {settings.daan.qdma} and daan.csgm {settings.daan.csgm}, but the ablation trains every row "
-            "of both: leave them out, or train this one alone with --no-ablation"
+            f"daan.qdma is {settings.daan.qdma} and daan.csgm {settings.daan.csgm}, but the ablation varies "
+            "both: leave both settings out, or train only this variant with --no-ablation"
         )
     with workspace.locked("reproduce"):
         trainer = Trainer(workspace=workspace, device=device, reporter=reporter, on_epoch=on_epoch, stop=stop)
@@ -105,7 +108,7 @@ def reproduce(
         exact, data = dataclasses.replace(settings, daan=inputs.config), _data_of(inputs)
         trained = [(variant, _train(variant, trainer, inputs, settings, reporter)) for variant in variants]
         _make_first_current(workspace, trained[-1][1][0], reporter)
-        del inputs  # the features are read once more to evaluate, and need not be in memory twice
+        del inputs  # the evaluation reads the features again; free them first so that memory contains them only once
         runs = [report.run for _, of_variant in trained for report, _ in of_variant]
         metrics = _evaluate(runs, workspace, device, reporter)
     results = tuple(
@@ -120,7 +123,7 @@ def reproduce(
 def _train(
     variant: Variant, trainer: Trainer, inputs: TrainingInputs, settings: Settings, reporter: Reporter
 ) -> list[Trained]:
-    """A run for each seed."""
+    """Train a variant once for each seed."""
     runs: list[Trained] = []
     varied = dataclasses.replace(inputs, config=variant.applied_to(inputs.config))
     for seed in settings.training.seeds:
@@ -134,23 +137,26 @@ def _train(
 
 
 def _make_first_current(workspace: Workspace, first: Trained, reporter: Reporter) -> None:
-    """Make the method's first run the workspace's model, unless the user has one: that stays, with its report."""
+    """Make the first run of the method the workspace's model, unless the workspace has a model already."""
     report, record = first
     model = workspace.stages().get(Stage.MODEL)
     if model is None or not (workspace.root / model.output).exists():
         make_current(workspace, record)
     elif model.fingerprint != record.fingerprint:
         reporter.say(
-            f"the workspace's model stays {Path(model.output).name}; "
-            f"this one predicts with avzsl predict --model {report.folder}"
+            f"the workspace keeps its model {Path(model.output).name}; "
+            f"to predict with the new one: avzsl predict --model {report.folder}"
         )
 
 
 def _evaluate(
     runs: Sequence[str], workspace: Workspace, device: torch.device, reporter: Reporter
 ) -> dict[str, Mapping[str, Figures]]:
-    """Run -> score -> figures; a run is named for all that it was made from, so its metrics.json stays true."""
-    found = {run: figures for run in runs if (figures := _evaluated_before(workspace, run)) is not None}
+    """Evaluate runs that were not evaluated before: run -> score -> metrics.
+
+    The name of a run depends on everything that it was made from, so an existing metrics.json is always valid.
+    """
+    found = {run: metrics for run in runs if (metrics := _evaluated_before(workspace, run)) is not None}
     missing = [run for run in dict.fromkeys(runs) if run not in found]
     if not missing:
         return found
@@ -167,7 +173,7 @@ def _evaluated_before(workspace: Workspace, run: str) -> Mapping[str, Figures] |
     path = workspace.report_folder(run) / "metrics.json"
     if not path.is_file():
         return None
-    with contextlib.suppress(StorageError, AttributeError, KeyError, TypeError):  # damaged: it is made again
+    with contextlib.suppress(StorageError, AttributeError, KeyError, TypeError):  # a damaged file is written again
         document = read_json(path)
         if document["run"] == run and document["part"] == "test":
             return {score: {name: _number(document[score][name]) for name in METRICS} for score in SCORES}
@@ -175,12 +181,12 @@ def _evaluated_before(workspace: Workspace, run: str) -> Mapping[str, Figures] |
 
 
 def _number(value: float | None) -> float:
-    """JSON writes an undefined figure as null."""
+    """Convert a metric from JSON, where an undefined one is null, to a number or NaN."""
     return math.nan if value is None else float(value)
 
 
 def _data_of(inputs: TrainingInputs) -> dict[str, Any]:
-    """What the runs are made from, in numbers and hashes."""
+    """Describe the data of the runs in numbers and hashes."""
     features, embeddings = inputs.features, inputs.embeddings
     described = ("extractor", "recipe", "weights", "weights_sha256", "layout", "method", "averaged")
     return {
@@ -189,12 +195,12 @@ def _data_of(inputs: TrainingInputs) -> dict[str, Any]:
         "visual_width": features.visual.shape[1],
         "audio_width": features.audio.shape[1],
         "seconds": int(features.seconds.sum()),
-        "videos": {part: len(keys) for part, keys in inputs.splits.by_name.items()},
+        "videos": {split: len(keys) for split, keys in inputs.splits.by_name.items()},
         "classes": {
             "seen": len(inputs.names_of("train", "val_seen", "val_unseen")),
             "unseen": len(inputs.names_of("test_unseen")),
         },
-        "splits": fingerprint({part: sorted(keys) for part, keys in inputs.splits.by_name.items()}),
+        "splits": fingerprint({split: sorted(keys) for split, keys in inputs.splits.by_name.items()}),
         "text": dict(embeddings.encoder),
         "legacy_class_order": inputs.settings.text.legacy_class_order,
     }

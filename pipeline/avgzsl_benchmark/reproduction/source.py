@@ -1,4 +1,4 @@
-"""The features of a reproduction: a workspace that holds them, or an official folder, which becomes one."""
+"""Find the features of a reproduction: in a workspace, or in an official folder, which is imported into one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,14 @@ from pipeline.datasets.official.protocol import BENCHMARKS
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """What the user gave, and where its pieces lie if not where they are usual."""
+    """The folder that the user gave, and the options for its pieces.
+
+    Attributes:
+        folder: an avzsl workspace or an official feature folder.
+        method: the name of a folder below `features/`; None for the usual one.
+        splits: the folder class-split; None to look next to the features.
+        text: a file of class vectors, or the name of a text encoder; None for the folder's own vectors.
+    """
 
     folder: Path
     method: str | None = None
@@ -25,17 +32,17 @@ class FeatureSource:
 
 
 def workspace_of(source: FeatureSource, benchmark: str, own: Path | None, reporter: Reporter) -> Workspace:
-    """The workspace to reproduce in.
+    """Return the workspace to reproduce in; import an official folder if necessary.
 
     Args:
         source: an avzsl workspace, which is used as it is, or an official feature folder.
         benchmark: a name of `BENCHMARKS`.
-        own: the workspace that an official folder is imported into; what was imported already is found there. None:
+        own: the workspace that an official folder is imported into, unless it was imported before; None for
             avzsl-<benchmark>.
-        reporter: hears of the import.
+        reporter: receives the progress of the import.
 
     Raises:
-        UsageError: neither of the two, the features of another benchmark, or pieces given beside a workspace.
+        UsageError: a folder of neither kind, features of another benchmark, or options that do not fit a workspace.
     """
     folder = source.folder
     if not folder.is_dir():
@@ -50,7 +57,7 @@ def workspace_of(source: FeatureSource, benchmark: str, own: Path | None, report
             f"{folder} is neither an avzsl workspace (dataset/manifest.csv) nor an official feature folder "
             "(features/main_features/{audio,video}/stage_1_train)"
         )
-    layout = "tcaf" if "tcaf" in layouts and _fits(source, "tcaf") else layouts[0]  # it has more to say
+    layout = "tcaf" if "tcaf" in layouts and _fits(source, "tcaf") else layouts[0]  # tcaf keeps the seconds
     _refuse_other(
         folder, find_official(folder, layout, method=source.method, splits=source.splits).classes.benchmark, benchmark
     )
@@ -74,13 +81,15 @@ def workspace_of(source: FeatureSource, benchmark: str, own: Path | None, report
 def _check_workspace(
     source: FeatureSource, workspace: Workspace, benchmark: str, own: Path | None, reporter: Reporter
 ) -> None:
-    """Refuse a workspace that is known to hold another benchmark, and options that would be ignored beside it."""
+    """Refuse a workspace that is known to contain another benchmark, and options that have no effect on a workspace."""
     if own is not None and own.resolve() != workspace.root.resolve():
         raise UsageError(f"{workspace.root} is a workspace and is used as it is: leave --workspace {own} out")
     given = {"--method": source.method, "--splits": source.splits}
     ignored = [option for option, value in given.items() if value is not None]
     if ignored:
-        raise UsageError(f"{workspace.root} is a workspace, its features are chosen: leave {' and '.join(ignored)} out")
+        raise UsageError(
+            f"{workspace.root} is a workspace, so its features are used: leave {' and '.join(ignored)} out"
+        )
     _refuse_other(workspace.root, _benchmark_in(workspace), benchmark)
     if not (workspace.dataset_folder / "splits.yaml").is_file():
         reporter.warn(
@@ -89,7 +98,7 @@ def _check_workspace(
 
 
 def _benchmark_in(workspace: Workspace) -> str | None:
-    """The benchmark that was imported or generated in a workspace; None: nothing says so."""
+    """Return the benchmark that was imported or generated in a workspace; None if it is unknown."""
     dataset = dataset_record(workspace.dataset_folder)
     if "generated" in dataset:
         shape = str(dataset.get("source", "")).rpartition("--shape ")[2]
@@ -101,11 +110,11 @@ def _benchmark_in(workspace: Workspace) -> str | None:
 
 def _refuse_other(folder: Path, found: str | None, benchmark: str) -> None:
     if found not in {None, benchmark}:
-        raise UsageError(f"{folder} holds features of {found}: run avzsl reproduce {found}")
+        raise UsageError(f"{folder} has features of {found}: run avzsl reproduce {found}")
 
 
 def _fits(source: FeatureSource, layout: str) -> bool:
-    """Whether the method that the user chose is of that layout."""
+    """Whether the method that the user chose has that layout."""
     if source.method is None:
         return True
     try:

@@ -1,4 +1,4 @@
-"""The tables of a reproduction as texts, for the terminal, Markdown and HTML alike. Figures in percent."""
+"""Make the tables of a reproduction as text, for the terminal, Markdown and HTML. Metrics are in percent."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from pipeline.scoring.score_videos import SCORES
 
 @dataclass(frozen=True)
 class TextTable:
-    """A heading, columns, and rows of cells; some rows stand out."""
+    """A heading, columns, and rows of cells. The rows with an index in `strong` are highlighted."""
 
     title: str
     columns: Sequence[str]
@@ -21,18 +21,18 @@ class TextTable:
 
 
 def tables(reproduction: Reproduction) -> list[TextTable]:
-    """Published beside ours; the ablation, where it was run; every run."""
+    """Make the tables: published results next to ours, the ablation if it was run, and all runs."""
     ablation = [_ablation(reproduction)] if len(reproduction.results) > 1 else []
-    return [_beside_published(reproduction), *ablation, _runs(reproduction)]
+    return [_comparison(reproduction), *ablation, _runs(reproduction)]
 
 
-def _beside_published(reproduction: Reproduction) -> TextTable:
+def _comparison(reproduction: Reproduction) -> TextTable:
     rows = [(row.method, *_published(row)) for row in PUBLISHED[reproduction.benchmark]]
     rows += [(f"avzsl, {score}", *_ours(reproduction.method, score)) for score in SCORES]
     predicts = len(rows) - len(SCORES) + SCORES.index(reproduction.score)
     count = len(reproduction.method.seeds)
     over = f"mean ± deviation over {count} seeds" if count > 1 else "one seed"
-    title = f"{reproduction.benchmark}: published, and ours by audio, visual and both ({over})"
+    title = f"{reproduction.benchmark}: published results, and ours by audio, visual and both ({over})"
     return TextTable(title, ("method", *METRICS), rows, frozenset({predicts}))
 
 

@@ -1,1 +1,1 @@
-"""Generated features with the benchmark's numbers of classes and videos."""
+"""Generate features with the numbers of classes and videos of a benchmark."""

@@ -1,9 +1,10 @@
-"""Generated data of a benchmark's shape: features made of class vectors, so that zero-shot transfer works, imperfectly.
+"""Generate features from class vectors in the shape of a benchmark, so that zero-shot transfer works imperfectly.
 
-A class's vector is mapped into each modality by a random network that is nearly linear; what that gives is mixed with
-something of the class's own, which no vector tells. Videos scatter around it in the same few factors, which a linear
-map spreads over all features; seconds scatter in every feature.
-Legend: C classes, W width of a class vector, D of features, M videos of a class, R seconds of them together, F factors.
+A random, nearly linear network maps each class vector to the class centre in each modality. A random component that the
+class vector does not predict is mixed into the centre. The videos of a class scatter around its centre in the same few
+factors, and a linear map spreads the factors over all features. The seconds of a video scatter in every feature.
+Legend: C classes, W width of a class vector, D width of features, M videos of a class, R seconds of these videos
+together, F factors.
 """
 
 from collections.abc import Mapping
@@ -20,8 +21,8 @@ from pipeline.datasets.phrases import Phrases, phrases_of_name
 from pipeline.datasets.splits import Splits
 from pipeline.features.feature_set import FeatureSet
 
-_CLASSES_A_CLUSTER = 4  # of generated class vectors
-_FACTORS = 32  # F: classes and their videos differ in so many ways in either modality
+_CLASSES_PER_CLUSTER = 4  # in generated class vectors
+_FACTORS = 32  # F: the number of ways in which classes and their videos differ in each modality
 _HIDDEN = 256  # units of the network that maps class vectors to factors
 
 Vector = NDArray[np.float32]
@@ -31,19 +32,19 @@ Vector = NDArray[np.float32]
 class Recipe:
     """How features come from class vectors.
 
-    The defaults make data of which a short plain training of DAAN gets an HM of about 30 % and a ZSL of about 25 % in
-    UCF's shape, with audio the weaker modality. Strengths and noises are deviations of a feature.
+    With the defaults and the shape of UCF, a short plain training of DAAN reaches an HM of about 30 % and a ZSL of
+    about 25 %, and audio is the weaker modality. Strengths and noises are standard deviations of a feature.
     """
 
     audio_width: int = 512
     visual_width: int = 512
-    text_width: int = 300  # of class vectors that are generated
-    audio_strength: float = 0.4  # of a class
+    text_width: int = 300  # of generated class vectors
+    audio_strength: float = 0.4  # between classes
     visual_strength: float = 0.8
-    own: float = 0.15  # share of a class's variance that its vector does not tell, 0 to 1
+    own: float = 0.15  # share of the variance between classes that class vectors do not predict, 0 to 1
     noise: float = 1.0  # between the videos of a class
     second_noise: float = 1.0  # between the seconds of a video
-    missing_audio: float = 0.0  # share of videos without audio; none lacks both
+    missing_audio: float = 0.0  # share of videos without audio; no video lacks both modalities
     missing_visual: float = 0.0
     dtype: Literal["float16", "float32"] = "float16"
     seed: int = 0
@@ -56,7 +57,7 @@ class Recipe:
         if self.own > 1:
             raise ValueError(f"own is {self.own}, must be at most 1")
         if self.missing_audio + self.missing_visual > 1:
-            raise ValueError("missing_audio and missing_visual together are more than 1: no video lacks both")
+            raise ValueError("missing_audio and missing_visual together are more than 1, but no video may lack both")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class SyntheticBenchmark:
     features: FeatureSet
     splits: Splits
     phrases: Mapping[str, Phrases]  # class name -> phrases, in the order of features.classes
-    class_vectors: Vector  # (C, W), likewise
+    class_vectors: Vector  # (C, W), in the order of features.classes
     others: Mapping[str, tuple[Phrases, Vector]] = field(default_factory=dict)  # class without videos -> phrases, (W,)
 
 
@@ -76,10 +77,10 @@ def synthetic_benchmark(
     """Generate a benchmark; equal arguments give equal data.
 
     Args:
-        shape: a name of `SHAPES`, or how many classes and videos there shall be.
-        recipe: how features come from class vectors; None: the defaults.
-        class_vectors: class name -> (W,), such as the benchmark's own, at least C of them: first come the classes to
-            train on, then those of validation, then those of the test. None: random unit vectors in clusters.
+        shape: a name of `SHAPES`, or the numbers of classes and videos.
+        recipe: how features come from class vectors; None for the defaults.
+        class_vectors: class name -> (W,), at least C of them, in the order training classes, unseen validation
+            classes, unseen test classes; None for random unit vectors in clusters.
 
     Raises:
         ValueError: fewer class vectors than classes.
@@ -89,41 +90,41 @@ def synthetic_benchmark(
     given = class_vectors or _clustered_vectors(shape.classes, recipe)
     if len(given) < shape.classes:
         raise ValueError(f"{len(given)} class vectors, must be at least {shape.classes}, one for each class")
-    place_of = {name: place for place, name in enumerate(list(given)[: shape.classes])}
-    classes = tuple(sorted(place_of))  # as in every dataset
+    index_of = {name: index for index, name in enumerate(list(given)[: shape.classes])}
+    classes = tuple(sorted(index_of))  # as in every dataset
     vectors = np.stack([np.asarray(given[name], np.float32) for name in classes])
-    parts: dict[str, tuple[str, ...]] = dict.fromkeys(shape.classes_of_parts, ())
+    splits: dict[str, tuple[str, ...]] = dict.fromkeys(shape.classes_of_parts, ())
     keys: list[tuple[str, ...]] = []  # of each class
     for name in classes:
         of_class = {
-            part: tuple(f"{name}/{part}_{number:04d}.mp4" for number in range(videos))
-            for part, videos in shape.videos_of_class(place_of[name]).items()
+            split: tuple(f"{name}/{split}_{number:04d}.mp4" for number in range(videos))
+            for split, videos in shape.videos_of_class(index_of[name]).items()
         }
-        keys.append(tuple(key for of_part in of_class.values() for key in of_part))
-        parts |= {part: parts[part] + of_part for part, of_part in of_class.items()}
+        keys.append(tuple(key for of_split in of_class.values() for key in of_split))
+        splits |= {split: splits[split] + of_split for split, of_split in of_class.items()}
     return SyntheticBenchmark(
         features=_features(shape, recipe, classes, vectors, keys),
-        splits=Splits(**parts, origin={"synthetic": asdict(recipe)}),
+        splits=Splits(**splits, origin={"synthetic": asdict(recipe)}),
         phrases={name: phrases_of_name(name) for name in classes},
         class_vectors=vectors,
     )
 
 
 def _clustered_vectors(classes: int, recipe: Recipe) -> dict[str, Vector]:
-    """Random unit vectors that share something with all others, and more with those of their cluster."""
+    """Generate random unit vectors that are somewhat alike, and more alike within a cluster."""
     random = np.random.default_rng([recipe.seed, 0])
-    centres = random.standard_normal((-(-classes // _CLASSES_A_CLUSTER), recipe.text_width))
+    centres = random.standard_normal((-(-classes // _CLASSES_PER_CLUSTER), recipe.text_width))
     cluster = random.integers(len(centres), size=classes)
     own = random.standard_normal((classes, recipe.text_width))
     vectors = 0.7 * random.standard_normal(recipe.text_width) + 0.7 * centres[cluster] + own
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return {f"class_{place:03d}": vector.astype(np.float32) for place, vector in enumerate(vectors)}
+    return {f"class_{index:03d}": vector.astype(np.float32) for index, vector in enumerate(vectors)}
 
 
 def _features(
     shape: Shape, recipe: Recipe, classes: tuple[str, ...], vectors: Vector, keys_of_classes: list[tuple[str, ...]]
 ) -> FeatureSet:
-    """Features of all videos, class by class."""
+    """Generate the features of all videos, class by class."""
     keys = tuple(key for of_class in keys_of_classes for key in of_class)
     labels = np.repeat(np.arange(len(classes)), [len(of_class) for of_class in keys_of_classes])
     random = np.random.default_rng([recipe.seed, 1])
@@ -161,15 +162,18 @@ def _modality(
     seconds: NDArray[np.int64],
     present: NDArray[np.bool_],
 ) -> NDArray[np.floating]:
-    """(sum of seconds, D) features, zeros where a video lacks the modality; one class at a time is in float32."""
+    """Generate the features (sum of seconds, D) of a modality, with zeros for videos without it.
+
+    Only one class at a time is in memory as float32.
+    """
     random = np.random.default_rng([recipe.seed, 2 if name == "audio" else 3])
     width, strength = getattr(recipe, f"{name}_width"), np.float32(getattr(recipe, f"{name}_strength"))
     centres = strength * _centres(vectors, recipe.own, random)
     factors = random.standard_normal((_FACTORS, width), np.float32) / np.float32(np.sqrt(_FACTORS))
     features = np.zeros((int(seconds.sum()), width), recipe.dtype)
     row = 0
-    for place, centre in enumerate(centres):
-        of_class = labels == place
+    for label, centre in enumerate(centres):
+        of_class = labels == label
         scatter = random.standard_normal((int(of_class.sum()), _FACTORS), np.float32)
         videos = (centre + np.float32(recipe.noise) * scatter) @ factors  # (M, D)
         rows = np.repeat(videos, seconds[of_class], axis=0)  # (R, D)
@@ -181,10 +185,13 @@ def _modality(
 
 
 def _centres(vectors: Vector, own: float, random: np.random.Generator) -> Vector:
-    """(C, F) of deviation 1: what the vectors tell, through a random network, and what they do not."""
+    """Generate class centres (C, F) with standard deviation 1.
+
+    Each centre is the output of a random network for the class vector, mixed with a random component.
+    """
     hidden = np.tanh(vectors @ random.standard_normal((vectors.shape[1], _HIDDEN), np.float32))
-    told = hidden @ random.standard_normal((_HIDDEN, _FACTORS), np.float32)
-    told /= told.std()
-    centres: Vector = np.float32(np.sqrt(1 - own)) * told
+    predicted = hidden @ random.standard_normal((_HIDDEN, _FACTORS), np.float32)
+    predicted /= predicted.std()
+    centres: Vector = np.float32(np.sqrt(1 - own)) * predicted
     centres += np.float32(np.sqrt(own)) * random.standard_normal(centres.shape, np.float32)
     return centres

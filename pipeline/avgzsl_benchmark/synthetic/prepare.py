@@ -1,4 +1,4 @@
-"""`avzsl prepare synthetic`: a workspace of generated features, with the classes of a benchmark where its lists are."""
+"""`avzsl prepare synthetic`: fill a workspace with generated features, on request with a benchmark's classes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -22,7 +22,7 @@ from pipeline.datasets.official.protocol import BENCHMARKS
 from pipeline.datasets.official.split_lists import OfficialSplits, read_official_splits
 from pipeline.datasets.phrases import Phrases
 
-_SMALL = Shape(  # not a benchmark's: it is trained on in seconds
+_SMALL = Shape(  # not the shape of a benchmark: training on it takes seconds
     train_classes=10,
     val_unseen_classes=4,
     test_unseen_classes=4,
@@ -38,24 +38,28 @@ SHAPE_NAMES = (*SHAPES, "small")
 
 @dataclass(frozen=True)
 class SyntheticReport:
-    """What was generated."""
+    """The result of generating a workspace."""
 
     folder: Path  # of the dataset
     classes: int  # with videos
     listed_classes: int
     videos: int
     seconds: int
-    split_counts: Mapping[str, tuple[int, int]]  # part of the splits -> classes, videos
-    class_names: str  # in words where they are from
+    split_counts: Mapping[str, tuple[int, int]]  # split -> classes, videos
+    class_names: str  # the source of the class names, in words
     features: Path
     text: Path  # the file of class vectors
 
 
 def recipe_of(values: Mapping[str, object], assignments: Sequence[str]) -> Recipe:
-    """A recipe by its values and by texts NAME=VALUE.
+    """Make a recipe from values and from texts NAME=VALUE.
+
+    Args:
+        values: name of a field -> value; None to keep the default.
+        assignments: texts NAME=VALUE, which count more than `values`.
 
     Raises:
-        UsageError: no such value, or one that cannot be.
+        UsageError: an unknown name, or a value that is not allowed.
     """
     kinds = {entry.name: type(getattr(Recipe(), entry.name)) for entry in fields(Recipe)}
     chosen: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
@@ -64,7 +68,7 @@ def recipe_of(values: Mapping[str, object], assignments: Sequence[str]) -> Recip
         if name not in kinds:
             known = ", ".join(kinds)
             raise UsageError(
-                f"--set {assignment}: unknown value {name!r}.{did_you_mean(name, kinds)} There are {known}"
+                f"--set {assignment}: unknown value {name!r}.{did_you_mean(name, kinds)} Choose one of {known}"
             )
         try:
             chosen[name] = kinds[name](text)
@@ -92,21 +96,22 @@ def prepare_synthetic(
     """Fill a workspace with generated features, so that `avzsl train` runs on them.
 
     Args:
-        workspace: one without extracted features, whose lock the caller holds.
+        workspace: a workspace without extracted features; the caller must hold its lock.
         shape_name: ucf, activitynet, vggsound or small.
-        benchmark_folder: holds UCF/class-split and the like and w2v_features; None: names and vectors are made up.
+        benchmark_folder: the folder with UCF/class-split (or that of another benchmark) and w2v_features; None to make
+            up names and vectors.
         recipe: how features come from class vectors.
-        reporter: hears of a dataset that is put aside.
+        reporter: receives a warning if files of an existing dataset are backed up.
 
     Raises:
-        UsageError: no such shape, a folder without the benchmark's lists, a workspace of extracted features.
-        StorageError: the disk is full.
+        UsageError: an unknown shape, a folder without the benchmark's lists, or a workspace of extracted features.
+        StorageError: a full disk.
     """
     if shape_name not in SHAPE_NAMES:
         hint = did_you_mean(shape_name, SHAPE_NAMES)
-        raise UsageError(f"unknown shape {shape_name!r}.{hint} There are {', '.join(SHAPE_NAMES)}")
+        raise UsageError(f"unknown shape {shape_name!r}.{hint} Choose one of {', '.join(SHAPE_NAMES)}")
     if workspace.extractor_file.exists():
-        raise UsageError(f"{workspace.root} holds features of videos: choose another folder with --workspace")
+        raise UsageError(f"{workspace.root} has features extracted from videos: choose another folder with --workspace")
     benchmark, names = _generated(shape_name, benchmark_folder, recipe)
     origin = f"avzsl prepare synthetic --shape {shape_name}"
     folder = DatasetFolder(workspace.dataset_folder, origin, workspace.root)
@@ -122,7 +127,7 @@ def prepare_synthetic(
         videos=len(benchmark.features.keys),
         seconds=int(benchmark.features.seconds.sum()),
         split_counts={
-            part: (len({labels[key] for key in keys}), len(keys)) for part, keys in benchmark.splits.by_name.items()
+            split: (len({labels[key] for key in keys}), len(keys)) for split, keys in benchmark.splits.by_name.items()
         },
         class_names=names,
         features=workspace.current_features(),
@@ -131,17 +136,17 @@ def prepare_synthetic(
 
 
 def _generated(shape_name: str, folder: Path | None, recipe: Recipe) -> tuple[SyntheticBenchmark, str]:
-    """The data, and where their class names are from."""
+    """Generate the data; return them with the source of their class names."""
     if folder is None or shape_name == "small":
         if folder is not None:
-            raise UsageError("--shape small has class names of its own: leave --benchmark out")
+            raise UsageError("--shape small has its own class names: leave --benchmark out")
         return synthetic_benchmark(SHAPES.get(shape_name, _SMALL), recipe), "made up"
     known = BENCHMARKS[shape_name]
     class_split = folder / known.dataset / "class-split"
     vectors_file = folder / "w2v_features" / known.vectors
-    for place in (class_split, vectors_file):
-        if not place.exists():
-            raise UsageError(f"{folder} is not the folder of the benchmark's lists: {does_not_exist(place)}")
+    for path in (class_split, vectors_file):
+        if not path.exists():
+            raise UsageError(f"{folder} is not the folder of the benchmark's lists: {does_not_exist(path)}")
     phrases = dict(read_classes(class_split, "main_split").phrases)
     rows = encode_phrases(read_spec(str(vectors_file)), list(phrases.values())).vectors
     vectors = dict(zip(phrases, rows, strict=True))
@@ -155,22 +160,25 @@ def _generated(shape_name: str, folder: Path | None, recipe: Recipe) -> tuple[Sy
 def _official_shape(
     shape_name: str, class_split: Path, phrases: Mapping[str, Phrases], seed: int
 ) -> tuple[Shape, list[str]]:
-    """Sizes, and the classes to train on, to validate on and to test on; at random where no lists tell them apart."""
+    """Return the numbers of classes and videos, and the names of the classes.
+
+    The classes come in the order of `synthetic_benchmark`. Without lists of the main split they are chosen at random.
+    """
     usual = SHAPES[shape_name]
     if not (class_split / "main_split").is_dir():
         return usual, Random(seed).sample(sorted(phrases), usual.classes)
     official = read_official_splits(class_split)
-    train, val_unseen, test_unseen = (_classes_of(official, part) for part in ("train", "val_unseen", "test_unseen"))
+    train, val_unseen, test_unseen = (_classes_of(official, split) for split in ("train", "val_unseen", "test_unseen"))
     shape = Shape(
         train_classes=len(train),
         val_unseen_classes=len(val_unseen),
         test_unseen_classes=len(test_unseen),
-        **{part: len(names) for part, names in official.by_name.items()},
+        **{split: len(names) for split, names in official.by_name.items()},
         seconds=usual.seconds,
     )
     return shape, [*train, *val_unseen, *test_unseen]
 
 
-def _classes_of(official: OfficialSplits, part: str) -> list[str]:
-    """The classes of a part, sorted, as they are officially spelled."""
-    return sorted({official.called(official.class_of[name]) or "" for name in official.by_name[part]})
+def _classes_of(official: OfficialSplits, split: str) -> list[str]:
+    """Return the sorted classes of a split in their official spelling."""
+    return sorted({official.called(official.class_of[name]) or "" for name in official.by_name[split]})

@@ -1,4 +1,4 @@
-"""How many classes and videos the benchmarks have. Legend: C classes."""
+"""The numbers of classes and videos of the benchmarks. Legend: C classes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,39 +6,42 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """How many classes and videos a benchmark has.
+    """The numbers of classes and videos of a benchmark.
 
     Raises:
-        ValueError: a part has fewer videos than classes, or no class is left to train on.
+        ValueError: a split with fewer videos than classes, or fewer than two classes to train on.
     """
 
     train_classes: int
     val_unseen_classes: int
     test_unseen_classes: int
-    train: int  # videos, here and below
+    train: int  # videos, as in the fields below
     val_seen: int
     val_unseen: int
-    test_seen: int  # of the classes of train and val_unseen
+    test_seen: int  # from the classes of train and val_unseen
     test_unseen: int
-    seconds: tuple[int, int] = (10, 10)  # of the shortest and the longest video
+    seconds: tuple[int, int] = (10, 10)  # the shortest and the longest video
 
     def __post_init__(self) -> None:
         if self.train_classes < 2 or self.val_unseen_classes < 0 or self.test_unseen_classes < 0:
-            raise ValueError(f"train_classes is {self.train_classes}: at least 2, and of the others at least 0")
-        for part, classes in self.classes_of_parts.items():
-            if getattr(self, part) and getattr(self, part) < len(classes):
-                raise ValueError(f"{part} is {getattr(self, part)}, must be 0 or at least {len(classes)}, its classes")
+            raise ValueError(
+                f"train_classes is {self.train_classes}, must be at least 2; the other numbers of classes at least 0"
+            )
+        for split, classes in self.classes_of_parts.items():
+            videos = getattr(self, split)
+            if videos and videos < len(classes):
+                raise ValueError(f"{split} is {videos}, must be 0 or at least {len(classes)}, one video per class")
         if not 1 <= self.seconds[0] <= self.seconds[1]:
             raise ValueError(f"seconds are {self.seconds}, must be (shortest, longest), at least 1 each")
 
     @property
     def classes(self) -> int:
-        """C."""
+        """The number of classes C."""
         return self.train_classes + self.val_unseen_classes + self.test_unseen_classes
 
     @property
     def classes_of_parts(self) -> dict[str, range]:
-        """Part of the splits -> places of its classes, which come in the order train, val_unseen, test_unseen."""
+        """The indices of the classes of each split, in the order train, val_unseen, test_unseen."""
         train, seen = self.train_classes, self.train_classes + self.val_unseen_classes
         return {
             "train": range(train),
@@ -49,15 +52,16 @@ class Shape:
         }
 
     def videos_of_class(self, place: int) -> dict[str, int]:
-        """Part of the splits -> how many of a class's videos it has: all classes of a part as many, nearly."""
+        """Map each split to its number of videos of the class at index `place`; classes differ by at most one video."""
         return {
-            part: getattr(self, part) // len(classes) + (place - classes.start < getattr(self, part) % len(classes))
-            for part, classes in self.classes_of_parts.items()
+            split: getattr(self, split) // len(classes) + (place - classes.start < getattr(self, split) % len(classes))
+            for split, classes in self.classes_of_parts.items()
             if place in classes
         }
 
 
-# Classes and videos of main_split (benchmark.md); VGGSound's videos are rounded, and the seconds are ours.
+# Classes and videos of main_split (pipeline/avgzsl_benchmark/README.md). The numbers of videos of VGGSound are rounded,
+# and all seconds are chosen by this project.
 SHAPES: Mapping[str, Shape] = {
     "ucf": Shape(
         train_classes=30,

@@ -1,4 +1,4 @@
-"""Generated data as a workspace, as an extraction leaves it, so that `avzsl train` and `avzsl evaluate` run on it."""
+"""Write generated data as a workspace that looks like one after an extraction, for `avzsl train` and `evaluate`."""
 
 from pathlib import Path
 
@@ -18,15 +18,15 @@ def write_benchmark(benchmark: SyntheticBenchmark, workspace: Workspace) -> Path
     """Write dataset, splits, features and class vectors into a workspace.
 
     Args:
-        benchmark: with audio and visual features of one width.
-        workspace: an empty one, whose lock the caller holds where others may write there.
+        benchmark: generated data with audio and visual features of the same width.
+        workspace: an empty workspace; the caller must hold its lock if other processes may write there.
 
     Returns:
         The file of class vectors, which training needs as `text.encoder`.
 
     Raises:
         ValueError: audio and visual features of different widths.
-        StorageError: no space, or the folder cannot be written.
+        StorageError: a full disk, or a folder that cannot be written.
     """
     features = benchmark.features
     content, width = str(features.attributes["content"]), features.visual.shape[1]
@@ -51,13 +51,13 @@ def write_benchmark(benchmark: SyntheticBenchmark, workspace: Workspace) -> Path
 
 
 def _stored(benchmark: SyntheticBenchmark) -> list[tuple[StoredVideo, FeatureRows]]:
-    """Index rows with views of the features."""
+    """Return the index rows with views of the features."""
     features = benchmark.features
     visual, audio, content = features.visual.numpy(), features.audio.numpy(), features.attributes["content"]
     stored = []
-    for place, key in enumerate(features.keys):
-        start, seconds = int(features.offsets[place]), int(features.seconds[place])
-        has_audio, has_visual = bool(features.has_audio[place]), bool(features.has_visual[place])
+    for index, key in enumerate(features.keys):
+        start, seconds = int(features.offsets[index]), int(features.seconds[index])
+        has_audio, has_visual = bool(features.has_audio[index]), bool(features.has_visual[index])
         video = StoredVideo(
             video=key,
             source=SourceFile(content_hash=f"{content}/{key}", size_bytes=0, modified_ns=0),
@@ -65,7 +65,7 @@ def _stored(benchmark: SyntheticBenchmark) -> list[tuple[StoredVideo, FeatureRow
             has_audio=has_audio,
             has_visual=has_visual,
             duration_seconds=float(seconds),
-            class_name=features.classes[int(features.labels[place])],
+            class_name=features.classes[int(features.labels[index])],
         )
         rows = slice(start, start + seconds)
         stored.append((video, FeatureRows(visual[rows] if has_visual else None, audio[rows] if has_audio else None)))
@@ -73,7 +73,7 @@ def _stored(benchmark: SyntheticBenchmark) -> list[tuple[StoredVideo, FeatureRow
 
 
 def _write_class_vectors(benchmark: SyntheticBenchmark, path: Path) -> Path:
-    """A dict phrase -> (W,) in a .npy, the form of the benchmark's own vectors."""
+    """Write a dict phrase -> (W,) as .npy, the form of the benchmark's vectors."""
     own = zip(map(phrases_text, benchmark.phrases.values()), benchmark.class_vectors, strict=True)
     others = ((phrases_text(phrases), vector) for phrases, vector in benchmark.others.values())
     vectors = {**dict(others), **dict(own)}

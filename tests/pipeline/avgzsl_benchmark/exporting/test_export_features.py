@@ -1,4 +1,4 @@
-"""pipeline/export*.py: what is exported reads back as it was, and has the form that public code expects."""
+"""pipeline/avgzsl_benchmark/exporting/export_features.py: exports can be imported, and the AVCA code reads them."""
 
 import csv
 import dataclasses
@@ -30,28 +30,28 @@ ODD = ("NA", "12", "a/b", "Dog", "dog", 'comma, "quoted"', "ünï", "n" * 230)
 LONG = "a folder/" * 12
 
 
-class Heard(SilentReporter):
-    """Remembers every warning."""
+class WarningRecorder(SilentReporter):
+    """Records every warning."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def warn(self, line: str) -> None:
-        """Keep a line."""
+        """Record a warning."""
         self.lines.append(line)
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """Odd class names and video names, segments, absent modalities, half precision, a class without videos."""
+    """A workspace with odd names of classes and videos, segments, absent modalities, and a class without videos."""
     workspace, generator = Workspace(tmp_path / "workspace"), np.random.default_rng(0)
-    phrases = {name: (f"phrase of {place}",) for place, name in enumerate(sorted(ODD))}
-    entries, parts = [], {part: [] for part in ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")}
-    for place, name in enumerate(phrases):
-        names = ("train", "val_seen", "test_seen") if place < 4 else ("val_unseen",) if place < 6 else ("test_unseen",)
+    phrases = {name: (f"phrase of {index}",) for index, name in enumerate(sorted(ODD))}
+    entries, splits = [], {split: [] for split in ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")}
+    for index, name in enumerate(phrases):
+        names = ("train", "val_seen", "test_seen") if index < 4 else ("val_unseen",) if index < 6 else ("test_unseen",)
         for number in range(6):
             key = f"{LONG if number == 0 else ''}{name}/é {number}.mp4"
-            parts[names[number % len(names)]].append(key)
+            splits[names[number % len(names)]].append(key)
             entries.append(_entry(key, name, number, generator))
     folder = workspace.feature_folder("abc")
     content = content_fingerprint([video for video, _ in entries], "someone")
@@ -61,7 +61,7 @@ def workspace(tmp_path: Path) -> Workspace:
     dataset = Dataset(tmp_path, videos, phrases, without_videos={"Unfilmed": ("nan",)})
     save_dataset(dataset, workspace.dataset_folder)
     write_splits(
-        Splits(**{part: tuple(keys) for part, keys in parts.items()}), workspace.dataset_folder / "splits.yaml"
+        Splits(**{split: tuple(keys) for split, keys in splits.items()}), workspace.dataset_folder / "splits.yaml"
     )
     workspace.record("features", StageRecord(fingerprint=content, output="features/abc/features.h5"))
     vectors = {
@@ -96,7 +96,7 @@ def _entry(key: str, name: str, number: int, generator: np.random.Generator) -> 
 
 
 def loaded(workspace: Workspace) -> tuple[FeatureSet, dict[str, StoredVideo]]:
-    """Features, and the index by video."""
+    """Load the features, and the index by video."""
     dataset = load_dataset(workspace.dataset_folder)
     with open_store(workspace.current_features()) as store:
         index = {video.video: video for video in store.videos()}
@@ -104,15 +104,15 @@ def loaded(workspace: Workspace) -> tuple[FeatureSet, dict[str, StoredVideo]]:
 
 
 def rows_of(features: FeatureSet, key: str, modality: str) -> torch.Tensor:
-    """(T, D) of one video."""
-    place = features.indices([key])[0]
-    rows: torch.Tensor = getattr(features, modality)[features.offsets[place] :][: int(features.seconds[place])]
+    """Return the features (T, D) of one video."""
+    index = features.indices([key])[0]
+    rows: torch.Tensor = getattr(features, modality)[features.offsets[index] :][: int(features.seconds[index])]
     return rows
 
 
 @pytest.mark.parametrize("layout", ["avca", "tcaf"])
-def test_what_is_exported_is_imported_as_it_was(workspace: Workspace, tmp_path: Path, layout: str) -> None:
-    """Names, classes, phrases, segments, absent modalities, splits, vectors, and the numbers: of AVCA's their means."""
+def test_an_import_of_an_export_restores_the_workspace(workspace: Workspace, tmp_path: Path, layout: str) -> None:
+    """Everything comes back: metadata, splits, vectors and features; for avca the means of the features."""
     export_features(workspace, layout, tmp_path / "out", reporter=SilentReporter())
     back = Workspace(tmp_path / "back")
     import_official(tmp_path / "out", layout, back, reporter=SilentReporter())
@@ -141,7 +141,9 @@ def test_what_is_exported_is_imported_as_it_was(workspace: Workspace, tmp_path: 
             assert torch.equal(rows_of(after, key, modality), expected)
             assert rows_of(after, key, modality).dtype == expected.dtype
     given, found = (read_splits(one.dataset_folder / "splits.yaml", dataset).by_name for one in (workspace, back))
-    assert {part: sorted(keys) for part, keys in given.items()} == {part: sorted(keys) for part, keys in found.items()}
+    assert {split: sorted(keys) for split, keys in given.items()} == {
+        split: sorted(keys) for split, keys in found.items()
+    }
     embedded = [embed_classes(one, dataset.phrases, "auto").vectors for one in (workspace, back)]
     np.testing.assert_array_equal(*embedded)
     assert after.attributes["extractor"] == "selavi"
@@ -150,7 +152,7 @@ def test_what_is_exported_is_imported_as_it_was(workspace: Workspace, tmp_path: 
 
 @pytest.mark.parametrize("layout", ["avca", "tcaf"])
 def test_an_export_of_an_import_is_the_same(workspace: Workspace, tmp_path: Path, layout: str) -> None:
-    """Every file of features again byte for byte, the pickles at least, and equal numbers in HDF5."""
+    """Texts and class vectors are equal byte for byte, and HDF5 files have equal numbers."""
     export_features(workspace, layout, tmp_path / "out", reporter=SilentReporter())
     back = Workspace(tmp_path / "back")
     import_official(tmp_path / "out", layout, back, reporter=SilentReporter())
@@ -175,8 +177,8 @@ def test_an_export_of_an_import_is_the_same(workspace: Workspace, tmp_path: Path
             assert first.read_bytes() == second.read_bytes()
 
 
-def test_public_code_finds_what_it_reads(workspace: Workspace, tmp_path: Path) -> None:
-    """Folders, names, types and orders, as its readers take them; an absent modality is zeros."""
+def test_an_export_has_the_form_that_the_avca_code_reads(workspace: Workspace, tmp_path: Path) -> None:
+    """Folders, names, types and orders are as expected, and an absent modality is zeros."""
     report = export_features(workspace, "avca", tmp_path / "out", reporter=SilentReporter(), benchmark="activitynet")
     out = tmp_path / "out"
     code_of = {
@@ -203,22 +205,22 @@ def test_public_code_finds_what_it_reads(workspace: Workspace, tmp_path: Path) -
         with (out / f"class-split/main_split/{stage}.csv").open(newline="") as file:
             assert all(int(row["label_code"]) == code_of[row["label"].lower()] for row in csv.DictReader(file))
         for name in files[0]:
-            with h5py.File(out / f"features/main_features/audio/{stage}/{name}") as sound:
-                assert (sound["data"].dtype, sound["video_urls"].dtype) == (np.float32, np.dtype("S80"))
-                assert sound["data"].shape == (len(sound["video_urls"]), WIDTH)
-                urls = [str(url, "utf-8") for url in sound["video_urls"]]
+            with h5py.File(out / f"features/main_features/audio/{stage}/{name}") as audio:
+                assert (audio["data"].dtype, audio["video_urls"].dtype) == (np.float32, np.dtype("S80"))
+                assert audio["data"].shape == (len(audio["video_urls"]), WIDTH)
+                urls = [str(url, "utf-8") for url in audio["video_urls"]]
                 assert all(
-                    (not row.any()) == url.endswith("1.mp4") for url, row in zip(urls, sound["data"], strict=True)
+                    (not row.any()) == url.endswith("1.mp4") for url, row in zip(urls, audio["data"], strict=True)
                 )
-            with h5py.File(out / f"features/main_features/video/{stage}/{name}") as picture:
-                assert urls == [str(url, "utf-8") for url in picture["video_urls"]]
+            with h5py.File(out / f"features/main_features/video/{stage}/{name}") as visual:
+                assert urls == [str(url, "utf-8") for url in visual["video_urls"]]
 
 
 def test_sequences_are_float32_in_a_plain_dict(workspace: Workspace, tmp_path: Path) -> None:
-    """As TCAF's collator pads and stacks them."""
+    """The TCaF code can pad and stack the sequences."""
     export_features(workspace, "tcaf", tmp_path / "out", reporter=SilentReporter())
     path = next((tmp_path / "out/features/main_features_non_averaged/video/stage_2_train").iterdir())
-    content = pickle.loads(path.read_bytes())  # noqa: S301 - written here, and as public code reads it
+    content = pickle.loads(path.read_bytes())  # noqa: S301 - written here, and read as the TCaF code does
 
     assert set(content) == {"features", "video_names", "fps"}
     assert len(content["features"]) == len(content["video_names"]) == len(content["fps"])
@@ -226,11 +228,11 @@ def test_sequences_are_float32_in_a_plain_dict(workspace: Workspace, tmp_path: P
     assert all(isinstance(name, str) for name in content["video_names"])
 
 
-def test_a_folder_that_holds_something_is_left_alone(workspace: Workspace, tmp_path: Path) -> None:
-    """An empty one is taken; what lies beside it is somebody's."""
+def test_a_folder_that_is_not_empty_is_left_alone(workspace: Workspace, tmp_path: Path) -> None:
+    """An empty folder is used, and files next to it are kept."""
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
-    with pytest.raises(UsageError, match="full is not empty: nothing is written over; give a new folder"):
+    with pytest.raises(UsageError, match="full is not empty and is not overwritten: give a new folder"):
         export_features(workspace, "avca", tmp_path / "full", reporter=SilentReporter())
     (tmp_path / "empty").mkdir()
     (tmp_path / ".empty.partial").mkdir()
@@ -241,10 +243,10 @@ def test_a_folder_that_holds_something_is_left_alone(workspace: Workspace, tmp_p
     assert {path.name for path in tmp_path.iterdir()} == {"workspace", "full", "empty", ".empty.partial"}
 
 
-def test_an_export_goes_into_the_folder_where_the_user_works(
+def test_an_export_works_in_the_current_folder(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`.` has no name of its own; the folder stays the one that the shell is in."""
+    """The path `.` has no name, and the folder of the shell is not replaced."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     report = export_features(workspace, "avca", Path(), reporter=SilentReporter())
@@ -254,10 +256,8 @@ def test_an_export_goes_into_the_folder_where_the_user_works(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "workspace"]
 
 
-def test_an_export_that_fails_leaves_nothing(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neither the folder nor what was begun."""
+def test_a_failed_export_leaves_no_files(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the folder nor a temporary folder remains."""
     monkeypatch.setattr("pipeline.avgzsl_benchmark.exporting.export_features.write_pickled_npy", _disk_is_full)
     with pytest.raises(PipelineError, match="no space left on the disk"):
         export_features(workspace, "avca", tmp_path / "out", reporter=SilentReporter())
@@ -270,17 +270,17 @@ def _disk_is_full(*_: object) -> None:
 
 
 @pytest.mark.parametrize("layout", ["avca", "tcaf"])
-def test_several_phrases_of_a_class_and_their_vectors_come_back(
+def test_several_phrases_of_a_class_and_their_vectors_are_restored(
     workspace: Workspace, tmp_path: Path, layout: str
 ) -> None:
-    """Public code gets their mean under one text; a phrase may be another class's, too."""
+    """The layout stores their mean under one wording; two classes may have the same phrase."""
     dataset = load_dataset(workspace.dataset_folder)
     first, second, *_ = dataset.phrases
-    words = {first: ("not a number", "nothing", "void"), second: ("void", "phrase of 3")}
-    dataset = dataclasses.replace(dataset, phrases={**dataset.phrases, **words})
+    changed = {first: ("not a number", "nothing", "void"), second: ("void", "phrase of 3")}
+    dataset = dataclasses.replace(dataset, phrases={**dataset.phrases, **changed})
     save_dataset(dataset, workspace.dataset_folder)
     generator = np.random.default_rng(1)
-    single = ("not a number", "nothing", "void", "nan", *(f"phrase of {place}" for place in range(len(ODD))))
+    single = ("not a number", "nothing", "void", "nan", *(f"phrase of {index}" for index in range(len(ODD))))
     vectors = {phrase: _unit(generator) for phrase in single}
     write_pickled_npy(workspace.text_folder / "vectors.npy", vectors)
     export_features(workspace, layout, tmp_path / "out", reporter=SilentReporter())
@@ -299,17 +299,17 @@ def test_several_phrases_of_a_class_and_their_vectors_come_back(
 
 
 @pytest.mark.parametrize("content", ["{", '{"format": 7}', '{"format": 1, "absent": {}, "segments": [1]}'])
-def test_damaged_notes_are_wrong_input(workspace: Workspace, tmp_path: Path, content: str) -> None:
-    """One line that says what to do."""
+def test_damaged_notes_are_refused(workspace: Workspace, tmp_path: Path, content: str) -> None:
+    """The message says what to do."""
     export_features(workspace, "avca", tmp_path / "out", reporter=SilentReporter())
     (tmp_path / "out" / "avzsl.json").write_text(content)
     with pytest.raises(UsageError, match=r"avzsl\.json is damaged.*export the features again"):
         import_official(tmp_path / "out", "avca", Workspace(tmp_path / "back"), reporter=SilentReporter())
 
 
-def test_what_public_code_cannot_live_with_is_said(workspace: Workspace, tmp_path: Path) -> None:
-    """A class with a single video, an empty stage, vectors of another width, videos in no part."""
-    dataset, heard = load_dataset(workspace.dataset_folder), Heard()
+def test_an_export_warns_of_data_that_the_published_code_cannot_use(workspace: Workspace, tmp_path: Path) -> None:
+    """A class with a single video, an empty protocol stage, vectors of another width, and videos in no split."""
+    dataset, reporter = load_dataset(workspace.dataset_folder), WarningRecorder()
     keys = [video.key for video in dataset.videos]
     write_splits(
         Splits((keys[0], keys[6], keys[7]), (), (), (), tuple(keys[36:38])), workspace.dataset_folder / "splits.yaml"
@@ -319,17 +319,17 @@ def test_what_public_code_cannot_live_with_is_said(workspace: Workspace, tmp_pat
     }
     write_pickled_npy(tmp_path / "narrow.npy", vectors)
 
-    export_features(workspace, "avca", tmp_path / "out", reporter=heard, text=str(tmp_path / "narrow.npy"))
+    export_features(workspace, "avca", tmp_path / "out", reporter=reporter, text=str(tmp_path / "narrow.npy"))
 
-    said = "\n".join(heard.lines)
-    assert "4 wide, public code is built for 300" in said
-    assert "these have none: stage_1_val_seen, stage_1_val_unseen, stage_2_test_seen" in said
-    assert f"a single video to train on: {dataset.videos[0].class_name}" in said
-    assert "43 videos in no part of the splits: not exported" in said
+    warnings = "\n".join(reporter.lines)
+    assert "4 wide, but the published code expects 300" in warnings
+    assert "these have none: stage_1_val_seen, stage_1_val_unseen, stage_2_test_seen" in warnings
+    assert f"only one training video: {dataset.videos[0].class_name}" in warnings
+    assert "43 videos not in any split: not exported" in warnings
 
 
 def test_an_unknown_benchmark_is_refused(workspace: Workspace, tmp_path: Path) -> None:
-    """The choices are named."""
+    """The message names the choices."""
     with pytest.raises(
         UsageError, match=r"unknown benchmark 'ucff': choose one of ucf, activitynet, vggsound\. Did you mean ucf"
     ):

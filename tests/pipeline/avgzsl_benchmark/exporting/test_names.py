@@ -1,4 +1,4 @@
-"""pipeline/avgzsl_benchmark/exporting/names.py: names that files, lists and 80 bytes can hold."""
+"""pipeline/avgzsl_benchmark/exporting/names.py: names fit into files, lists and 80 bytes."""
 
 import csv
 import io
@@ -13,8 +13,8 @@ texts = st.lists(st.text(min_size=1), unique=True, max_size=8)
 
 
 @given(texts)
-def test_names_of_videos_fit_into_80_bytes_and_stay_apart(keys: list[str]) -> None:
-    """Short plain names stay as they are."""
+def test_names_of_videos_fit_into_80_bytes_and_are_unique(keys: list[str]) -> None:
+    """Short plain names do not change."""
     named = video_names(keys)
 
     assert len(set(named.values())) == len(keys)
@@ -27,8 +27,8 @@ def test_names_of_videos_fit_into_80_bytes_and_stay_apart(keys: list[str]) -> No
 
 
 @given(texts)
-def test_names_of_classes_are_lines_and_files_and_differ_by_more_than_case(names: list[str]) -> None:
-    """Public code strips each line and compares in lower case."""
+def test_names_of_classes_fit_into_lines_and_files_and_differ_by_more_than_case(names: list[str]) -> None:
+    """The published code strips each line and compares in lower case."""
     named = class_names(names)
 
     assert len({name.casefold() for name in named.values()}) == len(names)
@@ -39,25 +39,25 @@ def test_names_of_classes_are_lines_and_files_and_differ_by_more_than_case(names
 
 
 @given(texts)
-def test_words_of_classes_survive_a_list(names: list[str]) -> None:
-    """One cell each, and as many different ones."""
-    words = class_words([(name,) for name in names])
+def test_wordings_of_classes_fit_into_a_list_and_are_unique(names: list[str]) -> None:
+    """Each wording is one cell of a CSV file."""
+    wordings = class_words([(name,) for name in names])
     buffer = io.StringIO(newline="")
-    csv.writer(buffer).writerows([(word,) for word in words.values()])
+    csv.writer(buffer).writerows([(wording,) for wording in wordings.values()])
 
-    assert [row[0] for row in csv.reader(io.StringIO(buffer.getvalue(), newline=""))] == list(words.values())
-    assert len(set(words.values())) == len(names)
+    assert [row[0] for row in csv.reader(io.StringIO(buffer.getvalue(), newline=""))] == list(wordings.values())
+    assert len(set(wordings.values())) == len(names)
 
 
 @pytest.mark.parametrize("name", ["NA", "nan", "12", "1e3", "null", "True", ".hidden", "inf"])
-def test_a_class_that_pandas_takes_for_something_else_is_renamed(name: str) -> None:
-    """A list is read as text only where nothing in it looks like a number or a missing value."""
+def test_a_class_that_pandas_does_not_read_as_text_is_renamed(name: str) -> None:
+    """Pandas takes some names for a number, a truth value or a missing value."""
     assert class_names([name])[name].startswith("class ")
     assert class_words([(name,)])[(name,)].startswith("class ")
 
 
-def test_the_end_of_a_long_name_stays() -> None:
-    """It tells more than the folders in front of it; a hash keeps apart what ends alike."""
+def test_a_long_name_keeps_its_end() -> None:
+    """A hash separates names with the same end."""
     named = video_names(["a" * 90 + "/clip.mp4", "b" * 90 + "/clip.mp4"])
     first, second = named.values()
     assert first.endswith("/clip.mp4")

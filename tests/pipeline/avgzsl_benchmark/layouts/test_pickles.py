@@ -1,4 +1,4 @@
-"""pipeline/avgzsl_benchmark/layouts/pickles.py: pickles without the names that only a new numpy has."""
+"""pipeline/avgzsl_benchmark/layouts/pickles.py: pickles without names that only new versions of numpy have."""
 
 import io
 import pickle
@@ -15,7 +15,7 @@ from pipeline.avgzsl_benchmark.layouts.pickles import write_pickle, write_pickle
 
 
 class _Listing(pickle.Unpickler):
-    """Loads, and notes what it was asked to import."""
+    """Loads a pickle and records the names that it imports."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content))
@@ -27,7 +27,7 @@ class _Listing(pickle.Unpickler):
 
 
 def names_in(content: bytes) -> set[str]:
-    """Everything a pickle imports: module and name of each."""
+    """Collect the names that a pickle imports, with their modules."""
     listing = _Listing(content)
     listing.load()
     return listing.names
@@ -39,8 +39,8 @@ arrays = npst.arrays(
 
 
 @given(st.lists(arrays, min_size=1, max_size=3), st.text())
-def test_arrays_come_back_through_any_reader(tmp_path_factory: pytest.TempPathFactory, rows: list, name: str) -> None:
-    """Python's own unpickler and the restricted one both give what was written, whatever its order in memory."""
+def test_arrays_are_restored_by_any_reader(tmp_path_factory: pytest.TempPathFactory, rows: list, name: str) -> None:
+    """Python's unpickler and the restricted one read the same arrays, for any order in memory."""
     path = tmp_path_factory.mktemp("pickle") / "a.pkl"
     write_pickle(path, {"features": [np.asfortranarray(row) for row in rows], "video_names": [name]})
     content = path.read_bytes()
@@ -54,7 +54,7 @@ def test_arrays_come_back_through_any_reader(tmp_path_factory: pytest.TempPathFa
 
 
 def test_only_names_that_every_numpy_has_are_written(tmp_path: Path) -> None:
-    """Nothing of numpy.core or numpy._core, which came and went; a protocol that Python 3.8 reads."""
+    """The files do not use numpy.core or numpy._core, and Python 3.8 can read their protocol."""
     write_pickle(tmp_path / "a.pkl", {"features": [np.ones((2, 3), np.float32)]})
     write_pickled_npy(tmp_path / "a.npy", {"dog": np.ones(3, np.float32)})
 
@@ -64,7 +64,7 @@ def test_only_names_that_every_numpy_has_are_written(tmp_path: Path) -> None:
 
 
 def test_a_dict_in_an_npy_file_is_read_as_numpy_saves_it(tmp_path: Path) -> None:
-    """`numpy.load(...).item()`, which public code calls, gives the dict."""
+    """`numpy.load(...).item()`, which the AVCA code calls, returns the dict."""
     write_pickled_npy(tmp_path / "a.npy", {"a dog": np.arange(3, dtype=np.float32), "ö": np.ones(1, np.float32)})
 
     for back in (np.load(tmp_path / "a.npy", allow_pickle=True).item(), load_npy(tmp_path / "a.npy")):

@@ -1,4 +1,4 @@
-"""pipeline/avgzsl_benchmark/reproduction/published.py: the published figures as data."""
+"""pipeline/avgzsl_benchmark/reproduction/published.py: the published results are copied correctly."""
 
 import re
 from pathlib import Path
@@ -14,39 +14,39 @@ ROWS += [row for rows in PUBLISHED_ABLATION.values() for row in rows.values()]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.method}-{row.HM}")
-def test_a_harmonic_mean_is_that_of_its_row(row: PublishedRow) -> None:
-    """A slip in copying would show: HM = 2SU / (S + U). DAAN's own row for ActivityNet is 0.10 off in the paper."""
+def test_hm_is_the_harmonic_mean_of_s_and_u(row: PublishedRow) -> None:
+    """This finds errors in copying: HM = 2SU / (S + U). In the paper, DAAN's row for ActivityNet is 0.10 off."""
     harmonic_mean = 2 * row.S * row.U / (row.S + row.U)
     assert harmonic_mean == pytest.approx(row.HM, abs=0.11)
 
 
 def test_every_benchmark_has_its_rows_and_its_preset() -> None:
-    """Eight methods each, DAAN last; a preset of the same name."""
+    """Each has eight methods with DAAN last, and a preset of the same name."""
     assert set(PUBLISHED) == set(BENCHMARKS) <= set(presets())
     assert all(len(rows) == 8 and rows[-1].method == "DAAN" for rows in PUBLISHED.values())
 
 
-def test_the_full_row_of_the_ablation_is_the_method() -> None:
-    """Both tables of the paper say the same of it."""
+def test_the_full_row_of_the_ablation_equals_the_row_of_the_method() -> None:
+    """Both tables of the paper have the same numbers for it."""
     full, method = PUBLISHED_ABLATION["ucf"]["full"], PUBLISHED["ucf"][-1]
     assert (full.S, full.U, full.HM, full.ZSL) == (method.S, method.U, method.HM, method.ZSL)
 
 
-FIGURES = ("S", "U", "HM", "ZSL")
+METRICS = ("S", "U", "HM", "ZSL")
 
 
 @pytest.mark.needs_shared
-def test_every_figure_is_the_one_that_was_written_down(shared: Path) -> None:
-    """The 96 of the benchmark's paper trail: a line `METHOD S U HM ZSL / ... / ...` for VGGSound, UCF, ActivityNet."""
+def test_published_metrics_equal_the_design_notes(shared: Path) -> None:
+    """The notes have 96 numbers: a line `METHOD S U HM ZSL / ... / ...` for VGGSound, UCF and ActivityNet."""
     text = (shared / "design" / "benchmark.md").read_text()
     found = {}
     for method in (row.method for row in PUBLISHED["ucf"]):
         line = re.search(rf"\b{method}((?: [\d.]+\d){{4}}) /((?: [\d.]+\d){{4}}) /((?: [\d.]+\d){{4}})", text)
         assert line is not None, method
-        for benchmark, figures in zip(("vggsound", "ucf", "activitynet"), line.groups(), strict=True):
-            found[benchmark, method] = [float(figure) for figure in figures.split()]
+        for benchmark, metrics in zip(("vggsound", "ucf", "activitynet"), line.groups(), strict=True):
+            found[benchmark, method] = [float(metric) for metric in metrics.split()]
     ours = {
-        (benchmark, row.method): [getattr(row, name) for name in FIGURES]
+        (benchmark, row.method): [getattr(row, name) for name in METRICS]
         for benchmark, rows in PUBLISHED.items()
         for row in rows
     }
@@ -56,11 +56,11 @@ def test_every_figure_is_the_one_that_was_written_down(shared: Path) -> None:
 
 
 @pytest.mark.needs_shared
-def test_every_figure_of_the_ablation_is_the_one_that_was_written_down(shared: Path) -> None:
-    """Four rows, in the order of the paper."""
+def test_metrics_of_the_ablation_equal_the_design_notes(shared: Path) -> None:
+    """The notes have four rows in the order of the paper."""
     text = (shared / "design" / "daan.md").read_text().replace("(first digits unsure in our copy) ", "")
     section = text[text.index("Ablation on UCF") :]
     rows = re.findall(r"([\d.]+) / ([\d.]+) / ([\d.]+) / ([\d.]+\d)", section)[:4]
 
-    ours = [[getattr(row, name) for name in FIGURES] for row in PUBLISHED_ABLATION["ucf"].values()]
+    ours = [[getattr(row, name) for name in METRICS] for row in PUBLISHED_ABLATION["ucf"].values()]
     assert [list(map(float, row)) for row in rows] == ours

@@ -1,4 +1,4 @@
-"""pipeline/synthetic*.py: generated benchmarks have the shape asked for, and features that tell their class."""
+"""pipeline/avgzsl_benchmark/synthetic/generate.py: data has the requested shape, and features depend on the class."""
 
 import dataclasses
 from pathlib import Path
@@ -29,30 +29,30 @@ SMALL = Shape(
 NARROW = Recipe(audio_width=24, visual_width=24, text_width=10)
 
 
-def classes_of(benchmark: SyntheticBenchmark, part: str) -> set[str]:
-    """The classes of a part of the splits, by the features' labels."""
-    places = benchmark.features.indices(benchmark.splits.by_name[part])
-    return {benchmark.features.classes[label] for label in benchmark.features.labels[places].tolist()}
+def classes_of(benchmark: SyntheticBenchmark, split: str) -> set[str]:
+    """Return the classes of a split by the labels of the features."""
+    indices = benchmark.features.indices(benchmark.splits.by_name[split])
+    return {benchmark.features.classes[label] for label in benchmark.features.labels[indices].tolist()}
 
 
-def test_a_benchmark_has_the_classes_and_videos_asked_for() -> None:
-    """Every video is in one part; test_seen is of the classes that training and validation know."""
+def test_a_benchmark_has_the_requested_classes_and_videos() -> None:
+    """Every video is in one split; test_seen has the classes of training and validation."""
     benchmark = synthetic_benchmark(SMALL, NARROW)
-    features, parts = benchmark.features, benchmark.splits.by_name
+    features, splits = benchmark.features, benchmark.splits.by_name
 
-    assert {part: len(keys) for part, keys in parts.items()} == {part: getattr(SMALL, part) for part in parts}
-    assert sorted(key for keys in parts.values() for key in keys) == sorted(features.keys)
+    assert {split: len(keys) for split, keys in splits.items()} == {split: getattr(SMALL, split) for split in splits}
+    assert sorted(key for keys in splits.values() for key in keys) == sorted(features.keys)
     assert classes_of(benchmark, "val_seen") == classes_of(benchmark, "train")
     assert classes_of(benchmark, "test_seen") == classes_of(benchmark, "train") | classes_of(benchmark, "val_unseen")
     assert not classes_of(benchmark, "val_unseen") & classes_of(benchmark, "train")
     assert not classes_of(benchmark, "test_unseen") & classes_of(benchmark, "test_seen")
-    assert [len(classes_of(benchmark, part)) for part in ("train", "val_unseen", "test_unseen")] == [4, 2, 3]
+    assert [len(classes_of(benchmark, split)) for split in ("train", "val_unseen", "test_unseen")] == [4, 2, 3]
     assert features.classes == tuple(sorted(features.classes)) == tuple(benchmark.phrases)
     assert benchmark.class_vectors.shape == (9, 10)
 
 
-def test_features_are_stored_in_half_precision_one_video_behind_the_other() -> None:
-    """Lengths lie in the range; both modalities have as many rows."""
+def test_features_are_stored_in_half_precision_one_video_after_the_other() -> None:
+    """Lengths are in the range, and both modalities have the same number of rows."""
     features = synthetic_benchmark(SMALL, NARROW).features
 
     assert features.visual.dtype == features.audio.dtype == torch.float16
@@ -61,8 +61,8 @@ def test_features_are_stored_in_half_precision_one_video_behind_the_other() -> N
     assert torch.equal(features.offsets[1:], features.seconds.cumsum(0)[:-1])
 
 
-def test_equal_seeds_give_equal_data_and_others_other_data() -> None:
-    """The fingerprint of the content follows."""
+def test_data_depends_on_the_seed_only() -> None:
+    """Equal seeds give equal data and an equal fingerprint of the content; another seed changes both."""
     first, second = synthetic_benchmark(SMALL, NARROW), synthetic_benchmark(SMALL, NARROW)
     other = synthetic_benchmark(SMALL, dataclasses.replace(NARROW, seed=1))
 
@@ -74,7 +74,7 @@ def test_equal_seeds_give_equal_data_and_others_other_data() -> None:
 
 
 def test_a_given_share_of_videos_lacks_audio_and_none_lacks_both() -> None:
-    """An absent modality's rows are zeros, as in every features.h5."""
+    """The rows of an absent modality are zeros, as in every features.h5."""
     recipe = dataclasses.replace(NARROW, missing_audio=0.4, missing_visual=0.3)
 
     features = synthetic_benchmark(SMALL, recipe).features
@@ -88,7 +88,7 @@ def test_a_given_share_of_videos_lacks_audio_and_none_lacks_both() -> None:
 
 
 def between_classes(benchmark: SyntheticBenchmark, modality: str) -> float:
-    """Share of the variance of the videos' means that lies between classes."""
+    """Compute which share of the variance of the videos' means is between classes."""
     features = benchmark.features
     values = getattr(features, modality).double()
     owner = torch.repeat_interleave(torch.arange(len(features.keys)), features.seconds)
@@ -98,8 +98,8 @@ def between_classes(benchmark: SyntheticBenchmark, modality: str) -> float:
     return float((centres[features.labels] - videos.mean(0)).square().sum() / (videos - videos.mean(0)).square().sum())
 
 
-def test_visual_features_tell_the_class_better_than_audio_unless_asked_otherwise() -> None:
-    """The imbalance of the modalities is set by their strengths."""
+def test_the_strengths_of_a_recipe_decide_which_modality_separates_the_classes_better() -> None:
+    """By default it is the visual one."""
     plain = synthetic_benchmark(SMALL, NARROW)
     turned = synthetic_benchmark(SMALL, dataclasses.replace(NARROW, audio_strength=2.0, visual_strength=0.1))
 
@@ -108,29 +108,29 @@ def test_visual_features_tell_the_class_better_than_audio_unless_asked_otherwise
 
 
 def nearest_class_rate(own: float) -> float:
-    """How often an unseen class's video is nearest to its class by a linear map from seen classes' vectors."""
+    """Compute how often a video of an unseen class is nearest to its class, by a linear map fitted on seen classes."""
     shape = dataclasses.replace(SMALL, train_classes=60, train=1200, val_seen=60, test_seen=62, test_unseen=300)
     recipe = Recipe(audio_width=24, visual_width=24, text_width=10, visual_strength=1.5, own=own)
     benchmark = synthetic_benchmark(shape, recipe)
     features, vectors = benchmark.features, torch.from_numpy(benchmark.class_vectors).double()
     first = features.visual[features.offsets].double()
-    train, test = (features.indices(benchmark.splits.by_name[part]) for part in ("train", "test_unseen"))
+    train, test = (features.indices(benchmark.splits.by_name[split]) for split in ("train", "test_unseen"))
     solution = torch.linalg.lstsq(vectors[features.labels[train]], first[train]).solution
     unseen = torch.unique(features.labels[test])
     nearest = torch.cdist(first[test], vectors[unseen] @ solution).argmin(1)
     return float((unseen[nearest] == features.labels[test]).double().mean())
 
 
-def test_class_vectors_tell_unseen_classes_as_far_as_they_are_let() -> None:
-    """Zero-shot transfer is possible and imperfect; it is chance (1/3) where classes have only what is their own."""
+def test_class_vectors_predict_unseen_classes_unless_the_classes_are_independent_of_them() -> None:
+    """Zero-shot transfer works imperfectly; with own = 1 it is near chance (1/3)."""
     assert 0.5 < nearest_class_rate(own=0.0) < 1
     assert nearest_class_rate(own=1.0) < 0.5
 
 
 def test_given_class_vectors_name_the_classes_in_their_order() -> None:
-    """The first are trained on, the last are the unseen ones of the test, the rest is left out."""
+    """The first are for training, the last for the unseen test classes; surplus vectors are left out."""
     names = ["Zebra", "YoYo", "Xylophone", "Waltz", "Violin", "Umpire", "TaiChi", "Surf", "Rope", "unused"]
-    given = {name: np.eye(10, dtype=np.float32)[place] for place, name in enumerate(names)}
+    given = {name: np.eye(10, dtype=np.float32)[index] for index, name in enumerate(names)}
 
     benchmark = synthetic_benchmark(SMALL, NARROW, given)
 
@@ -141,8 +141,8 @@ def test_given_class_vectors_name_the_classes_in_their_order() -> None:
     np.testing.assert_array_equal(benchmark.class_vectors[0], given["Rope"])
 
 
-def test_the_shapes_are_the_benchmarks() -> None:
-    """Classes 30/12/9, 99/51/50, 138/69/69; stage 2 of UCF trains on 4994 videos."""
+def test_the_shapes_have_the_sizes_of_the_benchmarks() -> None:
+    """The numbers of classes are fixed by the benchmarks; stage 2 of UCF trains on 4994 videos."""
     sizes = [(s.train_classes, s.val_unseen_classes, s.test_unseen_classes) for s in SHAPES.values()]
     ucf = SHAPES["ucf"]
 
@@ -153,13 +153,13 @@ def test_the_shapes_are_the_benchmarks() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train": 3}, "train is 3, must be 0 or at least 4, its classes"),
-        ({"train_classes": 1}, "train_classes is 1: at least 2"),
+        ({"train": 3}, "train is 3, must be 0 or at least 4, one video per class"),
+        ({"train_classes": 1}, "train_classes is 1, must be at least 2"),
         ({"seconds": (3, 2)}, r"seconds are \(3, 2\), must be \(shortest, longest\)"),
     ],
 )
 def test_an_impossible_shape_fails(change: dict[str, object], message: str) -> None:
-    """What is given and what is allowed."""
+    """The message names the given value and what is allowed."""
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(SMALL, **change)  # type: ignore[arg-type]  # a mapping of any fields
 
@@ -169,23 +169,23 @@ def test_an_impossible_shape_fails(change: dict[str, object], message: str) -> N
     [
         ({"noise": -1.0}, r"noise is -1.0, must be at least 0"),
         ({"own": 1.5}, "own is 1.5, must be at most 1"),
-        ({"missing_audio": 0.6, "missing_visual": 0.6}, "no video lacks both"),
+        ({"missing_audio": 0.6, "missing_visual": 0.6}, "no video may lack both"),
     ],
 )
 def test_an_impossible_recipe_fails(change: dict[str, float], message: str) -> None:
-    """What is given and what is allowed."""
+    """The message names the given value and what is allowed."""
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(NARROW, **change)  # type: ignore[arg-type]  # a mapping of any fields
 
 
 def test_too_few_class_vectors_fail() -> None:
-    """Each class needs one."""
+    """Each class needs a vector."""
     with pytest.raises(ValueError, match="2 class vectors, must be at least 9"):
         synthetic_benchmark(SMALL, NARROW, {"a": np.ones(2, np.float32), "b": np.ones(2, np.float32)})
 
 
-def test_a_workspace_holds_the_benchmark_as_an_extraction_leaves_it(tmp_path: Path) -> None:
-    """Dataset, splits and features come back as they were generated."""
+def test_a_written_benchmark_is_read_back_unchanged(tmp_path: Path) -> None:
+    """Dataset, splits and features are as they were generated."""
     benchmark = synthetic_benchmark(SMALL, dataclasses.replace(NARROW, missing_audio=0.3))
     workspace = Workspace(tmp_path)
 

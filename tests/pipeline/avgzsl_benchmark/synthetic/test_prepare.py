@@ -1,4 +1,4 @@
-"""pipeline/avgzsl_benchmark/synthetic/prepare.py: a workspace that trains, also with the official classes."""
+"""pipeline/avgzsl_benchmark/synthetic/prepare.py: a generated workspace for training, also with official classes."""
 
 from pathlib import Path
 
@@ -18,12 +18,12 @@ NARROW = Recipe(audio_width=8, visual_width=8)
 
 
 def prepared(workspace: Workspace, shape: str = "small", benchmark: Path | None = None) -> SyntheticReport:
-    """Generate narrow features."""
+    """Generate narrow features in a workspace."""
     return prepare_synthetic(workspace, shape, benchmark, NARROW, SilentReporter())
 
 
 def test_the_workspace_is_ready_for_training(tmp_path: Path) -> None:
-    """Dataset, splits, features, and class vectors that are taken where no encoder is asked for."""
+    """It has a dataset, splits, features, and class vectors that training uses by default."""
     workspace = Workspace(tmp_path)
 
     report = prepared(workspace)
@@ -40,7 +40,7 @@ def test_the_workspace_is_ready_for_training(tmp_path: Path) -> None:
 
 
 def test_generated_features_are_not_extracted_again(tmp_path: Path) -> None:
-    """There are no videos: the next command is named."""
+    """The message says that there are no videos, and names the next command."""
     workspace = Workspace(tmp_path)
     prepared(workspace)
 
@@ -54,12 +54,12 @@ def test_a_workspace_of_videos_is_left_alone(tmp_path: Path) -> None:
     workspace.extractor_file.parent.mkdir(parents=True)
     workspace.extractor_file.write_text("{}")
 
-    with pytest.raises(UsageError, match="holds features of videos: choose another folder with --workspace"):
+    with pytest.raises(UsageError, match="has features extracted from videos: choose another folder with --workspace"):
         prepared(workspace)
 
 
-def test_splits_edited_by_hand_survive_the_next_generation(tmp_path: Path) -> None:
-    """They lie beside the new ones."""
+def test_splits_edited_by_hand_are_backed_up(tmp_path: Path) -> None:
+    """They are backed up next to the new splits."""
     workspace = Workspace(tmp_path)
     prepared(workspace)
     (workspace.dataset_folder / "splits.yaml").write_text("train: []\n")
@@ -70,8 +70,8 @@ def test_splits_edited_by_hand_survive_the_next_generation(tmp_path: Path) -> No
 
 
 @pytest.mark.needs_shared
-def test_the_benchmarks_classes_sizes_and_vectors_are_taken(tmp_path: Path, shared: Path) -> None:
-    """UCF: 51 classes with videos of 101; every listed class has its own vector in the file."""
+def test_classes_sizes_and_vectors_of_the_benchmark_are_used(tmp_path: Path, shared: Path) -> None:
+    """UCF has 101 classes, of which 51 have videos; every class has its own vector in the file."""
     workspace = Workspace(tmp_path)
 
     report = prepared(workspace, "ucf", shared / "benchmark")
@@ -81,28 +81,28 @@ def test_the_benchmarks_classes_sizes_and_vectors_are_taken(tmp_path: Path, shar
     assert (report.classes, report.listed_classes, len(phrases)) == (51, 101, 101)
     assert phrases["HandstandPushups"] == ("Handstand Pushups",)
     official = shared / "benchmark/w2v_features/word_embeddings_ucf_normed.npy"
-    ours, theirs = (
+    ours, expected = (
         encode_phrases(read_spec(str(file)), list(phrases.values())).vectors for file in (report.text, official)
     )
-    assert ours == pytest.approx(theirs, abs=1e-6)
+    assert ours == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
     ("shape", "benchmark", "message"),
     [
-        ("usf", None, r"unknown shape 'usf'\. Did you mean ucf\? There are ucf, activitynet, vggsound, small"),
+        ("usf", None, r"unknown shape 'usf'\. Did you mean ucf\? Choose one of ucf, activitynet, vggsound, small"),
         ("ucf", Path(), "is not the folder of the benchmark's lists: .*class-split does not exist"),
-        ("small", Path(), "--shape small has class names of its own"),
+        ("small", Path(), "--shape small has its own class names"),
     ],
 )
-def test_a_wrong_shape_or_folder_is_one_line(tmp_path: Path, shape: str, benchmark: Path | None, message: str) -> None:
-    """What there is to choose from."""
+def test_a_wrong_shape_or_folder_is_refused(tmp_path: Path, shape: str, benchmark: Path | None, message: str) -> None:
+    """The message names what is wrong and the choices."""
     with pytest.raises(UsageError, match=message):
         prepared(Workspace(tmp_path), shape, benchmark)
 
 
-def test_a_recipe_is_made_of_options_and_assignments() -> None:
-    """What is not given keeps its default."""
+def test_a_recipe_is_made_from_options_and_assignments() -> None:
+    """Values that are not given keep their defaults."""
     recipe = recipe_of({"audio_strength": 0.1, "visual_strength": None, "seed": 3}, ["noise=2", "dtype=float32"])
 
     assert recipe == Recipe(audio_strength=0.1, seed=3, noise=2.0, dtype="float32")
@@ -122,7 +122,7 @@ def test_a_recipe_is_made_of_options_and_assignments() -> None:
         ("audio_width=4", "audio_width is 4 and visual_width 512"),
     ],
 )
-def test_a_recipe_that_cannot_be_is_one_line(assignment: str, message: str) -> None:
-    """The value, and what is allowed."""
+def test_a_wrong_assignment_is_refused(assignment: str, message: str) -> None:
+    """The message names the value and what is allowed."""
     with pytest.raises(UsageError, match=message):
         recipe_of({}, [assignment])
