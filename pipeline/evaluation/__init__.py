@@ -1,1 +1,1 @@
-"""How well a model recognises classes: metrics, figures, the page of a run."""
+"""Evaluate models: metrics, figures and the report page of a run."""

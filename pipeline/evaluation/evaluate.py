@@ -1,4 +1,7 @@
-"""Stage 3: a model and held-out videos -> S, U, HM and ZSL by sound, picture and both (benchmark.md, Protocol)."""
+"""Evaluate a model on held-out videos: S, U, HM and ZSL by audio, visual and sum.
+
+The protocol is described in pipeline/avgzsl_benchmark/README.md.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,33 +34,38 @@ HeldOutSet = Literal["test", "validation"]
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """Metrics in percent, and what they are about."""
+    """The metrics of a run, in percent, and the data they belong to."""
 
     run: str
     held_out: str  # test or validation
-    metrics: Mapping[str, Metrics]  # by audio, visual, sum; at the exact beta of validation
-    grid_metrics: Mapping[str, Mapping[str, Metrics]]  # published grid -> score -> at what the grid chose in validation
-    score: str  # the one the model predicts by
-    videos: int
-    seen: int  # classes
-    unseen: int
+    metrics: Mapping[str, Metrics]  # score -> metrics at the beta that is optimal in validation
+    grid_metrics: Mapping[str, Mapping[str, Metrics]]  # published grid -> score -> metrics at the grid's beta
+    score: str  # the score that the model predicts by
+    videos: int  # number of videos
+    seen: int  # number of seen classes
+    unseen: int  # number of unseen classes
     chance: float  # ZSL accuracy of guessing, percent
-    without_samples: tuple[str, ...]
+    without_samples: tuple[str, ...]  # names of the classes without a video
     extractor: Mapping[str, Any]  # attributes of the features
     metrics_file: Path
     pictures: tuple[Path, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The document of `evaluate --json`; without grids where the model is older than they are."""
-        figures = {name: _figures(metrics, "S", "U", "HM", "ZSL", "beta") for name, metrics in self.metrics.items()}
+        """Make the document of `evaluate --json`; without `grids` if an older version saved the model."""
+        by_score = {name: _selected(metrics, "S", "U", "HM", "ZSL", "beta") for name, metrics in self.metrics.items()}
         grids = {
-            grid: {name: _figures(metrics, "S", "U", "HM", "beta") for name, metrics in by_score.items()}
-            for grid, by_score in self.grid_metrics.items()
+            grid: {name: _selected(metrics, "S", "U", "HM", "beta") for name, metrics in of_grid.items()}
+            for grid, of_grid in self.grid_metrics.items()
         }
-        return {**figures, "classes": {"seen": self.seen, "unseen": self.unseen}, **({"grids": grids} if grids else {})}
+        return {
+            **by_score,
+            "classes": {"seen": self.seen, "unseen": self.unseen},
+            **({"grids": grids} if grids else {}),
+        }
 
 
-def _figures(metrics: Metrics, *names: str) -> dict[str, float]:
+def _selected(metrics: Metrics, *names: str) -> dict[str, float]:
+    """Select metrics by their names."""
     return {name: getattr(metrics, name) for name in names}
 
 
@@ -69,10 +77,17 @@ def evaluate(
     run: str | None = None,
     held_out: HeldOutSet = "test",
 ) -> EvaluationReport:
-    """Score a model on the videos it never trained on; write metrics.json and pictures.
+    """Evaluate a model on held-out videos; write metrics.json and figures.
+
+    Args:
+        workspace: the workspace with dataset, features and model.
+        device: device of the network.
+        reporter: receives warnings.
+        run: name of the run; None for the current one.
+        held_out: the held-out set to evaluate on.
 
     Raises:
-        PipelineError: a stage is missing, features of another extractor, nothing to evaluate on.
+        PipelineError: a missing stage, features of another extractor, or no videos to evaluate on.
     """
     with workspace.locked("evaluate"):
         folder = workspace.current_model(run)
@@ -86,10 +101,12 @@ def evaluate(
 
 
 class Evaluator:
-    """Evaluates runs of a workspace on its features, which are read once; the caller holds the workspace's lock.
+    """Evaluates runs of a workspace on its features, which are read once.
+
+    The caller must hold the workspace's lock.
 
     Raises:
-        PipelineError: there are no features.
+        PipelineError: a workspace without features.
     """
 
     def __init__(self, workspace: Workspace, held_out: HeldOutSet, *, device: torch.device, reporter: Reporter) -> None:
@@ -98,43 +115,43 @@ class Evaluator:
         self._features_file = workspace.current_features()
         self._features = load_features(self._features_file, self._dataset.classes)
         if held_out == "validation":
-            reporter.warn("stage 2 trains on the validation videos: these figures say how well they are remembered")
+            reporter.warn("the final model was trained on the validation videos, so these metrics are too optimistic")
         if self._features.attributes.get("weights") == "untrained":
-            reporter.warn("the extractor's weights are untrained: these figures are for trying things out, not results")
+            reporter.warn("the extractor's weights are untrained: these metrics are for trying things out, not results")
 
     def __call__(self, folder: Path) -> tuple[EvaluationReport, str]:
-        """Evaluate the run in a model folder; its report, and the fingerprint of its model.
+        """Evaluate the run in a model folder; return its report and the fingerprint of its model.
 
         Raises:
-            PipelineError: no model, features of another extractor, nothing to evaluate on.
+            PipelineError: a missing model, features of another extractor, or no videos to evaluate on.
         """
         model = load_model(folder, self._device)
         check_extractor(model, self._features.attributes, f"the features in {self._features_file}")
         _check_classes(model, self._dataset)
         splits = parse_splits(folder / "splits.yaml")
-        places = _places(splits, self._features, self._held_out, self._reporter)
-        if len(places) == 0:
+        indices = _indices(splits, self._features, self._held_out, self._reporter)
+        if len(indices) == 0:
             raise PipelineError(
-                f"the splits of {folder.name} hold no {self._held_out} videos: there is nothing to evaluate on"
+                f"the splits of {folder.name} contain no {self._held_out} videos: there is nothing to evaluate on"
             )
         reports = evaluation_folder(self._workspace, folder.name, self._held_out)
-        report = self._score(reports, folder, model, places, self._classes_of(splits))
+        report = self._score(reports, folder, model, indices, self._classes_of(splits))
         return report, str(model.training["fingerprint"])
 
     def _classes_of(self, splits: Splits) -> Indices:
-        """Indices of the classes of which the splits have a video: of others in the dataset the run knows nothing."""
+        """Find the indices of the classes that have a video in the splits; the run does not use other classes."""
         named = {key for keys in splits.by_name.values() for key in keys}
         classes = {video.class_name for video in self._dataset.videos if video.key in named}
-        return np.array([place for place, name in enumerate(self._dataset.classes) if name in classes], np.int64)
+        return np.array([index for index, name in enumerate(self._dataset.classes) if name in classes], np.int64)
 
-    def _score(self, reports: Path, folder: Path, model: Model, places: Tensor, classes: Indices) -> EvaluationReport:
-        """Score the videos at `places` among the classes at `classes`."""
-        labels = np.searchsorted(classes, self._features.labels[places].numpy())
-        entries = [model.classes[place] for place in classes]
+    def _score(self, reports: Path, folder: Path, model: Model, indices: Tensor, classes: Indices) -> EvaluationReport:
+        """Score the videos at `indices` against the classes at `classes`; write and return the report."""
+        labels = np.searchsorted(classes, self._features.labels[indices].numpy())
+        entries = [model.classes[index] for index in classes]
         names, seen = [entry.name for entry in entries], np.array([entry.seen for entry in entries])
         vectors = torch.from_numpy(model.class_vectors[classes])
         nearest = score_videos(
-            model.network, self._features, places, vectors, seen, model.standardiser, self._device
+            model.network, self._features, indices, vectors, seen, model.standardiser, self._device
         ).nearest
         predictions = nearest[model.score].predictions(model.betas[model.score])
         report = EvaluationReport(
@@ -143,11 +160,11 @@ class Evaluator:
             metrics=_metrics_at(nearest, labels, model.betas),
             grid_metrics={grid: _metrics_at(nearest, labels, betas) for grid, betas in model.grid_betas.items()},
             score=model.score,
-            videos=len(places),
+            videos=len(indices),
             seen=int(seen.sum()),
             unseen=int((~seen).sum()),
             chance=100.0 / max(1, int((~seen).sum())),
-            without_samples=tuple(names[place] for place in classes_without_samples(labels, len(names))),
+            without_samples=tuple(names[index] for index in classes_without_samples(labels, len(names))),
             extractor=self._features.attributes,
             metrics_file=reports / "metrics.json",
             pictures=_draw(reports, folder, names, seen, confusion_matrix(predictions, labels, len(names))),
@@ -157,7 +174,7 @@ class Evaluator:
 
 
 def evaluation_folder(workspace: Workspace, run: str, held_out: HeldOutSet) -> Path:
-    """Where the report of a run lies: that of the test videos in front."""
+    """Return the folder of a run's report: that of the test set, or a folder in it for the validation set."""
     folder = workspace.report_folder(run)
     return folder if held_out == "test" else folder / held_out
 
@@ -165,17 +182,19 @@ def evaluation_folder(workspace: Workspace, run: str, held_out: HeldOutSet) -> P
 def _metrics_at(
     nearest: Mapping[str, NearestClasses], labels: Indices, betas: Mapping[str, float]
 ) -> dict[str, Metrics]:
-    """Metrics by audio, visual and sum, each at its own beta."""
+    """Compute the metrics of audio, visual and sum, each at its own beta."""
     return {name: gzsl_metrics(nearest[name], labels, betas[name]) for name in SCORES}
 
 
-def _places(splits: Splits, features: FeatureSet, held_out: str, reporter: Reporter) -> Tensor:
-    """(N,) places of the videos that the run's own splits evaluate on; says how many have no features any more."""
+def _indices(splits: Splits, features: FeatureSet, held_out: str, reporter: Reporter) -> Tensor:
+    """Find the indices (N,) of the held-out videos in the run's own splits; warn about videos without features."""
     named = [key for name in _SPLITS[held_out] for key in splits.by_name[name]]
     known = set(features.keys)
     missing = sum(key not in known for key in named)
     if missing:
-        reporter.warn(f"{missing} of the run's {len(named)} {held_out} videos are no longer in the dataset: left out")
+        reporter.warn(
+            f"{missing} of the run's {len(named)} {held_out} videos are no longer in the dataset: they are left out"
+        )
     return features.indices([key for key in named if key in known])
 
 
@@ -186,11 +205,11 @@ def _check_classes(model: Model, dataset: Dataset) -> None:
 
 
 def _draw(folder: Path, model_folder: Path, names: list[str], seen: Flags, matrix: Indices) -> tuple[Path, ...]:
-    """Confusion matrix, and the curves of stage 1's history."""
+    """Draw the confusion matrix, and the training curves of stage 1."""
     make_folder(folder)
     confusion, curves = folder / "confusion_matrix.png", folder / "training_curves.png"
     with storage_errors(folder):
-        figures.confusion_matrix_picture(matrix, names, seen.tolist(), confusion)
+        figures.confusion_matrix_figure(matrix, names, seen.tolist(), confusion)
         figures.training_curves(read_history(model_folder / "stage1" / "history.csv"), curves)
     return confusion, curves
 
@@ -198,6 +217,7 @@ def _draw(folder: Path, model_folder: Path, names: list[str], seen: Flags, matri
 def _write(
     report: EvaluationReport, names: list[str], labels: Indices, predictions: Indices, nearest: NearestClasses
 ) -> None:
+    """Write metrics.json."""
     recall = recall_per_class(predictions, labels, len(names))
     zero_shot = recall_per_class(nearest.nearest_unseen, labels, len(names))
     document = report.to_json() | {
@@ -210,18 +230,18 @@ def _write(
         "classes_without_samples": list(report.without_samples),
         "recall_per_class": {
             name: {
-                "seen": bool(nearest.seen[place]),
-                "recall": recall[place],
-                "recall_among_unseen": None if nearest.seen[place] else zero_shot[place],
+                "seen": bool(nearest.seen[index]),
+                "recall": recall[index],
+                "recall_among_unseen": None if nearest.seen[index] else zero_shot[index],
             }
-            for place, name in enumerate(names)
+            for index, name in enumerate(names)
         },
     }
     write_json(report.metrics_file, document)
 
 
 def record_report(workspace: Workspace, file: Path, model: str, summary: Mapping[str, Any]) -> None:
-    """Remember a report and which models, by their fingerprint, it is about."""
+    """Record a report in the workspace, with the fingerprint of the models that it is about."""
     record = StageRecord(
         fingerprint=fingerprint({"stage": _STAGE_VERSION, "model": model}),
         output=str(file.relative_to(workspace.root)),

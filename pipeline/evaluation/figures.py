@@ -1,4 +1,4 @@
-"""Pictures of a training and of an evaluation, from plain numbers; no display and no global state of matplotlib."""
+"""Draw figures of a training and of an evaluation, without a display and without global state of matplotlib."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
@@ -15,30 +15,30 @@ from daan.modulation.csgm_rates import BRANCH_AXIS, MODALITY_AXIS
 from pipeline.base.figures import save_picture
 from pipeline.training.records import BalanceRecord
 
-# Okabe and Ito's colours, told apart by colour-blind readers too; dashes tell them apart in grey.
+# Okabe and Ito's colours, which colour-blind readers can distinguish too; dashes distinguish the curves in grey.
 _CURVES = {"S": ("#0072B2", "--"), "U": ("#E69F00", "-."), "HM": ("#000000", "-"), "ZSL": ("#009E73", ":")}
 _BEST = "#CC79A7"
-_MOST_COUNTED = 30  # classes up to which every cell shows its share
-_MOST_NAMED = 120  # classes up to which every name can be read
+_MOST_COUNTED = 30  # with more classes, cells do not show their share
+_MOST_NAMED = 120  # with more classes, names would be too small to read
 _LONGEST_NAME = 30  # letters
 
-# Two of Okabe and Ito's colours; dashes tell them apart in grey.
-_LOOKS = {"audio": ("#0072B2", "-"), "visual": ("#D55E00", "--")}
+# Two of Okabe and Ito's colours; dashes distinguish the curves in grey.
+_STYLES = {"audio": ("#0072B2", "-"), "visual": ("#D55E00", "--")}
 _TITLES = {"attention": "attention and refinement (p = 1)", "bypass": "temporal bypass (p = 2)"}
 
 
 def training_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Draws loss and validation scores over epochs as a PNG, with the epoch of the highest HM marked.
+    """Draw loss and validation metrics over the epochs as a PNG; mark the epoch with the highest HM.
 
     Args:
-        history: a row an epoch: epoch (from 1), loss, and S, U, HM, ZSL in percent; NaN where nothing was validated.
-        path: of the picture; its folder exists.
+        history: one row per epoch: epoch (from 1), loss, and S, U, HM, ZSL in percent; NaN without validation.
+        path: the PNG to write, in a folder that exists.
 
     Raises:
-        OSError: the picture cannot be written.
+        OSError: a file that cannot be written.
     """
     figure = Figure(figsize=(8, 6), layout="constrained")
-    loss, scores = figure.subplots(2, 1, sharex=True)
+    loss, metrics = figure.subplots(2, 1, sharex=True)
     epochs = [row["epoch"] for row in history]
     mark = "o" if len(epochs) <= 30 else ""
     loss.plot(epochs, [row["loss"] for row in history], color="#D55E00", marker=mark, markersize=3)
@@ -46,34 +46,34 @@ def training_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
     for name, (colour, dashes) in _CURVES.items():
         values = [row[name] for row in history]
         if np.isfinite(values).any():
-            scores.plot(epochs, values, color=colour, linestyle=dashes, marker=mark, markersize=3, label=name)
-    scores.set_ylabel("validation score (%)")
-    scores.set_ylim(0, 100)
-    scores.set_xlabel("epoch")
-    scores.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _mark_best(history, loss, scores)
-    if scores.get_legend_handles_labels()[0]:
+            metrics.plot(epochs, values, color=colour, linestyle=dashes, marker=mark, markersize=3, label=name)
+    metrics.set_ylabel("validation metric (%)")
+    metrics.set_ylim(0, 100)
+    metrics.set_xlabel("epoch")
+    metrics.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _mark_best(history, loss, metrics)
+    if metrics.get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center", ncols=len(_CURVES))
     else:
-        scores.text(0.5, 0.5, "no validation", transform=scores.transAxes, ha="center", va="center")
-    for axes in (loss, scores):
+        metrics.text(0.5, 0.5, "no validation", transform=metrics.transAxes, ha="center", va="center")
+    for axes in (loss, metrics):
         axes.grid(visible=True, alpha=0.3)
     save_picture(figure, path)
 
 
-def confusion_matrix_picture(matrix: ArrayLike, names: Sequence[str], seen: Sequence[bool], path: Path) -> None:
-    """Draws which class was taken for which as a PNG: seen classes first, a line between them and the unseen ones.
+def confusion_matrix_figure(matrix: ArrayLike, names: Sequence[str], seen: Sequence[bool], path: Path) -> None:
+    """Draw a confusion matrix as a PNG, with a line between seen and unseen classes.
 
-    Every row is in percent of its class's samples; a class without samples is grey.
+    Seen classes come first. Every row is in percent of its class's samples; a class without samples is grey.
 
     Args:
-        matrix: (C, C) counts: a row a true class, a column a predicted one.
-        names: of the C classes.
-        seen: (C,) which classes were trained on.
-        path: of the picture; its folder exists.
+        matrix: (C, C) counts, one row per true class and one column per predicted class.
+        names: names of the C classes.
+        seen: (C,) flags of the classes that were trained on.
+        path: the PNG to write, in a folder that exists.
 
     Raises:
-        OSError: the picture cannot be written.
+        OSError: a file that cannot be written.
     """
     seen_first = np.argsort(~np.asarray(seen, bool), kind="stable")
     counts = np.asarray(matrix, np.float64)[np.ix_(seen_first, seen_first)]
@@ -84,32 +84,32 @@ def confusion_matrix_picture(matrix: ArrayLike, names: Sequence[str], seen: Sequ
     figure = Figure(figsize=(side_inches * 1.15, side_inches), layout="constrained")
     axes = figure.subplots()
     axes.set_facecolor("0.85")
-    # Of many classes, cells are small and shares are low: the square root makes them visible.
+    # With many classes, cells are small and shares are low: the square root makes them visible.
     norm = PowerNorm(1.0 if n_classes <= _MOST_COUNTED else 0.5, vmin=0, vmax=100)
     image = axes.imshow(shares, cmap="Blues", norm=norm, interpolation="nearest")
-    size = max(10.0, side_inches)  # points: headings grow with the picture
+    size = max(10.0, side_inches)  # points: labels grow with the figure
     bar = figure.colorbar(image, ax=axes, shrink=0.6)
     bar.set_label("share of the true class's samples (%)", fontsize=size)
-    _name_classes(axes, [names[place] for place in seen_first], size)
+    _name_classes(axes, [names[index] for index in seen_first], size)
     if n_classes <= _MOST_COUNTED:
         _write_shares(axes, shares)
-    _part_seen_from_unseen(axes, int(np.count_nonzero(seen)), n_classes, size)
+    _separate_seen_from_unseen(axes, int(np.count_nonzero(seen)), n_classes, size)
     save_picture(figure, path)
 
 
-def _mark_best(history: Sequence[Mapping[str, float]], loss: Axes, scores: Axes) -> None:
-    """A line through the epoch with the highest HM, where there is an HM."""
+def _mark_best(history: Sequence[Mapping[str, float]], loss: Axes, metrics: Axes) -> None:
+    """Draw a line at the epoch with the highest HM, if there is an HM."""
     means = [row["HM"] for row in history]
     if not np.isfinite(means).any():
         return
     best = int(np.nanargmax(means))
-    for axes in (loss, scores):
+    for axes in (loss, metrics):
         axes.axvline(history[best]["epoch"], color=_BEST, linewidth=1.5)
     loss.set_title(f"best epoch {history[best]['epoch']:.0f}: HM {means[best]:.2f} %")
 
 
 def _name_classes(axes: Axes, names: Sequence[str], size: float) -> None:
-    """A tick a class, or, where names would run into each other, a few numbers."""
+    """Label one tick per class; if the names would overlap, label a few ticks with numbers instead."""
     numbered = " (number, seen classes first)" if len(names) > _MOST_NAMED else ""
     axes.set_xlabel("predicted class" + numbered, fontsize=size)
     axes.set_ylabel("true class" + numbered, fontsize=size)
@@ -121,14 +121,16 @@ def _name_classes(axes: Axes, names: Sequence[str], size: float) -> None:
 
 
 def _write_shares(axes: Axes, shares: NDArray[np.float64]) -> None:
+    """Write the shares into the cells, except those that round to 0 %."""
     for row, column in np.argwhere(shares >= 0.5):
         share = shares[row, column]
         colour = "white" if share > 55 else "black"
         axes.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=7, color=colour)
 
 
-def _part_seen_from_unseen(axes: Axes, n_seen: int, n_classes: int, size: float) -> None:
-    axes.set_title(f"{n_seen} seen and {n_classes - n_seen} unseen classes: what was taken for what", fontsize=size + 2)
+def _separate_seen_from_unseen(axes: Axes, n_seen: int, n_classes: int, size: float) -> None:
+    """Draw a line between seen and unseen classes, if there are both."""
+    axes.set_title(f"confusion matrix of {n_seen} seen and {n_classes - n_seen} unseen classes", fontsize=size + 2)
     if not 0 < n_seen < n_classes:
         return
     for draw in (axes.axhline, axes.axvline):
@@ -138,17 +140,17 @@ def _part_seen_from_unseen(axes: Axes, n_seen: int, n_classes: int, size: float)
         axes.text(right, centre, text, color="#D55E00", rotation=270, va="center", ha="left", fontsize=size)
 
 
-def balance_picture(records: Sequence[BalanceRecord], path: Path) -> None:
-    """Draws, for each part of QDMA, both modalities' gradient and parameter norms and CSGM's rates over the epochs.
+def balance_figure(records: Sequence[BalanceRecord], path: Path) -> None:
+    """Draw both modalities' gradient norms, parameter norms and CSGM rates over the epochs, per branch of QDMA.
 
-    Bands hold the middle half of the pairs. Rates that took no part are left out.
+    Bands contain the middle half of the pairs. Rates that were not used are left out.
 
     Args:
-        records: of a whole stage.
-        path: of the PNG; its folder exists.
+        records: records of a whole training stage.
+        path: the PNG to write, in a folder that exists.
 
     Raises:
-        OSError: the picture cannot be written.
+        OSError: a file that cannot be written.
     """
     rates = [name for name in ("M", "V_c", "V_o") if any(isfinite(getattr(row, name).mean) for row in records)]
     names = ["gradient norm", "parameter norm", *(f"rate {name}" for name in rates)]
@@ -157,13 +159,14 @@ def balance_picture(records: Sequence[BalanceRecord], path: Path) -> None:
     for column, branch in enumerate(BRANCH_AXIS):
         panels[0][column].set_title(_TITLES[branch])
         rows = [record for record in records if record.branch == branch]
-        _norms(panels[0][column], rows, lambda record: record.gradient_norm)
-        _norms(panels[1][column], rows, lambda record: record.parameter_norm)
-        for place, rate in enumerate(rates, start=2):
-            _rates(panels[place][column], rows, rate)
+        _draw_norms(panels[0][column], rows, lambda record: record.gradient_norm)
+        _draw_norms(panels[1][column], rows, lambda record: record.parameter_norm)
+        for index, rate in enumerate(rates, start=2):
+            _draw_rates(panels[index][column], rows, rate)
         panels[-1][column].set_xlabel("epoch")
         panels[-1][column].xaxis.set_major_locator(MaxNLocator(integer=True))
-    for row in panels[:2]:  # norms, from 0 on; both panels of a row share their scale, so only once all is drawn
+    # The scale of norms starts at 0. The panels of a row share it, so it is set after all curves are drawn.
+    for row in panels[:2]:
         row[0].set_ylim(0, 1.05 * max(line.get_ydata().max() for axes in row for line in axes.lines))
     for name, row in zip(names, panels, strict=True):
         row[0].set_ylabel(name)
@@ -173,8 +176,9 @@ def balance_picture(records: Sequence[BalanceRecord], path: Path) -> None:
     save_picture(figure, path)
 
 
-def _norms(axes: Axes, rows: Sequence[BalanceRecord], norm: Callable[[BalanceRecord], float]) -> None:
-    for modality, (colour, dashes) in _LOOKS.items():
+def _draw_norms(axes: Axes, rows: Sequence[BalanceRecord], norm: Callable[[BalanceRecord], float]) -> None:
+    """Draw a norm of both modalities over the epochs."""
+    for modality, (colour, dashes) in _STYLES.items():
         chosen = [row for row in rows if row.modality == modality]
         axes.plot(
             [row.epoch for row in chosen],
@@ -186,9 +190,9 @@ def _norms(axes: Axes, rows: Sequence[BalanceRecord], norm: Callable[[BalanceRec
         )
 
 
-def _rates(axes: Axes, rows: Sequence[BalanceRecord], rate: str) -> None:
-    """The mean, and a band from the first to the third quartile."""
-    for modality, (colour, dashes) in _LOOKS.items():
+def _draw_rates(axes: Axes, rows: Sequence[BalanceRecord], rate: str) -> None:
+    """Draw the mean of a rate, and a band from the first to the third quartile."""
+    for modality, (colour, dashes) in _STYLES.items():
         chosen = [row for row in rows if row.modality == modality]
         epochs = [row.epoch for row in chosen]
         spread = [getattr(row, rate) for row in chosen]

@@ -1,4 +1,4 @@
-"""One HTML page of headings, paragraphs, tables and pictures: the template that all reports share."""
+"""Render HTML pages of headings, paragraphs, tables and pictures with the template that all reports share."""
 
 import base64
 import functools
@@ -14,16 +14,16 @@ from pipeline.base.files import storage_errors
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A part of a page; everything in it is text, never markup.
+    """A section of a page. All content is text, never markup.
 
     Attributes:
         heading: the heading; empty for none.
         paragraphs: lines of text.
-        columns: the head of a table; empty cells only for no head.
+        columns: the head of a table; if all cells are empty, the table has no head.
         rows: the rows of the table.
-        strong: indices of the rows that stand out.
+        strong: indices of the rows in bold.
         picture: a PNG in base64.
-        summary: what is shown before the reader opens `code`.
+        summary: the line that the reader clicks to show `code`.
         code: text with its line breaks.
     """
 
@@ -46,7 +46,7 @@ def picture_section(path: Path) -> Section:
     """Make a section of a PNG, with the file's name as heading.
 
     Raises:
-        StorageError: the picture cannot be read.
+        StorageError: a picture that cannot be read.
     """
     with storage_errors(path):
         content = base64.b64encode(path.read_bytes()).decode()

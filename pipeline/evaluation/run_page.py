@@ -1,4 +1,4 @@
-"""The page of one run: what it was trained on, how it learned, and its metrics, in one HTML file with pictures."""
+"""Write the report page of one run: its data, its training and its metrics, in one HTML file with figures."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import pydantic
 from pipeline.base.errors import MissingStageError, StorageError
 from pipeline.base.files import checked_document, make_folder, read_json, read_text, storage_errors, write_text
 from pipeline.base.workspace import Workspace
-from pipeline.evaluation.figures import balance_picture, training_curves
+from pipeline.evaluation.figures import balance_figure, training_curves
 from pipeline.evaluation.html import Section, picture_section, render_page
 from pipeline.training.records import BalanceRecord, audio_share, read_balance, read_history
 from pipeline.training.trained_model import is_complete, read_description
@@ -19,36 +19,36 @@ from pipeline.training.trained_model import is_complete, read_description
 
 @dataclass(frozen=True)
 class RunReport:
-    """The page, and what the terminal shows of it."""
+    """The page, and the numbers that the terminal shows."""
 
     run: str
     page: Path
     pictures: tuple[Path, ...]
     evaluated: bool
-    balance: tuple[BalanceRecord, ...]  # of stage 1, four rows an epoch; empty in runs that kept none
+    balance: tuple[BalanceRecord, ...]  # of stage 1, four rows per epoch; empty if the run has no balance.csv
 
     @property
     def modulated(self) -> bool:
-        """Whether CSGM took part."""
+        """Whether gradients were modulated by CSGM."""
         return any(math.isfinite(record.M.mean) for record in self.balance)
 
     @property
     def shown_epochs(self) -> tuple[int, ...]:
-        """The first epoch, the last one, and about eight between them."""
+        """The epochs to show: the first, the last and about eight between them."""
         epochs = sorted({record.epoch for record in self.balance})
         step = max(1, math.ceil((len(epochs) - 1) / 9))
         return tuple(dict.fromkeys([*epochs[::step], *epochs[-1:]]))
 
 
 def write_report(workspace: Workspace, run: str | None = None) -> RunReport:
-    """Write reports/<run>/report.html and its pictures from the files of training and evaluation.
+    """Write reports/<run>/report.html and its figures from the files of training and evaluation.
 
     Args:
         workspace: the workspace of the run.
         run: the name of the run; None for the current one.
 
     Raises:
-        PipelineError: there is no such run, or its files are damaged.
+        PipelineError: a run that does not exist, or damaged files.
     """
     with workspace.locked("report"):
         models = workspace.current_model(run)
@@ -62,7 +62,7 @@ def write_report(workspace: Workspace, run: str | None = None) -> RunReport:
             training_curves(history, pictures[0])
             if balance:
                 pictures.append(reports / "balance.png")
-                balance_picture(balance, pictures[-1])
+                balance_figure(balance, pictures[-1])
         confusion = reports / "confusion_matrix.png"
         if confusion.exists():
             pictures.append(confusion)
@@ -112,7 +112,7 @@ DocumentT = TypeVar("DocumentT", bound=pydantic.BaseModel)
 
 
 def _read(path: Path, document: type[DocumentT]) -> DocumentT | None:
-    """Read and check a JSON file of an evaluation; None if there is none."""
+    """Read and check a JSON file of an evaluation; return None if the file does not exist."""
     if not path.exists():
         return None
 
@@ -124,17 +124,17 @@ def _read(path: Path, document: type[DocumentT]) -> DocumentT | None:
 
 def _sections(models: Path, reports: Path, pictures: Sequence[Path]) -> list[Section]:
     metrics, seeds = _read(reports / "metrics.json", _SavedMetrics), _read(reports / "seeds.json", _SavedSeeds)
-    sections = [_about(models)]
+    sections = [_about_section(models)]
     sections += _metrics_sections(metrics) if metrics else [Section(paragraphs=["Not evaluated yet: avzsl evaluate."])]
     if seeds:
-        sections.append(_over_seeds(seeds))
+        sections.append(_seeds_section(seeds))
     sections += [picture_section(picture) for picture in pictures]
     if metrics:
-        sections.append(_recall(metrics))
+        sections.append(_recall_section(metrics))
     return [*sections, Section(summary="every setting", code=read_text(models / "config.yaml"))]
 
 
-def _about(models: Path) -> Section:
+def _about_section(models: Path) -> Section:
     if not is_complete(models):
         return Section(paragraphs=["Training has not ended yet."])
     model = read_description(models)
@@ -154,26 +154,26 @@ def _about(models: Path) -> Section:
 def _metrics_sections(metrics: _SavedMetrics) -> list[Section]:
     names = ("S", "U", "HM", "ZSL", "beta")
     by_score = {"audio": metrics.audio, "visual": metrics.visual, "sum": metrics.sum}
-    rows = [_row(score, found, names) for score, found in by_score.items()]
+    rows = [_row(score, of_score, names) for score, of_score in by_score.items()]
     rows.append(("chance", "", "", "", _number(metrics.chance), ""))
-    found = [Section(heading="test metrics, percent", columns=("score", *names), rows=rows)]
-    names_of_grids = ("S", "U", "HM", "beta")
+    sections = [Section(heading="test metrics, percent", columns=("score", *names), rows=rows)]
+    grid_names = ("S", "U", "HM", "beta")
     rows = [
-        _row(f"{score}, {grid}", of_score, names_of_grids)
+        _row(f"{score}, {grid}", of_score, grid_names)
         for grid, of_scores in metrics.grids.items()
         for score, of_score in of_scores.items()
     ]
     if rows:
-        columns = ("score, grid", *names_of_grids)
-        found.append(Section(heading="with the published grids of beta", columns=columns, rows=rows))
-    return found
+        columns = ("score, grid", *grid_names)
+        sections.append(Section(heading="with the published grids of beta", columns=columns, rows=rows))
+    return sections
 
 
 def _row(title: str, metrics: _ScoreMetrics, names: Sequence[str]) -> tuple[str, ...]:
     return title, *(_number(getattr(metrics, name)) for name in names)
 
 
-def _over_seeds(seeds: _SavedSeeds) -> Section:
+def _seeds_section(seeds: _SavedSeeds) -> Section:
     names = ("S", "U", "HM", "ZSL")
     rows = []
     for score, mean in seeds.mean.items():
@@ -183,7 +183,7 @@ def _over_seeds(seeds: _SavedSeeds) -> Section:
     return Section(heading=f"over {seeds.seeds} seeds", columns=("score", *names), rows=rows)
 
 
-def _recall(metrics: _SavedMetrics) -> Section:
+def _recall_section(metrics: _SavedMetrics) -> Section:
     rows = [
         (name, "seen" if row.seen else "unseen", _number(row.recall), _number(row.recall_among_unseen))
         for name, row in metrics.recall_per_class.items()
@@ -196,7 +196,10 @@ def _number(value: float | None) -> str:
 
 
 def balance_row(report: RunReport, epoch: int) -> list[str]:
-    """One epoch of the terminal's table: audio's share of the gradients, and, if modulated, the mean M by branch."""
+    """Make a row of the terminal's table: the epoch and audio's share of the gradients.
+
+    With CSGM the mean M of each modality and branch follows.
+    """
     records = [record for record in report.balance if record.epoch == epoch]
     rates = [_number(record.M.mean) for record in records] if report.modulated else []
     return [str(epoch), f"{audio_share(records):.2f}", *rates]

@@ -1,4 +1,4 @@
-"""Several runs that differ by their seed alone, evaluated together: mean and sample standard deviation."""
+"""Evaluate several runs that differ only in their seed; compute mean and sample standard deviation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,15 +17,15 @@ from pipeline.scoring.score_videos import SCORES
 
 @dataclass(frozen=True)
 class SeedsReport:
-    """Figures in percent over the runs."""
+    """The metrics of several runs, in percent."""
 
-    reports: tuple[EvaluationReport, ...]  # one a seed, at least one
-    mean: Mapping[str, Mapping[str, float]]  # score -> figure -> over the seeds
-    deviation: Mapping[str, Mapping[str, float]]  # sample standard deviation; NaN of a single seed
+    reports: tuple[EvaluationReport, ...]  # one per seed, at least one
+    mean: Mapping[str, Mapping[str, float]]  # score -> metric -> mean over the seeds
+    deviation: Mapping[str, Mapping[str, float]]  # sample standard deviation likewise; NaN for a single seed
     file: Path  # seeds.json
 
     def to_json(self) -> dict[str, Any]:
-        """The document of `evaluate --json` for several seeds."""
+        """Make the document of `evaluate --json` for several seeds."""
         return {
             "runs": {report.run: report.to_json() for report in self.reports},
             "mean": self.mean,
@@ -35,7 +35,7 @@ class SeedsReport:
 
 
 def seed_runs(workspace: Workspace) -> tuple[str, ...]:
-    """The runs of the newest training, one a seed; empty if it was one of a single run."""
+    """Return the runs of the newest training, one per seed; empty if it trained without `training.seeds`."""
     record = workspace.stages().get(Stage.MODEL)
     return tuple(record.summary.get("runs", ())) if record else ()
 
@@ -48,19 +48,19 @@ def evaluate_seeds(
     reporter: Reporter,
     held_out: HeldOutSet = "test",
 ) -> SeedsReport:
-    """Evaluate every run as `evaluate` does, then write seeds.json beside the first one's metrics.
+    """Evaluate every run as `evaluate` does, then write seeds.json next to the first run's metrics.json.
 
-    It becomes the workspace's report if the runs are those of its newest training.
+    If the runs are those of the newest training, seeds.json is recorded as the workspace's report.
 
     Args:
-        workspace: holds the runs.
-        runs: names of folders below models/, at least one.
-        device: where the networks run.
-        reporter: hears of progress.
-        held_out: on which videos.
+        workspace: the workspace of the runs.
+        runs: names of folders in models/, at least one.
+        device: device of the networks.
+        reporter: receives progress messages.
+        held_out: the held-out set to evaluate on.
 
     Raises:
-        PipelineError: as `evaluate`; reports that were written before stay.
+        PipelineError: as for `evaluate`; reports of runs before the error are kept.
     """
     with workspace.locked("evaluate"):
         folders = [workspace.current_model(run) for run in runs]
@@ -84,9 +84,9 @@ def evaluate_seeds(
 def over_seeds(
     runs: Sequence[Mapping[str, Metrics]],
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
-    """Mean, and sample standard deviation (n - 1 in the denominator), of each score's figures over runs.
+    """Compute mean and sample standard deviation (n - 1 in the denominator) of each score's metrics over runs.
 
-    The deviation of a single run is NaN, as is every figure that is NaN in a run.
+    The deviation of a single run is NaN. If a metric is NaN in one run, its mean and deviation are NaN.
     """
     mean: dict[str, dict[str, float]] = {}
     deviation: dict[str, dict[str, float]] = {}

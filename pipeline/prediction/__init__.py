@@ -1,1 +1,1 @@
-"""The classes of a clip, by a trained model."""
+"""Predict the classes of a clip with a trained model."""

@@ -1,4 +1,4 @@
-"""Class names that a user asks for, known to a model or not, and their vectors."""
+"""Parse the class names that a user gives, and find their vectors; the model may not know the classes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,24 +19,30 @@ _LIST_ENDINGS = {".txt", ".csv", ".list"}
 
 
 def parse_classes(text: str | None) -> list[str] | None:
-    """Class names as given: "a, b, c", a text file with a name a line, or nothing (None: all that are known).
+    """Parse the class names that a user gives.
 
-    A name may be several phrases with `|` between them, whose vectors are averaged: "dog barking|a dog barks".
+    A name may consist of several phrases with `|` between them, "dog barking|a dog barks". Their vectors are averaged.
+
+    Args:
+        text: names such as "a, b, c", or a text file with one name per line; None or empty for all known classes.
+
+    Returns:
+        The names; None for all known classes.
 
     Raises:
-        UsageError: no such file, an empty name, or a name twice.
+        UsageError: a file that does not exist, an empty name, or a duplicate name.
     """
     if text is None or not text.strip():
         return None
     path = Path(text)
     if _exists(path) and path.is_dir():
-        raise UsageError(f"{path} is a folder: give class names, or a text file with a name a line")
+        raise UsageError(f"{path} is a folder: give class names, or a text file with one name per line")
     if _exists(path):
         lines = read_text(path).splitlines()
         names = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
         where = str(path)
         if not names:
-            raise UsageError(f"{path} names no classes: expected a name a line")
+            raise UsageError(f"{path} contains no class names: expected one name per line")
     elif path.suffix.lower() in _LIST_ENDINGS and "," not in text:
         raise UsageError(does_not_exist(path))
     else:
@@ -57,46 +63,49 @@ def parse_classes(text: str | None) -> list[str] | None:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a long list of names is no path
+    except OSError:  # a long list of names is not a path
         return False
 
 
 def class_vectors(
     model: Model, classes: Sequence[str] | None, text: str | None
 ) -> tuple[list[str], NDArray[np.float32], NDArray[np.bool_]]:
-    """Names, vectors (C, W), and which were trained on.
+    """Find the vectors of class names.
 
     Args:
-        model: knows its own classes' vectors, which need no text encoder.
-        classes: names, each with `|` between several phrases; None: the model's.
-        text: the text encoder, if it is not where it was in training.
+        model: the model, which contains the vectors of its own classes.
+        classes: class names, with `|` between several phrases of one name; None for the model's classes.
+        text: the text encoder, if its path changed since training; None for the path that the model records.
+
+    Returns:
+        The names, their vectors (C, W), and flags (C,) of the classes that were trained on.
 
     Raises:
-        UsageError: `text` is no text encoder, or a name has no vector.
-        PipelineError: the text encoder is not the model's, or cannot be loaded.
+        UsageError: a `text` that is not a text encoder, or a name without a vector.
+        PipelineError: a text encoder that is not the model's or cannot be loaded.
     """
-    known = {comparable_phrases(entry.phrases): place for place, entry in enumerate(model.classes)}
-    known |= {comparable_phrases(map(phrase_of, entry.phrases)): place for place, entry in enumerate(model.classes)}
-    known |= {comparable_phrases(phrases_of_name(entry.name)): place for place, entry in enumerate(model.classes)}
+    known = {comparable_phrases(entry.phrases): index for index, entry in enumerate(model.classes)}
+    known |= {comparable_phrases(map(phrase_of, entry.phrases)): index for index, entry in enumerate(model.classes)}
+    known |= {comparable_phrases(phrases_of_name(entry.name)): index for index, entry in enumerate(model.classes)}
     if classes is None:
         classes = [entry.name for entry in model.classes]
-        places: list[int | None] = [*range(len(classes))]
+        indices: list[int | None] = [*range(len(classes))]
     else:
-        places = [known.get(comparable_phrases(phrases_of_name(name))) for name in classes]
+        indices = [known.get(comparable_phrases(phrases_of_name(name))) for name in classes]
     vectors = np.zeros((len(classes), model.class_vectors.shape[1]), np.float32)
-    new = [row for row, place in enumerate(places) if place is None]
+    new = [row for row, index in enumerate(indices) if index is None]
     if new or text is not None:
         encoder = _text_encoder(model, text)
         vectors[new] = encode_classes(encoder, [phrases_of_name(classes[row]) for row in new])
-    for row, place in enumerate(places):
-        if place is not None:
-            vectors[row] = model.class_vectors[place]
-    seen = np.array([place is not None and model.classes[place].seen for place in places])
+    for row, index in enumerate(indices):
+        if index is not None:
+            vectors[row] = model.class_vectors[index]
+    seen = np.array([index is not None and model.classes[index].seen for index in indices])
     return list(classes), vectors, seen
 
 
 def _text_encoder(model: Model, text: str | None) -> TextEncoder:
-    """The text encoder that made the model's class vectors, and no other."""
+    """Load the text encoder that made the model's class vectors; refuse any other."""
     identity = model.text_encoder
     try:
         encoder = load_encoder(read_spec(text) if text else model.text_spec)
@@ -105,7 +114,7 @@ def _text_encoder(model: Model, text: str | None) -> TextEncoder:
             raise
         raise PipelineError(
             f"the class vectors that the model was trained with are no longer at {model.text_spec}: "
-            f"say where with --text FILE ({identity['encoder']}, sha256 {identity['sha256']})"
+            f"give their path with --text FILE ({identity['encoder']}, sha256 {identity['sha256']})"
         ) from error
     if any(identity.get(name) != value for name, value in encoder.identity.items()):
         raise PipelineError(

@@ -1,4 +1,4 @@
-"""A clip and class names -> how likely each class is. Needs a model folder and the extractor's weights only."""
+"""Predict the classes of clips. This needs only a model folder and the extractor's weights."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,24 +29,24 @@ from pipeline.training.trained_model import Model, check_extractor, load_model
 
 @dataclass(frozen=True)
 class ClassPrediction:
-    """One class and how near a video is to it."""
+    """A class, and how well a video fits it."""
 
     name: str
-    probability: float  # over the classes asked for
+    probability: float  # among the classes to choose from
     distance: float  # by the model's score, uncalibrated
-    seen: bool  # in training
+    seen: bool  # whether the class was trained on
 
 
 @dataclass(frozen=True)
 class VideoPrediction:
-    """What a video shows, most likely first."""
+    """The prediction for a video: its classes, most likely first."""
 
     video: str
     classes: tuple[ClassPrediction, ...]
     seconds: int
     has_audio: bool
     has_visual: bool
-    decided_by: str  # "sound" or "picture": in which the first class stands out more; "" where only one is there
+    decided_by: str  # "sound" or "picture": where the first class is further ahead; "" without both, or with one class
     warnings: tuple[str, ...]
 
 
@@ -58,7 +58,7 @@ class PredictionReport:
     failures: tuple[tuple[str, str], ...]  # video, reason
 
     def to_json(self, top_k: int | None) -> dict[str, Any]:
-        """The document of `predict --json`."""
+        """Make the document of `predict --json`, with the `top_k` likeliest classes; None for all."""
         return {
             "predictions": [
                 {
@@ -89,16 +89,17 @@ def predict(
     """Predict the classes of clips.
 
     Args:
-        model_folder: holds model.json and model.safetensors.
+        model_folder: folder of model.json and model.safetensors.
         clips: video files.
-        classes: names to choose among, also ones never trained on; None: all classes of the model.
-        device: where the networks run.
-        reporter: hears of progress.
-        weights: where the extractor's weights lie now, if not where they lay in training.
-        text: where the file of class vectors (or CLIP's folder) lies now, if not where it lay in training.
+        classes: class names to choose from, which need not be trained on; None for all classes of the model.
+        device: device of the networks.
+        reporter: receives progress messages.
+        weights: the extractor's weights, if their path changed since training; None for the recorded path.
+        text: the file of class vectors or CLIP's folder, if its path changed since training; None likewise.
 
     Raises:
-        PipelineError: no model, weights that cannot be had, another text encoder, a class name without a vector.
+        PipelineError: a missing model, weights that cannot be loaded, another text encoder, or a class name without a
+            vector.
     """
     model = load_model(model_folder, device)
     model = _with_weights(model, weights, reporter)
@@ -116,22 +117,25 @@ def predict(
 
 
 def _with_weights(model: Model, weights: str | None, reporter: Reporter) -> Model:
-    """The model with the weights that the user named.
+    """Set the extractor weights that the user named.
 
     Raises:
-        UsageError: nobody knows which extractor makes such features of a clip.
+        UsageError: a model whose features cannot be extracted from a clip.
     """
     origin = model.extractor.get("extractor")
     if origin == "synthetic":
-        raise UsageError("the model was trained on generated features, which no clip has: train on those of videos")
+        raise UsageError("the model was trained on generated features, which no clip has: train on features of videos")
     if origin == "imported":
         return replace(model, extractor={**model.extractor, **_assumed_extractor(model.extractor, weights, reporter)})
     return model if weights is None else replace(model, extractor={**model.extractor, "weights_file": weights})
 
 
 def _assumed_extractor(attributes: Mapping[str, Any], weights: str | None, reporter: Reporter) -> dict[str, Any]:
-    """What must be taken at the user's word where a model was trained on imported features."""
-    unknown = "the model was trained on imported features, and nothing says how they were extracted"
+    """Describe the extractor that the user names for a model that was trained on imported features.
+
+    Whether the imported features come from this extractor cannot be checked, except by their width.
+    """
+    unknown = "the model was trained on imported features, and it is not recorded how they were extracted"
     if weights is None:
         raise UsageError(f"{unknown}: name the weights with --weights NAME|FILE, or train on features of avzsl extract")
     visual = int(attributes.get("feature_width") or attributes["visual_width"])
@@ -139,17 +143,17 @@ def _assumed_extractor(attributes: Mapping[str, Any], weights: str | None, repor
     width = SELAVI_WIDTH if weights != "untrained" else visual // FEATURES_PER_CHANNEL
     if not audio == visual == FEATURES_PER_CHANNEL * width:
         raise UsageError(
-            f"{unknown}; visual {visual} and audio {audio} wide, they are not SeLaVi's "
-            f"({FEATURES_PER_CHANNEL * SELAVI_WIDTH}): train on features of avzsl extract"
+            f"{unknown}; visual features are {visual} wide and audio features {audio}, but SeLaVi's are "
+            f"{FEATURES_PER_CHANNEL * SELAVI_WIDTH}: train on features of avzsl extract"
         )
-    reporter.warn(f"{unknown}: as you say, the {weights} weights are taken for theirs")
+    reporter.warn(f"{unknown}: they are assumed to come from the {weights} weights, as you named them")
     return {"weights_file": weights, "width": width, "decoder": ExtractionSettings.decoder}
 
 
 def _features(
     model: Model, clips: Sequence[Path], device: torch.device, reporter: Reporter
 ) -> Iterator[VideoFeatures[str] | VideoFailed[str]]:
-    """Features of the clips by the extractor the model was trained with."""
+    """Extract the features of the clips with the extractor that the model was trained with."""
     attributes = model.extractor
     options = ExtractorOptions(
         **{
@@ -161,8 +165,8 @@ def _features(
     )
     if Path(options.weights).is_absolute() and not Path(options.weights).is_file():
         raise PipelineError(
-            f"the weights of the model's extractor are no longer at {options.weights}: say where with --weights FILE "
-            f"(sha256 {attributes.get('weights_sha256', 'unknown')})"
+            f"the weights of the model's extractor are no longer at {options.weights}: "
+            f"give their path with --weights FILE (sha256 {attributes.get('weights_sha256', 'unknown')})"
         )
     with extractor_errors():
         weights = fetch_weights(options.weights, reporter, seed=options.seed)
@@ -178,7 +182,7 @@ def _features(
     requests = ((str(clip), DecodingRequest(path=clip, audio_rate_hz=extractor.audio_rate_hz)) for clip in clips)
     with (
         DecodingPool(decoder=str(attributes["decoder"]), workers=1) as pool,
-        reporter.track("looking and listening", len(clips)) as tracker,
+        reporter.track("extracting features", len(clips)) as tracker,
     ):
         for result in extract_videos(requests, extractor, pool=pool):
             tracker.advance()
@@ -208,8 +212,8 @@ def _predict_one(
     chances = probabilities(shifted[None], model.temperatures[model.score])[0]
     order = np.argsort(shifted, kind="stable")
     classes = tuple(
-        ClassPrediction(names[place], float(chances[place]), float(distances[place]), bool(seen[place]))
-        for place in order
+        ClassPrediction(names[index], float(chances[index]), float(distances[index]), bool(seen[index]))
+        for index in order
     )
     both = features.audio is not None and features.visual is not None
     return VideoPrediction(
@@ -224,14 +228,14 @@ def _predict_one(
 
 
 def _decided_by(by_score: dict[str, NDArray[np.float32]], order: NDArray[np.intp]) -> str:
-    """The modality in which the first class is further ahead of the second."""
+    """Find the modality in which the first class is further ahead of the second."""
     first, second = order[0], order[1]
     lead = {name: float(by_score[name][second] - by_score[name][first]) for name in ("audio", "visual")}
     return "sound" if lead["audio"] > lead["visual"] else "picture"
 
 
 def _batch_of_one(model: Model, features: VideoFeatures[str], device: torch.device) -> VideoBatch:
-    """(1, T, D) standardised features; an absent modality is masked."""
+    """Make a batch of one video: standardised features (1, T, D); an absent modality is masked."""
     width = int(model.extractor["feature_width"])
     audio, audio_mask = _rows_or_absent(features.audio, features.seconds, width, device)
     visual, visual_mask = _rows_or_absent(features.visual, features.seconds, width, device)
@@ -246,7 +250,7 @@ def _batch_of_one(model: Model, features: VideoFeatures[str], device: torch.devi
 def _rows_or_absent(
     rows: NDArray[np.float32] | None, seconds: int, width: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(1, T, D) features and their (1, T) mask."""
+    """Return features (1, T, D) and their mask (1, T); an absent modality gives zeros."""
     present = torch.full((1, seconds), rows is not None, device=device)
     values = torch.zeros(seconds, width) if rows is None else torch.from_numpy(rows)
     return values[None].to(device), present

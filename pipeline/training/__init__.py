@@ -1,1 +1,1 @@
-"""From features and class embeddings to a model."""
+"""Train a model on features and class embeddings."""

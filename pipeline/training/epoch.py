@@ -1,4 +1,4 @@
-"""The steps of one epoch, which can be left after any of them and taken up again with the same result."""
+"""The steps of one epoch. It can be interrupted after any step and resumed with the same result."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,87 +15,87 @@ from pipeline.settings.training import TrainingSettings
 from pipeline.training.records import step_values
 from pipeline.training.validation import Validator
 
-_OF_CHOICES = 0x5EED << 44
+_PAIR_SEED_MASK = 0x5EED << 44
 
 _LEAST_STEPS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingStage:
-    """The inputs of one stage of training. Legend: M videos, C classes, W width of a class embedding."""
+    """The inputs of one training stage. Legend: M videos, C classes, W width of a class embedding."""
 
     name: str  # stage1 or stage2
-    folder: Path  # of its checkpoint and history
+    folder: Path  # the folder of its checkpoint and history
     epochs: int
-    train: Tensor  # (M,) places of videos
+    train: Tensor  # (M,) indices of the training videos
     features: FeatureSet
     standardiser: Standardiser
     class_vectors: Tensor  # (C, W)
     settings: TrainingSettings
     device: torch.device
-    fingerprint: str  # of the run; a checkpoint of another is not resumed
+    fingerprint: str  # the fingerprint of the run; a checkpoint of another run is not resumed
     validator: Validator | None = None
-    learning_rates: Sequence[float] | None = None  # an epoch's each; None: they follow the validation
+    learning_rates: Sequence[float] | None = None  # one per epoch; None for a rate that follows validation
 
     @property
     def title(self) -> str:
-        """`stage 1`."""
+        """The name of the stage in messages: `stage 1` or `stage 2`."""
         return f"stage {self.name[-1]}"
 
     @property
     def pairs(self) -> int:
-        """Of a batch."""
+        """The number of pairs in a batch."""
         return min(self.settings.batch_pairs, len(self.train))
 
     @property
     def steps(self) -> int:
-        """Of an epoch."""
+        """The number of steps in an epoch."""
         return self.settings.steps_per_epoch or max(_LEAST_STEPS, -(-len(self.train) // self.pairs))
 
     def seed_of(self, epoch: int) -> int:
-        """Of the random choices of an epoch, so that each begins alike whatever came before it."""
+        """Compute the random seed of an epoch. It does not depend on what happened before the epoch."""
         return ((self.settings.seed * 2 + (self.name == "stage2")) * 1_000_003 + epoch) % 2**63
 
 
 class PairSampler:
-    """Draws pairs of a video and a negative, a video of another class.
+    """Draws pairs of a positive video and a negative video, which is of another class.
 
     Args:
         labels: (N,) class of every video.
-        places: (M,) the videos to draw from, of at least two classes.
+        indices: (M,) indices of the videos to draw from, which belong to at least two classes.
     """
 
-    def __init__(self, labels: Tensor, places: Tensor) -> None:
-        order = torch.argsort(labels[places], stable=True)
-        self._places = places[order]
-        classes, counts = torch.unique_consecutive(labels[self._places], return_counts=True)
+    def __init__(self, labels: Tensor, indices: Tensor) -> None:
+        order = torch.argsort(labels[indices], stable=True)
+        self._indices = indices[order]
+        classes, counts = torch.unique_consecutive(labels[self._indices], return_counts=True)
         self._counts, self._starts = counts, torch.cumsum(counts, 0) - counts
         self._classes = len(classes)
 
     def draw(self, pairs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(B,) positives and (B,) negatives, as places of videos."""
+        """Draw (B,) indices of positive videos and (B,) indices of negative videos."""
         positive = torch.randint(self._classes, (pairs,), generator=generator)
         shift = torch.randint(1, self._classes, (pairs,), generator=generator)
         return self._video_of(positive, generator), self._video_of((positive + shift) % self._classes, generator)
 
     def _video_of(self, classes: Tensor, generator: torch.Generator) -> Tensor:
         within = (torch.rand(len(classes), generator=generator, dtype=torch.float64) * self._counts[classes]).long()
-        return self._places[self._starts[classes] + within]
+        return self._indices[self._starts[classes] + within]
 
 
 class Epoch:
     """One epoch of a training stage.
 
-    Every random choice comes from two generators, one for pairs and torch's own for dropout and noise. They are
-    seeded when the epoch begins and are part of its state, as is what was found in the steps so far.
+    Every random choice comes from two generators: one for pairs, and torch's own for dropout and noise. They are
+    seeded when the epoch begins. Their states and the values of the steps so far are part of the epoch's state.
 
     Args:
-        network: in training mode.
-        optimizer: of its parameters.
-        sampler: of the stage's pairs.
-        stage: what to train on.
-        number: of the epoch, from 1.
-        saved: `state()` of the same epoch, to go on from; None: it begins.
+        network: the network, in training mode.
+        optimizer: the optimiser of the network's parameters.
+        sampler: the sampler of the stage's pairs.
+        stage: the training stage.
+        number: number of the epoch, from 1.
+        saved: the `state()` of the same epoch to resume from; None to start the epoch.
     """
 
     def __init__(
@@ -110,18 +110,18 @@ class Epoch:
         self.number, self.done = number, 0
         self._network, self._optimizer, self._sampler, self._stage = network, optimizer, sampler, stage
         self._saved = saved
-        self._choices = torch.Generator()
+        self._pair_generator = torch.Generator()
         self._values: dict[str, list[Tensor]] = {}
         self._cuda = [stage.device] if stage.device.type == "cuda" else []
 
     def run(self, after_step: Callable[[], None]) -> dict[str, Tensor]:
-        """Do the steps that are left.
+        """Run the remaining steps.
 
         Args:
-            after_step: called after each; it may ask for `state()`, and ends the epoch early by raising.
+            after_step: called after each step; it may call `state()`, and it may raise to end the epoch early.
 
         Returns:
-            What all the epoch's steps found, (S, ...) each, on the stage's device.
+            The values of all S steps of the epoch, (S, ...) each, on the stage's device.
         """
         with torch.random.fork_rng(devices=self._cuda):
             self._begin()
@@ -132,19 +132,19 @@ class Epoch:
         return self._stacked()
 
     def state(self) -> dict[str, Any]:
-        """Plain tensors and numbers from which the epoch goes on; to be asked for within `run` only."""
+        """Return the plain tensors and numbers from which the epoch can be resumed. Call it only inside `run`."""
         return {
             "done": self.done,
             "values": {name: values.cpu() for name, values in self._stacked().items()},
-            "choices": self._choices.get_state(),
+            "choices": self._pair_generator.get_state(),
             "torch": torch.get_rng_state(),
             "cuda": [torch.cuda.get_rng_state(device) for device in self._cuda],
         }
 
     def _begin(self) -> None:
-        """Set the generators, and what was found before."""
+        """Seed the generators, or restore them and the values of earlier steps from the saved state."""
         seed = self._stage.seed_of(self.number)
-        self._choices.manual_seed(seed ^ _OF_CHOICES)  # or pairs and dropout would be drawn from one stream of bits
+        self._pair_generator.manual_seed(seed ^ _PAIR_SEED_MASK)  # else pairs and dropout share random bits
         torch.manual_seed(seed)
         if self._saved is None:
             return
@@ -152,15 +152,15 @@ class Epoch:
         self._values = {
             name: list(values.to(self._stage.device).unbind()) for name, values in self._saved["values"].items()
         }
-        self._choices.set_state(self._saved["choices"])
+        self._pair_generator.set_state(self._saved["choices"])
         torch.set_rng_state(self._saved["torch"])
-        # A run that came from a CPU brings no state of the GPU, which then begins with the epoch's seed.
+        # A state that was saved on a CPU contains no GPU state. The GPU then starts with the epoch's seed.
         for device, state in zip(self._cuda, self._saved["cuda"], strict=False):
             torch.cuda.set_rng_state(state, device)
 
     def _step(self) -> None:
         stage = self._stage
-        indices = torch.cat(self._sampler.draw(stage.pairs, self._choices))  # positives, then negatives
+        indices = torch.cat(self._sampler.draw(stage.pairs, self._pair_generator))  # positives, then negatives
         text = to_device(stage.class_vectors[stage.features.labels[indices]], stage.device)  # (2B, W)
         step = training_step(
             self._network,
@@ -179,7 +179,7 @@ class Epoch:
 
 
 def _values_of(step: Step) -> dict[str, Tensor]:
-    """What is kept of a step until its epoch ends, on the device: nothing here waits for it."""
+    """Select the values of a step that are kept until the epoch ends, without waiting for the device."""
     losses = step.losses
     total = torch.stack((losses.total, losses.triplet, losses.composite, losses.regularisation))
     return {"losses": total, **step_values(step)}

@@ -1,4 +1,4 @@
-"""One stage of training: epochs of pairs, validation, checkpoints, going on from them."""
+"""Run one training stage: epochs, validation, checkpoints and resuming from them."""
 
 import io
 import time
@@ -19,45 +19,45 @@ from pipeline.training.validation import Validation
 
 _CHECKPOINT_VERSION = 3
 
-# Called after each epoch: the stage's name, the record, and the seconds that the epoch took.
+# Called after each epoch with the stage's name, the epoch's record and the seconds that the epoch took.
 OnEpoch = Callable[[str, EpochRecord, float], None]
 
 
 @dataclass
 class StageState:
-    """What a stage has reached."""
+    """The progress of a training stage."""
 
     history: list[EpochRecord] = field(default_factory=list)
-    balance: list[BalanceRecord] = field(default_factory=list)  # four rows an epoch
+    balance: list[BalanceRecord] = field(default_factory=list)  # four rows per epoch
     best: Validation | None = None
     best_epoch: int = 0
 
     @property
     def epoch(self) -> int:
-        """Epochs that are done."""
+        """The number of finished epochs."""
         return len(self.history)
 
 
 def fit(network: Daan, stage: TrainingStage, *, on_epoch: OnEpoch, stop: Stop) -> StageState:
-    """Train `network` for the stage's epochs, going on from its checkpoint where there is one.
+    """Train `network` for the stage's epochs; resume from the stage's checkpoint if it exists.
 
-    On a CPU the result is the same, bit for bit, however often the training was interrupted and wherever.
+    On a CPU the result is the same, bit for bit, no matter how often and where the training was interrupted.
 
     Args:
-        network: on the stage's device; changed in place.
-        stage: what to train on.
-        on_epoch: hears of every epoch.
-        stop: whether to stop.
+        network: the network, on the stage's device; changed in place.
+        stage: the training stage.
+        on_epoch: called after every epoch.
+        stop: called after every step; returns True to stop.
 
     Raises:
-        TrainingStoppedError: `stop` said so; a checkpoint is written.
-        StorageError: the checkpoint is damaged, or another run's; the disk is full.
+        TrainingStoppedError: `stop` returned True; a checkpoint is written.
+        StorageError: a checkpoint that is damaged or belongs to another run, or a full disk.
     """
     return _Fitting(network, stage, stop).run(on_epoch)
 
 
 class _Fitting:
-    """The state of a stage that a checkpoint holds."""
+    """The state of a training stage, which is saved in its checkpoint."""
 
     def __init__(self, network: Daan, stage: TrainingStage, stop: Stop) -> None:
         settings = stage.settings
@@ -72,7 +72,7 @@ class _Fitting:
         self._saved_at_seconds = time.monotonic()
 
     def run(self, on_epoch: OnEpoch) -> StageState:
-        """Every epoch that is left."""
+        """Run the remaining epochs."""
         unfinished = self._resume()
         sampler = PairSampler(self._stage.features.labels, self._stage.train)
         self._network.train()
@@ -85,14 +85,14 @@ class _Fitting:
         return self._state
 
     def _one_epoch(self, epoch: Epoch) -> EpochRecord:
-        """Train, validate, remember, save."""
+        """Train and validate one epoch, record it and save a checkpoint."""
         stage = self._stage
         if stage.learning_rates is not None:
             for group in self._optimizer.param_groups:
                 group["lr"] = stage.learning_rates[epoch.number - 1]
         learning_rate = float(self._optimizer.param_groups[0]["lr"])
-        found = epoch.run(lambda: self._after_step(epoch))
-        if not torch.isfinite(found["losses"]).all():
+        values = epoch.run(lambda: self._after_step(epoch))
+        if not torch.isfinite(values["losses"]).all():
             raise PipelineError(
                 f"training diverged in epoch {epoch.number} of {stage.title}: the loss is not finite. "
                 f"Lower training.learning_rate (now {learning_rate:g}), or set training.clip_norm"
@@ -102,9 +102,9 @@ class _Fitting:
         if validation is not None and stage.validator is not None and stage.validator.chooses:
             self._plateau.step(validation.validation_metric[0])
         config = self._network.config
-        balance = summarise(epoch.number, found, gamma=config.gamma, weighs=config.csgm == "full")
+        balance = summarise(epoch.number, values, gamma=config.gamma, weighs=config.csgm == "full")
         record = EpochRecord.of_epoch(
-            epoch.number, found["losses"], validation, audio_share=audio_share(balance), learning_rate=learning_rate
+            epoch.number, values["losses"], validation, audio_share=audio_share(balance), learning_rate=learning_rate
         )
         self._state.history.append(record)
         self._state.balance += balance
@@ -113,7 +113,7 @@ class _Fitting:
         return record
 
     def _after_step(self, epoch: Epoch) -> None:
-        """Stop where that is wanted; save now and then, for an epoch may take long."""
+        """Stop if requested; save a checkpoint at intervals, because an epoch may take long."""
         if self._stop():
             self._save(epoch.state())
             raise TrainingStoppedError(
@@ -124,7 +124,11 @@ class _Fitting:
             self._save(epoch.state())
 
     def _keep_best(self, number: int, validation: Validation | None) -> None:
-        """Among equals the later epoch, which has learned more; the last where validation is too small to choose."""
+        """Record the epoch if it is the best so far.
+
+        Of equally good epochs the later one wins, because it has learned more. If there are too few validation videos
+        to choose by, the last epoch wins.
+        """
         validator, state = self._stage.validator, self._state
         if validation is None or validator is None:
             return
@@ -140,7 +144,11 @@ class _Fitting:
         write_balance(self._stage.folder / "balance.csv", self._state.balance)
 
     def _save(self, unfinished: dict[str, Any] | None) -> None:
-        """Write the checkpoint, with the state of the epoch that is not finished."""
+        """Write the checkpoint.
+
+        Args:
+            unfinished: state of the epoch that is not finished; None between two epochs.
+        """
         state = self._state
         save_checkpoint(
             self._checkpoint_file,
@@ -160,7 +168,7 @@ class _Fitting:
         self._saved_at_seconds = time.monotonic()
 
     def _resume(self) -> dict[str, Any] | None:
-        """Take up the checkpoint, where there is one; the state of its unfinished epoch."""
+        """Restore the checkpoint if it exists; return the state of its unfinished epoch."""
         path = self._checkpoint_file
         if not path.exists():
             return None
@@ -185,26 +193,26 @@ class _Fitting:
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors, numbers and texts; what was there before stays until the new file is complete."""
+    """Write tensors, numbers and texts. An earlier file stays until the new one is complete."""
     with replacing(path) as temporary, temporary.open("wb") as file:
-        # Through memory: torch reports a full disk as an error of its own that does not say so.
+        # Write through memory: if the disk is full, torch raises an error that does not say so.
         buffer = io.BytesIO()
         torch.save(state, buffer)
         file.write(buffer.getbuffer())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of this program.
+    """Read a checkpoint that avzsl wrote.
 
     Raises:
-        StorageError: not there, damaged, or holding more than plain data.
+        StorageError: a file that does not exist, is damaged, or contains more than plain data.
     """
     with storage_errors(path):
         content = path.read_bytes()
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch reads damaged bytes as best it can: there is no telling what it raises
+    except Exception as error:  # torch tries to read damaged bytes and may raise any kind of error
         raise StorageError(f"{path} is damaged: delete it to train this stage from the start") from error
     if not isinstance(state, dict):
-        raise StorageError(f"{path} is no checkpoint of avzsl")
+        raise StorageError(f"{path} is not a checkpoint of avzsl")
     return state

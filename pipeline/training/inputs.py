@@ -1,4 +1,4 @@
-"""Everything a training is made from: features, splits, class embeddings, settings."""
+"""Gather the inputs of a training: features, splits, class embeddings and settings."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ from pipeline.datasets.splits import Splits, read_splits
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.settings.tree import Settings
 
-_STAGE_VERSION = 2  # of training's code: one more for each change that can change the weights
+_STAGE_VERSION = 2  # version of the training code: add one for each change that can change the weights
 _LEAST_CLASSES = 2
 _NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """What one run is made from."""
+    """The inputs of one run. Legend: M selected videos, C classes."""
 
     dataset: Dataset
     features: FeatureSet
@@ -38,29 +38,29 @@ class TrainingInputs:
     config: DaanConfig
     settings: Settings
 
-    def indices(self, *parts: str) -> Tensor:
-        """(M,) places of the videos of some parts of the splits."""
-        return self.features.indices([key for name in parts for key in self.splits.by_name[name]])
+    def indices(self, *splits: str) -> Tensor:
+        """Return the indices (M,) of the videos of the named splits."""
+        return self.features.indices([key for name in splits for key in self.splits.by_name[name]])
 
-    def videos_of_classes(self, *parts: str) -> Tensor:
-        """(C,) how many videos each class has in some parts of the splits."""
-        return torch.bincount(self.features.labels[self.indices(*parts)], minlength=len(self.dataset.classes))
+    def videos_of_classes(self, *splits: str) -> Tensor:
+        """Count the videos of each class (C,) in the named splits."""
+        return torch.bincount(self.features.labels[self.indices(*splits)], minlength=len(self.dataset.classes))
 
-    def classes_of(self, *parts: str) -> Tensor:
-        """(C,) whether a class has a video in some parts of the splits."""
-        return self.videos_of_classes(*parts) > 0
+    def classes_of(self, *splits: str) -> Tensor:
+        """Return flags (C,): whether a class has a video in the named splits."""
+        return self.videos_of_classes(*splits) > 0
 
-    def names_of(self, *parts: str) -> list[str]:
-        """The classes that have a video in some parts of the splits."""
-        return self.names_where(self.classes_of(*parts))
+    def names_of(self, *splits: str) -> list[str]:
+        """Return the names of the classes that have a video in the named splits."""
+        return self.names_where(self.classes_of(*splits))
 
     def names_where(self, flags: Tensor) -> list[str]:
-        """The classes with a True in (C,) flags."""
-        return [self.dataset.classes[place] for place in torch.nonzero(flags).flatten().tolist()]
+        """Return the names of the classes whose flag (C,) is True."""
+        return [self.dataset.classes[index] for index in torch.nonzero(flags).flatten().tolist()]
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash over all that can change the weights."""
+        """A hash over everything that can change the weights."""
         return fingerprint(
             {
                 "stage": _STAGE_VERSION,
@@ -78,17 +78,17 @@ class TrainingInputs:
 def gather_inputs(
     workspace: Workspace, settings: Settings, unseen: Sequence[str] | None, *, hold_out_anew: bool, reporter: Reporter
 ) -> TrainingInputs:
-    """Load features, choose splits, embed class names; say which classes are unseen.
+    """Load features, choose splits and embed class names; report which classes are unseen.
 
     Args:
-        workspace: holds dataset and features.
-        settings: all of them.
-        unseen: classes to hold out for test; None: as the dataset's splits say, or a random share.
-        hold_out_anew: hold classes out at random even where the dataset brings splits.
-        reporter: hears of it.
+        workspace: the workspace with dataset and features.
+        settings: all settings.
+        unseen: classes to hold out for test; None to use the dataset's splits, or a random choice if it has none.
+        hold_out_anew: whether to hold classes out at random even if the dataset has splits.
+        reporter: receives the unseen classes and everything unusual about the inputs.
 
     Raises:
-        PipelineError: a stage is missing, splits or widths do not fit, fewer than two classes to train on.
+        PipelineError: a missing stage, splits or widths that do not fit, or fewer than two classes to train on.
     """
     dataset = load_dataset(workspace.dataset_folder)
     features = load_features(workspace.current_features(), dataset.classes)
@@ -109,28 +109,28 @@ def gather_inputs(
     splits = _usable(splits, features, reporter)
     inputs = TrainingInputs(dataset, features, splits, embeddings, config, settings)
     _check_classes(inputs, how, reporter)
-    _say_what_is_small(inputs, reporter)
+    _report_small_numbers(inputs, reporter)
     return inputs
 
 
 def _usable(splits: Splits, features: FeatureSet, reporter: Reporter) -> Splits:
-    """The splits of the videos that have features; says which seen classes lost all that trains them."""
+    """Restrict the splits to videos with features; warn about seen classes that have no training video left."""
     class_of = {
         key: features.classes[label] for key, label in zip(features.keys, features.labels.tolist(), strict=True)
     }
-    there = splits.restricted_to(features.keys)
-    usable = there.without_strangers(class_of)
-    kept = {key for part in usable.by_name.values() for key in part}
-    lost = sorted({class_of[key] for part in there.by_name.values() for key in part if key not in kept})
+    restricted = splits.restricted_to(features.keys)
+    usable = restricted.without_untrained_classes(class_of)
+    kept = {key for keys in usable.by_name.values() for key in keys}
+    lost = sorted({class_of[key] for keys in restricted.by_name.values() for key in keys if key not in kept})
     if lost:
-        reporter.warn(f"no video is left to train these classes on, so they are not tested as seen: {', '.join(lost)}")
+        reporter.warn(f"no training video is left for these classes, so they are not tested as seen: {', '.join(lost)}")
     return usable
 
 
 def _held_out(
     dataset: Dataset, features: FeatureSet, settings: Settings, unseen: Sequence[str] | None
 ) -> tuple[Splits, str]:
-    """Classes held out as named or at random, and which of the two."""
+    """Hold out the named classes or random ones; return the splits and how the classes were chosen."""
     videos_of: dict[str, list[str]] = {}
     for key, label in zip(features.keys, features.labels.tolist(), strict=True):
         videos_of.setdefault(features.classes[label], []).append(key)
@@ -138,12 +138,12 @@ def _held_out(
     if unseen is None:
         splits = hold_out(videos_of, unseen_fraction=fraction, seed=seed)
         return splits, f"held out at random, seed {seed}; choose with --unseen"
-    named = [_class_called(name, dataset) for name in unseen]
+    named = [_find_class(name, dataset) for name in unseen]
     return hold_out(videos_of, unseen=named, unseen_fraction=fraction, seed=seed), "by --unseen"
 
 
-def _class_called(name: str, dataset: Dataset) -> str:
-    """The class a user means by its name or phrase, whatever the case."""
+def _find_class(name: str, dataset: Dataset) -> str:
+    """Find the class with a name or phrase, ignoring case; return an unknown name as it is."""
     for known, phrases in dataset.phrases.items():
         if name.strip().lower() in {known.lower(), phrases_text(phrases).lower(), *map(str.lower, phrases)}:
             return known
@@ -151,7 +151,7 @@ def _class_called(name: str, dataset: Dataset) -> str:
 
 
 def _with_widths(config: DaanConfig, *, audio: int, visual: int, text: int) -> DaanConfig:
-    """The configuration with the data's widths; a width that was set to another value is refused."""
+    """Fill the data's widths into the configuration; refuse a width that was set to another value."""
     for kind, width in (("audio", audio), ("visual", visual), ("text", text)):
         name = f"{kind}_width"
         if getattr(config, name) not in {width, getattr(DaanConfig, name)}:
@@ -163,7 +163,7 @@ def _with_widths(config: DaanConfig, *, audio: int, visual: int, text: int) -> D
 
 
 def _check_classes(inputs: TrainingInputs, how: str, reporter: Reporter) -> None:
-    """Refuse too few seen classes, and say which are unseen."""
+    """Refuse too few seen classes; report which classes are unseen."""
     trained = inputs.names_of("train")
     if len(trained) < _LEAST_CLASSES:
         raise UsageError(f"classes to train on: {len(trained)}; at least {_LEAST_CLASSES} seen classes are needed")
@@ -172,13 +172,14 @@ def _check_classes(inputs: TrainingInputs, how: str, reporter: Reporter) -> None
     reporter.say(f"{seen + len(unseen)} classes: {seen} seen, {len(unseen)} unseen ({how}: {names})")
 
 
-def _say_what_is_small(inputs: TrainingInputs, reporter: Reporter) -> None:
-    """Name classes with a single video, and say where there are fewer videos than a batch has pairs."""
-    alone = (inputs.videos_of_classes(*inputs.splits.by_name) == 1) & inputs.classes_of("train")
-    names = inputs.names_where(alone)
+def _report_small_numbers(inputs: TrainingInputs, reporter: Reporter) -> None:
+    """Report classes with a single video, and batches that are smaller than the settings ask for."""
+    single = (inputs.videos_of_classes(*inputs.splits.by_name) == 1) & inputs.classes_of("train")
+    names = inputs.names_where(single)
     if names:
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-        reporter.say(f"only one video: {', '.join(names[:_NAMES_SHOWN])}{more}; trained on, but never tested on")
+        shown = f"{', '.join(names[:_NAMES_SHOWN])}{more}"
+        reporter.say(f"classes with only one video: {shown}; used for training, not for testing")
     videos, pairs = len(inputs.indices("train")), inputs.settings.training.batch_pairs
     if videos < pairs:
         reporter.say(

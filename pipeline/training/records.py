@@ -1,6 +1,7 @@
-"""How the two modalities learn side by side: CSGM's rates and the encoders' norms, summarised per epoch.
+"""Record each epoch: losses, validation metrics, and the balance of the modalities (CSGM's rates, gradient norms).
 
-Legend: S steps of an epoch, B pairs of a step, modalities in the order audio, visual, parts attention, bypass.
+Legend: S steps of an epoch, B pairs of a step. Modalities are in the order audio, visual; branches in the order
+attention, bypass.
 """
 
 import math
@@ -22,7 +23,7 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 @dataclass(frozen=True)
 class Distribution:
-    """Of a rate over all pairs of an epoch; NaN where it takes no part."""
+    """The distribution of a rate over all pairs of an epoch; NaN if the rate is not used."""
 
     mean: float
     q05: float
@@ -34,20 +35,20 @@ class Distribution:
 
 @dataclass(frozen=True)
 class BalanceRecord:
-    """A row of balance.csv: one epoch, modality and part."""
+    """A row of balance.csv: the numbers of one epoch, modality and branch."""
 
     epoch: int
     modality: str
-    branch: str  # attention or bypass; the column `part`
-    gradient_norm: float  # mean over the steps, as it goes to the optimiser, without noise; NaN where there is no part
+    branch: str  # attention or bypass; the column is named `part`
+    gradient_norm: float  # mean over the steps, as the optimiser gets it, but without noise; NaN without this branch
     parameter_norm: float  # at the last step
-    at_gamma: float  # percent of the pairs whose M is its least value
-    M: Distribution  # of eq. 5
-    V_c: Distribution  # of eq. 6
-    V_o: Distribution  # of eq. 7
+    at_gamma: float  # percent of the pairs whose M has its lowest value
+    M: Distribution  # modulation rate, eq. 5
+    V_c: Distribution  # convergence rate, eq. 6
+    V_o: Distribution  # optimisation rate, eq. 7
 
     def to_row(self) -> dict[str, str | int | float]:
-        """Plain values by column; a distribution becomes columns such as M_mean and M_q05."""
+        """Convert to plain values by column; a distribution becomes columns such as M_mean and M_q05."""
         row: dict[str, str | int | float] = {}
         for name, value in asdict(self).items():
             if isinstance(value, dict):
@@ -58,10 +59,10 @@ class BalanceRecord:
 
     @classmethod
     def from_row(cls, row: Mapping[str, str | int | float]) -> "BalanceRecord":
-        """Back from `to_row`, or from its texts.
+        """Read a row that `to_row` made; its values may be texts.
 
         Raises:
-            KeyError, ValueError: a column is missing, or no number.
+            KeyError, ValueError: a column that is missing or is not a number.
         """
         return cls(
             epoch=int(row["epoch"]),
@@ -81,7 +82,7 @@ def _distribution_in(row: Mapping[str, str | int | float], rate: str) -> Distrib
 
 
 def step_values(step: Step) -> dict[str, Tensor]:
-    """What is kept of a step for its epoch's summary, on the device: nothing here waits for it."""
+    """Select the values of a step for its epoch's summary, without waiting for the device."""
     values = {"gradient_norm": step.norms.gradient, "parameter_norm": step.norms.parameter}
     if step.rates is not None:
         values |= {
@@ -93,13 +94,13 @@ def step_values(step: Step) -> dict[str, Tensor]:
 
 
 def summarise(epoch: int, values: Mapping[str, Tensor], *, gamma: float, weighs: bool) -> list[BalanceRecord]:
-    """The epoch's four rows.
+    """Summarise an epoch in four rows, one per modality and branch.
 
     Args:
-        epoch: from 1.
-        values: of all steps, stacked: norms (S, 2, 2), rates (S, B, 2, 2) where gradients are modulated.
-        gamma: the least M.
-        weighs: whether V_o takes part.
+        epoch: number of the epoch, from 1.
+        values: stacked values of all steps: norms (S, 2, 2), and rates (S, B, 2, 2) if gradients are modulated.
+        gamma: lowest value of M.
+        weighs: whether V_o is used.
     """
     records = []
     for m, modality in enumerate(MODALITY_AXIS):
@@ -127,13 +128,13 @@ def _distribution(rates: Tensor | None) -> Distribution:
     if rates is None:
         return Distribution(*[math.nan] * len(fields(Distribution)))
     ordered = rates.double().cpu().sort().values
-    # By rank: torch.quantile takes 16 million values at most.
-    ranks = [round(share * (len(ordered) - 1)) for share in _QUANTILES]
+    # Quantiles by rank, because torch.quantile takes at most 16 million values.
+    ranks = [round(quantile * (len(ordered) - 1)) for quantile in _QUANTILES]
     return Distribution(float(ordered.mean()), *(float(ordered[rank]) for rank in ranks))
 
 
 def audio_share(records: Sequence[BalanceRecord]) -> float:
-    """Audio's share of the gradient norms of both modalities in one epoch, 0 to 1; NaN without norms."""
+    """Compute audio's share of the gradient norms of both modalities in one epoch, 0 to 1; NaN without norms."""
     norms = {
         modality: math.hypot(
             *(
@@ -149,15 +150,15 @@ def audio_share(records: Sequence[BalanceRecord]) -> float:
 
 
 def write_balance(path: Path, records: Sequence[BalanceRecord]) -> None:
-    """Write balance.csv, four rows an epoch."""
+    """Write balance.csv, four rows per epoch."""
     write_table(path, [record.to_row() for record in records])
 
 
 def read_balance(path: Path) -> list[BalanceRecord]:
-    """Records of a balance.csv; none where there is no file.
+    """Read the records of a balance.csv; an empty list if the file does not exist.
 
     Raises:
-        StorageError: the file is damaged.
+        StorageError: a damaged file.
     """
     if not path.exists():
         return []
@@ -169,9 +170,9 @@ def read_balance(path: Path) -> list[BalanceRecord]:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """A row of history.csv; validation figures in percent, NaN where nothing is validated.
+    """A row of history.csv. Validation metrics are in percent, and NaN without validation.
 
-    Nothing here depends on time, so that an interrupted training ends with the same file, byte by byte.
+    No value depends on time, so an interrupted training ends with exactly the same file.
     """
 
     epoch: int  # from 1
@@ -184,21 +185,21 @@ class EpochRecord:
     HM: float
     ZSL: float
     beta: float
-    audio_share: float  # of both encoders' gradient norms, 0 to 1
+    audio_share: float  # audio's share of both encoders' gradient norms, 0 to 1
     learning_rate: float
 
     @classmethod
     def of_epoch(
         cls, epoch: int, losses: Tensor, validation: Validation | None, *, audio_share: float, learning_rate: float
     ) -> "EpochRecord":
-        """The row of an epoch.
+        """Make the row of an epoch.
 
         Args:
-            epoch: from 1.
-            losses: (S, 4) of its S steps: total, triplet, composite, regularisation.
-            validation: after it; None: there is none.
-            audio_share: of the encoders' gradient norms.
-            learning_rate: of its steps.
+            epoch: number of the epoch, from 1.
+            losses: (S, 4) losses of the S steps: total, triplet, composite, regularisation.
+            validation: validation after the epoch; None without validation.
+            audio_share: audio's share of both encoders' gradient norms.
+            learning_rate: learning rate of the steps.
         """
         total, triplet, composite, regularisation = losses.cpu().double().mean(0).tolist()
         nan = float("nan")
@@ -220,15 +221,15 @@ class EpochRecord:
 
 
 def write_history(path: Path, history: Sequence[EpochRecord]) -> None:
-    """Write history.csv, a row an epoch."""
+    """Write history.csv, one row per epoch."""
     write_table(path, [asdict(record) for record in history])
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """The rows of a history.csv, for drawing.
+    """Read the rows of a history.csv, for drawing.
 
     Raises:
-        StorageError: it cannot be read, or is damaged.
+        StorageError: a file that cannot be read or is damaged.
     """
     try:
         return [{name: float(value) for name, value in row.items()} for row in read_table(path)]

@@ -1,4 +1,4 @@
-"""Several runs that differ by the seed of training alone: what validation says on average."""
+"""Train several runs that differ only in the seed of training; average their validation metrics."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -17,15 +17,15 @@ from pipeline.training.train import Trainer, TrainingReport, make_current
 
 @dataclass(frozen=True)
 class SeedsTraining:
-    """What training with several seeds made."""
+    """The result of training with several seeds."""
 
-    reports: tuple[TrainingReport, ...]  # one a seed, at least one
-    mean: Mapping[str, float]  # of S, U, HM, ZSL in validation, percent; NaN where a run has no such figure
-    deviation: Mapping[str, float]  # sample standard deviation over the seeds; NaN of a single one
+    reports: tuple[TrainingReport, ...]  # one per seed, at least one
+    mean: Mapping[str, float]  # of S, U, HM, ZSL in validation, percent; NaN if a run does not have the metric
+    deviation: Mapping[str, float]  # sample standard deviation over the seeds; NaN for a single seed
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """Names of the folders below models/."""
+        """The names of the runs' folders in models/."""
         return tuple(report.run for report in self.reports)
 
 
@@ -40,20 +40,22 @@ def train_seeds(
     stop: Stop = never_stop,
     resume: bool = True,
 ) -> SeedsTraining:
-    """Train a run for each of `training.seeds` on the same splits; finished ones are found, an unfinished one goes on.
+    """Train one run for each of `training.seeds`, all on the same splits.
+
+    Finished runs are used as they are, and an unfinished run is resumed.
 
     Args:
-        workspace: holds dataset and features; gets the models.
-        settings: all of them, with one seed at least.
-        device: where to train.
-        reporter: hears what is decided.
-        on_epoch: hears of every epoch.
-        on_trained: hears of every run.
-        stop: asked after every step; at True the step is saved and the training ends.
-        resume: False starts unfinished runs over; what they had reached is set aside.
+        workspace: the workspace with dataset and features; the models are saved in it.
+        settings: all settings, with at least one seed.
+        device: the device to train on.
+        reporter: receives progress messages.
+        on_epoch: called after every epoch.
+        on_trained: called after every run.
+        stop: called after every step; if it returns True, a checkpoint is saved and the training ends.
+        resume: whether to resume unfinished runs; if False, they are moved to another folder and trained again.
 
     Raises:
-        TrainingStoppedError: `stop` said so.
+        TrainingStoppedError: `stop` returned True.
         PipelineError: as for `pipeline.training.train.train`.
     """
     reports: list[TrainingReport] = []
@@ -70,7 +72,7 @@ def train_seeds(
             records.append(record)
             on_trained(report)
         mean, deviation = mean_and_deviation([report.validation for report in reports])
-        make_current(workspace, _together(records, mean))
+        make_current(workspace, _joint_record(records, mean))
     return SeedsTraining(tuple(reports), mean, deviation)
 
 
@@ -78,8 +80,8 @@ def _with_seed(settings: Settings, seed: int) -> Settings:
     return dataclasses.replace(settings, training=dataclasses.replace(settings.training, seed=seed))
 
 
-def _together(records: Sequence[StageRecord], mean: Mapping[str, float]) -> StageRecord:
-    """The first run's record with the figures' means and the names of all runs."""
+def _joint_record(records: Sequence[StageRecord], mean: Mapping[str, float]) -> StageRecord:
+    """Extend the first run's record by the mean metrics and the names of all runs."""
     first = records[0]
     return dataclasses.replace(
         first,

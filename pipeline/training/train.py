@@ -1,4 +1,4 @@
-"""Features and class embeddings -> a model, kept in the workspace."""
+"""Train a model on features and class embeddings, and save it in the workspace."""
 
 import dataclasses
 import time
@@ -23,7 +23,7 @@ from pipeline.training.two_stage import Run
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What training made."""
+    """The result of training one run."""
 
     run: str
     folder: Path
@@ -32,49 +32,49 @@ class TrainingReport:
     seen: tuple[str, ...]
     unseen: tuple[str, ...]
     best_epoch: int
-    validation: Mapping[str, float | None]  # S, U, HM, ZSL in percent, beta; empty where nothing could be validated
+    validation: Mapping[str, float | None]  # S, U, HM, ZSL in percent, and beta; empty without validation
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer:
-    """Trains runs of one workspace, whose lock the caller holds."""
+    """Trains runs of one workspace. The caller must hold the workspace's lock."""
 
     workspace: Workspace
     device: torch.device
     reporter: Reporter
     on_epoch: OnEpoch
     stop: Stop = never_stop
-    resume: bool = True  # False starts an unfinished run over; what it had reached is set aside
+    resume: bool = True  # if False, an unfinished run is moved to another folder and trained again
 
     def gather(self, settings: Settings) -> TrainingInputs:
-        """What runs with these settings are made from; the seed of training and all that follows from it may differ."""
+        """Gather the inputs of runs with these settings. The runs may still use different seeds of training."""
         return gather_inputs(
             self.workspace,
-            _deciding(settings),
+            _relevant_settings(settings),
             settings.holdout.unseen or None,
             hold_out_anew=settings.holdout.anew,
             reporter=self.reporter,
         )
 
     def train(self, inputs: TrainingInputs, settings: Settings) -> tuple[TrainingReport, StageRecord]:
-        """Train one run, or find it trained.
+        """Train one run, or use it as it is if it is finished.
 
         Args:
-            inputs: what it is made from.
-            settings: as for the inputs, but for those of training.
+            inputs: the inputs of the run.
+            settings: the settings of the inputs; only those of training may differ.
 
         Returns:
             The report, and the record that makes the run the workspace's newest model.
 
         Raises:
-            PipelineError: stopped, or the disk is full.
+            PipelineError: a training that was stopped, or a full disk.
         """
-        inputs = dataclasses.replace(inputs, settings=_deciding(settings))
+        inputs = dataclasses.replace(inputs, settings=_relevant_settings(settings))
         run = f"daan-{inputs.fingerprint}"
         folder = self.workspace.model_folder(run)
         did_nothing = is_complete(folder)
         if not did_nothing:
-            self._prepare_folder(folder, inputs, settings)
+            self._set_up_folder(folder, inputs, settings)
             save_model(folder, self._run(inputs, folder, settings).train())
         report = _report(folder, run, seed=settings.training.seed, did_nothing=did_nothing)
         return report, self._record(inputs, report)
@@ -90,12 +90,12 @@ class Trainer:
             stop=self.stop,
         )
 
-    def _prepare_folder(self, folder: Path, inputs: TrainingInputs, settings: Settings) -> None:
-        """Create the run's folder with its configuration and splits, or take up the unfinished one."""
+    def _set_up_folder(self, folder: Path, inputs: TrainingInputs, settings: Settings) -> None:
+        """Create the run's folder with its configuration and splits, or reuse the folder of an unfinished run."""
         if folder.exists() and not self.resume:
-            aside = folder.with_name(f"{folder.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-            folder.rename(aside)
-            self.reporter.say(f"starting over; the unfinished run lies in {aside}")
+            moved_to = folder.with_name(f"{folder.name}-{time.strftime('%Y%m%d-%H%M%S')}")
+            folder.rename(moved_to)
+            self.reporter.say(f"starting over; the unfinished run was moved to {moved_to}")
         elif folder.exists():
             self.reporter.say(f"going on with the unfinished run in {folder} (--no-resume starts over)")
             sweep(folder, folder / "stage1", folder / "stage2")
@@ -126,21 +126,21 @@ def train(
     stop: Stop = never_stop,
     resume: bool = True,
 ) -> TrainingReport:
-    """Train DAAN on the workspace's features, going on with an unfinished run of the same inputs and settings.
+    """Train DAAN on the workspace's features; resume an unfinished run of the same inputs and settings.
 
     Args:
-        workspace: holds dataset and features; gets the model.
-        settings: all of them.
-        device: where to train.
-        reporter: hears what is decided.
-        on_epoch: hears of every epoch.
-        stop: asked after every step; at True the step is saved and the training ends.
-        resume: False starts an unfinished run over; what it had reached is set aside.
+        workspace: the workspace with dataset and features; the model is saved in it.
+        settings: all settings.
+        device: the device to train on.
+        reporter: receives progress messages.
+        on_epoch: called after every epoch.
+        stop: called after every step; if it returns True, a checkpoint is saved and the training ends.
+        resume: whether to resume an unfinished run; if False, it is moved to another folder and trained again.
 
     Raises:
-        UsageError: the settings ask for several seeds.
-        TrainingStoppedError: `stop` said so.
-        PipelineError: a stage is missing, the splits do not fit, the workspace is in use, the disk is full.
+        UsageError: settings with several seeds.
+        TrainingStoppedError: `stop` returned True.
+        PipelineError: a missing stage, splits that do not fit, a workspace in use, or a full disk.
     """
     if settings.training.seeds:
         raise UsageError(f"training.seeds are {list(settings.training.seeds)}: one run is trained here, leave them out")
@@ -154,14 +154,14 @@ def train(
 
 
 def make_current(workspace: Workspace, record: StageRecord) -> None:
-    """Make a training the workspace's newest, unless it is already."""
+    """Record a training as the workspace's newest, unless it is recorded already."""
     newest = workspace.stages().get(Stage.MODEL)
     if newest is None or newest.fingerprint != record.fingerprint:
         workspace.record(Stage.MODEL, record)
 
 
-def _deciding(settings: Settings) -> Settings:
-    """The settings without those that cannot change a run, which are then no part of its fingerprint."""
+def _relevant_settings(settings: Settings) -> Settings:
+    """Reset the settings that cannot change the weights, so that they do not change the fingerprint of a run."""
     training = dataclasses.replace(
         settings.training, checkpoint_minutes=TrainingSettings.checkpoint_minutes, seeds=TrainingSettings.seeds
     )
@@ -169,6 +169,7 @@ def _deciding(settings: Settings) -> Settings:
 
 
 def _report(folder: Path, run: str, *, seed: int, did_nothing: bool) -> TrainingReport:
+    """Make the report of a finished run from its model folder."""
     description = read_description(folder)
     training = description["training"]
     return TrainingReport(

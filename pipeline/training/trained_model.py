@@ -1,4 +1,7 @@
-"""The final model: model.safetensors and model.json. Prediction needs nothing else but the extractor's weights."""
+"""Save and load a trained model: model.safetensors and model.json.
+
+Prediction needs nothing else but the extractor's weights.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -20,21 +23,21 @@ from pipeline.base.files import checked_document, read_json, replacing, storage_
 from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_text
 from pipeline.features.feature_set import Standardiser
 
-SCHEMA = 2  # 1 had other names of weights in the temporal bypass
-# What describes an extractor beside what it computes: it may differ without the features differing.
+SCHEMA = 2  # schema 1 used other names for the weights of the temporal bypass
+# These attributes are not compared: they may differ although the extractor computes the same features.
 _NOT_COMPARED = {"content", "extractor_fingerprint", "schema", "dtype", "weights", "weights_file"}
 
 
 @dataclass(frozen=True)
 class ModelClass:
-    """A class a model knows."""
+    """A class of a model."""
 
     name: str
     phrases: Phrases
-    seen: bool  # trained on
+    seen: bool  # whether the class was trained on
 
     def to_json(self) -> dict[str, Any]:
-        """The entry of the class in model.json."""
+        """Return the entry of the class in model.json."""
         return {"name": self.name, "phrase": phrases_text(self.phrases), "seen": self.seen}
 
 
@@ -45,15 +48,15 @@ class Model:
     network: Daan
     standardiser: Standardiser
     classes: tuple[ModelClass, ...]
-    class_vectors: NDArray[np.float32]  # (C, W), rows as `classes`
-    text_encoder: Mapping[str, str]  # identity
+    class_vectors: NDArray[np.float32]  # (C, W), rows in the order of `classes`
+    text_encoder: Mapping[str, str]  # identity of the text encoder
     text_spec: TextSpec  # how to load the text encoder
-    extractor: Mapping[str, Any]  # attributes of the features it was trained on
-    betas: Mapping[str, float]  # score -> added to the distances of seen classes
-    temperatures: Mapping[str, float]  # score -> of the softmax
-    score: str  # the score that predicts
-    training: Mapping[str, Any]  # epochs, validation figures, fingerprint
-    # Published grid -> score -> the beta it chose in validation; empty in models older than this.
+    extractor: Mapping[str, Any]  # attributes of the features that the model was trained on
+    betas: Mapping[str, float]  # score -> beta, which is added to the distances of seen classes
+    temperatures: Mapping[str, float]  # score -> temperature of the softmax
+    score: str  # the score used for predictions
+    training: Mapping[str, Any]  # best epoch, validation metrics, unseen classes, fingerprint
+    # Published grid -> score -> the beta that it chose in validation; empty in models saved by older versions.
     grid_betas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
@@ -66,14 +69,14 @@ def save_model(folder: Path, model: Model) -> None:
     }
     tensors["class_vectors"] = torch.from_numpy(model.class_vectors)
     with replacing(folder / "model.safetensors") as temporary:
-        # As bytes: safetensors' own writing reports a full disk as an error of another kind.
+        # Written as bytes: if the disk is full, safetensors' own writing raises another kind of error.
         temporary.write_bytes(safetensors.torch.save({name: value.cpu() for name, value in tensors.items()}))
     description = {
         "schema": SCHEMA,
         "daan": dataclasses.asdict(model.network.config),
         "classes": [entry.to_json() for entry in model.classes],
         "text_encoder": dict(model.text_encoder),
-        # By its place in the workspace, where it lies there, so that the workspace may be moved.
+        # A path inside the workspace is stored relative to it, so that the workspace may be moved.
         "text_spec": model.text_spec.to_text(_workspace_of(folder)),
         "extractor": dict(model.extractor),
         "betas": dict(model.betas),
@@ -86,12 +89,12 @@ def save_model(folder: Path, model: Model) -> None:
 
 
 def _workspace_of(folder: Path) -> Path:
-    """The workspace of models/<run>; of a model folder that was copied out of one, its second parent."""
+    """Return the workspace of the folder models/<run>; for a copied model folder, its second parent."""
     return folder.absolute().parent.parent
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether training ended here."""
+    """Check whether the training of a run is finished."""
     return (folder / "model.json").exists()
 
 
@@ -106,7 +109,7 @@ class _SavedClass:
 
 @dataclass(frozen=True)
 class _Description:
-    """What model.json holds."""
+    """The content of model.json."""
 
     daan: DaanConfig
     classes: list[_SavedClass]
@@ -124,7 +127,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     """Read model.json.
 
     Raises:
-        StorageError: the file does not exist, is damaged, or has another version.
+        StorageError: a file that does not exist, is damaged, or has another schema.
     """
     path = folder / "model.json"
     description = read_json(path)
@@ -150,12 +153,12 @@ def load_model(folder: Path, device: torch.device) -> Model:
     """Read a model folder.
 
     Raises:
-        MissingStageError: there is no model.
-        StorageError: its files are damaged or of another version.
+        MissingStageError: a folder without a finished model.
+        StorageError: files that are damaged or of another version.
     """
     if not is_complete(folder):
         raise MissingStageError(
-            f"{folder} holds no trained model: run avzsl train first, or give a model folder with --model"
+            f"{folder} does not contain a trained model: run avzsl train first, or give a model folder with --model"
         )
     description = _checked_description(read_description(folder), folder / "model.json")
     tensors = _read_tensors(folder)
@@ -181,7 +184,7 @@ def load_model(folder: Path, device: torch.device) -> Model:
 
 
 def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:
-    """Read model.safetensors, which must hold class vectors and a standardiser."""
+    """Read model.safetensors, which must contain class vectors and a standardiser."""
     path = folder / "model.safetensors"
     with storage_errors(path):
         content = path.read_bytes()
@@ -204,15 +207,15 @@ def _with_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, 
 
 
 def check_extractor(model: Model, attributes: Mapping[str, Any], what: str) -> None:
-    """Refuse features of another extractor than the model's.
+    """Refuse features that come from another extractor than the model's features.
 
     Args:
         model: the model.
-        attributes: of the features.
-        what: names the features in the message.
+        attributes: attributes of the features.
+        what: name of the features in the message.
 
     Raises:
-        IncompatibleFeaturesError: naming the first attributes that differ.
+        IncompatibleFeaturesError: attributes that differ; the message lists the first ones.
     """
     names = sorted((model.extractor.keys() | attributes.keys()) - _NOT_COMPARED)
     different = [name for name in names if model.extractor.get(name) != attributes.get(name)]
@@ -221,10 +224,10 @@ def check_extractor(model: Model, attributes: Mapping[str, Any], what: str) -> N
             f"{name} {attributes.get(name)} instead of {model.extractor.get(name)}" for name in different[:3]
         )
         raise IncompatibleFeaturesError(
-            f"{what} come from another extractor than the model's: {shown}. Extract as the model's were, or train anew"
+            f"{what} come from another extractor than the model's: {shown}. Extract as for the model, or train again"
         )
 
 
 def model_classes(names: Sequence[str], phrases: Mapping[str, Phrases], seen: Sequence[bool]) -> tuple[ModelClass, ...]:
-    """Classes in order, each with its phrase and whether it is trained on."""
+    """Make the classes of a model, in order, from names, phrases and seen flags."""
     return tuple(ModelClass(name, phrases[name], flag) for name, flag in zip(names, seen, strict=True))

@@ -1,7 +1,7 @@
-"""One run of training, stage 1 and stage 2 (benchmark.md, Protocol).
+"""Train one run in two stages (pipeline/avgzsl_benchmark/README.md, Protocol).
 
 Stage 1 trains on the training split and validates every epoch; it chooses the number of epochs and the calibration.
-Stage 2 trains anew on training and validation videos for that many epochs. The test videos take no part.
+Stage 2 trains a new network on training and validation videos for that many epochs. Test videos are not used.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from pipeline.training.validation import Validator
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run of both stages."""
+    """One run, which trains both stages."""
 
     inputs: TrainingInputs
     folder: Path
@@ -37,13 +37,13 @@ class Run:
     stop: Stop
 
     def train(self) -> Model:
-        """Stage 1 chooses epoch and calibration, stage 2 trains on everything seen."""
+        """Train stage 1 to choose the epoch and the calibration, then stage 2 on all seen classes."""
         parameters = sum(parameter.numel() for parameter in self._network().parameters())
         self.reporter.say(f"DAAN, {parameters / 1e6:.1f} M parameters")
         if self.inputs.features.attributes.get("weights") == "untrained":
             self.reporter.warn("the features come from untrained weights: good for trying things out, not for results")
         if len(self.inputs.indices("val_seen", "val_unseen")) == 0:
-            self.reporter.warn("no videos are held out for validation: every epoch is trained, nothing is calibrated")
+            self.reporter.warn("there are no validation videos: all epochs are trained and nothing is calibrated")
         first = self._stage("stage1", ("train",), epochs=self.settings.epochs)
         network = self._network()
         state = self._fit(network, first)
@@ -51,7 +51,7 @@ class Run:
         if state.best is not None:
             epochs = state.best_epoch
             chooses = first.validator is not None and first.validator.chooses
-            chosen = f"best epoch {epochs}" if chooses else "too few validation videos to choose an epoch by"
+            chosen = f"best epoch {epochs}" if chooses else "there are too few validation videos to choose an epoch"
             self.reporter.say(f"{chosen}; stage 2 trains on all seen classes")
             rates = [record.learning_rate for record in state.history]
             second = self._stage("stage2", ("train", "val_seen", "val_unseen"), epochs=epochs, learning_rates=rates)
@@ -64,23 +64,23 @@ class Run:
         return fit(network, stage, on_epoch=self.on_epoch, stop=self.stop)
 
     def _network(self) -> Daan:
-        """A fresh network; both stages begin with the same weights."""
+        """Create a network. Both stages begin with the same weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
             return Daan(self.inputs.config).to(self.device)
 
     def _stage(
-        self, name: str, parts: tuple[str, ...], *, epochs: int, learning_rates: Sequence[float] | None = None
+        self, name: str, splits: tuple[str, ...], *, epochs: int, learning_rates: Sequence[float] | None = None
     ) -> TrainingStage:
-        """A stage on the videos of some parts of the splits; it validates unless its learning rates are given."""
-        places = self.inputs.indices(*parts)
-        self.reporter.say(f"{name[:-1]} {name[-1]} of 2 on {self.device}: videos: {len(places)}, epochs: {epochs}")
-        standardiser = self._standardiser(places)
+        """Set up a stage on the videos of the named splits; it validates unless its learning rates are given."""
+        indices = self.inputs.indices(*splits)
+        self.reporter.say(f"{name[:-1]} {name[-1]} of 2 on {self.device}: videos: {len(indices)}, epochs: {epochs}")
+        standardiser = self._standardiser(indices)
         return TrainingStage(
             name=name,
             folder=self.folder / name,
             epochs=epochs,
-            train=places,
+            train=indices,
             features=self.inputs.features,
             standardiser=standardiser,
             class_vectors=torch.from_numpy(self.inputs.embeddings.vectors),
@@ -91,14 +91,14 @@ class Run:
             learning_rates=learning_rates,
         )
 
-    def _standardiser(self, places: Tensor) -> Standardiser:
+    def _standardiser(self, indices: Tensor) -> Standardiser:
         features = self.inputs.features
         if self.settings.standardise:
-            return features.statistics(places).to(self.device)
+            return features.statistics(indices).to(self.device)
         return Standardiser.identity(features.audio.shape[1], features.visual.shape[1]).to(self.device)
 
     def _validator(self, standardiser: Standardiser) -> Validator | None:
-        """Validation on the videos held out for it; None where there are none."""
+        """Make the validator on the validation videos; None if there are none."""
         held_out = self.inputs.indices("val_seen", "val_unseen")
         if len(held_out) == 0:
             return None

@@ -1,4 +1,4 @@
-"""What a network is worth on held-out videos, and the calibration that fits it best there."""
+"""Validate a network on held-out videos: compute its metrics and its best calibration."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,45 +15,45 @@ from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_te
 from pipeline.scoring.metrics import Metrics, gzsl_metrics
 from pipeline.scoring.score_videos import SCORES, ScoredVideos, evenly_chosen, score_videos
 
-# A temperature is one number: this many videos fix it to a few percent, and their distances fit into any memory.
+# A temperature is one number. This many videos give it to a few percent, and their distances fit into any memory.
 VIDEOS_FOR_TEMPERATURE = 2000
 
 
 @dataclass(frozen=True)
 class Validation:
-    """One validation: the metrics that choose the epoch, and per score the calibration for later."""
+    """The result of one validation: the metrics that choose the epoch, and the calibration of each score."""
 
     metrics: Metrics  # of the configured score, percent
-    betas: Mapping[str, float]  # score -> calibrated stacking's beta, the exact optimum
-    temperatures: Mapping[str, float]  # score -> of the softmax that makes probabilities
-    grid_betas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # published grid -> score -> its choice
+    betas: Mapping[str, float]  # score -> beta of calibrated stacking, the exact optimum
+    temperatures: Mapping[str, float]  # score -> temperature of the softmax that makes probabilities
+    grid_betas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # published grid -> score -> its beta
 
     @property
     def validation_metric(self) -> tuple[float, ...]:
-        """What the best epoch has most of: HM where validation has seen and unseen classes, else what there is."""
-        figures = (self.metrics.HM, self.metrics.ZSL, self.metrics.S)
-        return tuple(figure for figure in figures if np.isfinite(figure))
+        """The metrics that choose the best epoch: those of HM, ZSL and S that are defined, compared in this order."""
+        candidates = (self.metrics.HM, self.metrics.ZSL, self.metrics.S)
+        return tuple(metric for metric in candidates if np.isfinite(metric))
 
     def to_plain(self) -> dict[str, Any]:
-        """Convert to plain numbers and texts, as checkpoints hold them."""
+        """Convert to plain numbers and texts, as they are stored in checkpoints."""
         plain = asdict(self)
         return {"scores": plain.pop("metrics"), **plain}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Validation":
-        """Back from `to_plain`."""
+        """Read what `to_plain` made."""
         others = {name: value for name, value in plain.items() if name != "scores"}
         return cls(metrics=Metrics(**plain["scores"]), **others)
 
     @classmethod
     def of_scored(cls, scored: ScoredVideos, labels: ArrayLike, *, score: str, fit_temperature: bool) -> "Validation":
-        """Find every score's calibration.
+        """Compute the metrics of one score and the calibration of every score.
 
         Args:
-            scored: N videos; their sample fits the temperatures.
-            labels: (N,) places of the true classes.
-            score: the one whose figures are reported.
-            fit_temperature: else temperatures are 1.
+            scored: N scored videos, with a sample that the temperatures are fitted on.
+            labels: (N,) indices of the true classes.
+            score: the score whose metrics are reported.
+            fit_temperature: whether to fit temperatures; if False, they are 1.
         """
         means = {name: HarmonicMeans.over_betas(scored.nearest[name], labels) for name in SCORES}
         betas = {name: means[name].best_beta() for name in SCORES}
@@ -74,20 +74,28 @@ class Validation:
 
 
 class Validator:
-    """Validates a network on fixed videos, choosing among the classes that training or validation knows.
+    """Validates a network on fixed videos, which it assigns to the classes of training and validation.
 
     Args:
-        places: (N,) videos to validate on.
+        features: features of all videos.
+        indices: (N,) indices of the videos to validate on.
+        class_vectors: (C, W) class vectors.
+        standardiser: standardiser of the features, on `device`.
         seen: (C,) whether a class is trained on.
-        allowed: (C,) whether a class takes part; classes of the test are unknown to validation.
-        score: which score chooses the epoch.
-        least_videos: with fewer validation only shows figures and finds betas: chance would do the choosing.
+        allowed: (C,) whether a video can be assigned to a class; False for classes that only the test set contains.
+        score: the score that chooses the epoch.
+        least_videos: number of videos needed to choose an epoch and fit temperatures; with fewer, the choice would be
+            chance, so validation only computes metrics and betas.
+        device: device of the network.
+
+    Attributes:
+        chooses: whether there are enough videos to choose an epoch.
     """
 
     def __init__(
         self,
         features: FeatureSet,
-        places: Tensor,
+        indices: Tensor,
         class_vectors: Tensor,
         standardiser: Standardiser,
         *,
@@ -97,27 +105,22 @@ class Validator:
         least_videos: int,
         device: torch.device,
     ) -> None:
-        self.chooses = len(places) >= least_videos
-        self._features, self._places, self._standardiser, self._device, self._score = (
-            features,
-            places,
-            standardiser,
-            device,
-            score,
-        )
+        self.chooses = len(indices) >= least_videos
+        self._features, self._indices, self._standardiser = features, indices, standardiser
+        self._device, self._score = device, score
         kept = torch.nonzero(allowed).flatten()
         self._vectors, self._seen = class_vectors[kept], seen[kept].numpy()
         renumbered = torch.full((len(allowed),), -1)
         renumbered[kept] = torch.arange(len(kept))
-        self._labels = renumbered[features.labels[places]].numpy()
-        self._sample = evenly_chosen(len(places), VIDEOS_FOR_TEMPERATURE) if self.chooses else None
+        self._labels = renumbered[features.labels[indices]].numpy()
+        self._sample = evenly_chosen(len(indices), VIDEOS_FOR_TEMPERATURE) if self.chooses else None
 
     def __call__(self, network: Daan) -> Validation:
-        """Metrics and calibration of a network."""
+        """Compute metrics and calibration of a network."""
         scored = score_videos(
             network,
             self._features,
-            self._places,
+            self._indices,
             self._vectors,
             self._seen,
             self._standardiser,

@@ -1,4 +1,4 @@
-"""Evaluating a trained model: what is scored, written and refused."""
+"""pipeline/evaluation/evaluate.py: metrics, files, and models that are refused."""
 
 import json
 from collections.abc import Callable
@@ -30,7 +30,7 @@ SETTINGS = Settings(
 
 
 def trained(workspace: Workspace) -> Path:
-    """Train shortly; the run's folder."""
+    """Train shortly; return the run's folder."""
     report = train(workspace, SETTINGS, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
     return report.folder
 
@@ -41,7 +41,7 @@ def evaluated(workspace: Workspace, **options: str) -> EvaluationReport:
 
 
 def test_all_three_scores_are_reported_and_written(extracted: Callable[..., Workspace]) -> None:
-    """S, U, HM, ZSL and beta by sound, picture and both, and beside them what published grids chose; two PNGs."""
+    """The report contains all metrics by audio, visual and sum, those of the published grids, and two PNGs."""
     workspace = extracted()
     trained(workspace)
 
@@ -56,30 +56,30 @@ def test_all_three_scores_are_reported_and_written(extracted: Callable[..., Work
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in report.pictures)
 
 
-def test_zsl_accuracy_is_that_of_the_nearest_unseen_class_counted_by_hand(extracted: Callable[..., Workspace]) -> None:
-    """A slow count over the test videos gives the reported figure."""
+def test_zsl_accuracy_equals_a_count_of_nearest_unseen_classes(extracted: Callable[..., Workspace]) -> None:
+    """A slow count over the test videos gives the reported metric."""
     workspace = extracted()
     folder = trained(workspace)
     report = evaluated(workspace)
 
     model = load_model(folder, CPU)
     features = load_features(workspace.current_features(), [entry.name for entry in model.classes])
-    unseen = [place for place, entry in enumerate(model.classes) if not entry.seen]
+    unseen = [index for index, entry in enumerate(model.classes) if not entry.seen]
     recalls = []
     vectors, seen = torch.from_numpy(model.class_vectors), np.array([entry.seen for entry in model.classes])
     for true in unseen:
-        places = torch.tensor([place for place, label in enumerate(features.labels.tolist()) if label == true])
-        sample = np.arange(len(places))
+        indices = torch.tensor([index for index, label in enumerate(features.labels.tolist()) if label == true])
+        sample = np.arange(len(indices))
         distances = score_videos(
-            model.network, features, places, vectors, seen, model.standardiser, CPU, sample=sample
+            model.network, features, indices, vectors, seen, model.standardiser, CPU, sample=sample
         ).sample_distances["sum"]
-        hits = [min(unseen, key=lambda place, row=row: row[place]) == true for row in distances]
+        hits = [min(unseen, key=lambda index, row=row: row[index]) == true for row in distances]
         recalls.append(100 * sum(hits) / len(hits))
     assert pytest.approx(np.mean(recalls)) == report.metrics["sum"].ZSL
 
 
-def test_the_choices_of_published_grids_are_scored_beside_the_exact_beta(extracted: Callable[..., Workspace]) -> None:
-    """At the betas that the model remembers from validation, whatever they score on the test videos."""
+def test_metrics_at_the_betas_of_published_grids_are_reported_too(extracted: Callable[..., Workspace]) -> None:
+    """The betas are those that the model records from validation."""
     workspace = extracted()
     folder = trained(workspace)
     betas = {"audio": 0.0, "visual": 1e6, "sum": load_model(folder, CPU).betas["sum"]}
@@ -101,8 +101,8 @@ def test_the_choices_of_published_grids_are_scored_beside_the_exact_beta(extract
     }
 
 
-def test_a_model_without_grids_is_evaluated_as_before(extracted: Callable[..., Workspace]) -> None:
-    """A model.json that an older version wrote has no such field."""
+def test_a_model_without_grids_is_evaluated_without_them(extracted: Callable[..., Workspace]) -> None:
+    """A model.json of an older version has no `grid_betas`."""
     workspace = extracted()
     folder = trained(workspace)
     description = json.loads((folder / "model.json").read_text())
@@ -116,7 +116,7 @@ def test_a_model_without_grids_is_evaluated_as_before(extracted: Callable[..., W
 
 
 def test_a_class_without_test_videos_is_named_and_left_out(extracted: Callable[..., Workspace]) -> None:
-    """Classes of a single video have none left for the test."""
+    """A class with a single video has no test video."""
     workspace = extracted(classes=6, videos=1)
     trained(workspace)
 
@@ -127,8 +127,8 @@ def test_a_class_without_test_videos_is_named_and_left_out(extracted: Callable[.
     assert json.loads(report.metrics_file.read_text())["sum"]["S"] is None
 
 
-def test_features_of_another_extractor_are_refused_by_name(extracted: Callable[..., Workspace]) -> None:
-    """The message says in what they differ."""
+def test_features_of_another_extractor_are_refused(extracted: Callable[..., Workspace]) -> None:
+    """The message names the attributes that differ."""
     workspace = extracted()
     trained(workspace)
     with h5py.File(workspace.current_features(), "r+") as file:
@@ -138,14 +138,14 @@ def test_features_of_another_extractor_are_refused_by_name(extracted: Callable[.
         evaluated(workspace)
 
 
-def test_evaluating_before_training_says_what_to_run(extracted: Callable[..., Workspace]) -> None:
-    """The missing stage is named with its command."""
+def test_evaluating_before_training_is_refused(extracted: Callable[..., Workspace]) -> None:
+    """The message names the command of the missing stage."""
     with pytest.raises(MissingStageError, match="run avzsl train first"):
         evaluated(extracted())
 
 
-def test_an_unknown_run_is_refused_with_those_there_are(extracted: Callable[..., Workspace]) -> None:
-    """--run with a typing error lists the runs of the workspace."""
+def test_an_unknown_run_is_refused(extracted: Callable[..., Workspace]) -> None:
+    """The message lists the runs of the workspace."""
     workspace = extracted()
     folder = trained(workspace)
 
@@ -153,8 +153,8 @@ def test_an_unknown_run_is_refused_with_those_there_are(extracted: Callable[...,
         evaluated(workspace, run="nosuch")
 
 
-def test_a_damaged_model_is_one_line(extracted: Callable[..., Workspace]) -> None:
-    """A cut safetensors file is an expected error that says what to do."""
+def test_a_damaged_model_is_refused(extracted: Callable[..., Workspace]) -> None:
+    """For a truncated safetensors file, the message tells the user to train again."""
     workspace = extracted()
     folder = trained(workspace)
     weights = folder / "model.safetensors"
@@ -164,17 +164,17 @@ def test_a_damaged_model_is_one_line(extracted: Callable[..., Workspace]) -> Non
         evaluated(workspace)
 
 
-def test_classes_that_the_splits_do_not_name_take_no_part(extracted: Callable[..., Workspace]) -> None:
-    """They are neither seen nor unseen: not counted, no chance to be chosen, not in the report."""
+def test_classes_without_videos_in_the_splits_are_ignored(extracted: Callable[..., Workspace]) -> None:
+    """They are neither seen nor unseen, are never predicted, and are not in the report."""
     workspace = extracted(classes=6, videos=3)
     videos = [f"{name}/{number}.mp4" for name in ("red_ball", "red_dog", "red_drum") for number in range(3)]
-    parts = {
+    splits = {
         "train": [video for video in videos if not video.endswith("2.mp4")][:4],
         "val_seen": ["red_ball/2.mp4"],
         "test_seen": ["red_dog/2.mp4"],
         "test_unseen": ["red_drum/0.mp4", "red_drum/1.mp4"],
     }
-    (workspace.dataset_folder / "splits.yaml").write_text(json.dumps(parts))
+    (workspace.dataset_folder / "splits.yaml").write_text(json.dumps(splits))
     trained(workspace)
 
     report = evaluated(workspace)

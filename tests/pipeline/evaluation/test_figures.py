@@ -1,4 +1,4 @@
-"""pipeline/evaluation/figures.py: readable PNG files from plain numbers, whatever the numbers are."""
+"""pipeline/evaluation/figures.py: readable PNG files from any numbers."""
 
 import dataclasses
 import math
@@ -13,31 +13,31 @@ from matplotlib.figure import Figure
 
 from daan.modulation.csgm_rates import BRANCH_AXIS, MODALITY_AXIS
 from pipeline.evaluation import figures
-from pipeline.evaluation.figures import balance_picture, confusion_matrix_picture, training_curves
+from pipeline.evaluation.figures import balance_figure, confusion_matrix_figure, training_curves
 from pipeline.training.records import BalanceRecord, Distribution
 
-NOTHING = Distribution(*[math.nan] * 6)
+UNUSED = Distribution(*[math.nan] * 6)
 
 
 def epoch(number: int, value: float) -> dict[str, float]:
-    """A row of a history."""
+    """Make a row of a history."""
     return {"epoch": number, "loss": 1 / number, "S": value, "U": value, "HM": value, "ZSL": value, "beta": 0.0}
 
 
 def has_colour(picture: np.ndarray, red: int, green: int, blue: int) -> np.ndarray:
-    """Pixels (H, W) of a colour."""
+    """Return flags (H, W) of the pixels with a colour."""
     return (np.abs(picture[..., :3] - np.array([red, green, blue]) / 255) < 0.02).all(axis=-1)
 
 
 @pytest.mark.parametrize("values", [[], [40.0], [10.0, 30.0, 20.0], [math.nan, 20.0], [math.nan, math.nan]])
-def test_training_curves_take_any_history(tmp_path: Path, values: list[float]) -> None:
-    """No epoch, one, many, and epochs without validation all give a picture of full size."""
+def test_training_curves_accept_any_history(tmp_path: Path, values: list[float]) -> None:
+    """No epoch, one, many, and epochs without validation all give a figure of full size."""
     training_curves([epoch(number, value) for number, value in enumerate(values, 1)], tmp_path / "curves.png")
     assert image.imread(tmp_path / "curves.png").shape[:2] == (720, 960)
 
 
 def test_the_best_epoch_is_marked(tmp_path: Path) -> None:
-    """The same history with its best epoch elsewhere gives another picture."""
+    """The line moves to the right if a later epoch is the best."""
     for name, best in (("a.png", 2), ("b.png", 4)):
         training_curves([epoch(n, 50.0 + (n == best)) for n in range(1, 6)], tmp_path / name)
     first, second = (image.imread(tmp_path / name) for name in ("a.png", "b.png"))
@@ -46,56 +46,56 @@ def test_the_best_epoch_is_marked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("n_classes", [1, 2, 20, 100, 300])
-def test_confusion_pictures_take_any_number_of_classes(tmp_path: Path, n_classes: int) -> None:
-    """The picture grows with the classes as far as names need it, and stays small enough to open."""
+def test_confusion_matrices_accept_any_number_of_classes(tmp_path: Path, n_classes: int) -> None:
+    """The figure grows with the number of names, but the file stays small enough to open."""
     path = tmp_path / "confusion.png"
-    names = [f"a rather long class name $with_signs^ {place}" for place in range(n_classes)]
-    confusion_matrix_picture(np.eye(n_classes, dtype=int), names, [True] * n_classes, path)
+    names = [f"a rather long class name $with_signs^ {index}" for index in range(n_classes)]
+    confusion_matrix_figure(np.eye(n_classes, dtype=int), names, [True] * n_classes, path)
     height, width = image.imread(path).shape[:2]
     assert 700 <= height <= 2700
     assert height <= width <= 3200
     assert path.stat().st_size < 2 << 20
 
 
-def test_a_line_parts_seen_from_unseen_classes(tmp_path: Path) -> None:
-    """It is there exactly where there are both."""
+def test_a_line_separates_seen_from_unseen_classes(tmp_path: Path) -> None:
+    """It is only drawn if there are both."""
     lengths = []
     for seen in ([True, False, True, False], [True] * 4, [False] * 4):
-        confusion_matrix_picture(np.eye(4), list("abcd"), seen, tmp_path / "confusion.png")
+        confusion_matrix_figure(np.eye(4), list("abcd"), seen, tmp_path / "confusion.png")
         lengths.append(int(has_colour(image.imread(tmp_path / "confusion.png"), 0xD5, 0x5E, 0x00).sum(axis=1).max()))
     assert lengths[0] > 300
     assert lengths[1:] == [0, 0]
 
 
 def test_a_class_without_samples_is_grey(tmp_path: Path) -> None:
-    """An empty row looks different from a row of zeros."""
-    confusion_matrix_picture([[3, 1], [0, 0]], ["a", "b"], [True, True], tmp_path / "confusion.png")
+    """Its empty row has another colour than zeros in other rows."""
+    confusion_matrix_figure([[3, 1], [0, 0]], ["a", "b"], [True, True], tmp_path / "confusion.png")
     picture = image.imread(tmp_path / "confusion.png")[..., :3]
     grey = (np.abs(picture - 0.85) < 0.01).all(axis=-1).sum()
     assert 0.2 < grey / (picture.shape[0] * picture.shape[1]) < 0.5
 
 
 def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
-    """The caller hears that nothing was written."""
+    """`training_curves` does not create the folder."""
     with pytest.raises(FileNotFoundError):
         training_curves([epoch(1, 2.0)], tmp_path / "missing" / "curves.png")
 
 
-def test_no_window_system_and_no_pyplot_are_touched() -> None:
-    """Figures are made without matplotlib's global state, so that threads and servers may draw."""
+def test_pyplot_is_not_imported() -> None:
+    """Without pyplot there is no global state and no window system, so threads and servers may draw."""
     command = "import sys, pipeline.evaluation.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0
 
 
 def record(epoch: int, modality: str, branch: str) -> BalanceRecord:
-    """A row whose norms tell it from the others."""
+    """Make a row whose norms differ from those of other rows."""
     norm = epoch * (1.0 if modality == "audio" else 2.0)
     rate = Distribution(mean=0.9, q05=0.5, q25=0.7, q50=0.9, q75=1.1, q95=1.5)
     return BalanceRecord(epoch, modality, branch, norm, 10 * norm, 12.0, M=rate, V_c=rate, V_o=rate)
 
 
 def rows(epochs: int) -> list[BalanceRecord]:
-    """Of a stage of so many epochs."""
+    """Make the rows of a training stage."""
     return [
         record(epoch, modality, branch)
         for epoch in range(1, epochs + 1)
@@ -107,15 +107,15 @@ def rows(epochs: int) -> list[BalanceRecord]:
 @pytest.mark.parametrize(
     ("without", "panels"), [((), 10), (("V_o",), 8), (("M", "V_c", "V_o"), 4)], ids=["full", "convergence", "off"]
 )
-def test_rates_that_took_no_part_have_no_panel(
+def test_rates_that_were_not_used_have_no_panel(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, without: tuple[str, ...], panels: int
 ) -> None:
-    """Two columns, one a part of QDMA; norms always, rates where they are."""
+    """There is one column per branch of QDMA, two rows of norms, and one row per rate."""
     drawn: list[Figure] = []
     monkeypatch.setattr(figures, "save_picture", lambda figure, _path: drawn.append(figure))
-    history = [dataclasses.replace(row, **dict.fromkeys(without, NOTHING)) for row in rows(3)]
+    history = [dataclasses.replace(row, **dict.fromkeys(without, UNUSED)) for row in rows(3)]
 
-    balance_picture(history, tmp_path / "balance.png")
+    balance_figure(history, tmp_path / "balance.png")
 
     axes = drawn[0].axes
     assert len(axes) == panels
@@ -124,8 +124,8 @@ def test_rates_that_took_no_part_have_no_panel(
 
 
 @pytest.mark.parametrize("epochs", [1, 40])
-def test_the_picture_is_a_png(tmp_path: Path, epochs: int) -> None:
-    """Of one epoch as of many."""
-    balance_picture(rows(epochs), tmp_path / "balance.png")
+def test_the_balance_figure_is_a_png(tmp_path: Path, epochs: int) -> None:
+    """This holds for one epoch and for many."""
+    balance_figure(rows(epochs), tmp_path / "balance.png")
 
     assert (tmp_path / "balance.png").read_bytes().startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""pipeline/evaluation/run_page.py: one page about a run, from what its stages left."""
+"""pipeline/evaluation/run_page.py: one page about a run, from the files of training and evaluation."""
 
 import html.parser
 import math
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 class Page(html.parser.HTMLParser):
-    """Counts pictures and keeps the text."""
+    """Counts pictures and records the text."""
 
     def __init__(self, content: str) -> None:
         super().__init__()
@@ -29,19 +29,19 @@ class Page(html.parser.HTMLParser):
         self.feed(content)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Pictures must be part of the page."""
+        """Count a picture, which must be embedded in the page."""
         if tag == "img":
             source = dict(attrs)["src"] or ""
             assert source.startswith("data:image/png;base64,iVBOR")
             self.pictures += 1
 
     def handle_data(self, data: str) -> None:
-        """All of it."""
+        """Record the text."""
         self.text += data + " "
 
 
 def trained(workspace: Workspace, **options: object) -> Workspace:
-    """The workspace with a model of a few steps."""
+    """Train a model for a few steps; return the workspace."""
     settings = Settings(
         daan=DaanConfig(hidden_width=32, output_width=16, heads=2, **options),  # type: ignore[arg-type]
         training=TrainingSettings(epochs=3, batch_pairs=8, steps_per_epoch=2),
@@ -50,8 +50,8 @@ def trained(workspace: Workspace, **options: object) -> Workspace:
     return workspace
 
 
-def test_the_page_holds_scores_settings_and_every_picture(extracted: Callable[..., Workspace]) -> None:
-    """After an evaluation: curves, balance and confusion matrix, inside the page; recall of every class."""
+def test_the_page_contains_metrics_settings_and_every_figure(extracted: Callable[..., Workspace]) -> None:
+    """After an evaluation it contains curves, balance and confusion matrix, and the recall of every class."""
     workspace = trained(extracted())
     evaluated = evaluate(workspace, device=CPU, reporter=SilentReporter())
 
@@ -65,8 +65,8 @@ def test_the_page_holds_scores_settings_and_every_picture(extracted: Callable[..
     assert all(name in page.text for name in ("red_ball", "recall per class", "published grids"))
 
 
-def test_before_an_evaluation_the_page_says_so(extracted: Callable[..., Workspace]) -> None:
-    """Curves and balance are there already."""
+def test_a_run_without_an_evaluation_has_a_page(extracted: Callable[..., Workspace]) -> None:
+    """It contains curves and balance, and tells that the run is not evaluated."""
     report = write_report(trained(extracted()))
 
     page = Page(report.page.read_text())
@@ -76,10 +76,10 @@ def test_before_an_evaluation_the_page_says_so(extracted: Callable[..., Workspac
 
 
 @pytest.mark.parametrize(("csgm", "modulated"), [("full", True), ("off", False)])
-def test_the_balance_has_a_row_an_epoch_for_the_terminal(
+def test_the_terminal_table_has_one_row_per_epoch(
     extracted: Callable[..., Workspace], csgm: str, modulated: bool
 ) -> None:
-    """Audio's share of the gradients, then M by modality and part, but for plain training."""
+    """It has audio's share of the gradients and, with CSGM, M by modality and branch."""
     report = write_report(trained(extracted(), csgm=csgm))
 
     assert report.shown_epochs == (1, 2, 3)
@@ -92,8 +92,8 @@ def test_the_balance_has_a_row_an_epoch_for_the_terminal(
     assert modulated or all(math.isnan(rate) for rate in rates)
 
 
-def test_names_of_classes_cannot_write_into_the_page(extracted: Callable[..., Workspace]) -> None:
-    """What a manifest calls a class is text, never markup."""
+def test_class_names_are_escaped_in_the_page(extracted: Callable[..., Workspace]) -> None:
+    """The name of a class is text, never markup."""
     workspace = trained(extracted())
     evaluate(workspace, device=CPU, reporter=SilentReporter())
     metrics = next(workspace.root.glob("reports/*/metrics.json"))
@@ -106,7 +106,7 @@ def test_names_of_classes_cannot_write_into_the_page(extracted: Callable[..., Wo
 
 
 def test_a_run_without_an_epoch_has_no_page(extracted: Callable[..., Workspace]) -> None:
-    """One line says what to do."""
+    """The message names the command to run."""
     workspace = extracted()
     workspace.model_folder("daan-new").mkdir(parents=True)
 
@@ -116,7 +116,7 @@ def test_a_run_without_an_epoch_has_no_page(extracted: Callable[..., Workspace])
 
 @pytest.mark.parametrize("name", ["metrics.json", "seeds.json", "model.json"])
 def test_a_damaged_file_is_named(extracted: Callable[..., Workspace], name: str) -> None:
-    """An empty document where figures belong: one line, with what to do."""
+    """For an empty document, the message tells the user what to run again."""
     workspace = trained(extracted())
     report = evaluate(workspace, device=CPU, reporter=SilentReporter())
     folder = workspace.current_model() if name == "model.json" else report.metrics_file.parent

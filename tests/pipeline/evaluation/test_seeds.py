@@ -1,4 +1,4 @@
-"""Evaluating the runs of several seeds together."""
+"""pipeline/evaluation/seeds.py: the runs of several seeds are evaluated together."""
 
 import json
 import statistics
@@ -28,7 +28,7 @@ SETTINGS = Settings(
 
 
 def trained(workspace: Workspace, seeds: tuple[int, ...]) -> list[str]:
-    """Train shortly, once a seed, and leave the record that training with several seeds leaves; the runs' names."""
+    """Train shortly, once per seed, and record the runs like a training with several seeds; return their names."""
     runs = []
     for seed in seeds:
         settings = replace(SETTINGS, training=replace(SETTINGS.training, seed=seed))
@@ -46,7 +46,7 @@ def evaluated(workspace: Workspace, runs: list[str], **options: str) -> SeedsRep
 
 
 def test_every_run_is_evaluated_and_their_mean_and_deviation_written(extracted: Callable[..., Workspace]) -> None:
-    """Each run's own report, and seeds.json beside the first with the figures that a slow count gives."""
+    """Every run has its own report, and seeds.json is next to the first one. Its numbers equal a slow count."""
     workspace = extracted()
     runs = trained(workspace, (0, 1, 2))
     assert seed_runs(workspace) == tuple(runs)
@@ -62,14 +62,14 @@ def test_every_run_is_evaluated_and_their_mean_and_deviation_written(extracted: 
         assert metrics["run"] == run
         assert {name: metrics[name] for name in document["runs"][run]} == document["runs"][run]
     for score in ("audio", "visual", "sum"):
-        for figure in ("S", "U", "HM", "ZSL"):
-            values = [document["runs"][run][score][figure] for run in runs]
-            assert document["mean"][score][figure] == pytest.approx(statistics.mean(values))
-            assert document["deviation"][score][figure] == pytest.approx(statistics.stdev(values))
+        for metric in ("S", "U", "HM", "ZSL"):
+            values = [document["runs"][run][score][metric] for run in runs]
+            assert document["mean"][score][metric] == pytest.approx(statistics.mean(values))
+            assert document["deviation"][score][metric] == pytest.approx(statistics.stdev(values))
 
 
-def test_the_report_counts_as_done_for_the_model_of_several_seeds(extracted: Callable[..., Workspace]) -> None:
-    """`avzsl status` shows the mean, and nothing is stale."""
+def test_the_report_of_several_seeds_has_the_status_done(extracted: Callable[..., Workspace]) -> None:
+    """`avzsl status` shows the mean and the path of seeds.json."""
     workspace = extracted()
     runs = trained(workspace, (0,))
     report = evaluated(workspace, runs)
@@ -81,8 +81,10 @@ def test_the_report_counts_as_done_for_the_model_of_several_seeds(extracted: Cal
     assert status.detail.endswith(f"reports/{runs[0]}/seeds.json")
 
 
-def test_validation_leaves_the_test_report_alone(extracted: Callable[..., Workspace]) -> None:
-    """Its figures lie in a folder of their own, and no stage is recorded."""
+def test_an_evaluation_on_validation_videos_does_not_change_the_test_report(
+    extracted: Callable[..., Workspace],
+) -> None:
+    """Its metrics are in another folder, and no stage is recorded."""
     workspace = extracted()
     runs = trained(workspace, (0,))
     report = evaluated(workspace, runs, held_out="validation")
@@ -90,16 +92,16 @@ def test_validation_leaves_the_test_report_alone(extracted: Callable[..., Worksp
     assert "report" not in workspace.stages()
 
 
-def test_an_ordinary_training_has_no_seed_runs(extracted: Callable[..., Workspace]) -> None:
-    """Before and after it."""
+def test_a_training_of_a_single_run_has_no_seed_runs(extracted: Callable[..., Workspace]) -> None:
+    """A workspace without a model has none either."""
     workspace = extracted()
     assert seed_runs(workspace) == ()
     train(workspace, SETTINGS, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
     assert seed_runs(workspace) == ()
 
 
-def test_a_run_that_is_gone_is_named_before_anything_is_evaluated(extracted: Callable[..., Workspace]) -> None:
-    """One line with the runs that are left."""
+def test_a_missing_run_is_refused_before_anything_is_evaluated(extracted: Callable[..., Workspace]) -> None:
+    """The message lists the existing runs."""
     workspace = extracted()
     runs = trained(workspace, (0,))
     with pytest.raises(UsageError, match=f"has no run 'gone'; it has {runs[0]}"):
@@ -107,16 +109,16 @@ def test_a_run_that_is_gone_is_named_before_anything_is_evaluated(extracted: Cal
     assert not workspace.report_folder(runs[0]).exists()
 
 
-def test_a_workspace_in_use_is_left_alone(extracted: Callable[..., Workspace]) -> None:
-    """One evaluation of all seeds holds the lock from its first run to its last."""
+def test_a_workspace_in_use_is_refused(extracted: Callable[..., Workspace]) -> None:
+    """The evaluation of several seeds needs the workspace's lock."""
     workspace = extracted()
     runs = trained(workspace, (0,))
     with workspace.locked("train"), pytest.raises(WorkspaceInUseError, match="in use by avzsl train"):
         evaluated(workspace, runs)
 
 
-def test_a_single_seed_has_no_deviation_and_undefined_figures_stay_so() -> None:
-    """NaN, never 0, says that there is nothing to tell; of two runs the deviation is that of a sample."""
+def test_the_deviation_of_a_single_seed_and_undefined_metrics_are_nan() -> None:
+    """They are never 0. The deviation of two runs is that of a sample."""
     first, second = Metrics(10.0, 20.0, 13.3, 30.0, 0.0), Metrics(14.0, float("nan"), 13.3, 36.0, 1.0)
     runs = [dict.fromkeys(("audio", "visual", "sum"), metrics) for metrics in (first, second)]
 

@@ -1,4 +1,4 @@
-"""pipeline/prediction/classes.py: the classes of a prediction, and the only text encoder that fits a model."""
+"""pipeline/prediction/classes.py: the classes of a prediction, and the only text encoder that a model accepts."""
 
 import dataclasses
 import shutil
@@ -27,7 +27,7 @@ Makers = dict[str, Callable[[Path], Path]]
 
 @pytest.fixture(scope="module")
 def makers(fasttext_model: Callable[..., Path], clip_model: Callable[..., Path]) -> Makers:
-    """Kind of encoder -> writes one of vectors 6 wide into a folder."""
+    """Functions by kind of encoder, each of which writes an encoder of width 6 into a folder."""
 
     def glove(path: Path) -> Path:
         rows = np.random.default_rng(0).normal(size=(len(WORDS), 6))
@@ -42,7 +42,7 @@ def makers(fasttext_model: Callable[..., Path], clip_model: Callable[..., Path])
 
 
 def trained(workspace: Workspace, spec: str) -> Model:
-    """A model of one epoch."""
+    """Train a model for one epoch."""
     settings = Settings(
         text=TextSettings(encoder=spec),
         daan=DaanConfig(hidden_width=8, output_width=4, heads=2),
@@ -55,35 +55,32 @@ def trained(workspace: Workspace, spec: str) -> Model:
 
 
 @pytest.mark.parametrize("kind", ["glove", "fasttext", "clip"])
-def test_a_model_takes_its_own_encoder_by_content_and_no_other(
+def test_a_model_accepts_only_its_own_encoder(
     extracted: Callable[..., Workspace], makers: Makers, tmp_path: Path, kind: str
 ) -> None:
-    """Moved and renamed it fits; another of the same kind and width, of another kind, and minilm are refused."""
+    """Its content counts, not its path. Other encoders are refused, even of the same kind and width."""
     files = makers[kind](tmp_path)
     model = trained(extracted(), f"{kind}:{files}")
     moved = files.rename(tmp_path / "moved")
-    with pytest.raises(PipelineError, match=r"no longer at .*say where with --text FILE .*sha256"):
+    with pytest.raises(PipelineError, match=r"no longer at .*give their path with --text FILE .*sha256"):
         class_vectors(model, ["cat"], None)
 
     _, vectors, seen = class_vectors(model, ["cat", "red_ball"], f"{kind}:{moved}")
 
     np.testing.assert_allclose(vectors[0], encode_phrases(read_spec(f"{kind}:{moved}"), [("cat",)]).vectors[0])
     assert not seen[0]
-    place = [entry.name for entry in model.classes].index("red_ball")
-    np.testing.assert_array_equal(vectors[1], model.class_vectors[place])
+    index = [entry.name for entry in model.classes].index("red_ball")
+    np.testing.assert_array_equal(vectors[1], model.class_vectors[index])
     others = [f"{other}:{make(tmp_path)}" for other, make in makers.items() if other != kind]
     for wrong in (*others, "minilm", f"{kind}:{_changed(moved, tmp_path / 'changed')}"):
-        for names in (
-            ["cat"],
-            ["red_ball"],
-            None,
-        ):  # known names need no encoder, but a wrong one is refused all the same
+        # Known names need no encoder, but a wrong one is refused anyway.
+        for names in (["cat"], ["red_ball"], None):
             with pytest.raises(PipelineError, match="is another text encoder than the model was trained with"):
                 class_vectors(model, names, wrong)
 
 
 def _changed(path: Path, copy: Path) -> Path:
-    """The same encoder with one number changed."""
+    """Copy an encoder with one number changed."""
     if path.is_dir():
         shutil.copytree(path, copy)
         path = copy = copy / "model.safetensors"
@@ -93,15 +90,17 @@ def _changed(path: Path, copy: Path) -> Path:
     return copy.parent if copy.suffix == ".safetensors" else copy
 
 
-def test_what_is_no_encoder_is_wrong_usage(extracted: Callable[..., Workspace], makers: Makers, tmp_path: Path) -> None:
-    """The user said so, unlike of a file that has gone."""
+def test_a_text_option_that_is_not_an_encoder_is_a_usage_error(
+    extracted: Callable[..., Workspace], makers: Makers, tmp_path: Path
+) -> None:
+    """An encoder that no longer exists is another error."""
     model = trained(extracted(), str(makers["glove"](tmp_path)))
     with pytest.raises(UsageError, match="neither a text encoder"):
         class_vectors(model, ["cat"], "nonsense")
 
 
 def test_a_model_in_a_moved_workspace_finds_its_vectors(extracted: Callable[..., Workspace], makers: Makers) -> None:
-    """A file inside the workspace moves with it."""
+    """The path of a file inside the workspace is relative to the workspace."""
     workspace = extracted()
     workspace.text_folder.mkdir()
     model = trained(workspace, str(makers["glove"](workspace.text_folder)))
@@ -117,7 +116,7 @@ def test_a_model_in_a_moved_workspace_finds_its_vectors(extracted: Callable[...,
 def test_the_configuration_of_a_run_names_the_encoder_that_was_used(
     extracted: Callable[..., Workspace], makers: Makers, tmp_path: Path
 ) -> None:
-    """Also where `auto` was asked for."""
+    """config.yaml contains the path of the encoder, not `auto`."""
     workspace = extracted()
     trained(workspace, str(makers["glove"](tmp_path)))
     (config,) = workspace.root.glob("models/daan-*/config.yaml")
@@ -127,7 +126,7 @@ def test_the_configuration_of_a_run_names_the_encoder_that_was_used(
 def test_several_phrases_of_a_new_class_are_averaged(
     extracted: Callable[..., Workspace], makers: Makers, tmp_path: Path
 ) -> None:
-    """As in training; a class the model knows is found by its name or by its phrases in any order."""
+    """The model's own classes are found by name, or by their phrases in any order."""
     spec = str(makers["glove"](tmp_path))
     model = trained(extracted(), spec)
     entry = dataclasses.replace(model.classes[0], phrases=("black cat", "Green dog"))
@@ -142,8 +141,8 @@ def test_several_phrases_of_a_new_class_are_averaged(
     np.testing.assert_array_equal(vectors[2], model.class_vectors[0])
 
 
-def test_names_are_parted_by_commas_and_their_phrases_by_bars() -> None:
-    """Equal sets of phrases are one class."""
+def test_names_are_separated_by_commas_and_phrases_by_bars() -> None:
+    """Two names with the same set of phrases are refused."""
     assert parse_classes("dog barking|a dog barks, yoga") == ["dog barking|a dog barks", "yoga"]
     with pytest.raises(UsageError, match="read the same"):
         parse_classes("a|b, B | a")

@@ -1,4 +1,4 @@
-"""pipeline/checkpoints.py: resume states come back exactly, damaged and hostile ones are refused."""
+"""pipeline/training/fitting.py: checkpoints are read back exactly; damaged and hostile ones are refused."""
 
 import contextlib
 import os
@@ -25,8 +25,8 @@ class Hostile:
         return os.system, (f"touch {self.path}",)
 
 
-def test_a_training_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    """Model, optimiser and random numbers come back bit for bit."""
+def test_a_training_resumes_from_its_checkpoint_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    """Model, optimiser and random numbers are restored bit for bit."""
     model, generator = torch.nn.Linear(3, 2), torch.Generator().manual_seed(5)
     optimiser = torch.optim.Adam(model.parameters())
 
@@ -51,8 +51,8 @@ def test_a_training_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(tmp_pat
     assert (loaded["epoch"], loaded["best"], loaded["history"]) == (3, None, [0.5, "text"])
 
 
-def test_a_checkpoint_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
-    """One file, always whole."""
+def test_a_checkpoint_replaces_the_earlier_one(tmp_path: Path) -> None:
+    """The folder contains one complete file and no temporary one."""
     for epoch in (1, 2):
         save_checkpoint(tmp_path / "new" / "a.pt", {"epoch": epoch})
 
@@ -60,8 +60,8 @@ def test_a_checkpoint_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
     assert len(list((tmp_path / "new").iterdir())) == 1
 
 
-def test_a_hostile_checkpoint_runs_nothing(tmp_path: Path) -> None:
-    """Plain data are read, anything else is refused."""
+def test_a_hostile_checkpoint_is_refused_and_runs_nothing(tmp_path: Path) -> None:
+    """Only plain data are read."""
     torch.save({"model": Hostile(tmp_path / "ran")}, tmp_path / "a.pt")
 
     with pytest.raises(StorageError, match=r"a\.pt is damaged: delete it to train this stage from the start"):
@@ -70,32 +70,32 @@ def test_a_hostile_checkpoint_runs_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
-    """A tensor alone is no resume state."""
+def test_a_torch_file_of_another_program_is_refused(tmp_path: Path) -> None:
+    """A single tensor is not a checkpoint of avzsl."""
     torch.save(torch.zeros(3), tmp_path / "a.pt")
 
-    with pytest.raises(StorageError, match=r"a\.pt is no checkpoint of avzsl"):
+    with pytest.raises(StorageError, match=r"a\.pt is not a checkpoint of avzsl"):
         load_checkpoint(tmp_path / "a.pt")
 
 
-def test_a_missing_checkpoint_is_said_to_be_missing(tmp_path: Path) -> None:
-    """It is not called damaged."""
+def test_a_missing_checkpoint_is_reported_as_missing(tmp_path: Path) -> None:
+    """The message does not call it damaged."""
     with pytest.raises(StorageError, match=r"a\.pt does not exist"):
         load_checkpoint(tmp_path / "a.pt")
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", b"\x80\x02}q\x00.", b"\x80\x04", b"\xff" * 100])
-def test_a_file_that_is_no_checkpoint_is_damaged(tmp_path: Path, content: bytes) -> None:
-    """Whatever torch raises at it, the user reads one line."""
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    """For any error of torch, the user gets one line."""
     (tmp_path / "a.pt").write_bytes(content)
 
-    with pytest.raises(StorageError, match=r"a\.pt is (damaged|no checkpoint)"):
+    with pytest.raises(StorageError, match=r"a\.pt is (damaged|not a checkpoint)"):
         load_checkpoint(tmp_path / "a.pt")
 
 
-def test_a_checkpoint_cut_short_anywhere_is_damaged(tmp_path: Path) -> None:
-    """No part of a file passes for a whole one."""
+def test_a_truncated_checkpoint_is_damaged(tmp_path: Path) -> None:
+    """This holds for any length."""
     path = tmp_path / "a.pt"
     save_checkpoint(path, {"model": {"weight": torch.rand(50)}, "epoch": 1})
     content = path.read_bytes()
@@ -106,9 +106,9 @@ def test_a_checkpoint_cut_short_anywhere_is_damaged(tmp_path: Path) -> None:
             load_checkpoint(path)
 
 
-@pytest.mark.filterwarnings("ignore")  # torch guesses at what the damaged file may be
-def test_flipped_bytes_are_never_a_traceback(tmp_path: Path) -> None:
-    """A damaged checkpoint is refused, or the damage lies in a number."""
+@pytest.mark.filterwarnings("ignore")  # torch warns about some damaged files
+def test_changed_bytes_never_cause_a_traceback(tmp_path: Path) -> None:
+    """The checkpoint is refused, unless the change is inside a number."""
     path = tmp_path / "a.pt"
     save_checkpoint(path, {"model": {"weight": torch.rand(50)}, "epoch": 1})
     content = path.read_bytes()
@@ -135,9 +135,9 @@ except StorageError as error:
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
-def test_a_disk_that_fills_up_leaves_the_old_checkpoint(tmp_path: Path) -> None:
-    """The training of the epochs before is not lost."""
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the limits of POSIX")
+def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+    """The training of earlier epochs is not lost."""
     path = tmp_path / "a.pt"
     save_checkpoint(path, {"epoch": 1})
 

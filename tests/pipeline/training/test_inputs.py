@@ -1,4 +1,4 @@
-"""pipeline/training/inputs.py: what a run is made from, what is said of it, and what is refused."""
+"""pipeline/training/inputs.py: the inputs of a run, the messages about them, and the inputs that are refused."""
 
 import csv
 import dataclasses
@@ -38,27 +38,27 @@ SHAPE = Shape(
 NAMES = ["Zebra", "YoYo", "Xylophone", "Waltz", "Violin", "Umpire", "TaiChi", "Surf"]
 
 
-class Listener(SilentReporter):
-    """Keeps what it hears."""
+class RecordingReporter(SilentReporter):
+    """Records the lines that it receives."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def say(self, line: str) -> None:
-        """Keep the line."""
+        """Record the line."""
         self.lines.append(line)
 
     def warn(self, line: str) -> None:
-        """Keep the line."""
+        """Record the line."""
         self.lines.append(line)
 
 
 class Generated:
-    """A workspace of generated data, and what a training of it is made from."""
+    """A workspace with generated data, and the settings of a training on it."""
 
     def __init__(self, root: Path) -> None:
-        self.workspace, self.reporter = Workspace(root), Listener()
-        vectors = {name: np.eye(9, dtype=np.float32)[place] for place, name in enumerate(NAMES)}
+        self.workspace, self.reporter = Workspace(root), RecordingReporter()
+        vectors = {name: np.eye(9, dtype=np.float32)[index] for index, name in enumerate(NAMES)}
         self.benchmark = synthetic_benchmark(SHAPE, Recipe(audio_width=12, visual_width=12), vectors)
         self.encoder = str(write_benchmark(self.benchmark, self.workspace))
         self.settings = Settings(text=TextSettings(encoder=self.encoder), training=TrainingSettings(batch_pairs=8))
@@ -69,25 +69,25 @@ class Generated:
         self.settings = dataclasses.replace(self.settings, **{section: changed})
         return self
 
-    def use_splits(self, **parts: Sequence[str]) -> "Generated":
-        """Replace parts of the splits."""
-        splits = {name: tuple(keys) for name, keys in {**self.benchmark.splits.by_name, **parts}.items()}
+    def use_splits(self, **replaced: Sequence[str]) -> "Generated":
+        """Replace some of the splits."""
+        splits = {name: tuple(keys) for name, keys in {**self.benchmark.splits.by_name, **replaced}.items()}
         write_splits(Splits(**splits), self.workspace.dataset_folder / "splits.yaml")
         return self
 
     def gather(self) -> TrainingInputs:
-        """By the splits of the dataset."""
+        """Gather the inputs with the splits of the dataset."""
         return gather_inputs(self.workspace, self.settings, None, hold_out_anew=False, reporter=self.reporter)
 
 
 @pytest.fixture
 def generated(tmp_path: Path) -> Generated:
-    """Eight classes, of which the last two are unseen."""
+    """Eight classes; the last two are unseen."""
     return Generated(tmp_path)
 
 
 def test_inputs_follow_the_datasets_splits(generated: Generated) -> None:
-    """Indices, classes and widths are the data's; nothing but the classes is worth a line."""
+    """Indices, classes and widths come from the data; only the classes are reported."""
     inputs = generated.gather()
 
     assert len(inputs.indices("train", "val_seen")) == 48
@@ -102,8 +102,8 @@ def test_inputs_follow_the_datasets_splits(generated: Generated) -> None:
     ("kind", "width"),
     [("audio", 12), ("visual", 12), ("text", 9)],
 )
-def test_a_width_other_than_the_datas_fails(generated: Generated, kind: str, width: int) -> None:
-    """The data's own width may be set, and the default is replaced."""
+def test_a_width_that_differs_from_the_data_is_refused(generated: Generated, kind: str, width: int) -> None:
+    """The data's own width may be set, and the default is replaced by it."""
     name = f"{kind}_width"
     generated.change("daan", **{name: width}).gather()
 
@@ -114,13 +114,13 @@ def test_a_width_other_than_the_datas_fails(generated: Generated, kind: str, wid
         generated.gather()
 
 
-def test_the_defaults_are_the_widths_that_are_filled_in() -> None:
-    """Else a set width and a default could not be told apart."""
+def test_the_default_widths_are_512_512_and_300() -> None:
+    """The data's widths replace these values; any other value counts as set by the user."""
     assert (DaanConfig.audio_width, DaanConfig.visual_width, DaanConfig.text_width) == (512, 512, 300)
 
 
-def test_a_batch_larger_than_the_set_is_said_to_be_smaller(generated: Generated) -> None:
-    """With both numbers, and the setting that asked for more."""
+def test_a_batch_that_is_reduced_to_the_training_videos_is_reported(generated: Generated) -> None:
+    """The line contains both numbers and the setting."""
     generated.change("training", batch_pairs=256).gather()
 
     line = "batches of 40 pairs: there are only 40 training videos (training.batch_pairs is 256)"
@@ -128,30 +128,33 @@ def test_a_batch_larger_than_the_set_is_said_to_be_smaller(generated: Generated)
 
 
 def test_classes_with_one_video_are_named(generated: Generated) -> None:
-    """They are trained on and nothing else; an unseen class with one video is not among them."""
+    """They are only trained on. An unseen class with one video is not named."""
     train = generated.benchmark.splits.train
-    one = [next(key for key in train if key.startswith(name)) for name in NAMES[:2]]
+    single = [next(key for key in train if key.startswith(name)) for name in NAMES[:2]]
     rest = [key for key in train if not key.startswith(tuple(NAMES[:2]))]
     generated.use_splits(
-        train=one + rest,
+        train=single + rest,
         val_seen=(),
         test_seen=(),
         test_unseen=generated.benchmark.splits.test_unseen[:1],
     ).gather()
 
-    assert generated.reporter.lines[1:] == ["only one video: YoYo, Zebra; trained on, but never tested on"]
+    assert generated.reporter.lines[1:] == [
+        "classes with only one video: YoYo, Zebra; used for training, not for testing"
+    ]
 
 
-def test_of_many_classes_with_one_video_some_are_named(tmp_path: Path) -> None:
-    """Five, and how many more."""
+def test_at_most_five_classes_with_one_video_are_named(tmp_path: Path) -> None:
+    """The line contains the number of further classes."""
     generated = Generated(tmp_path)
-    parts = generated.benchmark.splits.by_name
-    every = [next(key for keys in parts.values() for key in keys if key.startswith(name)) for name in NAMES]
-    generated.use_splits(train=every, val_seen=(), val_unseen=(), test_seen=(), test_unseen=())
+    splits = generated.benchmark.splits.by_name
+    one_per_class = [next(key for keys in splits.values() for key in keys if key.startswith(name)) for name in NAMES]
+    generated.use_splits(train=one_per_class, val_seen=(), val_unseen=(), test_seen=(), test_unseen=())
 
     generated.gather()
 
-    line = "only one video: Surf, TaiChi, Umpire, Violin, Waltz and 3 more; trained on, but never tested on"
+    names = "Surf, TaiChi, Umpire, Violin, Waltz and 3 more"
+    line = f"classes with only one video: {names}; used for training, not for testing"
     assert line in generated.reporter.lines
 
 
@@ -163,20 +166,22 @@ def test_of_many_classes_with_one_video_some_are_named(tmp_path: Path) -> None:
         ("test_unseen", "val_unseen", r"'Violin' is in test_unseen and in val_unseen; an unseen class is never"),
     ],
 )
-def test_a_class_that_is_seen_and_unseen_fails(generated: Generated, unseen: str, other: str, message: str) -> None:
-    """Moving one video of a seen class to an unseen part is enough."""
-    parts = generated.benchmark.splits.by_name
-    first_of = "Zebra" if other == "train" else "Violin"
-    moved = next(key for key in parts[other] if key.startswith(first_of))
-    kept = [key for key in parts[other] if key != moved]
-    generated.use_splits(**{other: kept, unseen: [*parts[unseen], moved]})
+def test_a_class_that_is_seen_and_unseen_is_refused(
+    generated: Generated, unseen: str, other: str, message: str
+) -> None:
+    """It is enough to move one video of a seen class to an unseen split."""
+    splits = generated.benchmark.splits.by_name
+    class_name = "Zebra" if other == "train" else "Violin"
+    moved = next(key for key in splits[other] if key.startswith(class_name))
+    kept = [key for key in splits[other] if key != moved]
+    generated.use_splits(**{other: kept, unseen: [*splits[unseen], moved]})
 
     with pytest.raises(UsageError, match=message):
         generated.gather()
 
 
-def test_features_that_are_not_finite_fail_with_their_video(generated: Generated) -> None:
-    """Refused when they are loaded, before anything is trained."""
+def test_features_that_are_not_finite_are_refused_with_their_video(generated: Generated) -> None:
+    """They are refused when they are loaded, before training."""
     with h5py.File(generated.workspace.current_features(), "r+") as file:
         row = int(file["index"][5]["offset"])
         file["audio"][row, 3] = np.nan
@@ -186,7 +191,7 @@ def test_features_that_are_not_finite_fail_with_their_video(generated: Generated
         generated.gather()
 
 
-def test_fewer_than_two_classes_to_train_on_fail(generated: Generated) -> None:
+def test_fewer_than_two_training_classes_are_refused(generated: Generated) -> None:
     """A pair needs videos of two classes."""
     train = [key for key in generated.benchmark.splits.train if key.startswith("Zebra")]
     generated.use_splits(train=train, val_seen=(), val_unseen=(), test_seen=())
@@ -195,8 +200,8 @@ def test_fewer_than_two_classes_to_train_on_fail(generated: Generated) -> None:
         generated.gather()
 
 
-def test_the_legacy_class_order_is_another_run_even_where_it_moves_nothing(generated: Generated) -> None:
-    """These names and their phrases sort alike, so every class keeps its vector."""
+def test_the_legacy_class_order_makes_another_run_even_if_no_vector_moves(generated: Generated) -> None:
+    """These names and their phrases have the same order, so every class keeps its vector."""
     right = generated.gather()
     generated.reporter.lines.clear()
 
@@ -209,11 +214,11 @@ def test_the_legacy_class_order_is_another_run_even_where_it_moves_nothing(gener
 
 
 def test_in_the_legacy_order_classes_get_the_vectors_of_sorted_phrases(generated: Generated) -> None:
-    """A phrase that sorts elsewhere than its class shifts those between."""
+    """A phrase that sorts to another position than its class shifts the vectors in between."""
     own = {name: phrase for name, (phrase,) in generated.benchmark.phrases.items()}
     phrases = {**own, "Surf": "waves", "Zebra": "stripes"}
-    vectors = {phrase: np.eye(9, dtype=np.float32)[place] for place, phrase in enumerate(phrases.values())}
-    np.save(generated.encoder, vectors)  # type: ignore[arg-type]  # a dict, as the benchmark's
+    vectors = {phrase: np.eye(9, dtype=np.float32)[index] for index, phrase in enumerate(phrases.values())}
+    np.save(generated.encoder, vectors)  # type: ignore[arg-type]  # a dict, as in the benchmark
     with (generated.workspace.dataset_folder / "classes.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("class", "phrase"), *phrases.items()])
 
@@ -227,7 +232,7 @@ def test_in_the_legacy_order_classes_get_the_vectors_of_sorted_phrases(generated
 
 
 def test_listed_classes_without_videos_count_in_the_legacy_order(generated: Generated) -> None:
-    """UCF's public code sorts all 101 names, of which its splits use 51."""
+    """The AVCA code sorts all 101 names of UCF, and its splits use 51 of them."""
     vectors = np.load(generated.encoder, allow_pickle=True).item()
     vectors["a banjo"] = np.eye(9, dtype=np.float32)[8]
     np.save(generated.encoder, vectors)
@@ -243,12 +248,12 @@ def test_listed_classes_without_videos_count_in_the_legacy_order(generated: Gene
 
 
 @pytest.mark.needs_shared
-def test_ucf_gives_79_of_101_classes_another_vector(tmp_path: Path, shared: Path) -> None:
-    """With the benchmark's own names and vectors, from the workspace to the matrix that training uses."""
+def test_the_legacy_order_gives_79_of_101_ucf_classes_another_vector(tmp_path: Path, shared: Path) -> None:
+    """The benchmark's own names and vectors are used, from the workspace to the matrix that training uses."""
     folder = shared / "benchmark"
     with (folder / "UCF/class-split/ucf_w2v_class_names.csv").open(encoding="utf-8", newline="") as lines:
         manual = {row["original"]: row["manual"] for row in csv.DictReader(lines)}
-    workspace, reporter = Workspace(tmp_path), Listener()
+    workspace, reporter = Workspace(tmp_path), RecordingReporter()
     shape = dataclasses.replace(SHAPE, train_classes=97, train=97, val_seen=0, test_seen=99, test_unseen=2)
     names = {name: np.ones(1, np.float32) for name in manual}
     write_benchmark(synthetic_benchmark(shape, Recipe(audio_width=4, visual_width=4), names), workspace)
@@ -269,7 +274,7 @@ def test_ucf_gives_79_of_101_classes_another_vector(tmp_path: Path, shared: Path
 
 
 def test_videos_whose_extraction_failed_leave_the_splits(generated: Generated) -> None:
-    """Splits name them, features lack them."""
+    """They are in the splits, but have no features."""
     lost = generated.benchmark.splits.train[0]
     path = generated.workspace.current_features()
     blank = StoredVideo("", SourceFile("", 0, 0), 1, has_audio=True, has_visual=True, duration_seconds=1.0)

@@ -1,4 +1,4 @@
-"""pipeline/training/records.py: distributions against sorting by hand, and the file they are kept in."""
+"""pipeline/training/records.py: distributions compared with sorting by hand, and reading the files back."""
 
 import math
 from pathlib import Path
@@ -28,19 +28,19 @@ STEPS, PAIRS = 3, 7
 
 
 def values(*, modulated: bool = True) -> dict[str, torch.Tensor]:
-    """Random ones of an epoch."""
+    """Make random values of an epoch."""
     norms = {name: torch.rand(STEPS, 2, 2) for name in ("gradient_norm", "parameter_norm")}
     rates = {name: torch.rand(STEPS, PAIRS, 2, 2) for name in ("M", "V_c", "V_o")}
     return norms | rates if modulated else norms
 
 
 def records(*, modulated: bool = True) -> list[BalanceRecord]:
-    """The rows of a random epoch."""
+    """Make the rows of a random epoch."""
     return summarise(4, values(modulated=modulated), gamma=0.0, weighs=True)
 
 
-def test_a_row_sums_up_all_pairs_of_all_steps_of_its_modality_and_part() -> None:
-    """Means, ranks and the share at gamma, of the visual bypass."""
+def test_a_row_summarises_all_pairs_of_all_steps_of_its_modality_and_branch() -> None:
+    """The row of the visual bypass has the right means, quantiles and percentage at gamma."""
     epoch = values()
     epoch["M"] = epoch["M"].clamp_min(0.5)
 
@@ -55,8 +55,8 @@ def test_a_row_sums_up_all_pairs_of_all_steps_of_its_modality_and_part() -> None
     assert row.parameter_norm == float(epoch["parameter_norm"][-1, 1, 1])
 
 
-def test_what_takes_no_part_is_nan() -> None:
-    """V_o where only convergence is weighed, and every rate in plain training, whose norms are there all the same."""
+def test_rates_that_are_not_used_are_nan() -> None:
+    """V_o is NaN with convergence only, and every rate in plain training. Norms are always finite."""
     convergence = summarise(1, values(), gamma=0.1, weighs=False)[0]
     plain = records(modulated=False)[0]
 
@@ -68,8 +68,8 @@ def test_what_takes_no_part_is_nan() -> None:
 
 
 @pytest.mark.parametrize("modulated", [True, False])
-def test_balance_comes_back_from_its_file(tmp_path: Path, modulated: bool) -> None:
-    """To the bit, NaN included; the same from the plain rows of a checkpoint."""
+def test_balance_is_read_back_exactly(tmp_path: Path, modulated: bool) -> None:
+    """This includes NaN, and it holds for the plain rows of a checkpoint too."""
     written = records(modulated=modulated)
 
     write_balance(tmp_path / "balance.csv", written)
@@ -82,8 +82,8 @@ def test_balance_comes_back_from_its_file(tmp_path: Path, modulated: bool) -> No
     )
 
 
-def test_no_file_is_no_records_and_a_damaged_one_is_named(tmp_path: Path) -> None:
-    """A run from before there was a balance.csv, and one whose table was cut."""
+def test_a_missing_balance_file_has_no_records_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    """Runs of older versions have no balance.csv."""
     path = tmp_path / "balance.csv"
     assert read_balance(path) == []
 
@@ -94,8 +94,8 @@ def test_no_file_is_no_records_and_a_damaged_one_is_named(tmp_path: Path) -> Non
         read_balance(path)
 
 
-def test_audios_share_is_of_both_modalities_gradients() -> None:
-    """Over both parts, by Euclidean norm; with one part, as in the ablation's base, over that one."""
+def test_audio_share_compares_the_gradient_norms_of_both_modalities() -> None:
+    """The norm is Euclidean over both branches, or that of the one branch of the ablation's baseline."""
     epoch = values()
     epoch["gradient_norm"] = torch.tensor([[[3.0, 4.0], [0.0, 15.0]]])
     assert audio_share(summarise(1, epoch, gamma=0.1, weighs=True)) == pytest.approx(0.25)
@@ -105,8 +105,8 @@ def test_audios_share_is_of_both_modalities_gradients() -> None:
 
 
 @pytest.mark.parametrize("csgm", ["off", "convergence", "full"])
-def test_a_real_step_has_what_a_summary_wants(csgm: str) -> None:
-    """One step of a small network, stacked as an epoch of one step."""
+def test_the_values_of_a_real_step_can_be_summarised(csgm: str) -> None:
+    """One step of a small network is summarised as an epoch of one step."""
     mask = torch.ones(8, 3, dtype=torch.bool)
     batch = VideoBatch(torch.randn(8, 3, 6), torch.randn(8, 3, 6), mask, mask)
     config = DaanConfig(audio_width=6, visual_width=6, text_width=5, hidden_width=16, heads=2, csgm=csgm)  # type: ignore[arg-type]
@@ -122,8 +122,8 @@ def test_a_real_step_has_what_a_summary_wants(csgm: str) -> None:
     assert 0 < audio_share(rows) < 1
 
 
-def test_a_history_comes_back_to_the_last_bit(tmp_path: Path) -> None:
-    """Means over the steps, written so that no digit is lost; NaN where nothing was validated."""
+def test_a_history_is_read_back_exactly(tmp_path: Path) -> None:
+    """Losses are means over the steps; metrics are NaN without validation."""
     losses = torch.rand(7, 4)
     records = [
         EpochRecord.of_epoch(epoch, losses * epoch, None, audio_share=0.3, learning_rate=1e-3 / epoch)
@@ -140,7 +140,7 @@ def test_a_history_comes_back_to_the_last_bit(tmp_path: Path) -> None:
 
 
 def test_a_damaged_history_is_refused(tmp_path: Path) -> None:
-    """A text where a number belongs."""
+    """The file contains a word instead of a number."""
     (tmp_path / "history.csv").write_text("epoch,loss\n1,much\n")
 
     with pytest.raises(StorageError, match=r"history\.csv is damaged .*: train the run again"):

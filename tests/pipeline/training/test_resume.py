@@ -1,4 +1,4 @@
-"""A training that was stopped or killed ends bit for bit as one that ran through."""
+"""pipeline/training/fitting.py: a stopped or killed training ends with the same files as an uninterrupted one."""
 
 import contextlib
 import dataclasses
@@ -30,8 +30,8 @@ SETTINGS = Settings(
     daan=DaanConfig(hidden_width=16, output_width=8, heads=2, dropout=0.3, modality_dropout=0.2),
     training=TrainingSettings(epochs=3, batch_pairs=8, steps_per_epoch=2, learning_rate=0.01, patience_epochs=1),
 )
-# Imports what a command needs once, and forks a process for each command that it reads; one that is told so kills
-# itself when a checkpoint is half written.
+# Imports everything once, and forks a process for each command that it reads. With `die_at`, the process kills itself
+# when that checkpoint is half written.
 FORKING = """
 import json, os, signal, sys
 from pathlib import Path
@@ -39,7 +39,7 @@ import torch
 import pipeline.training.seeds
 from cli.main import run_command
 
-def die_amid_checkpoint(number):
+def die_during_checkpoint(number):
     replace, written = Path.replace, 0
     def replacing(self, target):
         nonlocal written
@@ -58,7 +58,7 @@ for line in sys.stdin:
         for stream in (1, 2):
             os.dup2(os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
         if order["die_at"]:
-            die_amid_checkpoint(order["die_at"])
+            die_during_checkpoint(order["die_at"])
         os._exit(run_command(order["arguments"]))
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
@@ -66,7 +66,7 @@ for line in sys.stdin:
 
 
 class Commands:
-    """Runs `avzsl train` in one workspace, each time as a process of its own."""
+    """Runs `avzsl train` in one workspace, each time in its own process."""
 
     def __init__(self, forking: subprocess.Popen[str], workspace: Workspace, settings: Settings) -> None:
         self._forking, self._workspace = forking, workspace
@@ -75,7 +75,7 @@ class Commands:
         self._arguments = ["train", "-w", str(workspace.root), "--config", str(config)]
 
     def start(self, *, die_at: int = 0) -> int:
-        """Start one; its process id."""
+        """Start a command; return its process id."""
         order = {"arguments": self._arguments, "die_at": die_at, "output": str(self._workspace.root / "output.txt")}
         assert self._forking.stdin is not None
         self._forking.stdin.write(json.dumps(order) + "\n")
@@ -83,25 +83,25 @@ class Commands:
         return self._read()
 
     def end(self) -> int:
-        """Wait until it ends; its exit code, or minus the signal that ended it."""
+        """Wait until the command ends; return its exit code, or minus the signal that ended it."""
         return self._read()
 
     def run(self, *, die_at: int = 0) -> int:
-        """Start one and wait until it ends."""
+        """Start a command and wait until it ends."""
         self.start(die_at=die_at)
         return self.end()
 
     @property
     def output(self) -> str:
-        """All that was printed so far, on standard output and error."""
+        """Everything printed so far, on standard output and error."""
         return (self._workspace.root / "output.txt").read_text()
 
     def _read(self) -> int:
         assert self._forking.stdout is not None
         return int(self._forking.stdout.readline())
 
-    def send_amid_training(self, process: int, number: int, delay_seconds: float) -> None:
-        """Send a signal so long after the process has written its first checkpoint."""
+    def send_during_training(self, process: int, number: int, delay_seconds: float) -> None:
+        """Send a signal `delay_seconds` after the process has written its first checkpoint."""
         before = self._newest_checkpoint()
         limit = time.monotonic() + 60
         while self._newest_checkpoint() == before:
@@ -118,7 +118,7 @@ class Commands:
 
 @pytest.fixture(scope="module")
 def forking() -> Iterator[subprocess.Popen[str]]:
-    """A process that has everything imported and forks commands."""
+    """A process that has imported everything and forks commands."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         [sys.executable, "-c", FORKING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -140,8 +140,8 @@ def run(workspace: Workspace, settings: Settings = SETTINGS, **options: object) 
     )
 
 
-def outcome(models: Path) -> dict[str, bytes]:
-    """The content of every file that says how training ended, by its place below models/."""
+def results(models: Path) -> dict[str, bytes]:
+    """Read the files that a training produces, by their paths in the model folder."""
     names = (
         "model.safetensors",
         "model.json",
@@ -152,24 +152,24 @@ def outcome(models: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def trained_through(extracted: Callable[..., Workspace]) -> Callable[..., tuple[Workspace, dict[str, bytes]]]:
-    """Trains without interruption, and returns what came out beside a workspace that holds no model any more."""
+def trained_uninterrupted(extracted: Callable[..., Workspace]) -> Callable[..., tuple[Workspace, dict[str, bytes]]]:
+    """A function that trains without interruption, and returns a workspace without the model, and the results."""
 
     def make(settings: Settings = SETTINGS) -> tuple[Workspace, dict[str, bytes]]:
         workspace = extracted(classes=8, videos=5, silent=("red_ball/0.mp4", "red_dog/1.mp4"))
         run(workspace, settings)
-        expected = outcome(workspace.root / "models")
-        (workspace.root / "models").rename(workspace.root / "through")
+        expected = results(workspace.root / "models")
+        (workspace.root / "models").rename(workspace.root / "uninterrupted")
         return workspace, expected
 
     return make
 
 
-def test_a_training_stopped_after_every_single_step_ends_as_one_that_ran_through(
-    trained_through: Callable[..., tuple[Workspace, dict[str, bytes]]],
+def test_a_training_stopped_after_every_step_ends_as_an_uninterrupted_one(
+    trained_uninterrupted: Callable[..., tuple[Workspace, dict[str, bytes]]],
 ) -> None:
-    """Weights, calibration, figures and both histories, with dropout, noise, hidden modalities and a schedule."""
-    workspace, expected = trained_through()
+    """This includes weights, calibration, metrics and histories, with dropout, noise and a learning rate schedule."""
+    workspace, expected = trained_uninterrupted()
     stops = 0
 
     while not list(workspace.root.glob("models/*/model.json")):
@@ -179,7 +179,7 @@ def test_a_training_stopped_after_every_single_step_ends_as_one_that_ran_through
 
     epochs = 3 + read_json(next(workspace.root.glob("models/*/model.json")))["training"]["best_epoch"]
     assert stops == 2 * epochs + 1
-    assert outcome(workspace.root / "models") == expected
+    assert results(workspace.root / "models") == expected
 
 
 @pytest.mark.parametrize(
@@ -187,49 +187,49 @@ def test_a_training_stopped_after_every_single_step_ends_as_one_that_ran_through
     [{"accumulate": 3}, {"precision": "bfloat16"}, {"clip_norm": 0.5}],
     ids=["accumulated", "bfloat16", "clipped"],
 )
-def test_a_stopped_training_with_other_steps_ends_as_one_that_ran_through(
-    trained_through: Callable[..., tuple[Workspace, dict[str, bytes]]], change: dict[str, object]
+def test_a_stopped_training_with_other_step_settings_ends_as_an_uninterrupted_one(
+    trained_uninterrupted: Callable[..., tuple[Workspace, dict[str, bytes]]], change: dict[str, object]
 ) -> None:
-    """What changes a step changes nothing about going on, and does change the result."""
+    """Settings of a step change the result, but a stop does not."""
     settings = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, epochs=1, **change))
-    workspace, expected = trained_through(settings)
+    workspace, expected = trained_uninterrupted(settings)
     answers = iter([False, True])
 
     with pytest.raises(TrainingStoppedError):
         run(workspace, settings, stop=lambda: next(answers))
     run(workspace, settings)
 
-    assert outcome(workspace.root / "models") == expected
+    assert results(workspace.root / "models") == expected
     (workspace.root / "models").rename(workspace.root / "other")
     run(workspace, dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, epochs=1)))
-    assert outcome(workspace.root / "models")["model.safetensors"] != expected["model.safetensors"]
+    assert results(workspace.root / "models")["model.safetensors"] != expected["model.safetensors"]
 
 
-def test_a_killed_process_leaves_a_training_that_goes_on_bit_for_bit(
-    trained_through: Callable[..., tuple[Workspace, dict[str, bytes]]], forking: subprocess.Popen[str]
+def test_a_killed_training_continues_and_ends_as_an_uninterrupted_one(
+    trained_uninterrupted: Callable[..., tuple[Workspace, dict[str, bytes]]], forking: subprocess.Popen[str]
 ) -> None:
-    """Killed with SIGKILL at random moments, some of them between the steps of an epoch, some amid a checkpoint."""
+    """SIGKILL comes at random moments, between steps and while a checkpoint is written."""
     training = dataclasses.replace(SETTINGS.training, epochs=5, steps_per_epoch=10, checkpoint_minutes=0.0)
     settings = dataclasses.replace(SETTINGS, training=training)
-    workspace, expected = trained_through(settings)
-    commands, chance = Commands(forking, workspace, settings), random.Random(3)
+    workspace, expected = trained_uninterrupted(settings)
+    commands, generator = Commands(forking, workspace, settings), random.Random(3)
 
-    codes = [commands.run(die_at=1)]  # there is no whole checkpoint yet
+    codes = [commands.run(die_at=1)]  # no complete checkpoint exists yet
     for _ in range(6):
         process = commands.start()
-        commands.send_amid_training(process, signal.SIGKILL, chance.uniform(0, 0.05))
+        commands.send_during_training(process, signal.SIGKILL, generator.uniform(0, 0.05))
         codes.append(commands.end())
     codes.append(commands.run(die_at=2))
 
     assert codes.count(-signal.SIGKILL) >= 5, codes
     assert commands.run() == 0
-    assert outcome(workspace.root / "models") == expected
+    assert results(workspace.root / "models") == expected
 
 
-def test_what_a_writer_killed_amid_a_checkpoint_left_is_swept(
+def test_a_half_written_checkpoint_is_deleted_when_training_continues(
     extracted: Callable[..., Workspace], forking: subprocess.Popen[str]
 ) -> None:
-    """The half file stays where it is until the training goes on, which takes it away."""
+    """The process was killed while it wrote the checkpoint."""
     workspace = extracted(classes=4)
     commands = Commands(forking, workspace, SETTINGS)
     assert commands.run(die_at=2) == -signal.SIGKILL
@@ -241,45 +241,45 @@ def test_what_a_writer_killed_amid_a_checkpoint_left_is_swept(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_a_signal_finishes_the_step_saves_and_says_how_to_go_on(
-    trained_through: Callable[..., tuple[Workspace, dict[str, bytes]]],
+def test_a_signal_finishes_the_step_saves_and_tells_how_to_continue(
+    trained_uninterrupted: Callable[..., tuple[Workspace, dict[str, bytes]]],
     forking: subprocess.Popen[str],
     number: signal.Signals,
 ) -> None:
-    """What the same command goes on to make is the same, bit for bit."""
+    """The same command then finishes the training with the same files."""
     training = dataclasses.replace(SETTINGS.training, epochs=1, steps_per_epoch=25, checkpoint_minutes=0.0)
     settings = dataclasses.replace(SETTINGS, training=training)
-    workspace, expected = trained_through(settings)
+    workspace, expected = trained_uninterrupted(settings)
     commands = Commands(forking, workspace, settings)
 
     process = commands.start()
-    commands.send_amid_training(process, number, delay_seconds=0.1)
+    commands.send_during_training(process, number, delay_seconds=0.1)
     code = commands.end()
-    said = [line for line in commands.output.splitlines() if line.startswith("avzsl: ")]
+    messages = [line for line in commands.output.splitlines() if line.startswith("avzsl: ")]
 
     assert code == 130, commands.output
-    assert said[0] == "avzsl: finishing what is under way, then saving; once more interrupts at once"
-    assert said[1].startswith("avzsl: stopped after step ")
-    assert said[1].endswith(" of 25 in epoch 1 of stage 1; the same command goes on from there")
+    assert messages[0] == "avzsl: finishing the current work and saving; press Ctrl-C again to stop immediately"
+    assert messages[1].startswith("avzsl: stopped after step ")
+    assert messages[1].endswith(" of 25 in epoch 1 of stage 1; the same command goes on from there")
     assert commands.run() == 0
-    assert outcome(workspace.root / "models") == expected
+    assert results(workspace.root / "models") == expected
 
 
-def test_how_often_checkpoints_are_written_makes_no_other_run(extracted: Callable[..., Workspace]) -> None:
-    """An unfinished run goes on with another training.checkpoint_minutes."""
+def test_another_checkpoint_interval_makes_no_other_run(extracted: Callable[..., Workspace]) -> None:
+    """An unfinished run continues with another training.checkpoint_minutes."""
     workspace = extracted(classes=4)
     with pytest.raises(TrainingStoppedError, match="stopped after step 1 of 2 in epoch 1 of stage 1"):
         run(workspace, stop=lambda: True)
-    often = dataclasses.replace(SETTINGS.training, checkpoint_minutes=0.0)
+    frequent = dataclasses.replace(SETTINGS.training, checkpoint_minutes=0.0)
 
-    report = run(workspace, dataclasses.replace(SETTINGS, training=often))
+    report = run(workspace, dataclasses.replace(SETTINGS, training=frequent))
 
     assert [folder.name for folder in (workspace.root / "models").iterdir()] == [report.run]
 
 
 @pytest.mark.parametrize("changed", ["fingerprint", "version"])
 def test_a_checkpoint_of_another_configuration_is_refused(extracted: Callable[..., Workspace], changed: str) -> None:
-    """Whatever lies in the folder, a run goes on from its own checkpoint only."""
+    """A run resumes from its own checkpoint only."""
     workspace = extracted(classes=4)
     with pytest.raises(TrainingStoppedError):
         run(workspace, stop=lambda: True)
@@ -292,25 +292,25 @@ def test_a_checkpoint_of_another_configuration_is_refused(extracted: Callable[..
 
 
 def test_a_table_lost_by_a_kill_after_the_checkpoint_is_written_again(
-    trained_through: Callable[..., tuple[Workspace, dict[str, bytes]]],
+    trained_uninterrupted: Callable[..., tuple[Workspace, dict[str, bytes]]],
 ) -> None:
-    """history.csv follows from the checkpoint, also when no epoch is left to do."""
-    workspace, expected = trained_through()
-    (workspace.root / "through").rename(workspace.root / "models")
+    """The tables are restored from the checkpoint, even if no epoch is left."""
+    workspace, expected = trained_uninterrupted()
+    (workspace.root / "uninterrupted").rename(workspace.root / "models")
     for name in ("model.json", "stage1/history.csv", "stage2/history.csv"):
         next(workspace.root.glob(f"models/*/{name}")).unlink()
 
     run(workspace)
 
-    assert outcome(workspace.root / "models") == expected
+    assert results(workspace.root / "models") == expected
 
 
 def test_a_model_without_its_description_is_not_complete(
-    trained_through: Callable[..., tuple[Workspace, dict[str, bytes]]],
+    trained_uninterrupted: Callable[..., tuple[Workspace, dict[str, bytes]]],
 ) -> None:
-    """Killed between model.safetensors and model.json: status says partial, and training finishes the folder."""
-    workspace, expected = trained_through()
-    (workspace.root / "through").rename(workspace.root / "models")
+    """After a kill between model.safetensors and model.json the status is partial, and training finishes the folder."""
+    workspace, expected = trained_uninterrupted()
+    (workspace.root / "uninterrupted").rename(workspace.root / "models")
     next(workspace.root.glob("models/*/model.json")).unlink()
     (workspace.root / "stages.json").write_text(
         json.dumps(
@@ -323,21 +323,21 @@ def test_a_model_without_its_description_is_not_complete(
 
     assert states["model"] == "partial"
     assert not report.did_nothing
-    assert outcome(workspace.root / "models") == expected
+    assert results(workspace.root / "models") == expected
 
 
 @pytest.mark.needs_gpu
-def test_a_training_on_a_gpu_goes_on_from_the_state_of_its_generator(extracted: Callable[..., Workspace]) -> None:
-    """Dropout draws the same numbers; sums on a GPU may differ in their last digits."""
+def test_a_training_on_a_gpu_resumes_from_the_state_of_its_generator(extracted: Callable[..., Workspace]) -> None:
+    """Dropout draws the same numbers, but sums on a GPU may differ in the last digits."""
     workspace, device = extracted(classes=8, videos=5), torch.device("cuda:0")
     run(workspace, device=device)
-    expected = outcome(workspace.root / "models")["stage1/history.csv"].decode().splitlines()
-    (workspace.root / "models").rename(workspace.root / "through")
+    expected = results(workspace.root / "models")["stage1/history.csv"].decode().splitlines()
+    (workspace.root / "models").rename(workspace.root / "uninterrupted")
 
     while not list(workspace.root.glob("models/*/model.json")):
         with contextlib.suppress(TrainingStoppedError):
             run(workspace, device=device, stop=lambda: True)
 
-    found = outcome(workspace.root / "models")["stage1/history.csv"].decode().splitlines()
-    for row, wanted in zip(found[1:], expected[1:], strict=True):
+    actual = results(workspace.root / "models")["stage1/history.csv"].decode().splitlines()
+    for row, wanted in zip(actual[1:], expected[1:], strict=True):
         assert float(row.split(",")[1]) == pytest.approx(float(wanted.split(",")[1]), rel=1e-3)

@@ -1,4 +1,4 @@
-"""Training with several seeds: one run each on the same splits, resumable, and what they say together."""
+"""pipeline/training/seeds.py: one run per seed on the same splits, resuming, and the mean of all runs."""
 
 import dataclasses
 import math
@@ -27,27 +27,27 @@ SETTINGS = Settings(
 
 
 def run(workspace: Workspace, **options: object) -> tuple[SeedsTraining, list[TrainingReport]]:
-    """Train all seeds; the report, and what was heard on the way."""
-    heard: list[TrainingReport] = []
+    """Train all seeds; return the report and the reports that `on_trained` received."""
+    received: list[TrainingReport] = []
     report = train_seeds(
         workspace,
         SETTINGS,
         device=CPU,
         reporter=SilentReporter(),
         on_epoch=lambda *_: None,
-        on_trained=heard.append,
+        on_trained=received.append,
         **options,  # type: ignore[arg-type]  # as train_seeds takes them
     )
-    return report, heard
+    return report, received
 
 
 def test_every_seed_is_a_run_of_its_own_on_the_same_splits(extracted: Callable[..., Workspace]) -> None:
-    """Each is the run that training with that seed alone would make; mean and deviation are of validation."""
+    """Each run equals the run of a single training with that seed; mean and deviation are those of validation."""
     workspace = extracted()
 
-    report, heard = run(workspace)
+    report, received = run(workspace)
 
-    assert tuple(heard) == report.reports
+    assert tuple(received) == report.reports
     assert [one.seed for one in report.reports] == [0, 5, 2]
     assert len(set(report.runs)) == 3
     splits = {(one.folder / "splits.yaml").read_bytes() for one in report.reports}
@@ -62,8 +62,8 @@ def test_every_seed_is_a_run_of_its_own_on_the_same_splits(extracted: Callable[.
     assert again.run == report.runs[1]
 
 
-def test_the_workspace_remembers_all_runs_until_a_single_one_is_trained(extracted: Callable[..., Workspace]) -> None:
-    """The record names the first as output and lists all; an ordinary training has no such list."""
+def test_the_workspace_records_all_runs_until_a_single_one_is_trained(extracted: Callable[..., Workspace]) -> None:
+    """The record names the first run as output and lists all runs; the record of a single run has no list."""
     workspace = extracted()
     report, _ = run(workspace)
     record = workspace.stages()["model"]
@@ -79,10 +79,10 @@ def test_the_workspace_remembers_all_runs_until_a_single_one_is_trained(extracte
     assert "runs" not in workspace.stages()["model"].summary
 
 
-def test_a_stopped_training_skips_finished_seeds_and_goes_on_with_the_others(
+def test_a_stopped_training_skips_finished_seeds_and_continues_with_the_others(
     extracted: Callable[..., Workspace],
 ) -> None:
-    """Stopped in the second run: the first is found, and the third trained."""
+    """After a stop in the second run, the first is not trained again, and the second and third are finished."""
     workspace = extracted()
     steps = 0
 
@@ -95,21 +95,21 @@ def test_a_stopped_training_skips_finished_seeds_and_goes_on_with_the_others(
         run(workspace, stop=stop)
     assert "model" not in workspace.stages()
 
-    report, heard = run(workspace)
+    report, received = run(workspace)
 
-    assert [one.did_nothing for one in heard] == [True, False, False]
+    assert [one.did_nothing for one in received] == [True, False, False]
     assert len(list(workspace.root.glob("models/*/model.json"))) == 3
     assert tuple(workspace.stages()["model"].summary["runs"]) == report.runs
 
 
-def test_without_validation_there_are_no_figures(extracted: Callable[..., Workspace]) -> None:
-    """Three classes of one video each: NaN, not a crash."""
+def test_without_validation_all_metrics_are_nan(extracted: Callable[..., Workspace]) -> None:
+    """Three classes with one video each leave no validation videos."""
     report, _ = run(extracted(classes=3, videos=1))
 
     assert all(math.isnan(value) for value in (*report.mean.values(), *report.deviation.values()))
 
 
 def test_training_one_run_refuses_several_seeds(extracted: Callable[..., Workspace]) -> None:
-    """The demo trains one run; a setting that would be passed over is refused."""
+    """`train` trains one run, so it refuses a setting that it would have to ignore."""
     with pytest.raises(UsageError, match=r"training\.seeds are \[0, 5, 2\]: one run is trained here, leave them out"):
         train(extracted(), SETTINGS, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)

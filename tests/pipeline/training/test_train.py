@@ -1,4 +1,4 @@
-"""Training on a workspace's features: splits, both stages, resuming, and what is refused."""
+"""pipeline/training/train.py: splits, both training stages, starting over, and settings that are refused."""
 
 import csv
 import dataclasses
@@ -26,17 +26,17 @@ CPU = torch.device("cpu")
 
 
 class StoppedError(Exception):
-    """Stands for whatever stops a training between two steps."""
+    """Raised by a test to stop a training between two epochs."""
 
 
-class Reporter(SilentReporter):
-    """Keeps what it hears."""
+class RecordingReporter(SilentReporter):
+    """Records the lines that it receives."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def say(self, line: str) -> None:
-        """Keep the line."""
+        """Record the line."""
         self.lines.append(line)
 
 
@@ -48,7 +48,7 @@ def run(
     unseen: Sequence[str] = (),
     **options: object,
 ) -> TrainingReport:
-    """Train, and raise StoppedError after so many epochs of either stage together."""
+    """Train; raise StoppedError after `stop_after` epochs, counted over both stages."""
     done = 0
     settings = dataclasses.replace(settings, holdout=HoldOutSettings(unseen=tuple(unseen)))
 
@@ -63,12 +63,12 @@ def run(
 
 
 def weights(report: TrainingReport) -> dict[str, torch.Tensor]:
-    """The final model's tensors."""
+    """Load the final model's tensors."""
     return safetensors.torch.load_file(report.folder / "model.safetensors")
 
 
-def test_training_makes_a_model_that_knows_its_classes(extracted: Callable[..., Workspace]) -> None:
-    """The model folder lists every class, says which were trained on, and the report agrees."""
+def test_training_makes_a_model_that_lists_its_classes(extracted: Callable[..., Workspace]) -> None:
+    """model.json lists every class and whether it was trained on, in agreement with the report."""
     report = run(extracted(classes=8))
 
     description = json.loads((report.folder / "model.json").read_text())
@@ -80,7 +80,7 @@ def test_training_makes_a_model_that_knows_its_classes(extracted: Callable[..., 
 
 
 def test_training_again_does_nothing(extracted: Callable[..., Workspace]) -> None:
-    """Same inputs and settings: the finished model is found and left as it is."""
+    """With the same inputs and settings the finished model is left as it is."""
     workspace = extracted()
     first = run(workspace)
     stamp = (first.folder / "model.safetensors").stat().st_mtime_ns
@@ -92,8 +92,8 @@ def test_training_again_does_nothing(extracted: Callable[..., Workspace]) -> Non
     assert (first.folder / "model.safetensors").stat().st_mtime_ns == stamp
 
 
-def test_other_settings_make_another_run_beside_the_first(extracted: Callable[..., Workspace]) -> None:
-    """Nothing a user made is replaced: another seed is another folder."""
+def test_other_settings_make_another_run_and_keep_the_first(extracted: Callable[..., Workspace]) -> None:
+    """A run with another seed is saved in another folder."""
     workspace = extracted()
     first = run(workspace)
     other = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, seed=1))
@@ -104,22 +104,22 @@ def test_other_settings_make_another_run_beside_the_first(extracted: Callable[..
     assert (first.folder / "model.json").exists()
 
 
-def test_no_resume_starts_over_and_keeps_what_was_there(extracted: Callable[..., Workspace]) -> None:
-    """The unfinished run is set aside, not deleted."""
+def test_no_resume_starts_over_and_keeps_the_unfinished_run(extracted: Callable[..., Workspace]) -> None:
+    """The unfinished run is moved to another folder, not deleted."""
     workspace = extracted()
     with pytest.raises(StoppedError):
         run(workspace, stop_after=2)
 
     report = run(workspace, resume=False)
 
-    aside = [folder for folder in report.folder.parent.iterdir() if folder != report.folder]
-    assert len(aside) == 1
-    assert (aside[0] / "stage1" / "checkpoint.pt").exists()
+    others = [folder for folder in report.folder.parent.iterdir() if folder != report.folder]
+    assert len(others) == 1
+    assert (others[0] / "stage1" / "checkpoint.pt").exists()
 
 
-def test_a_random_seeded_share_of_classes_is_held_out_and_named(extracted: Callable[..., Workspace]) -> None:
-    """Without splits the user is told which classes stay unseen, and how to choose them."""
-    reporter = Reporter()
+def test_without_splits_random_classes_are_held_out_and_named(extracted: Callable[..., Workspace]) -> None:
+    """The message names the unseen classes, the seed, and the option to choose them."""
+    reporter = RecordingReporter()
 
     report = run(extracted(), reporter=reporter)
 
@@ -129,15 +129,15 @@ def test_a_random_seeded_share_of_classes_is_held_out_and_named(extracted: Calla
 
 
 def test_unseen_classes_can_be_chosen_by_name_or_phrase(extracted: Callable[..., Workspace]) -> None:
-    """--unseen takes `red_dog` and `Green Car` alike."""
+    """Both `red_dog` and `Green Car` are accepted."""
     report = run(extracted(classes=8), unseen=["red_dog", "Green Car"])
 
     assert set(report.unseen) == {"red_dog", "green_car"}
 
 
 def test_an_unknown_unseen_class_is_refused_with_the_nearest_name(extracted: Callable[..., Workspace]) -> None:
-    """A typing error names the class that was probably meant."""
-    with pytest.raises(UsageError, match=r"'red_dgo', which is no class of the dataset. Did you mean red_dog\?"):
+    """The message suggests the class that was probably meant."""
+    with pytest.raises(UsageError, match=r"'red_dgo', which is not a class of the dataset. Did you mean red_dog\?"):
         run(extracted(), unseen=["red_dgo"])
 
 
@@ -145,13 +145,13 @@ def test_an_unknown_unseen_class_is_refused_with_the_nearest_name(extracted: Cal
 def test_fewer_than_two_seen_classes_are_refused(
     extracted: Callable[..., Workspace], classes: int, unseen: list[str]
 ) -> None:
-    """There are no pairs to learn from with a single class."""
+    """A pair needs videos of two classes."""
     with pytest.raises(UsageError, match="at least 2 seen classes"):
         run(extracted(classes=classes), unseen=unseen)
 
 
 def test_three_classes_of_one_video_each_are_enough_to_train(extracted: Callable[..., Workspace]) -> None:
-    """The smallest dataset: nothing can be validated, the last epoch is taken, and nothing crashes."""
+    """This is the smallest dataset. Without validation the last epoch counts as the best."""
     report = run(extracted(classes=3, videos=1))
 
     assert report.best_epoch == 6
@@ -159,23 +159,23 @@ def test_three_classes_of_one_video_each_are_enough_to_train(extracted: Callable
 
 
 def test_silent_videos_are_trained_on(extracted: Callable[..., Workspace]) -> None:
-    """A video without sound takes part by its picture, and every weight stays finite."""
+    """A video without sound is trained on by its picture, and every weight stays finite."""
     report = run(extracted(silent=("red_ball/0.mp4", "red_dog/1.mp4")))
 
     assert all(torch.isfinite(value).all() for value in weights(report).values())
 
 
-def test_splits_of_the_dataset_are_used_as_they_are(extracted: Callable[..., Workspace]) -> None:
-    """splits.yaml in the dataset's folder decides which classes are unseen."""
+def test_the_splits_of_the_dataset_are_used(extracted: Callable[..., Workspace]) -> None:
+    """splits.yaml in the dataset's folder determines which classes are unseen."""
     workspace = extracted(classes=4, videos=3)
-    parts = {
+    splits = {
         "train": ["red_ball/0.mp4", "red_ball/1.mp4", "red_dog/0.mp4", "red_dog/1.mp4"],
         "val_seen": ["red_ball/2.mp4"],
         "val_unseen": ["red_drum/0.mp4", "red_drum/1.mp4"],
         "test_seen": ["red_dog/2.mp4"],
         "test_unseen": ["red_car/0.mp4", "red_car/1.mp4", "red_car/2.mp4"],
     }
-    (workspace.dataset_folder / "splits.yaml").write_text(json.dumps(parts))
+    (workspace.dataset_folder / "splits.yaml").write_text(json.dumps(splits))
 
     report = run(workspace)
 
@@ -183,8 +183,8 @@ def test_splits_of_the_dataset_are_used_as_they_are(extracted: Callable[..., Wor
     assert report.unseen == ("red_car",)
 
 
-def test_training_learns_to_name_classes_it_never_saw(extracted: Callable[..., Workspace]) -> None:
-    """Validation of the last epochs is better than that of the first on classes with plain features."""
+def test_training_learns_to_recognise_seen_classes(extracted: Callable[..., Workspace]) -> None:
+    """On simple features, S of validation is above 60 %."""
     settings = dataclasses.replace(SETTINGS, training=TrainingSettings(epochs=10, batch_pairs=32, steps_per_epoch=20))
 
     report = run(extracted(classes=16, videos=6), settings)
@@ -192,8 +192,8 @@ def test_training_learns_to_name_classes_it_never_saw(extracted: Callable[..., W
     assert report.validation["S"] > 60
 
 
-def test_a_handful_of_validation_videos_does_not_choose_the_epoch(extracted: Callable[..., Workspace]) -> None:
-    """Two videos a class: chance would stop training at once, so every epoch is trained and the learning rate stays."""
+def test_few_validation_videos_do_not_choose_the_epoch(extracted: Callable[..., Workspace]) -> None:
+    """The choice would be chance, so all epochs are trained and the learning rate does not change."""
     report = run(extracted(classes=5, videos=2))
 
     rows = list(csv.DictReader((report.folder / "stage1" / "history.csv").open(newline="")))
@@ -204,7 +204,7 @@ def test_a_handful_of_validation_videos_does_not_choose_the_epoch(extracted: Cal
 def test_enough_validation_videos_choose_the_epoch_of_the_best_harmonic_mean(
     extracted: Callable[..., Workspace],
 ) -> None:
-    """Among equals the later one, which has learned more."""
+    """The best epoch has the highest HM in history.csv."""
     report = run(extracted(classes=8, videos=8))
 
     rows = list(csv.DictReader((report.folder / "stage1" / "history.csv").open(newline="")))
@@ -212,12 +212,12 @@ def test_enough_validation_videos_choose_the_epoch_of_the_best_harmonic_mean(
     assert float(rows[report.best_epoch - 1]["HM"]) == best
 
 
-def test_a_training_that_diverges_is_no_model(extracted: Callable[..., Workspace]) -> None:
-    """Without validation too: the epoch and what to change, and nothing is saved as trained."""
+def test_a_training_that_diverges_is_refused_and_saves_no_model(extracted: Callable[..., Workspace]) -> None:
+    """The message names the epoch. This holds without validation too."""
     workspace = extracted(classes=3, videos=1)
-    wild = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, learning_rate=1e30))
+    diverging = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, learning_rate=1e30))
 
     with pytest.raises(PipelineError, match=r"training diverged in epoch \d of stage 1: the loss is not finite"):
-        run(workspace, wild)
+        run(workspace, diverging)
 
     assert not list(workspace.root.glob("models/*/model.json"))

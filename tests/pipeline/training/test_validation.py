@@ -1,4 +1,4 @@
-"""pipeline/training/validation.py: what validation finds, from all distances and from chunks, and how fast."""
+"""pipeline/training/validation.py: metrics and calibration from chunks equal those from all distances; speed."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 
 class Generated:
-    """Videos around their classes in the space of the network, chunk by chunk."""
+    """Embeddings of videos around their classes, chunk by chunk."""
 
     def __init__(self, videos: int, classes: int = 300, width: int = 300) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -30,25 +30,25 @@ class Generated:
         self.labels = torch.randint(classes, (videos,), generator=generator)
         self.seen = np.arange(classes) < 2 * classes // 3
         noise = torch.randn(2, videos, width, generator=generator)
-        # Nearer to seen classes, as trained embeddings are, so that there is something to calibrate.
+        # Videos are nearer to seen classes, as after training, so that calibration has an effect.
         centres = self.theta_w[self.labels] * torch.where(torch.from_numpy(self.seen)[self.labels], 1.0, 0.4)[:, None]
         self.theta_a, self.theta_v = 2 * noise + centres
 
     def chunks(self) -> Iterator[EmbeddedVideos]:
-        """A few hundred at a time."""
-        there = torch.ones(len(self.labels), dtype=torch.bool)
+        """Yield a few hundred videos at a time."""
+        present = torch.ones(len(self.labels), dtype=torch.bool)
         for rows in torch.split(torch.arange(len(self.labels)), 256):
-            yield EmbeddedVideos(rows.numpy(), self.theta_a[rows], self.theta_v[rows], there[rows], there[rows])
+            yield EmbeddedVideos(rows.numpy(), self.theta_a[rows], self.theta_v[rows], present[rows], present[rows])
 
     def validated(self, sample: int) -> Validation:
-        """Calibrated on all videos, the temperature on a sample."""
+        """Calibrate on all videos, and fit the temperature on a sample."""
         chosen = evenly_chosen(len(self.labels), sample)
         scored = score_embeddings(self.chunks(), len(self.labels), self.theta_w, self.seen, sample=chosen)
         return Validation.of_scored(scored, self.labels.numpy(), score="sum", fit_temperature=True)
 
 
 def test_15000_videos_of_300_classes_take_under_two_seconds() -> None:
-    """All three metrics with exact beta, both grids and temperature, from the embeddings on."""
+    """This covers all three scores with exact beta, both grids and temperature, but not the embedding of the videos."""
     generated = Generated(15_000)
     begin = time.process_time()
     validation = generated.validated(2000)
@@ -56,8 +56,8 @@ def test_15000_videos_of_300_classes_take_under_two_seconds() -> None:
     assert 10 < validation.metrics.HM < 100
 
 
-def test_the_temperature_of_a_sample_is_nearly_that_of_all_videos() -> None:
-    """An evenly chosen eighth gives it to a tenth of itself, and betas do not depend on the sample at all."""
+def test_the_temperature_of_a_sample_is_close_to_that_of_all_videos() -> None:
+    """An evenly chosen eighth gives it to within 10 %. Betas do not depend on the sample."""
     generated = Generated(4000, classes=20, width=8)
     sampled, whole = generated.validated(500), generated.validated(4000)
     for score in SCORES:
@@ -65,8 +65,8 @@ def test_the_temperature_of_a_sample_is_nearly_that_of_all_videos() -> None:
     assert (sampled.betas, sampled.grid_betas, sampled.metrics) == (whole.betas, whole.grid_betas, whole.metrics)
 
 
-def test_every_score_has_its_exact_beta_and_each_grids_choice() -> None:
-    """As found from all distances at once."""
+def test_every_score_has_its_exact_beta_and_the_choice_of_each_grid() -> None:
+    """They equal those computed from all distances at once."""
     generated = Generated(400, classes=12, width=6)
     labels = generated.labels.numpy()
     scored = score_embeddings(generated.chunks(), 400, generated.theta_w, generated.seen, sample=np.arange(400))
@@ -83,8 +83,8 @@ def test_every_score_has_its_exact_beta_and_each_grids_choice() -> None:
     assert validation.metrics == gzsl_metrics(audio, labels, validation.betas["audio"])
 
 
-def test_a_validation_survives_as_numbers_and_texts() -> None:
-    """In a checkpoint of today, and in one that was written before the grids were remembered."""
+def test_a_validation_is_restored_from_plain_values() -> None:
+    """Checkpoints of older versions contain no grids."""
     validation = Generated(50, classes=4, width=3).validated(50)
     plain = validation.to_plain()
     assert Validation.from_plain(plain) == validation
@@ -100,16 +100,16 @@ def features(extracted: Callable[..., Workspace]) -> FeatureSet:
 
 
 def validated(features: FeatureSet, least_videos: int) -> tuple[Validator, Validation, Validation]:
-    """A validator on 30 videos, what it finds, and what it should find among the six allowed classes."""
+    """Make a validator on 30 videos, its result, and the expected result among the six allowed classes."""
     torch.manual_seed(0)
     network = Daan(DaanConfig(audio_width=16, visual_width=16, text_width=8, hidden_width=32, output_width=16, heads=2))
     vectors, standardiser = torch.randn(8, 8), Standardiser.identity(16, 16)
     allowed = torch.tensor([True, False, True, True, True, True, False, True])
-    places = torch.nonzero(allowed[features.labels]).flatten()
+    indices = torch.nonzero(allowed[features.labels]).flatten()
     seen = allowed & (torch.arange(8) < 5)
     validator = Validator(
         features,
-        places,
+        indices,
         vectors,
         standardiser,
         seen=seen,
@@ -118,23 +118,23 @@ def validated(features: FeatureSet, least_videos: int) -> tuple[Validator, Valid
         least_videos=least_videos,
         device=CPU,
     )
-    labels = [[0, 2, 3, 4, 5, 7].index(label) for label in features.labels[places].tolist()]
+    labels = [[0, 2, 3, 4, 5, 7].index(label) for label in features.labels[indices].tolist()]
     scored = score_videos(
-        network, features, places, vectors[allowed], seen[allowed].numpy(), standardiser, CPU, sample=np.arange(30)
+        network, features, indices, vectors[allowed], seen[allowed].numpy(), standardiser, CPU, sample=np.arange(30)
     )
     return validator, validator(network), Validation.of_scored(scored, labels, score="sum", fit_temperature=True)
 
 
-def test_validation_chooses_among_its_own_classes_only(features: FeatureSet) -> None:
-    """Classes of the test are unknown to it."""
-    validator, found, expected = validated(features, least_videos=30)
+def test_validation_assigns_videos_to_allowed_classes_only(features: FeatureSet) -> None:
+    """Classes of the test set are not used."""
+    validator, actual, expected = validated(features, least_videos=30)
     assert validator.chooses
-    assert found == expected
+    assert actual == expected
 
 
 def test_too_few_videos_fit_no_temperature(features: FeatureSet) -> None:
-    """Betas and figures are found all the same; probabilities stay those of temperature 1."""
-    validator, found, expected = validated(features, least_videos=31)
+    """Betas and metrics are computed as usual; all temperatures are 1."""
+    validator, actual, expected = validated(features, least_videos=31)
     assert not validator.chooses
-    assert (found.betas, found.metrics, found.grid_betas) == (expected.betas, expected.metrics, expected.grid_betas)
-    assert set(found.temperatures.values()) == {1.0}
+    assert (actual.betas, actual.metrics, actual.grid_betas) == (expected.betas, expected.metrics, expected.grid_betas)
+    assert set(actual.temperatures.values()) == {1.0}
