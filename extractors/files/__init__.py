@@ -1,1 +1,1 @@
-"""Downloads, checksums, and pickles read as plain data."""
+"""Downloads, checksums, and reading pickles as plain data."""

@@ -1,4 +1,4 @@
-"""The sha256 of a file, cached for large files: reading eight gigabytes takes most of a minute."""
+"""Compute the sha256 of a file; that of a large file is cached, as reading 8 GB takes most of a minute."""
 
 import contextlib
 import hashlib
@@ -35,12 +35,12 @@ def cached_sha256(path: Path, cache_dir: Path | None, *, large_bytes: int = _LAR
     if cache_dir is None or not path.is_file() or path.stat().st_size < large_bytes:
         return sha256_of_file(path)
     state = path.stat()
-    known_by = (str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
-    note = cache_dir / "checksums" / hashlib.sha256(repr(known_by).encode("utf-8", "surrogateescape")).hexdigest()
-    if note.is_file() and re.fullmatch("[0-9a-f]{64}", noted := note.read_text(errors="replace")):
-        return noted
+    file_state = (str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+    record = cache_dir / "checksums" / hashlib.sha256(repr(file_state).encode("utf-8", "surrogateescape")).hexdigest()
+    if record.is_file() and re.fullmatch("[0-9a-f]{64}", recorded := record.read_text(errors="replace")):
+        return recorded
     sha256 = sha256_of_file(path)
     with contextlib.suppress(OSError):  # without a cache, the next call only takes longer
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(sha256)
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(sha256)
     return sha256

@@ -1,4 +1,4 @@
-"""Fetching one large file: resumable, and complete or not there."""
+"""Fetch one large file; an interrupted download can be resumed."""
 
 import http.client
 import os
@@ -9,31 +9,31 @@ from pathlib import Path
 
 from extractors.errors import ExtractorError
 
-OnProgress = Callable[[int, int | None], None]  # bytes here so far, bytes in all where the server says so
+OnProgress = Callable[[int, int | None], None]  # bytes fetched so far; bytes in total, None if the server gives no size
 
-_TIMEOUT_SECONDS = 10.0  # to connect, and between two pieces
-_PIECE_BYTES = 1 << 20
+_TIMEOUT_SECONDS = 10.0  # for connecting, and between two chunks
+_CHUNK_BYTES = 1 << 20
 
 
 class DownloadError(ExtractorError):
-    """A file cannot be fetched; the message is the reason."""
+    """Raised if a file cannot be fetched; the message is the reason."""
 
 
 def is_offline() -> bool:
-    """Whether the environment says that nothing may be fetched."""
+    """Return whether the environment forbids downloads (AVZSL_OFFLINE)."""
     return os.environ.get("AVZSL_OFFLINE", "0") not in {"", "0"}
 
 
 def download(url: str, partial: Path, *, on_progress: OnProgress | None = None) -> None:
-    """Fetch `url` into `partial`, from where an earlier attempt stopped if the file has not changed on the server.
+    """Fetch `url` into `partial`; resume an earlier download if the file has not changed on the server.
 
-    A cut connection is taken up again as long as that brings the download further.
+    If the connection is cut, it is opened again as long as each connection fetches more bytes.
 
     Args:
-        url: http or https.
-        partial: grows while the file arrives; stays when the download fails. A file `<partial>.tag` beside it says
-            which version of the file it is, and is gone when the download is complete.
-        on_progress: called after each piece.
+        url: address of the file, http or https.
+        partial: file to write to; it is kept if the download fails. A file `<partial>.tag` next to it records which
+            version of the file it is, and is deleted when the download is complete.
+        on_progress: called after each chunk.
 
     Raises:
         DownloadError: with the reason.
@@ -41,7 +41,7 @@ def download(url: str, partial: Path, *, on_progress: OnProgress | None = None) 
     try:
         while True:
             before = _size(partial)
-            if _continue(url, partial, on_progress):
+            if _resume(url, partial, on_progress):
                 break
             if _size(partial) <= before:
                 raise DownloadError("the connection was cut")
@@ -49,52 +49,52 @@ def download(url: str, partial: Path, *, on_progress: OnProgress | None = None) 
     except urllib.error.HTTPError as error:
         raise DownloadError(f"the server answers {error.code} ({error.reason})") from error
     except urllib.error.URLError as error:
-        raise DownloadError(_words(error.reason)) from error
+        raise DownloadError(_reason(error.reason)) from error
     except (OSError, http.client.HTTPException) as error:
-        raise DownloadError(_words(error)) from error
+        raise DownloadError(_reason(error)) from error
 
 
-def _continue(url: str, partial: Path, on_progress: OnProgress | None) -> bool:
-    """One connection. Returns whether the file is complete."""
+def _resume(url: str, partial: Path, on_progress: OnProgress | None) -> bool:
+    """Open one connection and fetch what it delivers. Return whether the file is complete."""
     tag = _tag_of(partial).read_text() if _tag_of(partial).exists() else ""
-    have = _size(partial) if tag else 0
-    # Only the version that the first part came from is continued; else the server sends the file from its beginning.
-    headers = {"Range": f"bytes={have}-", "If-Range": tag} if have else {}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - a constant address, not a user's
+    n_bytes = _size(partial) if tag else 0
+    # Only the same version is resumed. If the file has changed, the server sends it from its beginning.
+    headers = {"Range": f"bytes={n_bytes}-", "If-Range": tag} if n_bytes else {}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the address is a constant, not given by a user
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 - as above
             if response.headers.get_content_maintype() == "text":
                 raise DownloadError("the server sent a page of text instead of the file")
             return _receive(
-                response, partial, have if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0, on_progress
+                response, partial, n_bytes if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0, on_progress
             )
     except urllib.error.HTTPError as error:
-        if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if n_bytes and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             partial.unlink()
-            return _continue(url, partial, on_progress)
+            return _resume(url, partial, on_progress)
         raise
 
 
-def _receive(response: http.client.HTTPResponse, partial: Path, have: int, on_progress: OnProgress | None) -> bool:
-    """Append what arrives to the `have` bytes that are here. Returns whether that is all of it."""
+def _receive(response: http.client.HTTPResponse, partial: Path, n_bytes: int, on_progress: OnProgress | None) -> bool:
+    """Append the response to the first `n_bytes` bytes of the file. Return whether the file is complete."""
     length = response.headers["Content-Length"]
-    total = have + int(length) if length else None
+    total = n_bytes + int(length) if length else None
     _tag_of(partial).write_text(response.headers["ETag"] or response.headers["Last-Modified"] or "")
-    with partial.open("ab" if have else "wb") as file:
-        while piece := _read(response):
-            file.write(piece)
-            have += len(piece)
+    with partial.open("ab" if n_bytes else "wb") as file:
+        while chunk := _read(response):
+            file.write(chunk)
+            n_bytes += len(chunk)
             if on_progress:
-                on_progress(have, total)
+                on_progress(n_bytes, total)
         file.flush()
         os.fsync(file.fileno())
-    return total is None or have == total
+    return total is None or n_bytes == total
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:
-    """The next piece; none at the end, and none when the connection breaks, which the length tells from the end."""
+    """Read the next chunk; it is empty at the end and if the connection breaks (`_receive` compares the length)."""
     try:
-        return response.read(_PIECE_BYTES)
+        return response.read(_CHUNK_BYTES)
     except (ConnectionError, TimeoutError, http.client.IncompleteRead):
         return b""
 
@@ -107,6 +107,6 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _words(error: BaseException | str) -> str:
-    """A reason without the number of the error."""
+def _reason(error: BaseException | str) -> str:
+    """Return the message of an error without its number."""
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

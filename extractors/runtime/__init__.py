@@ -1,1 +1,1 @@
-"""What runs the networks: eager torch or OpenVINO, on a CPU or a GPU."""
+"""Running the networks: with eager torch or OpenVINO, on a CPU or a GPU."""

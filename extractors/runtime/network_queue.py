@@ -1,4 +1,4 @@
-"""Batches of seconds on their way through the networks, in threads of their own, while others are decoded."""
+"""Run batches of seconds through the networks in separate threads, while other processes decode more."""
 
 import ctypes
 import functools
@@ -16,24 +16,30 @@ from extractors.base import Extractor, KeyT
 from extractors.decoding.interface import Second
 from extractors.runtime.transfer import Download, Transfer
 
-Batch = Sequence[tuple[KeyT, Second]]  # the key of each second's video, and the second
-Rows = list[tuple[KeyT, NDArray[np.float32]]]  # key and vector (D,)
+Batch = Sequence[tuple[KeyT, Second]]  # each second with the key of its video
+Rows = list[tuple[KeyT, NDArray[np.float32]]]  # keys and vectors (D,)
 
 _BATCHES_BETWEEN_TRIMS = 8
 
 
 @dataclass(frozen=True)
 class FinishedBatch(Generic[KeyT]):
-    """What a batch became; seconds without picture or sound have no row there."""
+    """The features of a batch.
 
-    keys: tuple[KeyT, ...]  # of all its seconds
+    Attributes:
+        keys: the key of each second of the batch.
+        visual: one row per second that has a picture.
+        audio: one row per second that has sound.
+    """
+
+    keys: tuple[KeyT, ...]
     visual: Rows[KeyT]
     audio: Rows[KeyT]
 
 
 @dataclass(frozen=True)
 class _Launched(Generic[KeyT]):
-    """A batch that the device has been told of; its pictures and sounds are needed no more."""
+    """A batch that was handed to the device; its pictures and sounds are no longer needed."""
 
     keys: tuple[KeyT, ...]
     visual: tuple[list[KeyT], Download] | None
@@ -41,76 +47,76 @@ class _Launched(Generic[KeyT]):
 
     @property
     def is_ready(self) -> bool:
-        return all(part is None or part[1].has_arrived for part in (self.visual, self.audio))
+        return all(modality is None or modality[1].has_arrived for modality in (self.visual, self.audio))
 
     def finish(self) -> FinishedBatch[KeyT]:
         return FinishedBatch(self.keys, _rows(self.visual), _rows(self.audio))
 
 
-def _rows(part: tuple[list[KeyT], Download] | None) -> Rows[KeyT]:
-    return [] if part is None else list(zip(part[0], part[1].vectors(), strict=True))
+def _rows(modality: tuple[list[KeyT], Download] | None) -> Rows[KeyT]:
+    return [] if modality is None else list(zip(modality[0], modality[1].vectors(), strict=True))
 
 
 class NetworkQueue(Generic[KeyT]):
-    """Runs batches through both networks, in the order in which they are submitted; use it as a context manager.
+    """Runs batches through both networks, in the order in which they are submitted. Use it as a context manager.
 
-    On a GPU, one thread tells the device what to do, and copies of a batch overlap with the computing of another. On a
-    CPU, a thread for each core takes a share of `seconds_at_once`: nothing in one has to wait for another.
+    On a GPU, one thread sends the work to the device, and copying one batch overlaps with computing another. On a CPU,
+    there is one thread per core. Each takes an equal share of `seconds_at_once`, so that no thread waits for another.
 
     Args:
         extractor: the networks.
-        seconds_at_once: how many seconds the networks see at the same time, at most; one more batch may be waiting.
+        seconds_at_once: largest number of seconds in the networks at the same time; one more batch may wait.
 
     Attributes:
-        batch_seconds: how long a batch is to be.
+        batch_seconds: the number of seconds that a batch should have.
     """
 
     def __init__(self, extractor: Extractor, *, seconds_at_once: int) -> None:
-        self._lanes = min(extractor.calls_at_once, seconds_at_once)
-        self.batch_seconds = seconds_at_once // self._lanes
+        self._n_threads = min(extractor.calls_at_once, seconds_at_once)
+        self.batch_seconds = seconds_at_once // self._n_threads
         self._extractor = extractor
         self._transfer = Transfer(extractor.device)
-        self._threads = torch.get_num_threads()
+        self._torch_threads = torch.get_num_threads()
         self._executor = ThreadPoolExecutor(
-            self._lanes,
+            self._n_threads,
             thread_name_prefix="avzsl-network",
             initializer=torch.set_num_threads,
-            initargs=(max(1, self._threads // self._lanes),),
+            initargs=(max(1, self._torch_threads // self._n_threads),),
         )
-        self._under_way: deque[Future[_Launched[KeyT]]] = deque()
+        self._pending: deque[Future[_Launched[KeyT]]] = deque()
         self._submitted = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Forget what waits; what runs is waited for, as nothing can stop it."""
+        """Cancel queued batches and wait for running ones, which cannot be stopped."""
         self._executor.shutdown(cancel_futures=True)
-        # PyTorch gives the number that a thread last set to threads that begin later.
-        torch.set_num_threads(self._threads)
+        # A new thread gets the number that any thread set last.
+        torch.set_num_threads(self._torch_threads)
 
     def submit(self, batch: Batch[KeyT]) -> Iterator[FinishedBatch[KeyT]]:
-        """Have a batch run; yields what is finished, and waits for that while too much is under way."""
-        yield from self._finished(most_left=self._lanes)
+        """Yield finished batches, waiting if too many are pending, and then queue this batch."""
+        yield from self._finished(most_left=self._n_threads)
         self._submitted += 1
         if self._submitted % _BATCHES_BETWEEN_TRIMS == 0:
             give_back_freed_memory()
-        self._under_way.append(self._executor.submit(self._launch, batch))
+        self._pending.append(self._executor.submit(self._launch, batch))
 
     def finished(self) -> Iterator[FinishedBatch[KeyT]]:
-        """Yield what is finished, without waiting."""
-        yield from self._finished(most_left=2 * self._lanes)
+        """Yield the finished batches, without waiting."""
+        yield from self._finished(most_left=2 * self._n_threads)
 
-    def rest(self, batch: Batch[KeyT]) -> Iterator[FinishedBatch[KeyT]]:
-        """Have the last seconds run, in equal shares; yields everything that is under way."""
-        share = max(1, -(-len(batch) // self._lanes))
-        for first in range(0, len(batch), share):
-            yield from self.submit(batch[first : first + share])
+    def finish(self, batch: Batch[KeyT]) -> Iterator[FinishedBatch[KeyT]]:
+        """Queue the last seconds, divided equally among the threads, and yield all remaining batches."""
+        length = max(1, -(-len(batch) // self._n_threads))
+        for first in range(0, len(batch), length):
+            yield from self.submit(batch[first : first + length])
         yield from self._finished(most_left=0)
 
     def _finished(self, *, most_left: int) -> Iterator[FinishedBatch[KeyT]]:
-        while self._under_way and (len(self._under_way) > most_left or self._is_ready(self._under_way[0])):
-            yield self._under_way.popleft().result().finish()
+        while self._pending and (len(self._pending) > most_left or self._is_ready(self._pending[0])):
+            yield self._pending.popleft().result().finish()
 
     @staticmethod
     def _is_ready(launched: Future[_Launched[KeyT]]) -> bool:
@@ -124,7 +130,7 @@ class NetworkQueue(Generic[KeyT]):
             frames = self._transfer.upload([frames for _, frames in pictures])
             visual = [key for key, _ in pictures], Download(self._extractor.visual(frames))
         if sounds:
-            with self._transfer.beside_the_picture():
+            with self._transfer.audio_stream():
                 samples = self._transfer.upload([samples for _, samples in sounds])
                 audio = [key for key, _ in sounds], Download(self._extractor.audio(samples))
         return _Launched(tuple(key for key, _ in batch), visual, audio)
@@ -132,7 +138,7 @@ class NetworkQueue(Generic[KeyT]):
 
 @functools.cache
 def _trim() -> Callable[[int], int] | None:
-    """Glibc's malloc_trim; None where the C library is another."""
+    """Return glibc's malloc_trim, or None if the C library is not glibc."""
     try:
         trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):
@@ -141,9 +147,9 @@ def _trim() -> Callable[[int], int] | None:
 
 
 def give_back_freed_memory() -> None:
-    """Have the system take back what is free: glibc keeps it in pieces, and over hours there are more and more of them.
+    """Return freed memory to the system. glibc keeps it in pieces, and over hours their number grows.
 
-    It takes some milliseconds, and using the memory again costs as much once more.
+    This takes some milliseconds, and using the memory again costs the same time once more.
     """
     trim = _trim()
     if trim is not None:

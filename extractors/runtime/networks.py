@@ -1,4 +1,4 @@
-"""What runs the networks: PyTorch as it is (`eager`) in one of three precisions, or OpenVINO on a CPU."""
+"""Run the networks: with plain PyTorch (`eager`) in one of three precisions, or with OpenVINO on a CPU."""
 
 import contextlib
 import importlib.util
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from extractors.errors import UnavailableError
 
-# Only the precision is part of what `describe` says. The runtime is not: at equal precision the features differ by some
-# 1e-6, as those of two processors do; tests hold it below 1e-4.
+# The identity from `describe` contains the precision but not the runtime. At equal precision, the features of two
+# runtimes differ by about 1e-6, as those of two processors do. Tests check that they differ by less than 1e-4.
 Precision = Literal["float32", "bfloat16", "float16"]
 Runtime = Literal["eager", "openvino"]
 
@@ -22,22 +22,22 @@ class Network(Protocol):
     """A network on its device, in evaluation mode; several threads may call it at once.
 
     Attributes:
-        calls_at_once: how many calls side by side make full use of the device.
+        calls_at_once: the number of simultaneous calls that use the whole device.
     """
 
     calls_at_once: int
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """(N, ...) float32 on the network's device -> (N, D) float32 there, without gradients."""
+        """Compute features without gradients: (N, ...) float32 on the network's device -> (N, D) float32 on it."""
         ...
 
 
 def check_runtime(runtime: Runtime, device: torch.device, precision: Precision) -> None:
-    """Refuse a combination that this machine cannot run, before anything is loaded for it.
+    """Refuse a combination that this machine cannot run, before loading anything.
 
     Raises:
-        UnavailableError: OpenVINO is not installed, or asked for on a GPU or in half precision; or the GPU knows no
-            bfloat16.
+        UnavailableError: OpenVINO is not installed, or is requested on a GPU or in half precision; or the GPU does not
+            support bfloat16.
     """
     if runtime == "openvino":
         if importlib.util.find_spec("openvino") is None:
@@ -62,14 +62,14 @@ def make_ready(
     """Put a network, with its weights loaded, on a device under a runtime.
 
     Args:
-        network: on the CPU; not to be used otherwise afterwards.
-        runtime: what runs it.
-        device: where.
-        precision: of convolutions; weights and features stay float32.
-        input_shape: of one input, without the batch.
+        network: network on the CPU; do not use it yourself afterwards.
+        runtime: runtime that runs the network.
+        device: device that the network runs on.
+        precision: precision of the convolutions; weights and features stay float32.
+        input_shape: shape of one input, without the batch dimension.
 
     Raises:
-        UnavailableError: see `check_runtime`.
+        UnavailableError: a combination that `check_runtime` refuses.
     """
     check_runtime(runtime, device, precision)
     if runtime == "openvino":
@@ -82,21 +82,21 @@ class EagerNetwork:
     """A network that PyTorch runs layer by layer.
 
     Args:
-        network: taken to the device.
-        device: where it runs.
-        precision: half precisions are used where PyTorch's autocasting deems them safe.
+        network: network to move to the device.
+        device: device that the network runs on.
+        precision: precision of the calculation; half precision is used only where PyTorch's autocast considers it safe.
     """
 
     def __init__(self, network: nn.Module, *, device: torch.device, precision: Precision) -> None:
         self._network = network.to(device).eval()
         self._device = device
         self._precision = precision
-        # On a CPU one call a core: threads that share a layer wait for the slowest of them at its end, and a decoder
-        # that takes one core for a moment would hold up all.
+        # On a CPU, one call per core. Threads that share a layer wait for the slowest of them at the end of the layer,
+        # so a decoder that takes one core for a moment would delay all of them.
         self.calls_at_once = torch.get_num_threads() if device.type == "cpu" else 1
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """See `Network`."""
+        """Compute features, as `Network` describes."""
         dtype = _DTYPES[self._precision]
         autocast = torch.autocast(self._device.type, dtype=dtype, enabled=dtype != torch.float32)
         with torch.inference_mode(), self._exact_float32(), autocast:
@@ -104,7 +104,7 @@ class EagerNetwork:
             return features.float()
 
     def _exact_float32(self) -> contextlib.AbstractContextManager[None]:
-        """TF32, which CUDA convolutions use unless told otherwise, is good to three digits only."""
+        """Switch TF32 off, which CUDA convolutions use by default: it is only accurate to three digits."""
         if self._device.type != "cuda":
             return contextlib.nullcontext()
         return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)

@@ -1,4 +1,4 @@
-"""The runtime `openvino`: a network compiled for the CPU it runs on, some twice as fast as PyTorch's own layers."""
+"""The runtime `openvino`: a network compiled for the CPU, about twice as fast as PyTorch's own layers."""
 
 import sys
 import threading
@@ -8,30 +8,30 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# The import itself would report over the network that it happened, unless the library that does so is missing.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: Python's sign for "do not import"
+# Importing openvino sends a report over the network, unless the library for it cannot be imported.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes Python refuse the import
 
 import openvino  # noqa: E402 - only after the line above
 
-_EXAMPLE_PIXELS = 16  # a picture so small that tracing costs nothing; the networks fit any size
+_EXAMPLE_PIXELS = 16  # so small that tracing costs nothing; the networks accept any size
 
 
 class OpenvinoNetwork:
-    """A network under OpenVINO, in single precision throughout, on as many threads as PyTorch would use.
+    """A network under OpenVINO, always in single precision, on as many threads as PyTorch would use.
 
-    Compiled anew each time: what a cache on disk would save (0.3 s at width 64) is less than the conversion takes.
+    It is compiled again each time: a cache on disk would save 0.3 s at width 64, less than the conversion takes.
 
     Args:
-        network: of convolutions with adaptive pooling behind them; changed in no way.
-        input_shape: of one input, without the batch.
+        network: convolutions followed by adaptive pooling; not changed.
+        input_shape: shape of one input, without the batch dimension.
     """
 
-    calls_at_once = 1  # its threads help each other out, and wait for none that has no core at the moment
+    calls_at_once = 1  # its threads take over each other's work, so a thread without a core delays nothing
 
     def __init__(self, network: nn.Module, input_shape: tuple[int, ...]) -> None:
         channels, *sides = input_shape
         example = torch.zeros(1, channels, *(min(side, _EXAMPLE_PIXELS) for side in sides))
-        with warnings.catch_warnings(action="ignore"):  # of tracing, which is deprecated and what OpenVINO uses
+        with warnings.catch_warnings(action="ignore"):  # OpenVINO uses tracing, which is deprecated
             model = openvino.convert_model(
                 network.eval(), example_input=example, input=[openvino.PartialShape([-1, *input_shape])]
             )
@@ -45,12 +45,12 @@ class OpenvinoNetwork:
         self._requests = threading.local()
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """See `extractors.runtime.networks.Network`."""
+        """Compute features, as `extractors.runtime.networks.Network` describes."""
         results = self._request().infer([inputs.contiguous().numpy()], share_inputs=True)
         return torch.from_numpy(results[0])
 
     def _request(self) -> Any:  # noqa: ANN401 - OpenVINO has no types
-        """The calling thread's own: one request is one call at a time."""
+        """Return the request of the calling thread: a request can only run one call at a time."""
         if not hasattr(self._requests, "own"):
             self._requests.own = self._compiled.create_infer_request()
         return self._requests.own

@@ -1,4 +1,4 @@
-"""The SeLaVi extractor (Asano et al. 2020, arXiv 2006.13662): a second of picture or sound -> a vector."""
+"""The SeLaVi extractor (Asano et al. 2020, arXiv 2006.13662): turns a second of picture or sound into a vector."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -20,14 +20,14 @@ from extractors.selavi.weights import ResolvedWeights
 PICTURE_MEAN = 0.45
 PICTURE_DEVIATION = 0.225
 
-_VERSION = 2  # of the code of this folder: one more for each change that can change a feature
+_VERSION = 2  # of the code of this folder; increase it with each change that can change a feature
 
 Identity = dict[str, str | int | float | bool]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What differs between the benchmark's features and the authors' own training."""
+    """The values that differ between the benchmark's features and the authors' own training."""
 
     audio_rate_hz: int
     audio_mean: float  # of the log filterbank
@@ -42,13 +42,13 @@ RECIPES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractorOptions:
-    """Which SeLaVi: every option can change a feature."""
+    """The options of the SeLaVi extractor; each can change a feature."""
 
     recipe: Literal["avca", "selavi"] = "avca"
-    weights: str = "auto"  # auto, untrained, vgg_sound, kinetics, kinetics_sound, ave, or the path of a file
-    width: int = SELAVI_WIDTH  # channels of the first stage; features are 8 times as wide; not 64: untrained only
+    weights: str = "auto"  # auto, untrained, vgg_sound, kinetics, kinetics_sound, ave, or a file's path
+    width: int = SELAVI_WIDTH  # channels of the first residual stage, 1/8 of a feature's; only untrained if not 64
     seed: int = 0  # of untrained weights
-    precision: Precision = "float32"  # of the networks; the preprocessing always has its own
+    precision: Precision = "float32"  # of the networks; that of the preprocessing is fixed
 
     def __post_init__(self) -> None:
         if self.width < 1:
@@ -58,12 +58,12 @@ class ExtractorOptions:
 
     @property
     def feature_width(self) -> int:
-        """D, the width of the features of either modality."""
+        """The width D of the features of each modality."""
         return FEATURES_PER_CHANNEL * self.width
 
 
 def describe(options: ExtractorOptions, weights: ResolvedWeights) -> Identity:
-    """Everything that can change a feature, in plain values; builds no network."""
+    """Return everything that can change a feature, as plain values, without building a network."""
     recipe = RECIPES[options.recipe]
     seed: Identity = {"seed": options.seed} if weights.path is None else {}
     return seed | {
@@ -97,11 +97,11 @@ class SelaviExtractor:
     """Both networks with their preprocessing, ready on a device. Made by `load_selavi`.
 
     Attributes:
-        identity: what `describe` says.
-        audio_rate_hz: samples a second that `audio` expects.
-        feature_width: D, of either modality.
-        device: where the networks are; inputs may lie anywhere.
-        calls_at_once: from how many threads to call it, to make full use of the device.
+        identity: everything that can change a feature, from `describe`.
+        audio_rate_hz: samples per second that `audio` expects.
+        feature_width: width D of the features of each modality.
+        device: device of the networks; inputs may be on any device.
+        calls_at_once: number of threads that should call it, to use the whole device.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class SelaviExtractor:
         self._audio_network = audio_network
 
     def visual(self, frames: Tensor) -> Tensor:
-        """Features of seconds of picture.
+        """Compute the features of seconds of picture.
 
         Args:
             frames: (N, 30, 3, 112, 112) float32, RGB in 0..1.
@@ -129,7 +129,7 @@ class SelaviExtractor:
         return self._visual_network(self.visual_input(frames.to(self.device)))
 
     def audio(self, sound: Tensor) -> Tensor:
-        """Features of seconds of sound.
+        """Compute the features of seconds of sound.
 
         Args:
             sound: (N, audio_rate_hz) int16, mono.
@@ -141,11 +141,11 @@ class SelaviExtractor:
 
 
 class Preprocessing:
-    """Seconds of picture and sound -> what the networks see.
+    """Turns seconds of picture and sound into the networks' inputs.
 
     Attributes:
-        audio_rate_hz: samples a second that it expects.
-        device: where it runs; inputs must lie there.
+        audio_rate_hz: samples per second that it expects.
+        device: device that it runs on; inputs must be on it.
     """
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
@@ -156,11 +156,11 @@ class Preprocessing:
 
     @staticmethod
     def visual_input(frames: Tensor) -> Tensor:
-        """(N, frames, 3, 112, 112) in 0..1 -> (N, 3, frames, 112, 112)."""
+        """Normalise pictures: (N, frames, 3, 112, 112) in 0..1 -> (N, 3, frames, 112, 112)."""
         return (frames - PICTURE_MEAN).div_(PICTURE_DEVIATION).transpose(1, 2)
 
     def audio_input(self, sound: Tensor) -> Tensor:
-        """(N, audio_rate_hz) int16 -> (N, 1, 257, 99)."""
+        """Compute normalised log filterbanks: (N, audio_rate_hz) int16 -> (N, 1, 257, 99)."""
         energies: Tensor = self._filterbank(sound)
         return energies.sub_(self._recipe.audio_mean).div_(self._recipe.audio_deviation).unsqueeze(1)
 
@@ -168,21 +168,21 @@ class Preprocessing:
 def load_selavi(
     options: ExtractorOptions, weights: ResolvedWeights, *, device: torch.device, runtime: Runtime = "eager"
 ) -> SelaviExtractor:
-    """Build the networks, with the weights given, on a device.
+    """Build the networks with the given weights on a device.
 
     Args:
-        options: recipe, width, seed and precision count; which weights was decided by `resolve_weights`.
-        weights: what that found.
-        device: where the networks will run.
-        runtime: what will run them.
+        options: recipe, width, seed and precision; its `weights` are ignored.
+        weights: the weights that `resolve_weights` found.
+        device: device that the networks run on.
+        runtime: runtime that runs the networks.
 
     Raises:
-        WeightsError: the file does not hold weights of these networks, or they have another width than 64.
-        UnavailableError: the runtime cannot run here, on this device or in this precision.
+        WeightsError: a file without weights of these networks, or a width other than 64.
+        UnavailableError: a runtime that cannot run here, on this device or in this precision.
     """
     if weights.path is not None and options.width != SELAVI_WIDTH:
         raise WeightsError(
-            f"the {weights.name} weights are {SELAVI_WIDTH} wide, width {options.width} was asked for. "
+            f"the {weights.name} weights have width {SELAVI_WIDTH}, but width {options.width} was requested. "
             f"Leave the width out, or pass --weights untrained."
         )
     check_runtime(runtime, device, options.precision)
@@ -198,8 +198,8 @@ def load_selavi(
 
 
 def _networks(options: ExtractorOptions, weights: ResolvedWeights, recipe: Recipe) -> tuple[nn.Module, nn.Module]:
-    """The visual network and that of the sound, with their weights, on the CPU."""
-    # Without memory at first: the initial weights of PyTorch's layers would disturb the global random generator.
+    """Build the visual and the audio network with their weights, on the CPU."""
+    # Built without memory at first: PyTorch's initial weights would advance the global random generator.
     with torch.device("meta"):
         visual_network, audio_network = build_visual_network(options.width), build_audio_network(options.width)
     visual_network.to_empty(device="cpu")

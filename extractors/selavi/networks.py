@@ -1,4 +1,4 @@
-"""The visual network of SeLaVi: R(2+1)D with 18 layers (Tran et al. 2018, arXiv 1711.11248), without its classifier."""
+"""SeLaVi's networks without classifiers: R(2+1)D-18 (Tran et al. 2018, arXiv 1711.11248), and a ResNet for sound."""
 
 from collections import OrderedDict
 
@@ -7,22 +7,23 @@ from torchvision.models.resnet import BasicBlock as AudioBlock
 from torchvision.models.video.resnet import BasicBlock as VisualBlock
 from torchvision.models.video.resnet import Conv2Plus1D
 
-SELAVI_WIDTH = 64  # channels of the first stage
-FEATURES_PER_CHANNEL = 8  # features of a second, for each channel of the first stage
-_STEM_CHANNELS_AT_64 = 45  # between the spatial and the temporal half of the stem
+SELAVI_WIDTH = 64  # channels of the first residual stage
+FEATURES_PER_CHANNEL = 8  # width of a feature, divided by the channels of the first residual stage
+_STEM_CHANNELS_AT_64 = 45  # between the spatial and the temporal convolution of the stem
 _BLOCKS_PER_STAGE = 2
 
 
 def build_visual_network(width: int = SELAVI_WIDTH) -> nn.Sequential:
-    """Build the network from torchvision's blocks; at width 64 parameters are named and shaped as in its `r2plus1d_18`.
+    """Build the visual network from torchvision's blocks.
 
-    torchvision's own constructor knows no other width, and initialises through the global random generator.
+    At width 64, the parameters have the names and shapes of torchvision's `r2plus1d_18`. torchvision's own constructor
+    supports no other width, and initialises through the global random generator.
 
     Args:
-        width: channels of the first stage; the following have 2, 4 and 8 times as many.
+        width: channels of the first residual stage; the following stages have 2, 4 and 8 times as many.
 
     Returns:
-        A network (N, 3, frames, height, width) -> (N, 8 * width), its weights as PyTorch's layers set them.
+        A network (N, 3, frames, height, width) -> (N, 8 * width), with the initial weights of PyTorch's layers.
     """
     return nn.Sequential(
         OrderedDict(
@@ -50,7 +51,7 @@ def _stem(width: int) -> nn.Sequential:
 
 
 def _visual_stage(in_channels: int, channels: int, *, stride: int) -> nn.Sequential:
-    """Two residual blocks, the first of which strides in space and time."""
+    """Build two residual blocks; the first one applies the stride in space and time."""
     shortcut = None
     if stride != 1:
         shortcut = nn.Sequential(
@@ -62,16 +63,16 @@ def _visual_stage(in_channels: int, channels: int, *, stride: int) -> nn.Sequent
 
 
 def build_audio_network(width: int = 64) -> nn.Sequential:
-    """Build the network from torchvision's blocks.
+    """Build the audio network from torchvision's blocks.
 
-    At width 64 parameters are named and shaped as in its `ResNet(AudioBlock, [1, 1, 1, 1])` with a `conv1` of one
-    channel.
+    At width 64, the parameters have the names and shapes of torchvision's `ResNet(AudioBlock, [1, 1, 1, 1])` with a
+    `conv1` of one channel.
 
     Args:
-        width: channels of the first stage; the following have 2, 4 and 8 times as many.
+        width: channels of the first residual stage; the following stages have 2, 4 and 8 times as many.
 
     Returns:
-        A network (N, 1, filters, frames) -> (N, 8 * width), its weights as PyTorch's layers set them.
+        A network (N, 1, filters, frames) -> (N, 8 * width), with the initial weights of PyTorch's layers.
     """
     return nn.Sequential(
         OrderedDict(
@@ -90,7 +91,7 @@ def build_audio_network(width: int = 64) -> nn.Sequential:
 
 
 def _audio_stage(in_channels: int, channels: int, *, stride: int) -> nn.Sequential:
-    """One residual block."""
+    """Build one residual block."""
     shortcut = None
     if stride != 1:
         shortcut = nn.Sequential(

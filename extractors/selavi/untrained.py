@@ -1,8 +1,9 @@
-"""Random weights under which features still follow the input: seeded, and drawn on the CPU whatever the device.
+"""Draw random weights with which features still depend on the input: seeded, and on the CPU for any device.
 
-A deep network with random weights amplifies how an input differs from what its batch normalisations were set by: with
-plain stimuli, features of real clips came out 700 times too large and all alike. Two things keep them in bounds, both
-measured on real clips: stimuli as broad as real material, and residual blocks that add little to what they are given.
+A deep network with random weights amplifies the difference between an input and the stimuli that set its batch
+normalisations. With plain stimuli, the features of real clips were 700 times too large and almost equal. Two measures,
+both tested on real clips, prevent that: stimuli as varied as real clips, and residual blocks that change their input
+little.
 """
 
 import torch
@@ -17,19 +18,19 @@ _RESIDUAL_WEIGHT = 0.25
 _CLIPS = 4
 _SHOTS_PER_CLIP = 3
 _SHOT_FRAMES = 10
-_SPEEDS_PIXELS = (0, 1, 3, 8)  # a frame
+_SPEEDS_PIXELS = (0, 1, 3, 8)  # per frame
 _OCTAVES = 6
 _SOUNDS = 16
 _FULL_SCALE = 32767
 
 
 def initialise_untrained(network: nn.Module, stimuli: Tensor, generator: torch.Generator) -> None:
-    """Draw a network's weights, and set the statistics of its batch normalisations once to those of `stimuli`.
+    """Draw a network's weights, and set the statistics of its batch normalisations to those of `stimuli`.
 
     Args:
-        network: of torchvision's basic blocks; changed in place, left in evaluation mode.
-        stimuli: (N, ...) inputs of the network, preprocessed and as long as its real ones.
-        generator: where the weights come from; the global one stays untouched.
+        network: network of torchvision's basic blocks; changed in place and left in evaluation mode.
+        stimuli: (N, ...) inputs of the network, preprocessed and as long as real inputs.
+        generator: source of the random weights; the global generator is not used.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d):
@@ -49,7 +50,7 @@ def initialise_untrained(network: nn.Module, stimuli: Tensor, generator: torch.G
 
 
 def draw_clips(generator: torch.Generator) -> Tensor:
-    """Coloured noise, still and moving, in shots from nearly black to nearly white, put together in random order.
+    """Draw clips of still and moving coloured noise, in shots from nearly black to nearly white in random order.
 
     Returns:
         (4, 30, 3, 112, 112) float32 in 0..1.
@@ -65,7 +66,7 @@ def draw_clips(generator: torch.Generator) -> Tensor:
 
 
 def _draw_shot(*, brightness: float, speed_pixels: int, generator: torch.Generator) -> Tensor:
-    """A picture of blots and gradients of many sizes that moves as a whole: (10, 3, 112, 112)."""
+    """Draw a moving picture of spots and gradients of many sizes: (10, 3, 112, 112)."""
     steepness, colourfulness, contrast = torch.rand(3, generator=generator).tolist()
     picture = torch.zeros(3, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS)
     for octave in range(1, _OCTAVES + 1):
@@ -82,7 +83,7 @@ def _draw_shot(*, brightness: float, speed_pixels: int, generator: torch.Generat
 
 
 def draw_sounds(rate_hz: int, generator: torch.Generator) -> Tensor:
-    """Tones in noise, from near silence to full scale, each with an attack somewhere in its second.
+    """Draw sounds of one second: tones in noise, from near silence to full scale, each starting at a random time.
 
     Returns:
         (16, rate_hz) int16.

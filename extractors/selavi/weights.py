@@ -1,4 +1,4 @@
-"""Which weights an extractor runs with: a published checkpoint, a file of one's own, or random ones."""
+"""Find the weights of an extractor: a published checkpoint, the user's own file, or random weights."""
 
 import difflib
 from dataclasses import dataclass
@@ -11,37 +11,44 @@ from extractors.files.checksums import sha256_of_file
 from extractors.files.download import DownloadError, OnProgress, download, is_offline
 
 BASE_URL = "https://dl.fbaipublicfiles.com/selavi"
-PUBLISHED = ("vgg_sound", "kinetics", "kinetics_sound", "ave")  # by what they were trained on
+PUBLISHED = ("vgg_sound", "kinetics", "kinetics_sound", "ave")  # named after the dataset they were trained on
 CHOICES = ("auto", "untrained", *PUBLISHED)
-_PREFERRED = "vgg_sound"  # of the benchmark's features
+_PREFERRED = "vgg_sound"  # the benchmark's features were made with it
 
 
 @dataclass(frozen=True)
 class ResolvedWeights:
-    """Weights that can be loaded without a network."""
+    """Weights that can be loaded without a network connection.
+
+    Attributes:
+        name: name of the checkpoint or of the file.
+        path: the file; None for untrained weights.
+        sha256: sha256 of the file; empty for untrained weights.
+        note: one line to show to the user; may be empty.
+    """
 
     name: str
-    path: Path | None  # None: untrained
-    sha256: str  # of the file; '' for untrained weights
-    note: str  # one line to show, '' where there is nothing to say
+    path: Path | None
+    sha256: str
+    note: str
 
 
 def resolve_weights(
     spec: str, *, cache_dir: Path, on_progress: OnProgress | None = None, seed: int = 0
 ) -> ResolvedWeights:
-    """Find the weights that `spec` names, and fetch them where they are not here yet.
+    """Find the weights that `spec` names, and fetch them if they are not in the cache.
 
-    `auto` is vgg_sound where that is cached or can be fetched, else untrained. With AVZSL_OFFLINE=1 in the environment
-    nothing is fetched.
+    `auto` means vgg_sound if it is cached or can be fetched, and otherwise untrained. With AVZSL_OFFLINE=1 in the
+    environment, nothing is fetched.
 
     Args:
         spec: auto, untrained, the name of a published checkpoint, or the path of a file.
-        cache_dir: where downloads are kept; made where it does not exist.
-        on_progress: hears of a download: bytes here, bytes in all (None: unknown).
-        seed: of untrained weights; only named in the note.
+        cache_dir: folder for downloads; created if it does not exist.
+        on_progress: receives the progress of a download: bytes fetched so far and bytes in total (None if unknown).
+        seed: seed of untrained weights; only used in the note.
 
     Raises:
-        WeightsError: no such weights, they cannot be fetched, or the cached file is damaged.
+        WeightsError: weights that do not exist or cannot be fetched, or a cached file that is damaged.
     """
     if spec == "untrained":
         return _untrained(seed)
@@ -52,22 +59,22 @@ def resolve_weights(
         try:
             return cached or _fetch(_PREFERRED, cache_dir, on_progress)
         except WeightsError as error:
-            return _untrained(seed, because=str(error))
+            return _untrained(seed, reason=str(error))
     path = Path(spec)
     if path.is_file():
         return ResolvedWeights(name=path.name, path=path, sha256=_sha256(path), note="")
-    nearest = difflib.get_close_matches(spec, CHOICES, n=1)
-    hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    close = difflib.get_close_matches(spec, CHOICES, n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
     raise WeightsError(f"weights {spec!r} are neither a file nor one of {', '.join(CHOICES)}.{hint}")
 
 
-def _untrained(seed: int, because: str = "") -> ResolvedWeights:
+def _untrained(seed: int, reason: str = "") -> ResolvedWeights:
     note = f"untrained weights (random, seed {seed}): good for trying things out, not for results"
-    return ResolvedWeights(name="untrained", path=None, sha256="", note=f"{note}; {because}" if because else f"{note}.")
+    return ResolvedWeights(name="untrained", path=None, sha256="", note=f"{note}; {reason}" if reason else f"{note}.")
 
 
 def _cached(name: str, cache_dir: Path) -> ResolvedWeights | None:
-    """A checkpoint fetched earlier, or put into the cache by hand; what was recorded of it must still be true."""
+    """Return a checkpoint from the cache, or None. A file put there by hand is recorded; a changed file is refused."""
     path = cache_dir / _file_name(name)
     if not path.is_file():
         return None
@@ -77,7 +84,7 @@ def _cached(name: str, cache_dir: Path) -> ResolvedWeights | None:
         _write_record(record, sha256)
     elif record.read_text().split()[:1] != [sha256]:
         raise WeightsError(
-            f"{path} has changed since it was fetched (sha256 {sha256}). Delete it, and it is fetched again."
+            f"{path} has changed since it was fetched (sha256 {sha256}). Delete it, so that it is fetched again."
         )
     return ResolvedWeights(name=name, path=path, sha256=sha256, note="")
 
@@ -95,7 +102,7 @@ def _fetch(name: str, cache_dir: Path, on_progress: OnProgress | None) -> Resolv
                 return fetched_meanwhile
             download(url, partial, on_progress=on_progress)
             sha256 = _sha256(partial)
-            # Recorded before the file gets its name: a file without a record is one that a person put there.
+            # Recorded before the file gets its name: a file without a record was put there by a person.
             _write_record(_record_of(path), sha256)
             partial.replace(path)
     except (DownloadError, OSError) as error:
@@ -121,7 +128,7 @@ def _record_of(path: Path) -> Path:
 
 
 def _write_record(record: Path, sha256: str) -> None:
-    """As `sha256sum --check` reads it."""
+    """Write a checksum in the format that `sha256sum --check` reads."""
     record.write_text(f"{sha256}  {record.stem}\n")
 
 

@@ -1,1 +1,1 @@
-"""From a class's phrase to its vector."""
+"""Text encoders: turn the phrases of classes into vectors."""

@@ -1,4 +1,4 @@
-"""The text tower of a CLIP model, from a folder or the hub: phrases in the space that CLIP shares with pictures."""
+"""Encode phrases with the text tower of a CLIP model, from a folder or the hub."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _FILES = (CONFIG, TOKENIZER, WEIGHTS)
 _PROJECTION = "text_projection.weight"
-# What the weights do not say by their shapes.
+# What the shapes of the weights do not tell.
 _SETTINGS = (
     "vocab_size",
     "hidden_size",
@@ -38,76 +38,76 @@ _SETTINGS = (
     "hidden_act",
     "layer_norm_eps",
 )
-# They decide which state transformers pools, which is not used here, and are wrong in many published files.
+# They select the state that transformers pools, which is not used here. In many published files they are wrong.
 _SPECIAL_TOKENS = {"bos_token_id": None, "eos_token_id": 2, "pad_token_id": None}
 _MODEL_TYPES = {"clip", "clip_text_model"}
 _PHRASES_AT_ONCE = 64
-_LONGEST_PHRASE_TOKENS = 77  # of every published CLIP; the rest of a longer description is not read
-# What transformers, safetensors and tokenizers raise about files that are damaged or of another model.
-_FAULTS = (KeyError, TypeError, ValueError, RuntimeError, SafetensorError)
+_MAX_PHRASE_TOKENS = 77  # of every published CLIP; the rest of a longer description is ignored
+# What transformers, safetensors and tokenizers raise for files that are damaged or belong to another model.
+_LOADING_ERRORS = (KeyError, TypeError, ValueError, RuntimeError, SafetensorError)
 
 
 def load_clip(spec: TextSpec, cache_dir: Path | None) -> "ClipText":
-    """The text tower that `spec` names; a model on the hub is fetched where it is not in the cache.
+    """Load the text tower that `spec` names; fetch a model on the hub if it is not in the cache.
 
     Raises:
-        TextEncoderError: a file is missing or damaged, or cannot be fetched.
+        TextEncoderError: a file that is missing or damaged, or cannot be fetched.
     """
     folder = spec.path if spec.path is not None else fetch_clip(spec.place, cache_dir)
     return ClipText(folder)
 
 
 class ClipText:
-    """Text features of CLIP: the last token's state, projected and scaled to length 1.
+    """Computes CLIP's text features: the last token's state, projected and scaled to length 1.
 
-    The network is read at the first `encode`, so that asking for the identity costs checksums but not transformers.
+    The first `encode` loads the network. So the identity only needs checksums, not the slow import of transformers.
 
     Args:
-        folder: holds config.json, tokenizer.json and model.safetensors. No other file of it is read, and a model kept
-            as a pickle (pytorch_model.bin) never is, as a pickle can run code.
+        folder: folder with config.json, tokenizer.json and model.safetensors. No other file is read. In particular, a
+            model stored as a pickle (pytorch_model.bin) is never read, because a pickle can run code.
 
     Raises:
-        TextEncoderError: a file is missing, damaged or of another model.
+        TextEncoderError: a file that is missing, damaged or of another model.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        sums = [_sha256(folder, name) for name in _FILES]
+        checksums = [_sha256(folder, name) for name in _FILES]
         self.identity: Mapping[str, str] = {
             "encoder": "clip",
-            "sha256": hashlib.sha256("".join(sums).encode()).hexdigest(),  # of the three files' own
+            "sha256": hashlib.sha256("".join(checksums).encode()).hexdigest(),  # of the three files' checksums
         }
         self._settings = self._read_settings()
         self.width = int(self._settings["projection_dim"])
         self._loaded: tuple[Tokenizer, CLIPTextModelWithProjection] | None = None
 
     def encode(self, phrases: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors (C, W) of C phrases, as they are given, in their order, each of length 1.
+        """Return the vectors (C, W) of C phrases, which are used unchanged, in the same order, each of length 1.
 
         Raises:
-            NoVectorError: a phrase is blank.
-            TextEncoderError: a file is damaged.
+            NoVectorError: blank phrases.
+            TextEncoderError: a damaged file.
         """
         refuse_blank(phrases)
         vectors = np.zeros((len(phrases), self.width), np.float32)
         if not phrases:
             return vectors
         tokens = [encoded.ids for encoded in self._load()[0].encode_batch(list(phrases))]
-        # Phrases of equal length go together, so that nothing is padded and the last token is the end's.
-        places_by_length: dict[int, list[int]] = {}
-        for place, ids in enumerate(tokens):
-            places_by_length.setdefault(len(ids), []).append(place)
-        for places in places_by_length.values():
-            for start in range(0, len(places), _PHRASES_AT_ONCE):
-                batch = places[start : start + _PHRASES_AT_ONCE]
-                vectors[batch] = self._encode_batch(torch.tensor([tokens[place] for place in batch])).numpy()
+        # Phrases of equal length are in one batch, so that nothing is padded and the last token marks the end.
+        indices_by_length: dict[int, list[int]] = {}
+        for index, ids in enumerate(tokens):
+            indices_by_length.setdefault(len(ids), []).append(index)
+        for indices in indices_by_length.values():
+            for start in range(0, len(indices), _PHRASES_AT_ONCE):
+                batch = indices[start : start + _PHRASES_AT_ONCE]
+                vectors[batch] = self._encode_batch(torch.tensor([tokens[index] for index in batch])).numpy()
         if not np.isfinite(vectors).all():
-            raise self._damaged(ValueError("its vectors are not all finite numbers"))
+            raise self._damaged(ValueError("its vectors contain numbers that are not finite"))
         return vectors
 
     @torch.inference_mode()
     def _encode_batch(self, tokens: Tensor) -> Tensor:
-        """(B, W) of (B, L) tokens."""
+        """Return the vectors (B, W) of (B, L) tokens."""
         network = self._load()[1]
         hidden: Tensor = network.text_model(input_ids=tokens).last_hidden_state  # (B, L, H)
         projected: Tensor = network.text_projection(hidden[:, -1])
@@ -117,19 +117,19 @@ class ClipText:
         if self._loaded is None:
             try:
                 self._loaded = self._tokenizer(), self._network()
-            except _FAULTS as error:
+            except _LOADING_ERRORS as error:
                 raise self._damaged(error) from error
         return self._loaded
 
     def _tokenizer(self) -> "Tokenizer":
-        from tokenizers import Tokenizer  # noqa: PLC0415 - with transformers
+        from tokenizers import Tokenizer  # noqa: PLC0415 - needed only with transformers
 
         try:
             tokenizer = Tokenizer.from_file(str(self._folder / TOKENIZER))
-        except Exception as error:  # tokenizers raises nothing narrower for a damaged file
+        except Exception as error:  # tokenizers raises no narrower type for a damaged file
             raise ValueError(f"{TOKENIZER}: {error}") from error
         if not tokenizer.num_special_tokens_to_add(is_pair=False):
-            raise ValueError(f"its {TOKENIZER} marks no end of a phrase")
+            raise ValueError(f"its {TOKENIZER} does not mark the end of a phrase")
         tokenizer.enable_truncation(int(self._settings["max_position_embeddings"]))
         tokenizer.no_padding()
         return tokenizer
@@ -138,13 +138,15 @@ class ClipText:
         from huggingface_hub.errors import StrictDataclassError  # noqa: PLC0415 - as below
         from transformers import CLIPTextConfig, CLIPTextModelWithProjection  # noqa: PLC0415 - takes seconds
 
-        # Built and filled by hand: `from_pretrained` draws a progress bar and takes a pickle where there is no other.
+        # Built without `from_pretrained`, which draws a progress bar and reads a pickle if there is no other file.
         fields: dict[str, Any] = {**self._settings, **_SPECIAL_TOKENS}
         try:
             config = CLIPTextConfig(**fields)
         except StrictDataclassError as error:
             raise ValueError(f"{CONFIG}: {error}") from error
-        with torch.random.fork_rng(devices=[]):  # its first random weights must not move the seeds of a training
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # its initial random weights must not change the random state of a training
             network = CLIPTextModelWithProjection(config)
         with safe_open(self._folder / WEIGHTS, framework="pt") as file:
             weights = {name: file.get_tensor(name).float() for name in network.state_dict()}
@@ -153,7 +155,7 @@ class ClipText:
         return network
 
     def _read_settings(self) -> dict[str, Any]:
-        """Sizes of the text tower, its output's from the weights."""
+        """Read the sizes of the text tower; the output's size comes from the weights."""
         try:
             document = json.loads((self._folder / CONFIG).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
@@ -161,22 +163,24 @@ class ClipText:
         kind = document.get("model_type") if isinstance(document, dict) else None
         if kind not in _MODEL_TYPES:
             raise TextEncoderError(
-                f"{self._folder} holds no CLIP model ({kind or 'unknown'}): give one with a text tower"
+                f"{self._folder} holds no CLIP model ({kind or 'unknown'}): give a model with a text tower"
             )
-        text = document.get("text_config") or document
+        settings = document.get("text_config") or document
         try:
             with safe_open(self._folder / WEIGHTS, framework="pt") as file:
                 width = file.get_slice(_PROJECTION).get_shape()[0]
-            return {name: text[name] for name in _SETTINGS if name in text} | {
+            return {name: settings[name] for name in _SETTINGS if name in settings} | {
                 "projection_dim": width,
-                "max_position_embeddings": text.get("max_position_embeddings", _LONGEST_PHRASE_TOKENS),
+                "max_position_embeddings": settings.get("max_position_embeddings", _MAX_PHRASE_TOKENS),
             }
-        except _FAULTS as error:
+        except _LOADING_ERRORS as error:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> TextEncoderError:
         reason = " ".join(str(error).split())[:120]
-        return TextEncoderError(f"the CLIP model in {self._folder} cannot be loaded ({reason}): get its files again")
+        return TextEncoderError(
+            f"the CLIP model in {self._folder} cannot be loaded ({reason}): download its files again"
+        )
 
 
 def _sha256(folder: Path, name: str) -> str:
@@ -184,29 +188,31 @@ def _sha256(folder: Path, name: str) -> str:
     try:
         return sha256_of_file(path)
     except FileNotFoundError as error:
-        others = "pytorch_model.bin is never read, as a pickle can run code; " if name == WEIGHTS else ""
+        note = "pytorch_model.bin is never read, as a pickle can run code; " if name == WEIGHTS else ""
         raise TextEncoderError(
-            f"{folder} has no {name}: {others}a CLIP model needs {', '.join(_FILES)}, as transformers saves them"
+            f"{folder} has no {name}: {note}a CLIP model needs {', '.join(_FILES)}, as transformers saves them"
         ) from error
     except OSError as error:
-        raise TextEncoderError(f"{path} cannot be read ({error.strerror}): check the file, or get it again") from error
+        raise TextEncoderError(
+            f"{path} cannot be read ({error.strerror}): check the file, or download it again"
+        ) from error
 
 
 def fetch_clip(name: str, cache_dir: Path | None) -> Path:
-    """The folder that holds the files of a model; with AVZSL_OFFLINE=1 in the environment only the cache is looked in.
+    """Fetch a model's files and return their folder; with AVZSL_OFFLINE=1 in the environment, only use the cache.
 
     Args:
-        name: on the hub, such as openai/clip-vit-large-patch14.
-        cache_dir: where models are kept; None: where huggingface_hub keeps them.
+        name: name of the model on the hub, such as openai/clip-vit-large-patch14.
+        cache_dir: folder for models; None for huggingface_hub's own cache.
 
     Raises:
-        TextEncoderError: no such model, none in these formats, or it cannot be fetched.
+        TextEncoderError: a model that does not exist, has other formats, or cannot be fetched.
     """
     from huggingface_hub import errors, hf_hub_download  # noqa: PLC0415 - takes half a second
 
     offline = is_offline()
     try:
-        # The weights last: of a model without them nothing large is fetched.
+        # The weights come last, so that nothing large is fetched if another file is missing.
         paths = [
             hf_hub_download(name, file, cache_dir=cache_dir, local_files_only=offline)
             for file in (CONFIG, TOKENIZER, WEIGHTS)
@@ -216,11 +222,11 @@ def fetch_clip(name: str, cache_dir: Path | None) -> Path:
         raise TextEncoderError(f"the CLIP model {name} is not in the cache and {reason}: {_REMEDY}") from error
     except errors.EntryNotFoundError as error:
         raise TextEncoderError(
-            f"{name} does not hold {CONFIG}, {TOKENIZER} and {WEIGHTS}, which alone are read (a pickle can run code): "
-            "take a model that does, such as openai/clip-vit-large-patch14"
+            f"{name} does not hold {CONFIG}, {TOKENIZER} and {WEIGHTS}; no other files are read "
+            "(a pickle can run code): give a model with these files, such as openai/clip-vit-large-patch14"
         ) from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise TextEncoderError(f"{name!r} is no model on the hub (or not a public one): {_REMEDY}") from error
+        raise TextEncoderError(f"{name!r} is not a model on the hub (or not a public one): {_REMEDY}") from error
     except (errors.HfHubHTTPError, OSError) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise TextEncoderError(f"cannot fetch the CLIP model {name} ({reason}): {_REMEDY}") from error

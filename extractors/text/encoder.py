@@ -1,4 +1,4 @@
-"""The interface of text encoders: from phrases to unit vectors."""
+"""The interface of text encoders, which turn phrases into unit vectors."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -13,8 +13,8 @@ class TextEncoder(Protocol):
     """Turns phrases into unit vectors.
 
     Attributes:
-        identity: plain texts, `encoder` and `sha256` among them; encoders of equal identity give equal vectors.
-        width: W, numbers in a vector.
+        identity: strings, including `encoder` and `sha256`; encoders of equal identity give equal vectors.
+        width: number W of values in a vector.
     """
 
     @property
@@ -24,19 +24,19 @@ class TextEncoder(Protocol):
     def width(self) -> int: ...  # noqa: D102 - described above
 
     def encode(self, phrases: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors (C, W) of C phrases, in their order, each of length 1.
+        """Return the vectors (C, W) of C phrases, in the same order, each of length 1.
 
         Raises:
-            NoVectorError: names every phrase that has no vector.
+            NoVectorError: phrases without a vector; the message names all of them.
         """
         ...
 
 
 def refuse_blank(phrases: Sequence[str]) -> None:
-    """A phrase without a letter has no meaning, whatever an encoder would make of it.
+    """Refuse blank phrases: they have no meaning, even if an encoder would give them a vector.
 
     Raises:
-        NoVectorError: names every such phrase.
+        NoVectorError: blank phrases; the message names all of them.
     """
     blank: dict[str, list[str]] = {phrase: [] for phrase in phrases if not phrase.strip()}
     if blank:

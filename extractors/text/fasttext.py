@@ -1,7 +1,7 @@
-"""fastText's binary models: a phrase as a whole is one word, its vector the mean over its subwords.
+"""Read fastText's binary models: a whole phrase counts as one word, and its vector is the mean of its subwords.
 
-That is how the class vectors of the AVCA benchmark were made (wiki.en.bin), and how words that the model never saw get
-a vector. Such files hold gigabytes: only the dictionary and the rows that are needed are read, from a memory map.
+The class vectors of the AVCA benchmark were made in this way (with wiki.en.bin). Words outside the training data also
+get a vector. The files are gigabytes large, so only the dictionary and the needed rows are read, from a memory map.
 """
 
 import mmap
@@ -20,40 +20,50 @@ from extractors.text.unit_vectors import REMEDY, unit_vectors
 from extractors.text.word_vectors import unreadable
 
 FASTTEXT_MAGIC = struct.pack("<i", 793_712_314)
-_VERSIONS = (11, 12)  # of the format; the only ones that begin with the magic number
-_HEADER = struct.Struct("<4si12id3i2q")  # magic, version, arguments of the training, counts of the dictionary
-_MATRIX = struct.Struct("<?2q")  # quantised, rows, width; then the rows
-_SUPERVISED = 3  # the argument `model` of a classifier
-_END_OF_ENTRY_BYTES = 1 + 8 + 1  # of a dictionary entry: NUL, how often the word was seen, its type
-_LONGEST_WORD_BYTES = 1 << 16
-_END_OF_SENTENCE = b"</s>"  # has a row and no subwords
+_VERSIONS = (11, 12)  # of the format; only these begin with the magic number
+_HEADER = struct.Struct("<4si12id3i2q")  # magic, version, training arguments, counts of the dictionary
+_MATRIX = struct.Struct("<?2q")  # quantised, rows, width; the rows follow
+_SUPERVISED = 3  # value of the training argument `model` in a classifier
+_END_OF_ENTRY_BYTES = 1 + 8 + 1  # of a dictionary entry: NUL, number of occurrences, type
+_MAX_WORD_BYTES = 1 << 16
+_END_OF_SENTENCE = b"</s>"  # has a row but no subwords
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """What the head of a model says."""
+    """The sizes in the header of a model.
 
-    width: int  # W
-    least: int  # characters of the shortest subword
-    most: int  # and of the longest; 0: no subwords
-    buckets: int  # rows that subwords share
-    entries: int  # of the dictionary: words, then labels
+    Attributes:
+        width: number W of values in a vector.
+        least: characters of the shortest subword.
+        most: characters of the longest subword; 0 if there are no subwords.
+        buckets: number of rows that the subwords share.
+        entries: number of dictionary entries; words come first, then labels.
+        words: number of words.
+        pruned: whether the model was pruned, which only quantised models are.
+    """
+
+    width: int
+    least: int
+    most: int
+    buckets: int
+    entries: int
     words: int
     pruned: bool
 
 
 class FastText:
-    """Vectors of whole phrases by a fastText model, spaces and all.
+    """Computes vectors of whole phrases, including their spaces, with a fastText model.
 
-    A phrase's vector is the mean over the rows of its subwords, and over its own row where it is a word of the
-    dictionary: fastText's `get_word_vector`, scaled to length 1.
+    A phrase's vector is the mean of the rows of its subwords and, if it is a word of the dictionary, of its own row.
+    This is fastText's `get_word_vector`, scaled to length 1.
 
     Args:
         path: a .bin file.
-        identity: of the encoder.
+        identity: identity of the encoder.
 
     Raises:
-        TextEncoderError: damaged, of an unknown version, or quantised.
+        TextEncoderError: a file that is damaged, of an unknown version, or quantised.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, str]) -> None:
@@ -63,11 +73,11 @@ class FastText:
         self.width = self._shape.width
 
     def encode(self, phrases: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors (C, W) of C phrases, in their order, each of length 1.
+        """Return the vectors (C, W) of C phrases, in the same order, each of length 1.
 
         Raises:
-            NoVectorError: names every phrase that is blank, or too short to have a subword.
-            TextEncoderError: the file is damaged.
+            NoVectorError: phrases that are blank or too short to have a subword; the message names all of them.
+            TextEncoderError: a damaged file.
         """
         refuse_blank(phrases)
         with self._mapped() as content:
@@ -80,7 +90,7 @@ class FastText:
             raise NoVectorError(f"{self._path.name} has no vector for {named}: {REMEDY}", missing)
         vectors = [matrix[rows_of[phrase]].mean(axis=0, dtype=np.float64) for phrase in phrases]
         if not all(np.isfinite(vector).all() for vector in vectors):
-            raise TextEncoderError(f"{self._path}: not all of it is finite numbers; make or download it again")
+            raise TextEncoderError(f"{self._path} holds numbers that are not finite: make or download it again")
         return unit_vectors(vectors, phrases, self.width, self._path.name)
 
     def _mapped(self) -> mmap.mmap:
@@ -98,43 +108,43 @@ class FastText:
         entries, words, labels, _, pruned_rows = rest[13:]
         if version not in _VERSIONS:
             raise TextEncoderError(
-                f"{self._path} is a fastText model of version {version}, known are {_VERSIONS[0]} and {_VERSIONS[1]}: "
-                "convert it with a fastText of now, or give another"
+                f"{self._path} is a fastText model of version {version}, but only {_VERSIONS[0]} and {_VERSIONS[1]} "
+                "can be read: convert it with a current fastText, or give another model"
             )
         if min(width, words, buckets + 1, least + 1, most + 1) < 1 or labels < 0 or entries != words + labels:
-            raise TextEncoderError(f"{self._path} is damaged (its head contradicts itself): make or download it again")
+            raise TextEncoderError(f"{self._path} is damaged (its header is inconsistent): make or download it again")
         if version == _VERSIONS[0] and model == _SUPERVISED:
-            most = 0  # classifiers of that version have no subwords, whatever they say
+            most = 0  # classifiers of this version have no subwords, even if their header gives a length
         return _Shape(width, least, most, buckets, entries, words, pruned=pruned_rows >= 0)
 
     def _look_up(self, content: mmap.mmap, wanted: AbstractSet[bytes]) -> tuple[dict[bytes, int], int]:
-        """The rows of those phrases that are words of the dictionary, and where the dictionary ends."""
+        """Return the rows of the phrases that are words of the dictionary, and the offset where the dictionary ends."""
         rows: dict[bytes, int] = {}
-        place, find = _HEADER.size, content.find
+        start, find = _HEADER.size, content.find
         for row in range(self._shape.entries):
-            end = find(b"\0", place, place + _LONGEST_WORD_BYTES)
+            end = find(b"\0", start, start + _MAX_WORD_BYTES)
             if end < 0:
                 raise self._cut_short()
-            word = content[place:end]
+            word = content[start:end]
             if word in wanted and row < self._shape.words:
                 rows.setdefault(word, row)
-            place = end + _END_OF_ENTRY_BYTES
-        return rows, place
+            start = end + _END_OF_ENTRY_BYTES
+        return rows, start
 
     def _matrix(self, content: mmap.mmap, start: int) -> NDArray[np.float32]:
-        """Rows (R, W) of words and buckets, left in the file until they are asked for."""
+        """Map the rows (R, W) of words and buckets, without reading them yet."""
         shape = self._shape
         if start + _MATRIX.size > len(content):
             raise self._cut_short()
         quantised, rows, width = _MATRIX.unpack_from(content, start)
         if quantised or shape.pruned:
             raise TextEncoderError(
-                f"{self._path} is a quantised fastText model (.ftz), which is not read: give the .bin it was made from"
+                f"{self._path} is a quantised fastText model (.ftz), which cannot be read: give the original .bin"
             )
         if (rows, width) != (shape.words + shape.buckets, shape.width):
             raise TextEncoderError(
-                f"{self._path} is damaged ({rows} rows of {width}, its head says {shape.words + shape.buckets} of "
-                f"{shape.width}): make or download it again"
+                f"{self._path} is damaged ({rows} rows of {width}, but its header gives "
+                f"{shape.words + shape.buckets} of {shape.width}): make or download it again"
             )
         first = start + _MATRIX.size
         if first + 4 * rows * width > len(content):
@@ -146,7 +156,7 @@ class FastText:
         if phrase == _END_OF_SENTENCE or not self._shape.buckets:
             return own
         shape = self._shape
-        hashes = (_fnv1a(part) for part in subwords(phrase, least=shape.least, most=shape.most))
+        hashes = (_fnv1a(subword) for subword in subwords(phrase, least=shape.least, most=shape.most))
         return own + [shape.words + value % shape.buckets for value in hashes]
 
     def _cut_short(self) -> TextEncoderError:
@@ -154,16 +164,16 @@ class FastText:
 
 
 def subwords(word: bytes, *, least: int, most: int) -> Iterator[bytes]:
-    """Every part of `<word>` of `least` to `most` characters, but for the marks alone, as fastText takes them.
+    """Yield the substrings of `<word>` of `least` to `most` characters, except the marks alone, as fastText does.
 
     Args:
-        word: in UTF-8, of which no character is cut.
-        least: characters of the shortest part.
-        most: of the longest.
+        word: word in UTF-8; no character of it is cut.
+        least: characters of the shortest substring.
+        most: characters of the longest substring.
     """
     marked = b"<" + word + b">"
-    # A byte that does not go on with a character begins one.
-    starts = [place for place, byte in enumerate(marked) if byte & 0xC0 != 0x80]
+    # A byte that does not continue a character starts one.
+    starts = [index for index, byte in enumerate(marked) if byte & 0xC0 != 0x80]
     bounds = [*starts, len(marked)]
     for first in range(len(starts)):
         for length in range(max(least, 1), min(most, len(starts) - first) + 1):
@@ -172,9 +182,9 @@ def subwords(word: bytes, *, least: int, most: int) -> Iterator[bytes]:
                 yield marked[bounds[first] : bounds[first + length]]
 
 
-def _fnv1a(part: bytes) -> int:
-    """32 bits of FNV-1a; fastText takes bytes as signed, so that those from 128 on set the upper bits too."""
+def _fnv1a(subword: bytes) -> int:
+    """Compute 32-bit FNV-1a; fastText treats bytes as signed, so those from 128 on also set the upper bits."""
     value = 2_166_136_261
-    for byte in part:
+    for byte in subword:
         value = ((value ^ (byte if byte < 0x80 else byte | 0xFFFFFF00)) * 16_777_619) & 0xFFFFFFFF
     return value

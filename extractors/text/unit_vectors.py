@@ -1,4 +1,4 @@
-"""Rows of any length -> rows of length 1, which is what every text encoder gives."""
+"""Scale vectors to length 1, as every text encoder returns them."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from extractors.errors import NoVectorError
 
-REMEDY = "give the class another phrase, or use the text encoder minilm, which knows every phrase"
+REMEDY = "give the class another phrase, or use the text encoder minilm, which has a vector for every phrase"
 
 
 def unit_vectors(rows: Sequence[ArrayLike], phrases: Sequence[str], width: int, file: str) -> NDArray[np.float32]:
-    """(C, W) scaled to length 1.
+    """Scale C vectors to length 1: (C, W).
 
     Args:
         rows: C vectors (W,).
-        phrases: C, whose vectors they are.
-        width: W.
-        file: where they come from, for the message.
+        phrases: the C phrases of these vectors.
+        width: number W of values in a vector.
+        file: name of the file that the vectors come from, for the message.
 
     Raises:
-        NoVectorError: names the phrases whose vector is zero.
+        NoVectorError: phrases whose vector is zero; the message names all of them.
     """
     vectors = np.array(rows, np.float64).reshape(len(rows), width)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

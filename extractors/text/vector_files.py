@@ -1,4 +1,4 @@
-"""Text encoders made of a file: word vectors (word2vec, GloVe), or one vector a class name (the benchmark's .npy)."""
+"""Load text encoders from files: word vectors (word2vec, GloVe) or one vector per class name (the benchmark's .npy)."""
 
 import string
 from collections.abc import Mapping, Sequence
@@ -26,21 +26,21 @@ from extractors.text.word_vectors import (
     unreadable,
 )
 
-# Words that some files leave out (Google's word2vec has no "of"); a phrase means much the same without them.
+# Words that some files do not have (Google's word2vec has no "of"). A phrase means almost the same without them.
 _FUNCTION_WORDS = frozenset(("a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"))
 
 
 def load_vectors(path: Path, *, form: str = ANY_FILE, cache_dir: Path | None = None) -> TextEncoder:
-    """The text encoder that a file of vectors makes; the format is told by the content.
+    """Load the text encoder that a file of vectors makes; find out the format from the content.
 
     Args:
         path: the file.
-        form: fasttext, word2vec or glove, where the user said so; `file`: any.
-        cache_dir: where the checksums of large files are noted.
+        form: fasttext, word2vec or glove if the user named the format; `file` for any format.
+        cache_dir: folder for the checksums of large files; None to cache nothing.
 
     Raises:
-        TextSpecError: of another format than asked for, or a .npy file that is no dict of vectors.
-        TextEncoderError: empty, damaged or of no known format.
+        TextSpecError: a file of another format than requested, or a .npy file that is not a dict of vectors.
+        TextEncoderError: a file that is empty, damaged or of an unknown format.
     """
     try:
         sha256 = cached_sha256(path, cache_dir)
@@ -64,31 +64,31 @@ def _first_bytes(path: Path) -> bytes:
         with open_plain_or_gzip(path) as file:
             start = file.read(len(NPY_MAGIC))
         with path.open("rb") as file:
-            packed = file.read(len(start)) != start
+            gzipped = file.read(len(start)) != start
     except FILE_ERRORS as error:
         raise TextEncoderError(unreadable(path, error)) from error
-    if packed and start.startswith((NPY_MAGIC, FASTTEXT_MAGIC)):
+    if gzipped and start.startswith((NPY_MAGIC, FASTTEXT_MAGIC)):
         raise TextEncoderError(f"{path} is gzipped: unpack it first (gunzip {path.name})")
     return start
 
 
-def _check_form(path: Path, asked: str, found: str) -> None:
+def _check_form(path: Path, requested: str, found: str) -> None:
     """Refuse a file of another format than the user named."""
-    if asked not in {ANY_FILE, found}:
+    if requested not in {ANY_FILE, found}:
         named = "a .npy file" if found == ANY_FILE else f"a {found} file"
-        raise TextSpecError(f"{path} is {named}, not {asked}: give {TextSpec(found, str(path))}")
+        raise TextSpecError(f"{path} is {named}, not {requested}: give {TextSpec(found, str(path))}")
 
 
 class WordVectors:
-    """A phrase is the file's own entry for it where there is one, else the mean of its words.
+    """Looks up the vectors of phrases: the entry of the whole phrase if the file has one, or the mean of its words.
 
-    Spellings are tried in this order: as given, in lower case, capitalised (`New_York`), in capitals (`TV`); words of
-    an entry may be joined by spaces or underscores. Function words that the file lacks are left out of the mean.
+    Spellings are tried in this order: as given, in lower case, capitalised (`New_York`), in capitals (`TV`). The words
+    of an entry may be joined by spaces or underscores. Function words that the file lacks are left out of the mean.
 
     Args:
-        path: of the file, for messages.
-        vectors: the file.
-        identity: of the encoder.
+        path: path of the file, for messages.
+        vectors: the word vectors of the file.
+        identity: identity of the encoder.
     """
 
     def __init__(self, path: Path, vectors: WordVectorFile, identity: Mapping[str, str]) -> None:
@@ -96,20 +96,24 @@ class WordVectors:
         self.width = vectors.width
 
     def encode(self, phrases: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors (C, W) of C phrases, in their order, each of length 1.
+        """Return the vectors (C, W) of C phrases, in the same order, each of length 1.
 
         Raises:
-            NoVectorError: names every phrase that has no vector and the words that are missing.
-            TextEncoderError: the file is damaged.
+            NoVectorError: phrases without a vector; the message names all of them and the missing words.
+            TextEncoderError: a damaged file.
         """
         words = {phrase: [bare for word in words_of(phrase) if (bare := _bare(word))] for phrase in phrases}
-        whole = {phrase: _spellings_of_phrase(phrase, words[phrase]) for phrase in phrases}
-        single = {word: _spellings_of_word(word) for of_phrase in words.values() for word in of_phrase}
-        found = self._vectors.find(set(chain(*whole.values(), *single.values())))
-        by_word = {word: vector for word in single if (vector := _first_of(single[word], found)) is not None}
+        phrase_spellings = {phrase: _spellings_of_phrase(phrase, words[phrase]) for phrase in phrases}
+        word_spellings = {word: _spellings_of_word(word) for word in chain(*words.values())}
+        found = self._vectors.find(set(chain(*phrase_spellings.values(), *word_spellings.values())))
+        by_word = {
+            word: vector
+            for word, spellings in word_spellings.items()
+            if (vector := _first_of(spellings, found)) is not None
+        }
         vectors, missing = {}, {}
         for phrase in phrases:
-            entry = _first_of(whole[phrase], found)
+            entry = _first_of(phrase_spellings[phrase], found)
             known = [by_word[word] for word in words[phrase] if word in by_word]
             unknown = [word for word in words[phrase] if word not in by_word and word.lower() not in _FUNCTION_WORDS]
             if entry is None and (unknown or not known):
@@ -122,14 +126,14 @@ class WordVectors:
 
 
 class NamedVectors:
-    """A vector a class name, looked up by the exact name, then by its phrase, then by its letters alone.
+    """Looks up vectors of class names: first by the exact name, then by its phrase, then by its letters alone.
 
-    `HandStandPushups` finds `Handstand Pushups`. Names that only differ in such ways are found by exact name alone.
+    `HandStandPushups` finds `Handstand Pushups`. Names that differ only in such ways are found by exact name only.
 
     Args:
-        path: of the file, for messages.
-        vectors: name -> (W,).
-        identity: of the encoder.
+        path: path of the file, for messages.
+        vectors: vector (W,) of each name.
+        identity: identity of the encoder.
     """
 
     def __init__(self, path: Path, vectors: Mapping[str, NDArray[np.float32]], identity: Mapping[str, str]) -> None:
@@ -139,10 +143,10 @@ class NamedVectors:
         self._by_letters = _unambiguous({name: _letters_of(name) for name in vectors})
 
     def encode(self, phrases: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors (C, W) of C class names or phrases, in their order, each of length 1.
+        """Return the vectors (C, W) of C class names or phrases, in the same order, each of length 1.
 
         Raises:
-            NoVectorError: names every one that has no vector.
+            NoVectorError: names without a vector; the message names all of them.
         """
         names = {phrase: self._name_of(phrase) for phrase in phrases}
         missing: dict[str, list[str]] = {phrase: [] for phrase, name in names.items() if name is None}
@@ -158,7 +162,7 @@ class NamedVectors:
 
 
 def _read_named(path: Path) -> dict[str, NDArray[np.float32]]:
-    """The dict name -> vector that a .npy file holds."""
+    """Read a .npy file that holds a dict of names and vectors."""
     try:
         stored = load_npy(path)
     except PickleRefusedError as error:
@@ -170,20 +174,21 @@ def _read_named(path: Path) -> dict[str, NDArray[np.float32]]:
 
 def _checked_name(path: Path, name: object) -> str:
     if not isinstance(name, str):
-        raise TextSpecError(f"{path}: the key {name!r} is no class name: expected a dict of class names and vectors")
+        raise TextSpecError(f"{path}: the key {name!r} is not a class name: expected a dict of class names and vectors")
     return name
 
 
 def _checked_vector(path: Path, name: str, vector: object, stored: Mapping[Any, Any]) -> NDArray[np.float32]:
     width = np.shape(next(iter(stored.values())))
     if not isinstance(vector, np.ndarray) or vector.ndim != 1 or vector.dtype.kind not in "fiu" or not vector.size:
-        raise TextSpecError(f"{path}: what stands for {name!r} is no vector: expected one array of numbers a name")
+        raise TextSpecError(f"{path}: the value of {name!r} is not a vector: expected one array of numbers per name")
     if vector.shape != width:
         raise TextSpecError(
-            f"{path}: the vector of {name!r} has {vector.size} numbers where the first has {width[0]}; make it again"
+            f"{path}: the vector of {name!r} has {vector.size} numbers but the first has {width[0]}: "
+            "make the file again"
         )
     if not np.isfinite(vector).all():
-        raise TextSpecError(f"{path}: the vector of {name!r} is not all finite numbers; make it again")
+        raise TextSpecError(f"{path}: the vector of {name!r} has numbers that are not finite: make the file again")
     return vector.astype(np.float32)
 
 
@@ -201,7 +206,7 @@ def _spellings_of_word(word: str) -> list[str]:
 
 
 def _bare(word: str) -> str:
-    """A word without the punctuation around it: `sounds,` -> `sounds`."""
+    """Remove the punctuation around a word: `sounds,` -> `sounds`."""
     return word.strip(string.punctuation)
 
 
@@ -210,11 +215,11 @@ def _letters_of(name: str) -> str:
 
 
 def _unambiguous(forms: Mapping[str, str]) -> dict[str, str]:
-    """Form -> name, without forms that several names share."""
+    """Map each form to its name, without the forms that several names share."""
     names: dict[str, list[str]] = {}
     for name, form in forms.items():
         names.setdefault(form, []).append(name)
-    return {form: shared[0] for form, shared in names.items() if form and len(shared) == 1}
+    return {form: names_of_form[0] for form, names_of_form in names.items() if form and len(names_of_form) == 1}
 
 
 def _no_vector(file: str, missing: Mapping[str, Sequence[str]]) -> NoVectorError:

@@ -1,4 +1,4 @@
-"""Files of word vectors: word2vec (text or binary) and GloVe, told apart by their content."""
+"""Read files of word vectors: word2vec (text or binary) and GloVe; the content tells which format it is."""
 
 import gzip
 import re
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 Vectors = dict[str, NDArray[np.float32]]
 _GZIP_MAGIC = b"\x1f\x8b"
-_LONGEST_LINE_BYTES = 1 << 20
+_MAX_LINE_BYTES = 1 << 20
 _SAMPLE_BYTES = 1 << 16
-_CONTROL_CHARACTERS = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # in numbers stored as bytes, never in text
+_CONTROL_CHARACTERS = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # occur in binary numbers, never in text
 FILE_ERRORS = (OSError, EOFError, zlib.error)
 
 
 class WordVectorFile(Protocol):
-    """A file of vectors, W = `width` numbers a word; its `form` is word2vec or glove."""
+    """A file of vectors with W = `width` numbers per word; its `form` is word2vec or glove."""
 
     @property
     def width(self) -> int: ...  # noqa: D102 - described above
@@ -34,23 +34,23 @@ class WordVectorFile(Protocol):
     def form(self) -> str: ...  # noqa: D102 - described above
 
     def find(self, words: AbstractSet[str]) -> Vectors:
-        """The vectors (W,) of those words that the file has.
+        """Return the vectors (W,) of those words that the file has.
 
         Raises:
-            TextEncoderError: the file is damaged.
+            TextEncoderError: a damaged file.
         """
         ...
 
 
 def open_word_vectors(path: Path) -> WordVectorFile:
-    """Recognises a file of word vectors, plain or gzipped, by its first lines; its vectors are read when asked for.
+    """Recognise a file of word vectors, plain or gzipped, by its first lines; `find` reads the vectors later.
 
     Raises:
-        TextEncoderError: empty, unreadable, or of another format.
+        TextEncoderError: a file that is empty, unreadable, or of another format.
     """
     try:
         with open_plain_or_gzip(path) as file:
-            first = file.readline(_LONGEST_LINE_BYTES)
+            first = file.readline(_MAX_LINE_BYTES)
             sample = file.read(_SAMPLE_BYTES)
     except FILE_ERRORS as error:
         raise TextEncoderError(unreadable(path, error)) from error
@@ -67,23 +67,23 @@ def open_word_vectors(path: Path) -> WordVectorFile:
     width = _numbers_at_the_end(first) if _is_text(first) else 0
     if width == 0:
         raise TextEncoderError(
-            f"{path} is no file of vectors: expected word2vec (text or binary), GloVe, fastText's .bin, or a .npy file "
-            "that holds a dict"
+            f"{path} is not a file of vectors: expected word2vec (text or binary), GloVe, fastText's .bin, "
+            "or a .npy file that holds a dict"
         )
     return TextVectors(path, width)
 
 
 class TextVectors:
-    """A word and its numbers a line; word2vec begins with a line of counts, GloVe does not.
+    """A text file with one word and its numbers per line; word2vec begins with a line of counts, GloVe does not.
 
-    Every `find` reads through the file and keeps what was asked for: the usual files hold millions of words and take
-    gigabytes as a table in memory, class names need hundreds. (gensim's reader also gives up at the words with spaces
-    that GloVe's largest file has.)
+    Every `find` reads the whole file but keeps only the requested vectors. The usual files have millions of words and
+    take gigabytes in memory; class names need hundreds. (gensim's reader also fails on the words with spaces that
+    GloVe's largest file has.)
 
     Args:
         path: the file.
-        width: W.
-        announced: words that the first line says there are; None: there is no such line.
+        width: number W of values in a vector.
+        announced: number of words according to the first line; None if there is no such line.
     """
 
     def __init__(self, path: Path, width: int, *, announced: int | None = None) -> None:
@@ -91,7 +91,7 @@ class TextVectors:
         self.form = "glove" if announced is None else "word2vec"
 
     def find(self, words: AbstractSet[str]) -> Vectors:
-        """The vectors (W,) of those words that the file has; of a word that stands there twice, the first."""
+        """Return the vectors (W,) of those words that the file has; the first vector if a word occurs twice."""
         wanted = {word.encode(): word for word in words}
         found: Vectors = {}
         rows = 0
@@ -117,11 +117,11 @@ class TextVectors:
         spaces = line.count(b" ")
         if spaces == self.width:
             return line.partition(b" ")[0]
-        # GloVe has words with spaces in them; a word asked for that has too many numbers is damage.
+        # GloVe has words with spaces. But if a requested word has too many numbers, the line is damaged.
         first, *between = line.rsplit(b" ", self.width)[0].split(b" ")
         if spaces < self.width or (first in wanted and all(map(_is_number, between))):
             raise TextEncoderError(
-                f"{self._path}, line {number}: {spaces} numbers where the first line has {self.width}; "
+                f"{self._path}, line {number}: {spaces} numbers but the first line has {self.width}; "
                 "the file is damaged: make or download it again"
             )
         return b" ".join([first, *between])
@@ -134,22 +134,22 @@ class TextVectors:
             vector = np.full(self.width, np.nan, np.float32)
         if not np.isfinite(vector).all():
             raise TextEncoderError(
-                f"{self._path}, line {number}: not all of it is finite numbers; "
+                f"{self._path}, line {number}: not all values are finite numbers; "
                 "the file is damaged: make or download it again"
             )
         return vector
 
 
 class BinaryVectors:
-    """word2vec's binary format, read by gensim as a whole at the first `find` and kept.
+    """A file in word2vec's binary format; gensim reads it as a whole at the first `find`, and it stays in memory.
 
     Args:
-        path: the file; gensim wants the ending .gz where it is gzipped.
-        width: W.
-        announced: words that its first line says there are.
+        path: the file; gensim requires the ending .gz if it is gzipped.
+        width: number W of values in a vector.
+        announced: number of words according to the first line.
 
     Raises:
-        TextEncoderError: the file is shorter than what is announced, or gzipped under another ending.
+        TextEncoderError: a file that is shorter than announced, or gzipped but without the ending .gz.
     """
 
     form = "word2vec"
@@ -158,22 +158,23 @@ class BinaryVectors:
         if _is_gzip(path):
             if path.suffix != ".gz":
                 raise TextEncoderError(f"{path} is gzipped binary word2vec: rename it to {path.name}.gz")
-        elif path.stat().st_size < announced * (4 * width + 2):  # a word of one letter and a space before its numbers
+        elif path.stat().st_size < announced * (4 * width + 2):  # at least one letter and one space before the numbers
             raise TextEncoderError(
-                f"{path} is cut short: {announced} words of {width} numbers are announced; make or download it again"
+                f"{path} is cut short: its first line announces {announced} words of {width} numbers; "
+                "make or download it again"
             )
         self._path, self.width = path, width
         self._table: KeyedVectors | None = None
 
     def find(self, words: AbstractSet[str]) -> Vectors:
-        """The vectors (W,) of those words that the file has; of a word that stands there twice, the first."""
+        """Return the vectors (W,) of those words that the file has; the first vector if a word occurs twice."""
         if self._table is None:
             self._table = _read_binary(self._path)
         found: Vectors = {word: self._table.get_vector(word) for word in words if word in self._table}
         for word, vector in found.items():
             if not np.isfinite(vector).all():
                 raise TextEncoderError(
-                    f"{self._path}: the vector of {word!r} is not all finite numbers; "
+                    f"{self._path}: the vector of {word!r} has numbers that are not finite; "
                     "the file is damaged: make or download it again"
                 )
         return found
@@ -183,14 +184,14 @@ def _read_binary(path: Path) -> "KeyedVectors":
     from gensim.models import KeyedVectors  # noqa: PLC0415 - takes a second
 
     try:
-        # The original tool cuts long words within a letter: one odd word must not cost the file.
+        # The original tool can cut a long word within a letter. One such word must not make the file unreadable.
         return KeyedVectors.load_word2vec_format(str(path), binary=True, unicode_errors="replace")
     except (*FILE_ERRORS, ValueError, AssertionError, MemoryError) as error:
         raise TextEncoderError(unreadable(path, error)) from error
 
 
 def open_plain_or_gzip(path: Path) -> gzip.GzipFile | BufferedReader:
-    """The file's content, unpacked where it is gzipped."""
+    """Open a file for reading; unpack it if it is gzipped."""
     return gzip.open(path, "rb") if _is_gzip(path) else path.open("rb")
 
 
@@ -205,12 +206,12 @@ def _is_text(content: bytes) -> bool:
     try:
         content.decode()
     except UnicodeDecodeError as error:
-        return error.end == len(content)  # the sample ends within a letter
+        return error.end == len(content)  # true if only the end of the sample cuts a letter
     return True
 
 
 def _numbers_at_the_end(line: bytes) -> int:
-    """How many numbers follow the word that begins a line."""
+    """Count the numbers that follow the word at the start of a line."""
     fields = line.split(b" ")
     count = 0
     while count < len(fields) - 1 and _is_number(fields[-1 - count]):
@@ -227,6 +228,6 @@ def _is_number(field: bytes) -> bool:
 
 
 def unreadable(path: Path, error: BaseException) -> str:
-    """The message for a file that cannot be read."""
+    """Return the message for a file that cannot be read."""
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return f"{path} cannot be read ({reason}): check the file, or make or download it again"

@@ -1,4 +1,4 @@
-"""extractors/runtime/networks.py: precisions beside float32, OpenVINO beside eager, and what is refused."""
+"""extractors/runtime/networks.py: half precisions, OpenVINO compared with eager, and refused combinations."""
 
 import importlib.util
 import subprocess
@@ -31,7 +31,7 @@ def untrained() -> ResolvedWeights:
 
 @pytest.fixture(scope="module")
 def eager(untrained: ResolvedWeights) -> SelaviExtractor:
-    """The oracle: PyTorch in float32."""
+    """The reference: PyTorch in float32."""
     return load_selavi(ExtractorOptions(weights="untrained", width=WIDTH), untrained, device=CPU)
 
 
@@ -44,7 +44,7 @@ def compiled(untrained: ResolvedWeights) -> SelaviExtractor:
 
 @pytest.fixture(scope="module")
 def inputs() -> tuple[Tensor, Tensor]:
-    """Three seconds of coarse noise and of white noise, with silence and black among them."""
+    """Three seconds of coarse noise and three of white noise; one of each is black or silent."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(3, 30, 3, 7, 7, generator=generator).repeat_interleave(16, 3).repeat_interleave(16, 4)
     noise = torch.randint(-9000, 9000, (3, 44_100), dtype=torch.int16, generator=generator)
@@ -53,7 +53,7 @@ def inputs() -> tuple[Tensor, Tensor]:
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
-    """The largest difference, relative to the largest feature."""
+    """Return the largest difference, relative to the largest feature."""
     assert found.shape == expected.shape
     assert found.dtype == expected.dtype == torch.float32
     return float((found - expected).abs().max() / expected.abs().max())
@@ -71,7 +71,7 @@ def test_half_precision_gives_nearly_the_same_float32_features(
     eager: SelaviExtractor,
     inputs: tuple[Tensor, Tensor],
 ) -> None:
-    """Near, as half of the digits are gone; not equal, or the precision would not have been used."""
+    """They are near but not equal; equal features would mean that the precision was not used."""
     options = ExtractorOptions(weights="untrained", width=WIDTH, precision=precision)
     half = load_selavi(options, untrained, device=device)
     for found, expected in (
@@ -85,14 +85,14 @@ def test_half_precision_gives_nearly_the_same_float32_features(
 def test_a_gpu_gives_the_features_of_the_cpu(
     untrained: ResolvedWeights, eager: SelaviExtractor, inputs: tuple[Tensor, Tensor]
 ) -> None:
-    """In float32, without TF32."""
+    """The features agree in float32, without TF32."""
     on_gpu = load_selavi(ExtractorOptions(weights="untrained", width=WIDTH), untrained, device=GPU)
     assert on_gpu.visual(inputs[0]).device == GPU
     assert relative_error(on_gpu.visual(inputs[0]).cpu(), eager.visual(inputs[0])) < 1e-4
     assert relative_error(on_gpu.audio(inputs[1]).cpu(), eager.audio(inputs[1])) < 1e-4
 
 
-def test_the_precision_is_part_of_what_describes_a_feature(untrained: ResolvedWeights) -> None:
+def test_the_identity_contains_the_precision(untrained: ResolvedWeights) -> None:
     """Features of different precisions are never mixed."""
     precisions: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
     identities = [describe(ExtractorOptions(precision=precision), untrained) for precision in precisions]
@@ -103,7 +103,7 @@ def test_the_precision_is_part_of_what_describes_a_feature(untrained: ResolvedWe
 def test_openvino_gives_the_features_of_eager(
     compiled: SelaviExtractor, eager: SelaviExtractor, inputs: tuple[Tensor, Tensor]
 ) -> None:
-    """To 1e-4 of their size, batch by batch and one by one; therefore both share one identity."""
+    """They agree to 1e-4 of their size, in batches and one by one; so both runtimes have the same identity."""
     assert compiled.identity == eager.identity
     for found, alone, expected in (
         (
@@ -122,17 +122,17 @@ def test_openvino_gives_the_features_of_eager(
 
 
 @needs_openvino
-def test_threads_may_share_a_compiled_network(
+def test_several_threads_may_call_a_compiled_network(
     compiled: SelaviExtractor, eager: SelaviExtractor, inputs: tuple[Tensor, Tensor]
 ) -> None:
-    """Each call has its own input and result, however many run at once."""
+    """Each call has its own input and result, also if several run at once."""
     with ThreadPoolExecutor(3) as executor:
         found = list(executor.map(compiled.audio, inputs[1].split(1) * 4))
     assert relative_error(torch.cat(found), eager.audio(inputs[1]).repeat(4, 1)) < 1e-4
 
 
 @needs_openvino
-def test_openvino_reports_to_nobody() -> None:
+def test_openvino_sends_no_telemetry() -> None:
     """The library that would send statistics over the network is never loaded."""
     code = (
         "import extractors.runtime.openvino_network, sys; "
@@ -142,8 +142,10 @@ def test_openvino_reports_to_nobody() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_without_openvino_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, untrained: ResolvedWeights) -> None:
-    """One line that can be copied, before any network is built."""
+def test_without_openvino_the_message_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, untrained: ResolvedWeights
+) -> None:
+    """The message is one line with a command to copy, and comes before any network is built."""
     monkeypatch.setattr(networks.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(
         UnavailableError, match=r'openvino is not installed here: pip install "avzsl\[openvino\]"'
@@ -160,18 +162,18 @@ def test_without_openvino_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, un
         ("eager", GPU, "bfloat16", "cuda:0 cannot calculate in bfloat16: pass --precision float16 or float32"),
     ],
 )
-def test_what_cannot_run_is_refused(
+def test_combinations_that_cannot_run_are_refused(
     name: Runtime, device: torch.device, precision: Precision, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message says what to give instead; nothing quietly runs in another way."""
+    """The message says what to pass instead; no other runtime or precision is used silently."""
     monkeypatch.setattr(networks.importlib.util, "find_spec", lambda _: object())
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
     with pytest.raises(UnavailableError, match=message):
         check_runtime(name, device, precision)
 
 
-def test_what_can_run_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU of compute capability 8.0 knows bfloat16, every GPU float16, and a CPU both."""
+def test_combinations_that_can_run_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU of compute capability 8.0 supports bfloat16, every GPU float16, and a CPU both."""
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))
     check_runtime("eager", GPU, "bfloat16")
     check_runtime("eager", GPU, "float16")

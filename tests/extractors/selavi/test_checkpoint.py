@@ -1,4 +1,4 @@
-"""Reading the authors' checkpoints: completely or not at all, and without running what is in them."""
+"""extractors/selavi/checkpoint.py: checkpoints are loaded completely or not at all, without running code in them."""
 
 import argparse
 import hashlib
@@ -18,16 +18,16 @@ from extractors.selavi.extractor import ExtractorOptions, load_selavi
 from extractors.selavi.networks import build_audio_network, build_visual_network
 from extractors.selavi.weights import resolve_weights
 
-WIDTH = 2  # narrow networks show everything but the shapes
+WIDTH = 2  # narrow networks have everything but the published shapes
 
 
 def narrow_networks() -> dict[str, torch.nn.Module]:
-    """By their names in a checkpoint."""
+    """Build both networks, with their names in a checkpoint."""
     return {"video_network": build_visual_network(WIDTH), "audio_network": build_audio_network(WIDTH)}
 
 
 def authors_checkpoint(networks: dict[str, torch.nn.Module], prefix: str = "module.") -> dict[str, Any]:
-    """What the authors' training saved: both networks, ten heads of each modality, and what training needed."""
+    """Make a checkpoint like the authors': both networks, ten heads per modality, and the state of the training."""
     model: dict[str, Tensor] = {}
     for name, network in networks.items():
         model |= {f"{prefix}{name}.base.{key}": value for key, value in network.state_dict().items()}
@@ -43,7 +43,7 @@ def authors_checkpoint(networks: dict[str, torch.nn.Module], prefix: str = "modu
 
 
 def saved(checkpoint: object, path: Path, **options: Any) -> Path:
-    """Write a checkpoint."""
+    """Write a checkpoint and return its path."""
     torch.save(checkpoint, path, **options)
     return path
 
@@ -51,7 +51,7 @@ def saved(checkpoint: object, path: Path, **options: Any) -> Path:
 @pytest.mark.parametrize("prefix", ["module.", ""])
 @pytest.mark.parametrize("zipped", [True, False])
 def test_an_authors_checkpoint_loads_completely(prefix: str, tmp_path: Path, *, zipped: bool) -> None:
-    """Every parameter and statistic arrives, in both of PyTorch's file formats, with and without the prefix."""
+    """Every parameter and statistic is loaded, from both of PyTorch's file formats, with and without the prefix."""
     source, target = narrow_networks(), narrow_networks()
     for statistic in source["audio_network"].buffers():
         statistic.fill_(3)
@@ -63,7 +63,7 @@ def test_an_authors_checkpoint_loads_completely(prefix: str, tmp_path: Path, *, 
 
 
 def documented_shapes() -> dict[str, tuple[int, ...]]:
-    """Keys and shapes of the published networks, written out from torchvision's naming and the papers' sizes."""
+    """Return the keys and shapes of the published networks, from torchvision's names and the papers' sizes."""
     shapes: dict[str, tuple[int, ...]] = {}
 
     def convolution(key: str, *shape: int) -> None:
@@ -78,7 +78,7 @@ def documented_shapes() -> dict[str, tuple[int, ...]]:
     normalisation(f"{video}.stem.1", 45)
     convolution(f"{video}.stem.3", 64, 45, 3, 1, 1)
     normalisation(f"{video}.stem.4", 64)
-    # The channels between the spatial and the temporal half: as many as give a full 3 x 3 x 3 layer's parameters.
+    # The channels between spatial and temporal convolution give as many parameters as a full 3 x 3 x 3 layer has.
     for stage, before, after in ((1, 64, 64), (2, 64, 128), (3, 128, 256), (4, 256, 512)):
         for block, given in ((0, before), (1, after)):
             key = f"{video}.layer{stage}.{block}"
@@ -107,7 +107,7 @@ def documented_shapes() -> dict[str, tuple[int, ...]]:
 
 @pytest.fixture(scope="module")
 def documented_checkpoint() -> dict[str, Any]:
-    """A checkpoint that owes nothing to our networks: every key of the documentation, each tensor different."""
+    """A checkpoint made without our networks: every documented key, with a different value in each tensor."""
     model: dict[str, Tensor] = {}
     for number, (key, shape) in enumerate(documented_shapes().items(), start=1):
         model[key] = torch.tensor(number) if key.endswith("num_batches_tracked") else torch.full(shape, number / 1000)
@@ -119,7 +119,7 @@ def documented_checkpoint() -> dict[str, Any]:
 
 
 def test_the_documented_keys_are_loaded_completely(documented_checkpoint: dict[str, Any], tmp_path: Path) -> None:
-    """Each lands where its name says, none is left over, and no parameter of the networks keeps its initial value."""
+    """Each tensor is loaded into the parameter of its name; no tensor and no parameter is left out."""
     with torch.device("meta"):
         networks = {"video_network": build_visual_network(), "audio_network": build_audio_network()}
     networks = {name: network.to_empty(device="cpu") for name, network in networks.items()}
@@ -134,10 +134,10 @@ def test_the_documented_keys_are_loaded_completely(documented_checkpoint: dict[s
 
 
 @pytest.mark.parametrize("key", [key for key in documented_shapes() if not key.endswith("num_batches_tracked")][::29])
-def test_without_any_one_key_the_checkpoint_fails_by_it(
+def test_a_checkpoint_without_one_key_fails_by_key(
     documented_checkpoint: dict[str, Any], key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys of every depth, of both networks; the file's reading is left out for speed."""
+    """The message names the key, at any depth of both networks; no file is read here, for speed."""
     model = {name: value for name, value in documented_checkpoint["model"].items() if name != key}
     monkeypatch.setattr(torch, "load", lambda *_, **__: {"model": model})
     with torch.device("meta"):
@@ -147,7 +147,7 @@ def test_without_any_one_key_the_checkpoint_fails_by_it(
 
 
 def test_a_key_with_and_without_the_prefix_fails(tmp_path: Path) -> None:
-    """Which of the two was meant nobody knows."""
+    """It is not clear which of the two values is meant."""
     checkpoint = authors_checkpoint(narrow_networks())
     checkpoint["model"]["audio_network.base.bn1.bias"] = torch.zeros(WIDTH)
     with pytest.raises(WeightsError, match=r"with and without 'module\.' \(audio_network\.base\.bn1\.bias\)"):
@@ -155,16 +155,18 @@ def test_a_key_with_and_without_the_prefix_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [torch.zeros(WIDTH).to_sparse(), torch.zeros(WIDTH, device="meta"), [0.0, 0.0], None])
-def test_what_is_no_plain_tensor_fails_by_key(value: object, tmp_path: Path) -> None:
-    """Sparse, without content, or a list of the right length."""
+def test_a_value_that_is_not_a_plain_tensor_fails_by_key(value: object, tmp_path: Path) -> None:
+    """A sparse tensor, one without content, a list of the right length and None are refused."""
     checkpoint = authors_checkpoint(narrow_networks())
     checkpoint["model"]["module.audio_network.base.bn1.bias"] = value
-    with pytest.raises(WeightsError, match=r"mis-shaped \(audio_network\.base\.bn1\.bias is no tensor instead of"):
+    with pytest.raises(
+        WeightsError, match=r"mis-shaped \(audio_network\.base\.bn1\.bias is not a tensor, expected \(2,\)"
+    ):
         load_weights(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
 
 
 def test_a_checkpoint_that_fails_changes_nothing(tmp_path: Path) -> None:
-    """Neither network is half loaded when the second one does not fit."""
+    """If the second network does not fit, the first one is not loaded either."""
     checkpoint, networks = authors_checkpoint(narrow_networks()), narrow_networks()
     del checkpoint["model"]["module.audio_network.base.bn1.bias"]
     before = {name: {k: v.clone() for k, v in network.state_dict().items()} for name, network in networks.items()}
@@ -174,8 +176,8 @@ def test_a_checkpoint_that_fails_changes_nothing(tmp_path: Path) -> None:
         assert all(torch.equal(value, before[name][key]) for key, value in network.state_dict().items())
 
 
-def test_counters_of_batches_may_be_absent(tmp_path: Path) -> None:
-    """Checkpoints of before PyTorch 0.4.1 have none."""
+def test_batch_counters_may_be_missing(tmp_path: Path) -> None:
+    """Checkpoints from before PyTorch 0.4.1 have none."""
     checkpoint = authors_checkpoint(narrow_networks())
     checkpoint["model"] = {k: v for k, v in checkpoint["model"].items() if not k.endswith("num_batches_tracked")}
     load_weights(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
@@ -189,14 +191,14 @@ def test_counters_of_batches_may_be_absent(tmp_path: Path) -> None:
         ({"add": "module.audio_network.odd"}, r"1 unexpected \(audio_network\.odd\)"),
         (
             {"replace": "module.audio_network.base.bn1.bias"},
-            r"1 mis-shaped \(audio_network\.base\.bn1\.bias is \(7,\) .* \(2,\)",
+            r"1 mis-shaped \(audio_network\.base\.bn1\.bias is \(7,\), expected \(2,\)",
         ),
         ({"spoil": "module.audio_network.base.bn1.bias"}, r"not finite \(audio_network\.base\.bn1\.bias\)"),
     ],
-    ids=["missing", "unexpected", "unexpected beside the base", "mis-shaped", "not finite"],
+    ids=["missing", "unexpected", "unexpected outside the base", "mis-shaped", "not finite"],
 )
 def test_a_checkpoint_that_does_not_fit_fails_by_key(change: dict[str, str], message: str, tmp_path: Path) -> None:
-    """Nothing is filled in or left out."""
+    """Nothing is filled in or left out; the message names the key."""
     checkpoint = authors_checkpoint(narrow_networks())
     (kind, key), model = next(iter(change.items())), checkpoint["model"]
     if kind == "remove":
@@ -210,7 +212,7 @@ def test_a_checkpoint_that_does_not_fit_fails_by_key(change: dict[str, str], mes
 
 
 def test_the_published_width_loads_into_the_extractor(tmp_path: Path) -> None:
-    """A whole checkpoint of width 64 becomes an extractor whose features are those of its networks."""
+    """An extractor made from a checkpoint of width 64 gives the features of the checkpoint's networks."""
     torch.manual_seed(0)
     networks: dict[str, torch.nn.Module] = {
         "video_network": build_visual_network(),
@@ -228,7 +230,7 @@ def test_the_published_width_loads_into_the_extractor(tmp_path: Path) -> None:
 
 
 class Hostile:
-    """Runs a command wherever it is unpickled without care."""
+    """Runs a command when an ordinary unpickler reads it."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -239,11 +241,11 @@ class Hostile:
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_hostile_checkpoint_is_refused_by_name(tmp_path: Path, *, zipped: bool) -> None:
-    """It says what it wanted to load, and nothing was run."""
+    """The message names what would be loaded, and nothing is run."""
     trace = tmp_path / "trace"
     checkpoint = authors_checkpoint(narrow_networks()) | {"args": Hostile(trace)}
     path = saved(checkpoint, tmp_path / "selavi.pth", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(WeightsError, match=r"is refused: it wants to load posix\.system"):
+    with pytest.raises(WeightsError, match=r"is refused: it would load posix\.system"):
         load_weights(path, narrow_networks())
     assert not trace.exists()
 
@@ -253,19 +255,19 @@ def test_a_hostile_checkpoint_is_refused_by_name(tmp_path: Path, *, zipped: bool
     [b"", b"hello\n", b"PK\x03\x04 and nothing more", pickle.dumps([1, 2])[:-1], bytes(range(256))],
     ids=["empty", "text", "zip cut short", "pickle cut short", "bytes"],
 )
-def test_a_file_that_is_no_checkpoint_fails_in_one_line(content: bytes, tmp_path: Path) -> None:
-    """Whatever its bytes make PyTorch raise."""
+def test_a_file_that_is_not_a_checkpoint_fails_in_one_line(content: bytes, tmp_path: Path) -> None:
+    """The message is one line for every exception that PyTorch raises."""
     path = tmp_path / "selavi.pth"
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match="is no checkpoint") as error:
+    with pytest.raises(WeightsError, match="is not a checkpoint") as error:
         load_weights(path, narrow_networks())
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    "checkpoint", [{"state_dict": {}}, [1, 2], {"model": [1]}], ids=["other key", "list", "no dict"]
+    "checkpoint", [{"state_dict": {}}, [1, 2], {"model": [1]}], ids=["other key", "list", "not a dict"]
 )
 def test_another_projects_checkpoint_fails(checkpoint: object, tmp_path: Path) -> None:
-    """A file of tensors is not enough."""
-    with pytest.raises(WeightsError, match="no SeLaVi checkpoint: it has no entry 'model'"):
+    """A file of tensors is not enough: it needs the entry `model`."""
+    with pytest.raises(WeightsError, match="is not a SeLaVi checkpoint: it has no entry 'model'"):
         load_weights(saved(checkpoint, tmp_path / "other.pth"), narrow_networks())

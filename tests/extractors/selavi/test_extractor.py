@@ -1,4 +1,4 @@
-"""The extractor as a whole: preprocessing, options, identity, untrained features, checkpoints."""
+"""extractors/selavi/extractor.py: preprocessing, options, identity, untrained features, checkpoints."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ WIDTH = 4
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Keep to one core; the features of several threads differ in the last digit."""
+    """Use one thread, because features computed by several threads differ in the last digit."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -33,19 +33,19 @@ def untrained() -> ResolvedWeights:
 
 @pytest.fixture(scope="module")
 def extractor(untrained: ResolvedWeights) -> SelaviExtractor:
-    """A narrow one."""
+    """A narrow extractor."""
     return load_selavi(ExtractorOptions(weights="untrained", width=WIDTH), untrained, device=CPU)
 
 
 def frames(count: int, seed: int = 0) -> Tensor:
-    """(count, 30, 3, 112, 112): seconds of coarse noise, brighter from second to second."""
+    """Make seconds of coarse noise that get brighter: (count, 30, 3, 112, 112)."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(count, 30, 3, 7, 7, generator=generator).repeat_interleave(16, 3).repeat_interleave(16, 4)
     return coarse * torch.linspace(0.1, 1, count).reshape(count, 1, 1, 1, 1)
 
 
 def sounds(count: int, rate_hz: int, seed: int = 0) -> Tensor:
-    """(count, rate_hz): seconds of noise, louder from second to second."""
+    """Make seconds of noise that get louder: (count, rate_hz)."""
     generator = torch.Generator().manual_seed(seed)
     noise = torch.rand(count, rate_hz, generator=generator) - 0.5
     return (noise * torch.logspace(1, 4.5, count).unsqueeze(1)).to(torch.int16)
@@ -60,8 +60,8 @@ def test_features_are_eight_times_the_width(extractor: SelaviExtractor) -> None:
     assert not visual.requires_grad
 
 
-def test_a_second_does_not_see_the_others_of_its_batch(extractor: SelaviExtractor) -> None:
-    """One by one gives what a batch gives."""
+def test_a_second_does_not_depend_on_the_others_in_its_batch(extractor: SelaviExtractor) -> None:
+    """Seconds give the same features one by one and in a batch."""
     pictures, noise = frames(3), sounds(3, extractor.audio_rate_hz)
     for run, given in ((extractor.visual, pictures), (extractor.audio, noise)):
         alone = torch.cat([run(second) for second in given.split(1)])
@@ -69,7 +69,7 @@ def test_a_second_does_not_see_the_others_of_its_batch(extractor: SelaviExtracto
 
 
 def test_the_picture_is_normalised_as_the_authors_did(extractor: SelaviExtractor) -> None:
-    """Minus 0.45, over 0.225, time behind the colours."""
+    """Pictures are shifted by 0.45 and divided by 0.225, and time comes after the colours."""
     given = frames(1)
     seen = extractor.visual_input(given)
     assert seen.shape == (1, 3, 30, 112, 112)
@@ -77,7 +77,7 @@ def test_the_picture_is_normalised_as_the_authors_did(extractor: SelaviExtractor
 
 
 def test_only_recipe_avca_normalises_the_sound(untrained: ResolvedWeights, extractor: SelaviExtractor) -> None:
-    """The avca recipe runs at 44.1 kHz, z-normalised; the selavi recipe at 24 kHz, as it is."""
+    """The avca recipe uses 44.1 kHz and z-normalises; the selavi recipe uses 24 kHz without normalisation."""
     assert extractor.audio_rate_hz == 44_100
     noise = sounds(2, 44_100)
     expected = (LogFilterbank(44_100)(noise) - 1.93) / 17.89
@@ -92,7 +92,7 @@ def test_only_recipe_avca_normalises_the_sound(untrained: ResolvedWeights, extra
 
 
 def test_untrained_features_stay_in_bounds_and_follow_the_input(extractor: SelaviExtractor) -> None:
-    """Black, white, flicker, silence and full scale give features of ordinary size that differ."""
+    """Black, white, noise, silence and full scale give features of ordinary size that differ."""
     pictures = torch.cat([torch.zeros(1, 30, 3, 112, 112), torch.ones(1, 30, 3, 112, 112), frames(2)])
     noise = torch.cat([torch.zeros(1, 44_100, dtype=torch.int16), sounds(3, 44_100)])
     for features in (extractor.visual(pictures), extractor.audio(noise)):
@@ -100,8 +100,8 @@ def test_untrained_features_stay_in_bounds_and_follow_the_input(extractor: Selav
         assert torch.pdist(features).min() > 0.1
 
 
-def test_the_global_generator_stays_untouched(untrained: ResolvedWeights) -> None:
-    """Loading draws from a generator of its own, and the same seed gives the same features."""
+def test_loading_does_not_use_the_global_generator(untrained: ResolvedWeights) -> None:
+    """Loading draws from its own generator, and the same seed gives the same features."""
     options = ExtractorOptions(weights="untrained", width=1, seed=5)
     before = torch.get_rng_state()
     first = load_selavi(options, untrained, device=CPU)
@@ -113,8 +113,8 @@ def test_the_global_generator_stays_untouched(untrained: ResolvedWeights) -> Non
     assert not torch.equal(first.audio(given), other.audio(given))
 
 
-def test_the_identity_names_all_that_can_change_a_feature(untrained: ResolvedWeights, tmp_path: Path) -> None:
-    """Recipe, width, weights and seed change it; the seed does not where it is not used."""
+def test_the_identity_contains_everything_that_can_change_a_feature(untrained: ResolvedWeights, tmp_path: Path) -> None:
+    """Recipe, width, weights and seed change the identity; the seed only if it is used."""
     file = ResolvedWeights(name="vgg_sound", path=tmp_path / "selavi_vgg_sound.pth", sha256="ab", note="")
     same_name = ResolvedWeights(name="vgg_sound", path=file.path, sha256="cd", note="")
     identities = [
@@ -131,20 +131,20 @@ def test_the_identity_names_all_that_can_change_a_feature(untrained: ResolvedWei
     assert identities[4]["weights_sha256"] == "ab"
 
 
-def test_the_extractor_carries_its_identity(untrained: ResolvedWeights, extractor: SelaviExtractor) -> None:
-    """What is stored beside features is what `describe` says without building anything."""
+def test_the_extractor_has_the_identity_of_describe(untrained: ResolvedWeights, extractor: SelaviExtractor) -> None:
+    """The identity stored with features equals that of `describe`, which builds no network."""
     assert extractor.identity == describe(ExtractorOptions(weights="untrained", width=WIDTH), untrained)
 
 
 def test_trained_weights_of_another_width_fail(tmp_path: Path) -> None:
-    """There are none; the message says what to do."""
+    """Trained weights only exist in width 64; the message says what to do."""
     weights = ResolvedWeights(name="ave", path=tmp_path / "selavi_ave.pth", sha256="", note="")
-    with pytest.raises(WeightsError, match=r"ave weights are 64 wide, width 16 was asked for.*untrained"):
+    with pytest.raises(WeightsError, match=r"ave weights have width 64, but width 16 was requested.*untrained"):
         load_selavi(ExtractorOptions(width=16), weights, device=CPU)
 
 
 @pytest.mark.parametrize(("option", "message"), [({"width": 0}, "width is 0"), ({"seed": -1}, "seed is -1")])
 def test_impossible_options_fail(option: dict[str, int], message: str) -> None:
-    """Before anything is built."""
+    """The options are refused before anything is built."""
     with pytest.raises(ValueError, match=message):
         ExtractorOptions(**option)  # type: ignore[arg-type]  # parametrised by name

