@@ -1,1 +1,1 @@
-"""Which videos there are, their classes and their splits."""
+"""Datasets: videos, their classes and their splits."""

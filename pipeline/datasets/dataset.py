@@ -1,4 +1,4 @@
-"""A dataset: videos, their classes, and the phrases that name them. Read from a folder or a manifest."""
+"""A dataset: videos, their classes and the phrases of the classes, read from a folder or a manifest."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -22,8 +22,13 @@ _MANIFEST_COLUMNS = ("video", "path", "class", "start_seconds", "end_seconds")
 class Video:
     """One labelled video, or a segment of one.
 
-    `key` names it everywhere: for a folder, its path relative to that folder, so equal file names in different
-    folders are different videos. `location` is its absolute path as text, as 200,000 Path objects take seconds to make.
+    Attributes:
+        key: the name of the video everywhere. In a dataset read from a folder, it is the path relative to that folder,
+            so equal file names in different folders are different videos.
+        location: the absolute path of the file as text, because making 200,000 Path objects takes seconds.
+        class_name: the name of its class.
+        start_seconds: the start of the segment; None for the start of the file.
+        end_seconds: the end of the segment; None for the end of the file.
     """
 
     key: str
@@ -34,31 +39,31 @@ class Video:
 
     @property
     def path(self) -> Path:
-        """Where its file is."""
+        """The path of the file."""
         return Path(self.location)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Videos in a fixed order and a phrase for each of their classes, classes sorted by name."""
+    """Videos in a fixed order, and the phrases of their classes, sorted by class name."""
 
     source: Path
     videos: tuple[Video, ...]
     phrases: Mapping[str, Phrases]
-    ignored: int = 0  # media files that lie in no class folder
-    other_files: Mapping[str, int] = field(default_factory=dict)  # ending -> number, of files that are no media
-    without_videos: Mapping[str, Phrases] = field(default_factory=dict)  # classes that are only listed -> phrases
+    ignored: int = 0  # number of media files outside class folders
+    other_files: Mapping[str, int] = field(default_factory=dict)  # ending -> number of files that are not media
+    without_videos: Mapping[str, Phrases] = field(default_factory=dict)  # listed classes without videos -> phrases
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names in order; a class's place here is its index everywhere."""
+        """Class names in order; the position of a class is its index everywhere."""
         return tuple(self.phrases)
 
 
 def read_source(source: Path) -> Dataset:
-    """The dataset that a user pointed at: `folder/<class>/<file>`, or a manifest.csv.
+    """Read the dataset at a path: class folders `folder/<class>/<file>`, or a manifest.csv.
 
-    A `classes.csv` (class, phrase) beside the class folders or the manifest gives classes their phrases.
+    A `classes.csv` (class, phrase) next to the class folders or the manifest gives the classes their phrases.
 
     Raises:
         UsageError: no such path, no videos, or a manifest or class list that contradicts itself.
@@ -78,33 +83,33 @@ def read_source(source: Path) -> Dataset:
 
 
 def dataset_of(source: Path, videos: tuple[Video, ...], phrases: Mapping[str, Phrases]) -> Dataset:
-    """A dataset of videos and the phrases that are known; a class without one gets the words of its name.
+    """Make a dataset of videos and known phrases; a class without phrases gets one made from its name.
 
     Args:
-        source: what it was made from.
-        videos: in their order.
-        phrases: class name -> phrases, of classes with and without videos; they may be empty.
+        source: folder or manifest that it is made from.
+        videos: videos in their order.
+        phrases: class name -> phrases, of classes with and without videos; the phrases may be empty.
 
     Raises:
-        UsageError: two classes with videos have one phrase, or a class has no words.
+        UsageError: two classes of videos with the same phrases, or a class whose name has no letters.
     """
-    there = {video.class_name for video in videos}
-    of_videos = {name: phrases.get(name) or phrases_of_name(name) for name in sorted(there)}
-    _refuse_equal_phrases(of_videos)
-    others = {name: phrases[name] or phrases_of_name(name) for name in sorted(set(phrases) - there)}
-    return Dataset(source=source, videos=videos, phrases=of_videos, without_videos=others)
+    with_videos = {video.class_name for video in videos}
+    used = {name: phrases.get(name) or phrases_of_name(name) for name in sorted(with_videos)}
+    _refuse_equal_phrases(used)
+    others = {name: phrases[name] or phrases_of_name(name) for name in sorted(set(phrases) - with_videos)}
+    return Dataset(source=source, videos=videos, phrases=used, without_videos=others)
 
 
 def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int, dict[str, int]]:
-    """Videos of `folder/<class>/**/<file>` in the order of their keys.
+    """Find the videos of `folder/<class>/**/<file>` and sort them by key.
 
     Returns:
-        The videos; how many have no class folder; and how many files of which other endings lie in class folders.
+        The videos; the number of media files outside class folders; ending -> number of other files in class folders.
     """
     videos, without_class, others = [], 0, Counter[str]()
     root = folder.absolute()
-    for parent, names, strangers in sorted_names(root):
-        # Once a folder, and not once a file: of 200,000 files this is most of the work.
+    for parent, names, other_names in sorted_names(root):
+        # Once per folder, not once per file: for 200,000 files this would be most of the work.
         relative = parent.relative_to(root)
         if not relative.parts:
             without_class += len(names)
@@ -113,11 +118,11 @@ def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int, dict[str, int]]:
             f"{escape_undecodable(relative.as_posix())}/",
             escape_undecodable(relative.parts[0]).strip(),
         )
-        others.update(Path(name).suffix.lower() for name in strangers)
+        others.update(Path(name).suffix.lower() for name in other_names)
         videos += [Video(prefix + escape_undecodable(name), f"{parent}/{name}", class_name) for name in names]
     if not videos and without_class:
         raise UsageError(
-            f"{folder}: its {without_class} videos lie in no class folder. "
+            f"{folder}: its {without_class} videos are not in class folders. "
             f"Sort them as {folder.name}/<class>/<file>, or list them in a manifest.csv"
         )
     if not videos:
@@ -128,7 +133,7 @@ def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int, dict[str, int]]:
 
 
 def _read_manifest(path: Path, *, known_classes: Collection[str]) -> Iterator[Video]:
-    """Videos of a manifest in its order; paths are relative to the manifest's folder."""
+    """Read the videos of a manifest in its order; paths are relative to the folder of the manifest."""
     seen: dict[str, int] = {}
     for line, row in read_user_table(path, required=("path", "class"), any_bytes=True):
         where = f"{path}, line {line}"
@@ -158,14 +163,14 @@ def _read_manifest(path: Path, *, known_classes: Collection[str]) -> Iterator[Vi
 
 
 def segment_key(path: str, start: float | None, end: float | None) -> str:
-    """The name of a row without one: its path, and the segment where there is one."""
+    """Make a key for a manifest row without a name: its path and, if it is a segment, its times."""
     if start is None and end is None:
         return path
     return f"{path}#{start or 0:.15g}-{'' if end is None else f'{end:.15g}'}"
 
 
 def _seconds(row: Mapping[str, str], column: str, where: str) -> float | None:
-    """A time of a manifest row; None where the cell is empty or the column absent."""
+    """Read a time from a manifest row; None if the cell is empty or the column does not exist."""
     cell = row.get(column, "").strip()
     if not cell:
         return None
@@ -179,12 +184,13 @@ def _seconds(row: Mapping[str, str], column: str, where: str) -> float | None:
 
 
 def read_phrases(path: Path) -> dict[str, Phrases]:
-    """The phrases of a classes.csv (columns class, phrase; an empty phrase means: made from the name).
+    """Read the phrases of a classes.csv with the columns class and phrase.
 
-    A class may have several phrases, in rows of its own or separated by `|`.
+    An empty phrase means that the phrase is made from the name. A class may have several phrases, in several rows or
+    separated by `|`.
 
     Raises:
-        UsageError: a column is missing, a name is empty, or there twice without another phrase.
+        UsageError: a missing column, an empty class name, or a repeated row that adds no phrase.
     """
     phrases: dict[str, Phrases] = {}
     for line, row in read_user_table(path, required=("class",), any_bytes=True):
@@ -193,30 +199,30 @@ def read_phrases(path: Path) -> dict[str, Phrases]:
             raise UsageError(f"{path}, line {line}: the class is empty")
         further = parse_phrases(escape_undecodable(row.get("phrase", "")))
         if name in phrases and set(further) <= set(phrases[name]):
-            raise UsageError(f"{path}, line {line}: class {name!r} is there twice; give each row another phrase of it")
+            raise UsageError(f"{path}, line {line}: class {name!r} appears twice; give each row another phrase")
         phrases[name] = tuple(dict.fromkeys((*phrases.get(name, ()), *further)))
     return phrases
 
 
 def _refuse_equal_phrases(phrases: Mapping[str, Phrases]) -> None:
-    """Two classes with one phrase would have one embedding and could never be told apart."""
+    """Refuse classes with the same phrases: they would have the same embedding and could not be distinguished."""
     for name, several in phrases.items():
         if not any(phrase.strip() for phrase in several):
             raise UsageError(
-                f"class {name!r} has no letters to make a phrase of: rename it, or give its phrase in classes.csv"
+                f"class {name!r} has no letters to make a phrase from: rename it, or give its phrase in classes.csv"
             )
-    read_as = {name: comparable_phrases(several) for name, several in phrases.items()}
-    for same, count in Counter(read_as.values()).items():
+    compared = {name: comparable_phrases(several) for name, several in phrases.items()}
+    for same, count in Counter(compared.values()).items():
         if count > 1:
-            names = ", ".join(repr(name) for name in phrases if read_as[name] == same)
+            names = ", ".join(repr(name) for name in phrases if compared[name] == same)
             raise UsageError(
-                f"duplicate class names: {names} all read {phrases_text(same)!r}. "
+                f"duplicate class names: {names} all have the phrase {phrases_text(same)!r}. "
                 "Rename one, or give them phrases in classes.csv"
             )
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> None:
-    """Write manifest.csv and classes.csv of a workspace; the latter also lists classes without videos."""
+    """Write manifest.csv and classes.csv into a folder; classes.csv also lists classes without videos."""
     rows = [
         (video.key, video.location, video.class_name, _cell(video.start_seconds), _cell(video.end_seconds))
         for video in dataset.videos
@@ -228,10 +234,10 @@ def save_dataset(dataset: Dataset, folder: Path) -> None:
 
 
 def load_dataset(folder: Path) -> Dataset:
-    """The dataset that a workspace holds.
+    """Read the dataset from its folder in a workspace.
 
     Raises:
-        MissingStageError: nothing was extracted here yet.
+        MissingStageError: the folder holds no dataset yet.
     """
     manifest = folder / "manifest.csv"
     if not manifest.exists():
@@ -264,14 +270,13 @@ def named_dataset(source: Path | None, folder: Path) -> Dataset:
     """Read the dataset that a user means.
 
     Args:
-        source: class folders or a manifest. None for the source the workspace was made from, as it is today; if that
-            is gone, the dataset in the workspace. The source of a dataset that `avzsl prepare` made means that
-            dataset, with its splits and phrases.
+        source: class folders or a manifest. None for the source that the workspace was made from, as it is today; if
+            that no longer exists, the dataset in the workspace. If `avzsl prepare` made the dataset in the workspace
+            from this source, that dataset is read, with its splits and phrases.
         folder: the dataset folder of the workspace.
 
     Raises:
-        PipelineError: the source is wrong; or no source is given and the workspace holds no dataset, or generated
-            features.
+        PipelineError: a wrong source; or no source for a workspace that holds no dataset or only generated features.
     """
     record = dataset_record(folder)
     if record.get("generated") and source is None:

@@ -1,4 +1,4 @@
-"""The folder that a dataset is written into, in a workspace or of the user's own. Hand edits are never lost."""
+"""The folder that a dataset is written into: in a workspace, or chosen by the user. Hand edits are never lost."""
 
 import contextlib
 import hashlib
@@ -39,7 +39,7 @@ class DatasetFolder:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What source.json says; see `dataset_record`."""
+        """The content of source.json; see `dataset_record`."""
         return dataset_record(self.path)
 
     def files(self) -> dict[str, bytes]:
@@ -54,15 +54,15 @@ class DatasetFolder:
         """
         if self.in_workspace:
             return
-        there = [name for name in (*FILES, *LISTS, RECORD) if (self.path / name).exists()]
+        existing = [name for name in (*FILES, *LISTS, RECORD) if (self.path / name).exists()]
         try:
             former = self.record.get("source")
         except StorageError:  # not JSON, so avzsl did not write it
             former = None
-        if there and former != self.origin:
+        if existing and former != self.origin:
             made_by = former or "another program or by hand"
             raise UsageError(
-                f"{self.path} holds a {there[0]} already, made by {made_by}: choose another folder with --to"
+                f"{self.path} holds a {existing[0]} already, made by {made_by}: choose another folder with --to"
             )
 
     def make_room(self, reporter: Reporter) -> None:
@@ -83,10 +83,10 @@ class DatasetFolder:
         former = self.record.get("source")
         if former is None or former == self.origin:
             return
-        aside = _free_name(self.path.with_name(f"dataset-{fingerprint(former)}"))
-        self.path.rename(aside)
+        saved = _free_name(self.path.with_name(f"dataset-{fingerprint(former)}"))
+        self.path.rename(saved)
         reporter.warn(
-            f"the workspace's dataset was {former} and is now {self.origin}; the former dataset is saved as {aside}"
+            f"the workspace's dataset was {former} and is now {self.origin}; the former dataset is saved as {saved}"
         )
 
     @contextlib.contextmanager
@@ -96,7 +96,7 @@ class DatasetFolder:
         """Replace files inside the `with` block; afterwards back up the hand edits that were replaced.
 
         Args:
-            record: what source.json shall say besides the origin; entries that are None are left out.
+            record: entries of source.json besides the origin; those that are None are left out.
             reporter: receives a warning for every edit that is backed up.
             with_edits: files whose edits are part of what is written.
         """
@@ -149,9 +149,9 @@ class DatasetFolder:
 
         Args:
             dataset: the dataset.
-            splits: its splits; None to have none, and to remove those from before.
+            splits: its splits; None to write none and to remove earlier ones.
             reporter: receives a warning for every hand edit that is backed up.
-            record: what source.json shall say besides the origin.
+            record: entries of source.json besides the origin.
             with_edits: files whose edits are in the dataset and the splits already; such splits stay as they are.
         """
         path = self.path / SPLITS
@@ -168,7 +168,7 @@ class DatasetFolder:
                 write_splits(splits, path)
 
     def write_made_splits(self, splits: Splits, reporter: Reporter) -> Path:
-        """Write the splits of `avzsl prepare splits`, which from now on count more than those of the source.
+        """Write the splits of `avzsl prepare splits`; from now on they are used instead of those of the source.
 
         Splits made by hand are backed up.
 
@@ -202,7 +202,7 @@ class DatasetFolder:
             splits = parse_splits(path)
             check_splits(splits, dataset, str(path))
         except UsageError:
-            return None  # `rewriting` backs the file up and says so
+            return None  # `rewriting` backs the file up and warns
         return splits
 
     def write_list(self, name: str, rows: Sequence[Mapping[str, object]], reporter: Reporter) -> Path | None:
@@ -273,10 +273,10 @@ class DatasetFolder:
     def _back_up_existing(self, name: str, reporter: Reporter) -> None:
         """Move a file that avzsl did not write, or not like this, out of the way."""
         path = self.path / name
-        aside = _free_name(path.with_name(f"{name}.edited"))
+        saved = _free_name(path.with_name(f"{name}.edited"))
         with storage_errors(path):
-            path.replace(aside)
-        reporter.warn(f"{path} already existed; saved as {aside}")
+            path.replace(saved)
+        reporter.warn(f"{path} already existed; saved as {saved}")
 
 
 def content_hash(content: bytes) -> str:
@@ -293,7 +293,7 @@ def back_up(path: Path, content: bytes) -> Path:
 
 
 def _free_name(path: Path) -> Path:
-    """The path, with hyphens added until nothing of that name exists."""
+    """Append hyphens to a path until nothing of that name exists."""
     while path.exists():
         path = path.with_name(f"{path.name}-")
     return path
@@ -310,7 +310,7 @@ def locked_folder(workspace: Workspace, to: Path | None, origin: str, source: Pa
 
     Args:
         workspace: the workspace whose dataset is prepared.
-        to: a folder of the user's to write into instead; None to write into the workspace.
+        to: folder that the user chose to write into; None to write into the workspace.
         origin: what the dataset is made from, in words.
         source: what the user pointed at.
 

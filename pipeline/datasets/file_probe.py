@@ -1,4 +1,4 @@
-"""Whether files can be read and what is in them, before anything is extracted."""
+"""Check before an extraction whether video files can be read, and what they contain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from pipeline.base.progress import Reporter
 from pipeline.datasets.dataset import Video
 from pipeline.datasets.sources.found import LeftOut
 
-_LIMIT_SECONDS = 120.0  # for all packets of a file
+_LIMIT_SECONDS = 120.0  # to read all packets of a file
 
 
 @dataclass(frozen=True)
 class Probed:
-    """What is known of the clips.
+    """The result of checking the files of videos.
 
     Attributes:
-        videos: those whose file can be read.
-        unreadable: the others.
-        soundless: how many have pictures alone.
-        pictureless: how many have sound alone.
-        seconds: of all videos together.
+        videos: the videos whose file can be read.
+        unreadable: the other videos, with reasons.
+        soundless: number of readable videos without sound.
+        pictureless: number of readable videos without pictures.
+        seconds: total length of the readable videos.
     """
 
     videos: tuple[Video, ...]
@@ -44,16 +44,16 @@ def probe_videos(videos: Sequence[Video], *, workers: int | None, reporter: Repo
     """Read every file once, each in a process that may crash or hang without harm to the others.
 
     Args:
-        videos: several may be segments of one file.
-        workers: how many processes; None: one for every core.
-        reporter: shows progress.
+        videos: videos to check; several may be segments of one file.
+        workers: number of processes; None for one per core.
+        reporter: receives the progress.
     """
-    files = _read([Path(place) for place in dict.fromkeys(video.location for video in videos)], workers, reporter)
+    files = _read([Path(location) for location in dict.fromkeys(video.location for video in videos)], workers, reporter)
     readable, unreadable, seconds = [], [], 0.0
     soundless = pictureless = 0
     for video in videos:
         file = files[video.location]
-        reason = file if isinstance(file, str) else _outside(video, file)
+        reason = file if isinstance(file, str) else _why_outside(video, file)
         if isinstance(file, str) or reason:
             unreadable.append(LeftOut(video.key, reason))
             continue
@@ -66,7 +66,7 @@ def probe_videos(videos: Sequence[Video], *, workers: int | None, reporter: Repo
 
 
 def _read(paths: Sequence[Path], workers: int | None, reporter: Reporter) -> dict[str, _File | str]:
-    """Place of a file -> what is in it, or why it cannot be read."""
+    """Read files; return path -> what the file contains, or the reason why it cannot be read."""
     from pipeline.base.system import usable_cores  # noqa: PLC0415 - it imports torch, which takes seconds
 
     files: dict[str, _File | str] = {}
@@ -84,7 +84,7 @@ def _read(paths: Sequence[Path], workers: int | None, reporter: Reporter) -> dic
 
 
 def _content(media: MediaDescription) -> _File | str:
-    """What decoding would take of a file; a cover picture is none."""
+    """Summarise the tracks that decoding would use, without cover pictures; or give the reason why there are none."""
     tracks = [track for track in media.tracks if track.decoded and track.packets and not track.cover]
     kinds = {track.kind for track in tracks}
     if not kinds & {"audio", "video"}:
@@ -93,7 +93,7 @@ def _content(media: MediaDescription) -> _File | str:
     return _File(max(lengths), "audio" in kinds, "video" in kinds)
 
 
-def _outside(video: Video, file: _File) -> str:
-    """Why nothing of a segment is in its file, or nothing."""
+def _why_outside(video: Video, file: _File) -> str:
+    """Explain why a segment is outside its file; '' if it is not."""
     start = video.start_seconds or 0.0
     return f"it begins at {start:g} s of a file of {file.seconds:.1f} s" if start >= file.seconds > 0 else ""

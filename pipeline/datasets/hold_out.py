@@ -1,4 +1,4 @@
-"""How many classes and videos held-out splits take away from training."""
+"""Make splits by holding out classes and videos from training."""
 
 import math
 import random
@@ -11,21 +11,21 @@ from pipeline.datasets.dataset import Video
 from pipeline.datasets.splits import Splits
 
 LEAST_TRAINED_CLASSES = 2
-_VIDEO_FRACTION = 0.2  # of a class's videos, held out for validation and again for test
+_VIDEO_FRACTION = 0.2  # of the videos of a class: held out for test, and of the rest for validation
 _ROUNDING = 1e-9  # 0.1 * 30 is more than 3 in floating point
 
 
 @dataclass(frozen=True, kw_only=True)
 class Amounts:
-    """What is asked for; None leaves an amount to `hold_out`, which takes the nearest number to its own share.
+    """How much to hold out. For None, `hold_out` takes the number nearest to its own fraction.
 
     Attributes:
-        unseen_test: classes held out for test: how many, or (float) at least which share of all.
-        unseen_val: classes held out for validation, of those that are left.
-        seen_test: at least which share of each seen class's videos is tested; one video of a class always stays for
-            training, so a class of one video gives none.
-        seen_val: at least which share of what is then left of a class that is trained on is for validation; again one
-            always stays.
+        unseen_test: classes held out for test: their number (int) or their least share of all classes (float).
+        unseen_val: classes held out for validation, as number or least share of the classes that are then left.
+        seen_test: least share of the videos of each seen class that is held out for test. One video of each class
+            always stays for training, so a class with one video gives none.
+        seen_val: least share of the remaining videos of each trained class that is held out for validation. Again one
+            video always stays.
 
     Raises:
         UsageError: a share that is not below 1, or a negative number.
@@ -47,10 +47,15 @@ class Amounts:
             raise UsageError("--unseen-test 0: zero-shot learning needs at least 1 unseen class to test on")
 
     def of_classes(self, name: str, classes: int, fraction: float) -> int:
-        """How many of `classes` to hold out: what was asked for, else about a fraction, at least one of them.
+        """Count the classes to hold out: the amount asked for, or else about `fraction`, but at least one.
+
+        Args:
+            name: unseen_test or unseen_val.
+            classes: number of classes to choose from.
+            fraction: fraction to hold out if no amount was asked for.
 
         Raises:
-            UsageError: fewer than two would be left to train on, and so many were asked for.
+            UsageError: an amount that leaves fewer than two classes to train on.
         """
         asked: int | float | None = getattr(self, name)
         most = classes - LEAST_TRAINED_CLASSES
@@ -65,29 +70,29 @@ class Amounts:
         return count
 
     def of_videos(self, name: str, videos: int) -> int:
-        """How many of a class's videos to hold out; its last one stays for training."""
+        """Count the videos of one class to hold out for seen_test or seen_val; its last video stays for training."""
         asked: float | None = getattr(self, name)
         if asked is None:
             return max(1, round(_VIDEO_FRACTION * videos)) if videos > 1 else 0
         return min(math.ceil(asked * videos - _ROUNDING), max(0, videos - 1))
 
     def check_videos(self, counts: Mapping[str, int]) -> None:
-        """Refuse splits that hold out fewer videos than was asked for, as classes of one video give none.
+        """Refuse splits that hold out fewer videos than asked for, because classes with one video give none.
 
         Args:
-            counts: part of the splits -> its videos.
+            counts: split -> number of its videos.
 
         Raises:
-            UsageError: says how many there are.
+            UsageError: too few videos; the message gives their number.
         """
         seen = counts["test_seen"] + counts["train"] + counts["val_seen"] + counts["val_unseen"]
         trained = counts["train"] + counts["val_seen"]
-        for name, part, videos in (("seen_test", "test_seen", seen), ("seen_val", "val_seen", trained)):
+        for name, split, videos in (("seen_test", "test_seen", seen), ("seen_val", "val_seen", trained)):
             asked = getattr(self, name)
             wanted = 0 if asked is None else math.ceil(asked * videos - _ROUNDING)
-            if counts[part] < wanted:
+            if counts[split] < wanted:
                 raise UsageError(
-                    f"{_option(name)} {asked} asks for {wanted} of {videos} videos, and only {counts[part]} can be "
+                    f"{_option(name)} {asked} asks for {wanted} of {videos} videos, and only {counts[split]} can be "
                     "held out, as each class keeps one to train on: ask for fewer, or leave small classes out "
                     "with --least-videos 3"
                 )
@@ -97,10 +102,14 @@ _OF_CLASSES = ("unseen_test", "unseen_val")
 
 
 def parse_classes(text: str | None, name: str) -> int | float | None:
-    """A number of classes (`12`) or a share of them (`0.25`) as a user writes it.
+    """Parse a number of classes (`12`) or a share of them (`0.25`).
+
+    Args:
+        text: text from the user; None for no amount.
+        name: unseen_test or unseen_val.
 
     Raises:
-        UsageError: neither.
+        UsageError: text that is neither.
     """
     if text is None:
         return None
@@ -128,18 +137,19 @@ def hold_out(
     amounts: Amounts | None = None,
     seed: int = 0,
 ) -> Splits:
-    """Splits for a dataset that has none: some classes are held out for test, some of the rest for validation.
+    """Make splits for a dataset that has none: hold out some classes for test and some of the rest for validation.
 
     Args:
-        videos_of: class name -> its videos.
-        unseen: the classes to hold out for test; None: `unseen_fraction` of them at random, at least one.
-        unseen_fraction: also the share of the seen classes that validation holds out.
-        amounts: how much of each to hold out, at least; what it leaves open is as above, and a fifth of the videos.
-        seed: of every random choice; each class's videos are shuffled by a generator of their own, so adding a class
-            does not reshuffle the others.
+        videos_of: class name -> keys of its videos.
+        unseen: classes to hold out for test; None to choose `unseen_fraction` of the classes at random, at least one.
+        unseen_fraction: fraction of the classes held out for test, and of the remaining ones for validation.
+        amounts: least amounts to hold out. If it gives none, the fraction above and a fifth of the videos are used.
+        seed: random seed. The videos of each class are shuffled with a generator of their own, so adding a class does
+            not reshuffle the others.
 
     Raises:
-        UsageError: an unknown class in `unseen`, fewer than two classes left to train on, or less there than asked for.
+        UsageError: an unknown class in `unseen`, fewer than two classes left to train on, or less to hold out than
+            asked for.
     """
     amounts = amounts or Amounts()
     classes = sorted(videos_of)
@@ -154,43 +164,45 @@ def hold_out(
     _refuse_too_few(classes, test_unseen)
     validation = amounts.of_classes("unseen_val", len(seen), unseen_fraction)
     val_unseen = _random_classes(seen, validation, f"{seed}/validation") if len(seen) > LEAST_TRAINED_CLASSES else []
-    parts = _held_out_parts(videos_of, test_unseen, val_unseen, amounts, seed)
-    amounts.check_videos({name: len(part) for name, part in parts.items()})
+    by_name = _split_videos(videos_of, test_unseen, val_unseen, amounts, seed)
+    amounts.check_videos({name: len(keys) for name, keys in by_name.items()})
     origin = {"unseen": list(unseen)} if unseen is not None else {"unseen_fraction": unseen_fraction}
     origin |= {name: value for name, value in asdict(amounts).items() if value is not None}
-    return Splits(**{name: tuple(sorted(part)) for name, part in parts.items()}, origin={**origin, "seed": seed})
+    return Splits(**{name: tuple(sorted(keys)) for name, keys in by_name.items()}, origin={**origin, "seed": seed})
 
 
-def _held_out_parts(
+def _split_videos(
     videos_of: Mapping[str, Sequence[str]],
     test_unseen: Sequence[str],
     val_unseen: Sequence[str],
     amounts: Amounts,
     seed: int,
 ) -> dict[str, list[str]]:
-    """Part of the splits -> its videos, class by class."""
-    parts: dict[str, list[str]] = {"train": [], "val_seen": [], "val_unseen": [], "test_seen": [], "test_unseen": []}
+    """Assign the videos of every class to the splits; return split -> its videos."""
+    by_name: dict[str, list[str]] = {"train": [], "val_seen": [], "val_unseen": [], "test_seen": [], "test_unseen": []}
     for name in sorted(videos_of):
         videos = sorted(videos_of[name])
         random.Random(f"{seed}/{name}").shuffle(videos)
         if name in test_unseen:
-            parts["test_unseen"] += videos
+            by_name["test_unseen"] += videos
             continue
         test, rest = _held_out_videos(videos, amounts.of_videos("seen_test", len(videos)))
-        parts["test_seen"] += test
+        by_name["test_seen"] += test
         if name in val_unseen:
-            parts["val_unseen"] += rest
+            by_name["val_unseen"] += rest
         else:
             val, train = _held_out_videos(rest, amounts.of_videos("seen_val", len(rest)))
-            parts["val_seen"] += val
-            parts["train"] += train
-    return parts
+            by_name["val_seen"] += val
+            by_name["train"] += train
+    return by_name
 
 
 def _named_classes(names: Sequence[str], classes: Sequence[str]) -> list[str]:
     for name in names:
         if name not in classes:
-            raise UsageError(f"--unseen names {name!r}, which is no class of the dataset.{did_you_mean(name, classes)}")
+            raise UsageError(
+                f"--unseen names {name!r}, which is not a class of the dataset.{did_you_mean(name, classes)}"
+            )
     return list(dict.fromkeys(names))
 
 
@@ -209,21 +221,21 @@ def _random_classes(classes: Sequence[str], count: int, seed: str) -> list[str]:
 
 
 def _held_out_videos(videos: Sequence[str], count: int) -> tuple[list[str], list[str]]:
-    """(held out, rest)."""
+    """Split videos into the first `count`, which are held out, and the rest."""
     return list(videos[:count]), list(videos[count:])
 
 
 def make_splits(videos: Sequence[Video], amounts: Amounts, *, seed: int, least_videos: int = 1) -> Splits:
-    """Hold out classes and videos; equal arguments give equal splits, whatever the order of the videos.
+    """Hold out classes and videos. Equal arguments give equal splits; the order of the videos does not matter.
 
     Args:
-        videos: of the dataset.
-        amounts: how much to hold out, at least.
-        seed: of every choice.
-        least_videos: classes with fewer are in no part.
+        videos: videos of the dataset.
+        amounts: least amounts to hold out.
+        seed: random seed.
+        least_videos: classes with fewer videos are in no split.
 
     Raises:
-        UsageError: the dataset is too small for what is asked.
+        UsageError: a dataset that is too small for the amounts.
     """
     videos_of: dict[str, list[str]] = {}
     for video in videos:
@@ -231,7 +243,7 @@ def make_splits(videos: Sequence[Video], amounts: Amounts, *, seed: int, least_v
     kept = {name: keys for name, keys in videos_of.items() if len(keys) >= least_videos}
     if not kept:
         most = max((len(keys) for keys in videos_of.values()), default=0)
-        raise UsageError(f"--least-videos {least_videos}: no class has so many, the largest has {most}")
+        raise UsageError(f"--least-videos {least_videos}: no class has that many, the largest has {most}")
     needed = LEAST_TRAINED_CLASSES + 1
     if len(kept) < needed:
         raise UsageError(

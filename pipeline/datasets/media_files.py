@@ -1,4 +1,4 @@
-"""Which files are media, and where they lie below a folder."""
+"""Recognise media files and find them below a folder."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ _PICTURE_ENDINGS = _endings(
 )
 SOUND_ENDINGS = _endings("aac ac3 aif aiff amr au caf eac3 flac m4a mka mp2 mp3 oga ogg opus wav weba wma wv")
 MEDIA_ENDINGS = _PICTURE_ENDINGS | SOUND_ENDINGS
-# What files of the usual containers begin with: the place of a mark, and the mark.
+# How files of the usual containers begin: the offset of a mark in bytes, and the mark.
 _MARKS = (
     (4, b"ftyp"),  # MP4, QuickTime, 3GP
     (4, b"moov"),
@@ -40,10 +40,10 @@ _TRANSPORT_PACKET_BYTES = 188
 
 
 def media_files(folder: Path) -> Iterator[Path]:
-    """Every media file below a folder, links followed; a link back to a folder it lies in is left out.
+    """Yield every media file below a folder. Links are followed, except links back to a folder that contains them.
 
     Raises:
-        StorageError: a folder cannot be read.
+        StorageError: a folder that cannot be read.
     """
     for parent, names, _ in sorted_names(folder):
         for name in names:
@@ -51,9 +51,9 @@ def media_files(folder: Path) -> Iterator[Path]:
 
 
 def sorted_names(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Every folder from `folder` downwards, the names of the media files in it, and those of other files.
+    """Yield every folder from `folder` downwards, the names of its media files, and the names of its other files.
 
-    The ending decides; of a file that has none, its first bytes. Hidden files are neither.
+    The ending of a file decides whether it is media; if it has none, its first bytes decide. Hidden files are left out.
     """
     endings = tuple(MEDIA_ENDINGS)
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
@@ -73,16 +73,16 @@ def sorted_names(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
 
 
 def _looks_like_media(path: Path) -> bool:
-    """Whether a file begins as those of the usual containers do."""
+    """Whether a file begins like the files of the usual containers."""
     try:
-        if not path.is_file():  # opening a pipe would wait for ever
+        if not path.is_file():  # opening a pipe would block forever
             return False
         with path.open("rb") as file:
             head = file.read(_TRANSPORT_PACKET_BYTES + 1)
     except OSError:
         return False
     is_transport_stream = head[:1] == b"G" == head[_TRANSPORT_PACKET_BYTES:]
-    return is_transport_stream or any(head[place : place + len(mark)] == mark for place, mark in _MARKS)
+    return is_transport_stream or any(head[offset : offset + len(mark)] == mark for offset, mark in _MARKS)
 
 
 def _refuse(error: OSError) -> None:
@@ -90,17 +90,17 @@ def _refuse(error: OSError) -> None:
 
 
 def _is_loop(path: Path, root: Path) -> bool:
-    """Whether a folder below `root` is a link to one that leads to it."""
+    """Whether a folder below `root` is a link to one of the folders that contain it."""
     if not path.is_symlink():
         return False
     return path.resolve() in {parent.resolve() for parent in path.parents if parent.is_relative_to(root)}
 
 
 def find_clips(paths: Sequence[Path]) -> list[Path]:
-    """The clips that a user named: files as they are, folders with every media file below.
+    """Find the clips that a user named: files as they are, and every media file below folders.
 
     Raises:
-        UsageError: a path does not exist, or a folder holds no videos.
+        UsageError: a path that does not exist, or a folder without videos.
     """
     clips: list[Path] = []
     for path in paths:

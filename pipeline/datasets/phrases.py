@@ -15,8 +15,8 @@ def parse_phrases(text: str) -> Phrases:
     Returns:
         The phrases without spaces around them; none if the text has only spaces and separators.
     """
-    parts = (part.strip() for part in text.split(_SEPARATOR))
-    return tuple(dict.fromkeys(part for part in parts if part))
+    phrases = (phrase.strip() for phrase in text.split(_SEPARATOR))
+    return tuple(dict.fromkeys(phrase for phrase in phrases if phrase))
 
 
 def phrases_text(phrases: Iterable[str]) -> str:
@@ -25,8 +25,8 @@ def phrases_text(phrases: Iterable[str]) -> str:
 
 
 def phrases_of_name(name: str) -> Phrases:
-    """Make phrases of a class's name: `DogBarking|a dog_barks` gives `dog barking` and `a dog barks`."""
-    return tuple(dict.fromkeys(phrase for part in parse_phrases(name) if (phrase := phrase_of(part))))
+    """Make phrases from the name of a class: `DogBarking|a dog_barks` gives `dog barking` and `a dog barks`."""
+    return tuple(dict.fromkeys(phrase for text in parse_phrases(name) if (phrase := phrase_of(text))))
 
 
 def comparable_phrases(phrases: Iterable[str]) -> Phrases:

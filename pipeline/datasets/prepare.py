@@ -1,4 +1,4 @@
-"""From what was found to a dataset on disk: files checked, classes named, videos split, everything left out listed."""
+"""Prepare a dataset: check files, name classes, make splits, list what was left out, and write everything."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,25 +25,25 @@ _EXAMPLES = 5
 
 @dataclass(frozen=True)
 class PreparationReport:
-    """What was prepared.
+    """The result of preparing a dataset.
 
     Attributes:
-        folder: where it is.
-        videos: in the manifest.
-        classes: of these videos.
-        empty_classes: classes that are only listed.
-        seconds: of the videos whose length is known.
-        lengths_known: of how many videos that is.
-        missing: clips that were named, but have no file or cannot be right.
-        unreadable: clips whose file cannot be read; None: files were not checked.
-        soundless: clips without sound; None as above.
-        pictureless: clips without pictures; None as above.
+        folder: folder of the dataset.
+        videos: number of videos in the manifest.
+        classes: number of classes of these videos.
+        empty_classes: classes that are listed but have no videos.
+        seconds: total length of the videos whose length is known.
+        lengths_known: number of videos whose length is known.
+        missing: clips that were listed but have no file or wrong times.
+        unreadable: clips whose file cannot be read; None if files were not checked.
+        soundless: number of clips without sound; None if files were not checked.
+        pictureless: number of clips without pictures; None if files were not checked.
         split_counts: split -> (classes, videos); empty without splits.
-        splits_from: in words whose splits they are, or why there are none.
-        unmatched: names that official splits and the dataset do not share.
-        missing_file: lists what is missing and unreadable.
-        unmatched_file: lists what is unmatched.
-        notes: a line each.
+        splits_from: origin of the splits, or the reason why there are none, for people.
+        unmatched: names that only the official lists or only the dataset has.
+        missing_file: list of the missing and unreadable clips; None if there are none.
+        unmatched_file: list of the unmatched names; None if there are none.
+        notes: messages for the user, one line each.
     """
 
     folder: Path
@@ -65,12 +65,12 @@ class PreparationReport:
 
     @property
     def unmatched_words(self) -> str:
-        """How many names are unmatched, for people."""
+        """The number of unmatched names, in words."""
         return counts_in_words(self.unmatched)
 
     @property
     def examples(self) -> tuple[Unmatched, ...]:
-        """The first unmatched names of each kind and side, a few in all."""
+        """The first two unmatched names of each kind and side, at most five in all."""
         seen: Counter[tuple[str, str]] = Counter()
         chosen = []
         for entry in self.unmatched:
@@ -80,7 +80,7 @@ class PreparationReport:
         return tuple(chosen[:_EXAMPLES])
 
     def to_json(self) -> dict[str, Any]:
-        """The document of `prepare --json`."""
+        """Make the document of `prepare --json`."""
         return {
             "manifest": str(self.folder / "manifest.csv"),
             "classes": self.classes,
@@ -93,7 +93,7 @@ class PreparationReport:
             "soundless": self.soundless,
             "pictureless": self.pictureless,
             "left_out": [vars(entry) for entry in (*self.missing, *(self.unreadable or ()))],
-            "splits": {part: {"classes": count[0], "videos": count[1]} for part, count in self.split_counts.items()},
+            "splits": {name: {"classes": count[0], "videos": count[1]} for name, count in self.split_counts.items()},
             "splits_from": self.splits_from,
             "unmatched": [vars(entry) for entry in self.unmatched],
             "notes": list(self.notes),
@@ -102,10 +102,18 @@ class PreparationReport:
 
 @dataclass(frozen=True)
 class _Chosen:
-    """A dataset's splits, and how they came about; `edited`: files whose edits are kept."""
+    """The splits of a dataset.
+
+    Attributes:
+        splits: the splits; None if there are none.
+        splits_from: their origin, or the reason why there are none, for people.
+        edited: files whose edits are kept.
+        unmatched: names that only the official lists or only the dataset has.
+        notes: messages for the user, one line each.
+    """
 
     splits: Splits | None
-    words: str
+    splits_from: str
     edited: frozenset[str] = frozenset()
     unmatched: tuple[Unmatched, ...] = ()
     notes: tuple[str, ...] = ()
@@ -123,24 +131,24 @@ def prepare(
 ) -> PreparationReport:
     """Write manifest.csv, classes.csv, splits.yaml and the lists of what was left out.
 
-    Without official splits, a splits.yaml of the source counts, then one that was edited here, else classes and videos
-    are held out at random.
+    Without official splits, a splits.yaml of the source is used, else one that was edited in the folder. If there is
+    neither, classes and videos are held out at random.
 
     Args:
-        found: what is to be prepared.
-        folder: where to; a lock on it is the caller's business.
-        official: the splits to use.
-        probe: read every file once, and leave out what cannot be read.
-        workers: how many processes do so; None: one for every core.
-        reporter: hears what is put aside, and of progress.
+        found: videos and classes to prepare.
+        folder: folder to write into; the caller holds its lock.
+        official: official splits to use; None for the others described above.
+        probe: whether to read every file once and leave out those that cannot be read.
+        workers: number of processes that read files; None for one per core.
+        reporter: receives the progress, and a warning for everything that is backed up.
 
     Raises:
-        UsageError: no readable video, splits of another dataset or that contradict themselves, two classes with one
-            phrase.
-        StorageError: the disk is full, or the folder cannot be written.
+        UsageError: no readable video, splits that do not fit the dataset or contradict themselves, or two classes with
+            the same phrases.
+        StorageError: a full disk, or a folder that cannot be written.
     """
     folder.refuse_foreign_files()
-    if official and probe:  # what takes hours comes last
+    if official and probe:  # refuse wrong lists before the check of files, which may take hours
         match(official, found.videos, found.phrases)
     probed = probe_videos(found.videos, workers=workers, reporter=reporter) if probe else None
     videos = found.videos if probed is None else probed.videos
@@ -163,7 +171,7 @@ def _report(
     chosen: _Chosen,
     reporter: Reporter,
 ) -> PreparationReport:
-    """Write the lists of what was left out, and count."""
+    """Write the lists of what was left out, and make the report."""
     unreadable = None if probed is None else probed.unreadable
     left_out = [vars(row) for row in (*found.missing, *(unreadable or ()))]
     lengths = [length for video in dataset.videos if (length := _length(video)) is not None]
@@ -179,7 +187,7 @@ def _report(
         soundless=probed.soundless if probed else None,
         pictureless=probed.pictureless if probed else None,
         split_counts={} if chosen.splits is None else counts_by_split(chosen.splits, dataset),
-        splits_from=chosen.words,
+        splits_from=chosen.splits_from,
         unmatched=chosen.unmatched,
         missing_file=folder.write_list("missing.csv", left_out, reporter),
         unmatched_file=folder.write_list("unmatched.csv", [vars(row) for row in chosen.unmatched], reporter),
@@ -190,28 +198,28 @@ def _report(
 def _dataset_and_splits(
     found: Found, videos: Sequence[Video], matched: Matched | None, folder: DatasetFolder
 ) -> tuple[Dataset, _Chosen]:
-    """The dataset with the phrases that count, and its splits."""
+    """Make the dataset with its phrases, and choose its splits."""
     manifest = folder.path / "manifest.csv"
     if matched is not None:
         dataset = dataset_of(manifest, matched.videos, matched.phrases)
         check_splits(matched.splits, dataset, str(matched.splits.origin["official"]))
-        words = f"official, {matched.splits.origin['official']}"
-        return dataset, _Chosen(matched.splits, words, unmatched=matched.unmatched, notes=matched.notes)
+        origin = f"official, {matched.splits.origin['official']}"
+        return dataset, _Chosen(matched.splits, origin, unmatched=matched.unmatched, notes=matched.notes)
     edited = {name: phrase for name, phrase in folder.edited_phrases().items() if phrase}
     names = {video.class_name for video in videos} | set(found.phrases)
     phrases = {**found.phrases, **{name: phrase for name, phrase in edited.items() if name in names}}
     dataset = dataset_of(manifest, tuple(videos), phrases)
-    chosen = _splits(found, dataset, folder)
+    chosen = _choose_splits(found, dataset, folder)
     return dataset, replace(chosen, edited=chosen.edited | ({"classes.csv"} if edited else set()))
 
 
-def _splits(found: Found, dataset: Dataset, folder: DatasetFolder) -> _Chosen:
-    """The source's own splits, those edited here, or new ones."""
+def _choose_splits(found: Found, dataset: Dataset, folder: DatasetFolder) -> _Chosen:
+    """Choose the splits of the source, else those edited in the folder, else new ones."""
     if found.splits is not None:
         given = parse_splits(found.splits)
-        there = {video.key for video in dataset.videos}
-        left_out = {entry.video for entry in found.missing} | {video.key for video in found.videos} - there
-        known = [key for part in given.by_name.values() for key in part if key not in left_out]
+        prepared = {video.key for video in dataset.videos}
+        left_out = {entry.video for entry in found.missing} | {video.key for video in found.videos} - prepared
+        known = [key for keys in given.by_name.values() for key in keys if key not in left_out]
         splits = given.restricted_to(known)
         check_splits(splits, dataset, str(found.splits))
         return _Chosen(splits, str(found.splits))
@@ -225,11 +233,11 @@ def _splits(found: Found, dataset: Dataset, folder: DatasetFolder) -> _Chosen:
 
 
 def _length(video: Video) -> float | None:
-    """Of a segment; None for a whole file, which is not looked into."""
+    """Compute the length of a segment; None for a segment without an end, as its file is not read."""
     return None if video.end_seconds is None else video.end_seconds - (video.start_seconds or 0.0)
 
 
 def counts_by_split(splits: Splits, dataset: Dataset) -> dict[str, tuple[int, int]]:
-    """Part of the splits -> how many classes and videos it has."""
+    """Count the classes and the videos of every split."""
     class_of = {video.key: video.class_name for video in dataset.videos}
-    return {part: (len({class_of[key] for key in keys}), len(keys)) for part, keys in splits.by_name.items()}
+    return {name: (len({class_of[key] for key in keys}), len(keys)) for name, keys in splits.by_name.items()}

@@ -1,4 +1,4 @@
-"""Splits in the benchmark's two-stage form for a dataset that has none, chosen at random by a seed."""
+"""Make random splits in the two-stage form of the benchmark for a dataset that has none."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from pipeline.datasets.splits import Splits, check_splits
 
 @dataclass(frozen=True)
 class MadeSplits:
-    """What was made.
+    """Splits that were made and written.
 
     Attributes:
-        splits: with the file they are in.
-        file: where they are.
-        small: classes that are in no part, as they have too few videos.
-        dataset: of these videos.
+        splits: the splits.
+        file: the file that contains them.
+        small: classes that are in no split because they have too few videos.
+        dataset: the dataset of their videos.
     """
 
     splits: Splits
@@ -35,17 +35,17 @@ def prepare_splits(
 ) -> MadeSplits:
     """Make splits for a prepared or extracted dataset and write them into its folder.
 
-    Splits made by hand that are there already are put beside.
+    Splits made by hand that exist in the folder are backed up.
 
     Args:
-        folder: holds manifest.csv.
-        amounts: how much to hold out, at least.
-        seed: of every choice.
-        least_videos: classes with fewer are in no part.
-        reporter: hears of what is put beside, and of classes too small for what is asked.
+        folder: folder with a manifest.csv.
+        amounts: least amounts to hold out.
+        seed: random seed.
+        least_videos: classes with fewer videos are in no split.
+        reporter: receives a warning if splits are backed up, and messages about classes that are too small.
 
     Raises:
-        UsageError: there is no dataset, or it is too small for what is asked.
+        UsageError: a folder without a dataset, or a dataset that is too small for the amounts.
     """
     if not (folder.path / "manifest.csv").exists():
         raise UsageError(
@@ -55,25 +55,26 @@ def prepare_splits(
     splits = make_splits(dataset.videos, amounts, seed=seed, least_videos=least_videos)
     check_splits(splits, dataset, str(folder.path / "splits.yaml"))
     file = folder.write_made_splits(splits, reporter)
-    in_parts = {key for part in splits.by_name.values() for key in part}
-    kept = {video.class_name for video in dataset.videos if video.key in in_parts}
+    in_splits = {key for keys in splits.by_name.values() for key in keys}
+    kept = {video.class_name for video in dataset.videos if video.key in in_splits}
     small = tuple(name for name in dataset.classes if name not in kept)
     if small:
-        reporter.say(f"{counted(len(small), 'class')} of fewer than {least_videos} videos in no part: {some_of(small)}")
-    for line in _not_held_out(splits, dataset, amounts):
+        count = counted(len(small), "class")
+        reporter.say(f"{count} of fewer than {least_videos} videos in no split: {some_of(small)}")
+    for line in _without_held_out_videos(splits, dataset, amounts):
         reporter.say(line)
     return MadeSplits(splits, file, small, dataset)
 
 
-def _not_held_out(splits: Splits, dataset: Dataset, amounts: Amounts) -> Iterator[str]:
-    """Lines about classes that give a part no video, as their last one stays for training."""
+def _without_held_out_videos(splits: Splits, dataset: Dataset, amounts: Amounts) -> Iterator[str]:
+    """Describe classes that give no video to a split, because their last video stays for training."""
     class_of = {video.key: video.class_name for video in dataset.videos}
-    classes = {part: {class_of[key] for key in keys} for part, keys in splits.by_name.items()}
+    classes = {name: {class_of[key] for key in keys} for name, keys in splits.by_name.items()}
     trained = classes["train"] | classes["val_seen"]
-    for part, asked, of in (
+    for split, asked, candidates in (
         ("test_seen", amounts.seen_test, trained | classes["val_unseen"] | classes["test_seen"]),
         ("val_seen", amounts.seen_val, trained),
     ):
-        lacking = sorted(of - classes[part])
+        lacking = sorted(candidates - classes[split])
         if lacking and asked != 0:
-            yield f"{counted(len(lacking), 'class')} with no video to spare for {part}: {some_of(lacking)}"
+            yield f"{counted(len(lacking), 'class')} with no video to spare for {split}: {some_of(lacking)}"

@@ -1,4 +1,4 @@
-"""Which videos are for training, validation and test; classes seen and unseen (benchmark.md, Splits)."""
+"""Splits: training, validation and test videos of seen and unseen classes (pipeline/avgzsl_benchmark/README.md)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -12,20 +12,21 @@ from pipeline.base.files import read_text, write_text
 from pipeline.base.wording import did_you_mean
 from pipeline.datasets.dataset import Dataset
 
-# Parts of seen classes, and the parts that train those.
+# Split of seen classes -> the splits that are trained on before it is used.
 _TRAINED_BEFORE = {"val_seen": ("train",), "test_seen": ("train", "val_seen", "val_unseen")}
 
-# Those of libyaml read 100,000 videos in half a second instead of five, and write every character so that it is read.
+# The versions of libyaml read 100,000 videos in half a second instead of five seconds, and write every character so
+# that it can be read again.
 _SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SAFE_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Five disjoint sets of video keys; no class is both seen and unseen at one stage.
+    """Five disjoint splits of video keys; no class is both seen and unseen in the same training stage.
 
-    Stage 1 trains on `train` and validates on `val_seen` and `val_unseen`; stage 2 trains on all three; the test
-    is on `test_seen` and `test_unseen`.
+    Training stage 1 trains on `train` and validates on `val_seen` and `val_unseen`. Training stage 2 trains on all
+    three. The test uses `test_seen` and `test_unseen`.
     """
 
     train: tuple[str, ...]
@@ -33,37 +34,38 @@ class Splits:
     val_unseen: tuple[str, ...]
     test_seen: tuple[str, ...]
     test_unseen: tuple[str, ...]
-    origin: Mapping[str, Any] = field(default_factory=dict)  # how they were made; empty: given by the user
+    origin: Mapping[str, Any] = field(default_factory=dict)  # how they were made; empty if the user wrote them
 
     @property
     def by_name(self) -> dict[str, tuple[str, ...]]:
-        """The five sets by name."""
+        """The five splits by name."""
         return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "origin"}
 
     def restricted_to(self, keys: Sequence[str]) -> "Splits":
-        """The same splits without videos that are not among `keys`, such as those whose extraction failed."""
+        """Keep only the videos among `keys`; this drops, for example, videos whose extraction failed."""
         known = set(keys)
-        parts = {name: tuple(key for key in part if key in known) for name, part in self.by_name.items()}
-        return Splits(**parts, origin=self.origin)
+        restricted = {name: tuple(key for key in split if key in known) for name, split in self.by_name.items()}
+        return Splits(**restricted, origin=self.origin)
 
-    def without_strangers(self, class_of: Mapping[str, str]) -> "Splits":
-        """The same splits without videos of seen classes that no video is left of to train on.
+    def without_untrained_classes(self, class_of: Mapping[str, str]) -> "Splits":
+        """Drop videos from the seen splits if their class has no video to train on.
 
         Args:
-            class_of: video -> class, of every video of the splits.
+            class_of: video key -> class, for every video of the splits.
         """
-        parts = self.by_name
-        for part, trained in _TRAINED_BEFORE.items():
-            known = {class_of[key] for other in trained for key in parts[other]}
-            parts[part] = tuple(key for key in parts[part] if class_of[key] in known)
-        return Splits(**parts, origin=self.origin)
+        by_name = self.by_name
+        for name, trained in _TRAINED_BEFORE.items():
+            known = {class_of[key] for other in trained for key in by_name[other]}
+            by_name[name] = tuple(key for key in by_name[name] if class_of[key] in known)
+        return Splits(**by_name, origin=self.origin)
 
 
 def read_splits(path: Path, dataset: Dataset) -> Splits:
-    """Splits of a dataset, as `parse_splits` reads them.
+    """Read splits with `parse_splits` and check that they fit a dataset.
 
     Raises:
-        UsageError: not such a file, an unknown video, a video in two parts, or a class both seen and unseen.
+        UsageError: a file of another format, an unknown video, a video in two splits, or a class that is both seen
+            and unseen.
     """
     splits = parse_splits(path)
     check_splits(splits, dataset, str(path))
@@ -71,10 +73,10 @@ def read_splits(path: Path, dataset: Dataset) -> Splits:
 
 
 def parse_splits(path: Path) -> Splits:
-    """Splits from YAML: a list of video keys for each of train, val_seen, val_unseen, test_seen, test_unseen.
+    """Parse splits from YAML: a list of video keys for each of train, val_seen, val_unseen, test_seen, test_unseen.
 
     Raises:
-        UsageError: not such a file.
+        UsageError: a file of another format.
     """
     try:
         document = yaml.load(read_text(path), Loader=_SAFE_LOADER)  # noqa: S506 -- it is one of the safe ones
@@ -85,36 +87,36 @@ def parse_splits(path: Path) -> Splits:
     names = [entry.name for entry in fields(Splits)]
     for name in document:
         if name not in names:
-            raise UsageError(f"{path}: unknown part {name!r}.{did_you_mean(str(name), names)}")
-    parts = {name: _keys(document.get(name), f"{path}: {name}") for name in names if name != "origin"}
+            raise UsageError(f"{path}: unknown split {name!r}.{did_you_mean(str(name), names)}")
+    by_name = {name: _keys(document.get(name), f"{path}: {name}") for name in names if name != "origin"}
     origin = document.get("origin") or {}
     if not isinstance(origin, dict):
-        raise UsageError(f"{path}: origin is {origin!r}; it says how splits were made, so leave it out")
-    return Splits(**parts, origin=origin)
+        raise UsageError(f"{path}: origin is {origin!r}, but avzsl records there how it made the splits: leave it out")
+    return Splits(**by_name, origin=origin)
 
 
 def _keys(value: object, where: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(key, str) for key in value):
-        raise UsageError(f"{where} must be a list of videos, each in 'quotes' where it looks like a number")
+        raise UsageError(f"{where} must be a list of videos, each in 'quotes' if it looks like a number")
     return tuple(value)
 
 
 def check_splits(splits: Splits, dataset: Dataset, where: str) -> None:
-    """Refuse unknown videos, a video in two parts, and classes that are seen and unseen at once."""
+    """Refuse splits with unknown videos, a video in two splits, or classes that are both seen and unseen."""
     class_of = {video.key: video.class_name for video in dataset.videos}
-    part_of: dict[str, str] = {}
-    for name, part in splits.by_name.items():
-        for key in part:
+    split_of: dict[str, str] = {}
+    for name, split in splits.by_name.items():
+        for key in split:
             if key not in class_of:
                 raise UsageError(
-                    f"{where}: {name} lists {key!r}, which is no video of the dataset.{did_you_mean(key, class_of)}"
+                    f"{where}: {name} lists {key!r}, which is not a video of the dataset.{did_you_mean(key, class_of)}"
                 )
-            if key in part_of:
-                raise UsageError(f"{where}: {key!r} is in {part_of[key]} and in {name}; a video belongs to one part")
-            part_of[key] = name
-    classes = {name: {class_of[key] for key in part} for name, part in splits.by_name.items()}
+            if key in split_of:
+                raise UsageError(f"{where}: {key!r} is in {split_of[key]} and in {name}; a video belongs to one split")
+            split_of[key] = name
+    classes = {name: {class_of[key] for key in split} for name, split in splits.by_name.items()}
     for unseen, seen in (
         ("test_unseen", ("train", "val_seen", "val_unseen", "test_seen")),
         ("val_unseen", ("train", "val_seen")),
@@ -126,16 +128,16 @@ def check_splits(splits: Splits, dataset: Dataset, where: str) -> None:
                     f"{where}: class {both[0]!r} is in {unseen} and in {other}; an unseen class is never trained on"
                 )
     for tested, trained in _TRAINED_BEFORE.items():
-        strangers = sorted(classes[tested] - {name for other in trained for name in classes[other]})
-        if strangers:
+        untrained = sorted(classes[tested] - {name for other in trained for name in classes[other]})
+        if untrained:
             raise UsageError(
-                f"{where}: class {strangers[0]!r} is in {tested} but has no video in {' or '.join(trained)}; "
-                "a seen class is one that is trained on"
+                f"{where}: class {untrained[0]!r} is in {tested} but has no video in {' or '.join(trained)}; "
+                "a seen class needs videos to train on"
             )
 
 
 def write_splits(splits: Splits, path: Path) -> None:
-    """Write splits as YAML, a video a line."""
+    """Write splits as YAML, one line per video."""
     document = {
         name: list(value) if isinstance(value, tuple) else dict(value) for name, value in asdict(splits).items()
     }

@@ -1,1 +1,1 @@
-"""Does avzsl work here, and what does decoding see of a clip?"""
+"""Check whether avzsl works on this machine, and show how it decodes a clip."""

@@ -1,1 +1,1 @@
-"""The class lists and splits of the published benchmark."""
+"""The official class lists and splits of the published benchmark."""

@@ -1,4 +1,4 @@
-"""The classes of an official folder: their names, the words that stand for them, and whose vectors those have."""
+"""Read the class lists of an official folder: the names of the classes and their phrases."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from pipeline.base.wording import did_you_mean, does_not_exist, some_of
 from pipeline.datasets.official.protocol import BENCHMARKS, SPLIT_OF_STAGE
 from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_of_name
 
-# Part of unseen classes -> parts that must have none of them.
-_SEEN_BESIDE: Mapping[str, tuple[str, ...]] = {
+# Split of unseen classes -> splits that must not contain these classes.
+_SPLITS_WITHOUT: Mapping[str, tuple[str, ...]] = {
     "test_unseen": ("train", "val_seen", "val_unseen", "test_seen"),
     "val_unseen": ("train", "val_seen"),
 }
@@ -21,12 +21,12 @@ _SEEN_BESIDE: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class OfficialClasses:
-    """Every class of a dataset, also those without videos.
+    """All classes of a dataset, also those without videos.
 
     Attributes:
-        phrases: class -> the words whose vector it has; empty where no list says so.
-        benchmark: ucf, activitynet or vggsound, as the list of words is called; None: another, or no list.
-        listed: part of the splits -> classes that its list in the split's folder names; only parts that have a list.
+        phrases: class -> the phrases that its vector is made from; empty if no list gives any.
+        benchmark: ucf, activitynet or vggsound, from the name of the list of phrases; None for another or no list.
+        listed: split -> the classes of its .txt list in main_split or cls_split; only splits that have such a list.
     """
 
     phrases: Mapping[str, Phrases]
@@ -34,7 +34,7 @@ class OfficialClasses:
     listed: Mapping[str, frozenset[str]]
 
     def called(self, name: str) -> str | None:
-        """The class of that name, whatever its case: official files write HandStandPushups and HandstandPushups."""
+        """Find a class by name, ignoring case: official files contain both HandStandPushups and HandstandPushups."""
         return self._by_folded.get(name.casefold()) if self.phrases else name
 
     @cached_property
@@ -43,15 +43,18 @@ class OfficialClasses:
 
 
 def find_class_split(source: Path, feature_folder: Path, given: Path | None) -> Path | None:
-    """The folder `class-split`: as given, else where it is usual; None: nowhere.
+    """Find the folder `class-split`: the one that the user gave, else one at a usual path.
 
     Args:
-        source: the dataset's folder, as the user gave it.
-        feature_folder: `features/<method>`.
-        given: by the user: class-split itself, the folder it lies in, or a split in it.
+        source: folder of the dataset, as the user gave it.
+        feature_folder: folder `features/<method>`.
+        given: class-split itself, the folder that contains it, or a folder in it; None to look at the usual paths.
+
+    Returns:
+        The folder; None if there is none at the usual paths.
 
     Raises:
-        UsageError: there is none where the user says.
+        UsageError: a given folder without class lists.
     """
     if given is not None:
         if not given.is_dir():
@@ -60,8 +63,8 @@ def find_class_split(source: Path, feature_folder: Path, given: Path | None) -> 
             if _is_class_split(folder):
                 return folder
         raise UsageError(f"{given} holds no splits: expected all_class.txt and main_split/stage_1_train.txt")
-    places = [source, *feature_folder.parents[:3]]
-    candidates = [place / name for place in places for name in ("class-split", "class_split")]
+    roots = [source, *feature_folder.parents[:3]]
+    candidates = [root / name for root in roots for name in ("class-split", "class_split")]
     return next((folder for folder in candidates if _is_class_split(folder)), None)
 
 
@@ -70,21 +73,21 @@ def _is_class_split(folder: Path) -> bool:
 
 
 def read_classes(folder: Path | None, split: str) -> OfficialClasses:
-    """Classes and phrases as `class-split` lists them.
+    """Read the classes and phrases that `class-split` lists.
 
     Args:
-        folder: class-split; None: there is none, and every class is what its file is called.
-        split: main_split or cls_split, a folder in it; it may lack.
+        folder: folder class-split; None if there is none, so that classes are named as in the files of features.
+        split: main_split or cls_split, a folder in class-split that need not exist.
 
     Raises:
-        UsageError: a list that contradicts itself, or no list at all in the folder.
+        UsageError: lists that contradict each other, several lists of phrases, or an unknown class.
     """
     if folder is None:
         return OfficialClasses({}, None, {})
     lists = sorted(folder.glob("*_w2v_class_names.csv"))
     if len(lists) > 1:
         raise UsageError(f"{folder} has several lists of class names: {', '.join(path.name for path in lists)}")
-    phrases: dict[str, Phrases] = _read_words(lists[0]) if lists else {}
+    phrases: dict[str, Phrases] = _read_phrases(lists[0]) if lists else {}
     everything = folder / "all_class.txt"
     by_folded = {name.casefold() for name in phrases}
     for name in _lines(everything) if everything.is_file() else []:
@@ -92,26 +95,29 @@ def read_classes(folder: Path | None, split: str) -> OfficialClasses:
             phrases[name] = phrases_of_name(name)
     known = {name.casefold(): name for name in phrases}
     if len(known) < len(phrases):
-        raise UsageError(f"{folder}: two classes differ by upper and lower case alone, which public code takes as one")
+        raise UsageError(
+            f"{folder}: two classes differ only in upper and lower case, so the published code treats them as one: "
+            "rename one"
+        )
     listed = {}
-    for stage, part in SPLIT_OF_STAGE.items():
+    for stage, split_name in SPLIT_OF_STAGE.items():
         path = folder / split / f"{stage}.txt"
         if path.is_file():
-            listed[part] = frozenset(_known(name, known, path) for name in _lines(path))
+            listed[split_name] = frozenset(_known(name, known, path) for name in _lines(path))
     _refuse_seen_and_unseen(listed, folder / split)
     return OfficialClasses(dict(sorted(phrases.items())), _benchmark_of(lists), listed)
 
 
 def _refuse_seen_and_unseen(listed: Mapping[str, frozenset[str]], folder: Path) -> None:
-    """Lists that train on, or validate with, what they call unseen would make every figure too good."""
-    stage_of = {part: stage for stage, part in SPLIT_OF_STAGE.items()}
-    for unseen, others in _SEEN_BESIDE.items():
-        for part in others:
-            both = sorted(listed.get(unseen, frozenset()) & listed.get(part, frozenset()))
+    """Refuse lists that train or validate on classes they call unseen: every metric would be too good."""
+    stage_of = {split: stage for stage, split in SPLIT_OF_STAGE.items()}
+    for unseen, others in _SPLITS_WITHOUT.items():
+        for split in others:
+            both = sorted(listed.get(unseen, frozenset()) & listed.get(split, frozenset()))
             if both:
                 raise UsageError(
-                    f"{folder}: {some_of(both)} in {stage_of[part]}.txt and in {stage_of[unseen]}.txt, "
-                    "which must not share a class: take it out of one"
+                    f"{folder}: {some_of(both)} in {stage_of[split]}.txt and in {stage_of[unseen]}.txt, "
+                    "which must not share a class: remove it from one of them"
                 )
 
 
@@ -119,7 +125,7 @@ def _known(name: str, known: Mapping[str, str], path: Path) -> str:
     found = known.get(name.casefold())
     if found is None:
         raise UsageError(
-            f"{path} names {name!r}, which is no class of all_class.txt.{did_you_mean(name, known.values())}"
+            f"{path} names {name!r}, which is not a class of all_class.txt.{did_you_mean(name, known.values())}"
         )
     return found
 
@@ -128,13 +134,13 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
-def _read_words(path: Path) -> dict[str, Phrases]:
-    """The columns `original` and `manual`."""
+def _read_phrases(path: Path) -> dict[str, Phrases]:
+    """Read the columns `original` (class) and `manual` (phrases)."""
     phrases: dict[str, Phrases] = {}
     for line, row in read_user_table(path, required=("original", "manual"), strict=False):
         name, phrase = row["original"].strip(), row["manual"].strip()
         if not name or not phrase or name in phrases:
-            raise UsageError(f"{path}, line {line}: {name!r} is empty or there twice, or has no words")
+            raise UsageError(f"{path}, line {line}: {name!r} is empty, appears twice or has no phrase")
         phrases[name] = parse_phrases(phrase)
     return phrases
 

@@ -1,4 +1,4 @@
-"""The videos that are here, matched with the benchmark's own lists by name; what has no match on either side."""
+"""Match the videos of a dataset with the official lists by name, and list the names without a match."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,10 +20,10 @@ class Unmatched:
     """A row of unmatched.csv.
 
     Attributes:
-        kind: what it is.
-        name: as it is spelled where it is.
-        side: where it is: in the official lists, here, or in both but as something else.
-        reason: in words.
+        kind: class or video.
+        name: the name as it is spelled on its side.
+        side: "listed" for the official lists, "here" for the dataset, "both" for a video of another class than listed.
+        reason: the reason for people.
     """
 
     kind: Literal["class", "video"]
@@ -34,14 +34,14 @@ class Unmatched:
 
 @dataclass(frozen=True)
 class Matched:
-    """A dataset by its official lists.
+    """A dataset after matching with the official lists.
 
     Attributes:
-        videos: in their order, with the official spelling of their classes.
-        phrases: class -> phrase, all classes of the official list and all that are here.
-        splits: of the videos that are here.
-        unmatched: names of either side that the other does not have.
-        notes: a line each for what the user should know.
+        videos: the videos in their order, with the official spelling of their classes.
+        phrases: class -> phrases, for the classes of the official list and of the dataset.
+        splits: the official splits, restricted to the videos of the dataset.
+        unmatched: names that only one side has.
+        notes: messages for the user, one line each.
     """
 
     videos: tuple[Video, ...]
@@ -52,53 +52,53 @@ class Matched:
 
 
 def match(official: OfficialSplits, videos: Sequence[Video], phrases: Mapping[str, Phrases]) -> Matched:
-    """Give the videos that are here the parts and the class names that the official lists give them.
+    """Assign the official splits and class names to the videos of a dataset.
 
     Args:
-        official: the lists.
-        videos: those that are here, at least one.
-        phrases: class -> phrase as far as they were given here; those of the official list go before.
+        official: the official lists.
+        videos: videos of the dataset, at least one.
+        phrases: class -> phrases given with the dataset; those of the official list take precedence.
 
     Raises:
-        UsageError: no video is listed, or two classes here are one there.
+        UsageError: a dataset without any listed video, or two of its classes that are one class in the lists.
     """
     renamed = tuple(
         replace(video, class_name=official.called(video.class_name) or video.class_name) for video in videos
     )
     _refuse_merged(videos, renamed, official.folder)
-    parts, unmatched = _listed(official, renamed)
-    if not any(parts.values()):
+    by_name, unmatched = _match_listed(official, renamed)
+    if not any(by_name.values()):
         first = next(iter(official.class_of), "nothing")
         raise UsageError(
             f"{official.folder} lists no video of this dataset: it has names such as {first}, "
-            f"this dataset such as {videos[0].key}; give the splits of this dataset"
+            f"this dataset has names such as {videos[0].key}; give the splits of this dataset"
         )
-    splits = Splits(**parts, origin={"official": str(official.folder.absolute())})
+    splits = Splits(**by_name, origin={"official": str(official.folder.absolute())})
     class_of = {video.key: video.class_name for video in renamed}
-    usable = splits.without_strangers(class_of)
-    lost = {class_of[key] for part in splits.by_name for key in set(splits.by_name[part]) - set(usable.by_name[part])}
-    untrained = f"{some_of(sorted(lost))}: no video to train on is here, so not tested as seen"
-    unmatched += _unlisted(official, renamed, usable)
+    usable = splits.without_untrained_classes(class_of)
+    lost = {class_of[key] for name, keys in splits.by_name.items() for key in set(keys) - set(usable.by_name[name])}
+    untrained = f"{some_of(sorted(lost))}: no training video is here, so not tested as seen"
+    unmatched += _unmatched_here(official, renamed, usable)
     spelled = {official.called(name) or name: phrase for name, phrase in phrases.items()}
     known = {**spelled, **{name: phrase or spelled.get(name, ()) for name, phrase in official.phrases.items()}}
     return Matched(renamed, known, usable, tuple(unmatched), (*official.notes, *([untrained] if lost else [])))
 
 
 def counts_in_words(unmatched: Sequence[Unmatched]) -> str:
-    """How many names could not be matched, for people."""
+    """Count the names without a match, in words."""
     counts = Counter[tuple[str, str]]((entry.kind, entry.side) for entry in unmatched)
-    words = [
+    texts = [
         f"{counted(counts[kind, side], kind)} {where}"
         for kind, side, where in (
             ("class", "listed", "listed but not here"),
             ("video", "listed", "listed but not here"),
             ("video", "both", "of another class than listed"),
             ("class", "here", "here but not listed"),
-            ("video", "here", "here but in no part"),
+            ("video", "here", "here but in no split"),
         )
         if counts[kind, side]
     ]
-    return ", ".join(words)
+    return ", ".join(texts)
 
 
 def _refuse_merged(videos: Iterable[Video], renamed: Iterable[Video], folder: Path) -> None:
@@ -110,43 +110,45 @@ def _refuse_merged(videos: Iterable[Video], renamed: Iterable[Video], folder: Pa
             raise UsageError(f"duplicate class names: {', '.join(sorted(here))} here are all {official} in {folder}")
 
 
-def _listed(official: OfficialSplits, videos: Sequence[Video]) -> tuple[dict[str, tuple[str, ...]], list[Unmatched]]:
-    """Part of the splits -> videos that are here, and the listed names that are not."""
-    index, parts, unmatched = _Index(videos), dict[str, tuple[str, ...]](), list[Unmatched]()
+def _match_listed(
+    official: OfficialSplits, videos: Sequence[Video]
+) -> tuple[dict[str, tuple[str, ...]], list[Unmatched]]:
+    """Find the listed videos; return split -> keys of the videos found, and the listed names without a match."""
+    index, by_name, unmatched = _Index(videos), dict[str, tuple[str, ...]](), list[Unmatched]()
     used: set[str] = set()
-    for part, names in official.by_name.items():
+    for split, names in official.by_name.items():
         keys = []
         for name in names:
             video, class_name = index.find(name), official.called(official.class_of[name])
             if video is None or video.key in used:
-                unmatched.append(Unmatched("video", name, "listed", f"listed in {part}, not here"))
+                unmatched.append(Unmatched("video", name, "listed", f"listed in {split}, not here"))
             elif video.class_name != class_name:
-                reason = f"listed in {part} as {class_name}, here {video.class_name}"
+                reason = f"listed in {split} as {class_name}, here {video.class_name}"
                 unmatched.append(Unmatched("video", name, "both", reason))
             else:
                 used.add(video.key)
                 keys.append(video.key)
-        parts[part] = tuple(keys)
-    return parts, unmatched
+        by_name[split] = tuple(keys)
+    return by_name, unmatched
 
 
-def _unlisted(official: OfficialSplits, videos: Sequence[Video], splits: Splits) -> list[Unmatched]:
-    """Classes of one side only, and videos here that are in no part."""
+def _unmatched_here(official: OfficialSplits, videos: Sequence[Video], splits: Splits) -> list[Unmatched]:
+    """List the classes that only one side has, and the videos of the dataset that are in no split."""
     here = {video.class_name for video in videos}
     listed = {name for spelled in set(official.class_of.values()) if (name := official.called(spelled))}
-    kept = {key for part in splits.by_name.values() for key in part}
+    kept = {key for keys in splits.by_name.values() for key in keys}
     return [
-        *(Unmatched("class", name, "listed", "listed with videos, none is here") for name in sorted(listed - here)),
+        *(Unmatched("class", name, "listed", "listed with videos, but none is here") for name in sorted(listed - here)),
         *(
             Unmatched("class", name, "here", "not in the official list")
             for name in sorted(here - set(official.phrases))
         ),
-        *(Unmatched("video", video.key, "here", "in no part") for video in videos if video.key not in kept),
+        *(Unmatched("video", video.key, "here", "in no split") for video in videos if video.key not in kept),
     ]
 
 
 class _Index:
-    """Videos by key, by file name without ending, and by that without regard to case and to zeros before a number."""
+    """Finds videos by key, by file name without ending, or by that name ignoring case and zeros before a number."""
 
     def __init__(self, videos: Sequence[Video]) -> None:
         self._exact = {video.key: video for video in videos}
@@ -154,13 +156,13 @@ class _Index:
         self._folded = _unique((_folded(_stem(video.key)), video) for video in videos)
 
     def find(self, name: str) -> Video | None:
-        """The video of that name; None where there is none, or several."""
+        """Find the video of a name; None if there is none or several."""
         stem = _stem(name)
         return self._exact.get(name) or self._by_stem.get(stem) or self._folded.get(_folded(stem))
 
 
 def _unique(pairs: Iterable[tuple[str, Video]]) -> dict[str, Video]:
-    """Name -> video, without names of several."""
+    """Map names to videos, without the names that several videos have."""
     found: dict[str, list[Video]] = defaultdict(list)
     for name, video in pairs:
         found[name].append(video)
@@ -168,11 +170,12 @@ def _unique(pairs: Iterable[tuple[str, Video]]) -> dict[str, Video]:
 
 
 def _stem(key: str) -> str:
-    """The file name of a key, without the ending of a media file."""
+    """Take the file name from a key, without the ending of a media file."""
     path = PurePosixPath(key)
     return path.stem if path.suffix.lower() in MEDIA_ENDINGS else path.name
 
 
 def _folded(stem: str) -> str:
+    """Lower the case and drop zeros before a number at the end."""
     before, _, number = stem.rpartition("_")
     return f"{before}_{int(number)}".casefold() if number.isascii() and number.isdigit() else stem.casefold()

@@ -1,4 +1,4 @@
-"""The three published benchmarks: how their own files call them, and the stages of their protocol."""
+"""The three published benchmarks: their names in the official files, and the stages of their protocol."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A published benchmark."""
+    """A published benchmark.
 
-    name: str  # of our preset, and of its list of class names
-    dataset: str  # what public code calls it
-    vectors: str  # its file of class vectors
+    Attributes:
+        name: the name of our preset, also used in the name of the list of class names.
+        dataset: the name of the dataset in the published code.
+        vectors: the name of the file of class vectors.
+    """
+
+    name: str
+    dataset: str
+    vectors: str
 
     @property
     def class_names_file(self) -> str:
-        """In class-split: which words stand for which class, `original,manual`."""
+        """The file in class-split that lists the phrases of each class, `original,manual`."""
         return f"{self.name}_w2v_class_names.csv"
 
 
@@ -24,7 +30,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "vggsound": Benchmark("vggsound", "VGGSound", "word_embeddings_vggsound_normed.npy"),
 }
 
-# Folders and lists of the official layout, in the order in which a video is met, and our part that each one is.
+# Protocol stage, which names a folder and a list of the official layout -> our split. The protocol uses this order.
 SPLIT_OF_STAGE: Mapping[str, str] = {
     "stage_1_train": "train",
     "stage_1_val_seen": "val_seen",
@@ -32,6 +38,6 @@ SPLIT_OF_STAGE: Mapping[str, str] = {
     "stage_2_test_seen": "test_seen",
     "stage_2_test_unseen": "test_unseen",
 }
-RETRAINING = "stage_2_train"  # the first three together
+RETRAINING = "stage_2_train"  # the first three protocol stages together
 STAGES = (*SPLIT_OF_STAGE, RETRAINING)
 FOLDER_OF_MODALITY: Mapping[str, str] = {"audio": "audio", "visual": "video"}

@@ -1,4 +1,4 @@
-"""ActivityNet: whole videos, and annotations that say from when to when something is to be seen."""
+"""Find the clips of ActivityNet: whole videos, and annotations with the times and classes of segments."""
 
 import json
 from collections import Counter
@@ -17,14 +17,15 @@ _LAYOUT = '{"database": {id: {"subset", "duration", "annotations": [{"label", "s
 
 
 def find_activitynet(folder: Path, annotations: Path) -> Found:
-    """A clip a segment, called `<id>_<number of the segment>` as the official splits call it.
+    """Find one clip per segment, named `<id>_<number of the segment>` as in the official splits.
 
     Args:
-        folder: holds v_<id>.mp4 or <id>.mp4 (or another container), also in sub-folders.
-        annotations: activity_net.v1-3.min.json.
+        folder: folder of v_<id>.mp4 or <id>.mp4 (or another container), also in sub-folders.
+        annotations: file activity_net.v1-3.min.json.
 
     Raises:
-        UsageError: another file than ActivityNet's annotations, none of its videos is there, or one is there twice.
+        UsageError: a file other than ActivityNet's annotations, none of its videos in the folder, or a video that is
+            there twice.
     """
     entries = _read(annotations)
     index = MediaIndex(folder)
@@ -37,14 +38,14 @@ def find_activitynet(folder: Path, annotations: Path) -> Found:
         if path is not None and id_of.setdefault(path, name) != name:
             raise UsageError(
                 f"{annotations}: duplicate video: the ids {id_of[path]} and {name} both mean {path.name}; "
-                "take one out, or rename the file to v_<id>"
+                "remove one, or rename the file to v_<id>"
             )
         collected.add(name, entry, path)
     refuse_empty(collected.videos, collected.missing, annotations, folder)
-    strangers = sum(name not in known for name in index.names)
+    unlisted = sum(name not in known for name in index.names)
     notes = [note for reason, line in _REASONS.items() if (note := collected.note(reason, line))]
-    if strangers:
-        notes.append(f"{counted(strangers, 'file')} in {folder} not in the annotations: left out")
+    if unlisted:
+        notes.append(f"{counted(unlisted, 'file')} in {folder} not in the annotations: left out")
     return Found(
         "activitynet",
         folder,
@@ -64,7 +65,7 @@ _REASONS = {
 
 @dataclass
 class _Collected:
-    """Clips as they are found."""
+    """Collects the clips and what was wrong with segments."""
 
     annotations: Path
     videos: list[Video] = field(default_factory=list)
@@ -73,7 +74,7 @@ class _Collected:
     counts: "Counter[str]" = field(default_factory=Counter)
 
     def add(self, name: str, entry: Any, path: Path | None) -> None:  # noqa: ANN401 - any JSON value
-        """Take the segments of one video."""
+        """Add the segments of one video; `path` is None if it has no file."""
         duration = _number(entry.get("duration"), f"{self.annotations}: duration of {name}")
         for number, (label, start, end) in enumerate(_segments(entry, f"{self.annotations}: {name}")):
             key = f"{name}_{number}"
@@ -89,19 +90,19 @@ class _Collected:
                 self.counts["clipped"] += clipped
                 self.videos.append(Video(key, str(path), label, start, duration if clipped else end))
 
-    def _leave_out(self, key: str, reason: str, words: str) -> None:
+    def _leave_out(self, key: str, reason: str, explanation: str) -> None:
         self.counts[reason] += 1
-        self.missing.append(LeftOut(key, words))
+        self.missing.append(LeftOut(key, explanation))
 
     def note(self, reason: str, line: str) -> str:
-        """A line about what was wrong with segments, or nothing."""
+        """Make a message about the segments left out or cut for a reason; '' if there are none."""
         return f"{counted(self.counts[reason], 'segment')} {line}" if self.counts[reason] else ""
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """The videos of an annotation file."""
+    """Read the videos of an annotation file: id -> entry."""
     if not path.is_file():
-        raise UsageError(does_not_exist(path) if not path.exists() else f"{path} is no file: give the annotations")
+        raise UsageError(does_not_exist(path) if not path.exists() else f"{path} is not a file: give the annotations")
     try:
         document = json.loads(read_text(path), object_pairs_hook=lambda pairs: _object(pairs, path))
     except (ValueError, RecursionError) as error:
@@ -116,19 +117,19 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _object(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
-    """A JSON object, of which Python would take the last of several equal names without a word."""
+    """Make a JSON object. Repeated names are refused: Python would silently use the last one."""
     found = dict(pairs)
     if len(found) < len(pairs):
         name = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise UsageError(f"{path}: {name!a} is there twice in one object: take one out")
+        raise UsageError(f"{path}: {name!a} appears twice in one object: remove one")
     return found
 
 
 def _segments(entry: Mapping[str, Any], where: str) -> Iterator[tuple[str, float, float]]:
-    """(label, start, end) of a video's annotations, in seconds."""
+    """Read (label, start, end) of the annotations of a video, with times in seconds."""
     annotations = entry.get("annotations", [])
     if not isinstance(annotations, list):
-        raise UsageError(f"{where}: its annotations are no list: expected {_LAYOUT}")
+        raise UsageError(f"{where}: its annotations are not a list: expected {_LAYOUT}")
     for annotation in annotations:
         try:
             label, (start, end) = annotation["label"], annotation["segment"]
@@ -141,9 +142,9 @@ def _segments(entry: Mapping[str, Any], where: str) -> Iterator[tuple[str, float
 
 
 def _number(value: object, where: str) -> float:
-    """A time in seconds; 0 where there is none."""
+    """Check a time in seconds; 0 if there is none."""
     if value is None:
         return 0.0
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) == float("inf"):  # noqa: PLR0124 - NaN
-        raise UsageError(f"{where}: {value!r} is no number of seconds: expected {_LAYOUT}")
+        raise UsageError(f"{where}: {value!r} is not a number of seconds: expected {_LAYOUT}")
     return float(value)

@@ -1,4 +1,4 @@
-"""A list of videos and classes in whatever columns it has."""
+"""Find the videos of a table, whatever the names and the order of its columns."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,32 +19,32 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "end": ("end_seconds", "end", "end_time", "stop"),
 }
 _EXPECTED = (
-    "a column of paths (path, file, filename or video) and one of classes (class, label or category), and where rows "
-    "are segments start and end in seconds"
+    "a column of paths (path, file, filename or video) and one of classes (class, label or category), and if rows are "
+    "segments start and end in seconds"
 )
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Places of what is needed in a row; None: there is no such column."""
+    """Indices of the columns; None if there is no such column."""
 
     path: int
     class_name: int
     start: int | None
     end: int | None
-    key: int | None  # of videos' names beside their paths, as our own manifest has
+    key: int | None  # names of videos in addition to paths, as in the manifests that avzsl writes
 
 
 def find_csv(listing: Path, folder: Path | None = None) -> Found:
-    """The rows of a table whose files exist; a class's phrase comes from a classes.csv beside it.
+    """Find the videos of a table whose files exist. Phrases come from a classes.csv next to the table.
 
     Args:
-        listing: a table between commas, semicolons or tabs, with a first line of names or without.
-        folder: what paths are relative to; None: the table's own folder.
+        listing: table separated by commas, semicolons or tabs, with or without a first line of column names.
+        folder: folder that paths are relative to; None for the folder of the table.
 
     Raises:
-        UsageError: no such columns, a row without path, class or sensible times, a video that is there twice, or no
-            file exists.
+        UsageError: a table without the columns, a row without path, class or possible times, a video that is listed
+            twice, or no file that exists.
     """
     if not listing.is_file():
         raise UsageError(
@@ -62,9 +62,9 @@ def find_csv(listing: Path, folder: Path | None = None) -> Found:
         if before is not None:
             raise UsageError(f"{listing}, line {line}: duplicate video: {video.key!r} is already on line {before}")
         seen[video.key] = seen[clip] = line
-        lack = _lack(video.path)
-        if lack:
-            missing.append(LeftOut(video.key, lack))
+        reason = _why_missing(video.path)
+        if reason:
+            missing.append(LeftOut(video.key, reason))
         else:
             videos.append(video)
     if not seen:
@@ -75,18 +75,18 @@ def find_csv(listing: Path, folder: Path | None = None) -> Found:
     return Found("csv", listing, tuple(videos), tuple(missing), phrases, splits=splits if splits.is_file() else None)
 
 
-def _lack(path: Path) -> str:
-    """Why there is no file; nothing where there is one."""
+def _why_missing(path: Path) -> str:
+    """Explain why a path is not a file; '' if it is one."""
     try:
         if path.is_file():
             return ""
         return "not a file" if path.exists() else "no such file"
-    except OSError as error:  # such as a name longer than any file's
+    except OSError as error:  # such as a name that is too long for a file
         return (error.strerror or str(error)).lower()
 
 
 def _videos(listing: Path, root: Path) -> Iterator[tuple[int, Video]]:
-    """Line numbers and videos."""
+    """Read the videos of a table, each with its line number."""
     rows = list(read_by_line(listing, delimiters=",;\t"))
     if not rows:
         return
@@ -98,39 +98,42 @@ def _videos(listing: Path, root: Path) -> Iterator[tuple[int, Video]]:
     for line, row in rows:
         where = f"{listing}, line {line}"
         cells = {name: _cell(row, getattr(columns, name)) for name in ("path", "class_name", "start", "end", "key")}
-        for name, words in (("path", "path"), ("class_name", "class")):
+        for name, shown_name in (("path", "path"), ("class_name", "class")):
             if not cells[name]:
-                raise UsageError(f"{where}: the {words} is empty")
+                raise UsageError(f"{where}: the {shown_name} is empty")
         start, end = _seconds(cells["start"], where), _seconds(cells["end"], where)
         if end is not None and end <= (start or 0.0):
             raise UsageError(f"{where}: the end ({end:g} s) must be after the start ({start or 0:g} s)")
         refuse_unwritable(cells["class_name"], f"{where}: the class")
-        if "\0" in cells["path"] + cells["key"]:  # file systems take every other character
-            raise UsageError(f"{where}: the path or the video's name holds a NUL: take it out")
+        if "\0" in cells["path"] + cells["key"]:  # file systems allow every other character
+            raise UsageError(f"{where}: the path or the video's name contains a NUL character: remove it")
         key = cells["key"] or segment_key(cells["path"], start, end)
         yield line, Video(key, str(root / cells["path"]), cells["class_name"], start, end)
 
 
 def _named_columns(row: Sequence[str], listing: Path) -> _Columns | None:
-    """Columns by the names in the first line; None where it is no line of names."""
+    """Find the columns by the names in the first line; None if it is not a line of names."""
     cells = [cell.strip().lower().replace(" ", "_") for cell in row]
-    places = {
+    indices = {
         kind: next((cells.index(name) for name in names if name in cells), None) for kind, names in _NAMES.items()
     }
-    path, class_name = places["path"], places["class"]
+    path, class_name = indices["path"], indices["class"]
     if path is None and class_name is None:
         return None
     if path is None or class_name is None:
         raise UsageError(f"{listing}: expected {_EXPECTED}; its first line has {', '.join(row)}")
     key = cells.index("video") if "video" in cells and cells[path] != "video" else None
-    return _Columns(path, class_name, places["start"], places["end"], key)
+    return _Columns(path, class_name, indices["start"], indices["end"], key)
 
 
 def _guessed_columns(row: Sequence[str], listing: Path) -> _Columns:
-    """Columns of a table without names: a media file, then the first other text; numbers are start and end."""
-    media = [place for place, cell in enumerate(row) if Path(cell.strip()).suffix.lower() in MEDIA_ENDINGS]
-    numbers = [place for place, cell in enumerate(row) if _is_number(cell)]
-    texts = [place for place, cell in enumerate(row) if cell.strip() and place not in {*media, *numbers}]
+    """Guess the columns of a table without names.
+
+    The media file is the path, the first other text is the class, and two numbers are start and end.
+    """
+    media = [index for index, cell in enumerate(row) if Path(cell.strip()).suffix.lower() in MEDIA_ENDINGS]
+    numbers = [index for index, cell in enumerate(row) if _is_number(cell)]
+    texts = [index for index, cell in enumerate(row) if cell.strip() and index not in {*media, *numbers}]
     if len(media) != 1 or not texts or len(numbers) not in {0, 2}:
         raise UsageError(f"{listing}: expected {_EXPECTED}; its first line is {', '.join(row)[:80]}")
     start, end = numbers or (None, None)
@@ -145,12 +148,12 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _cell(row: Sequence[str], place: int | None) -> str:
-    return row[place].strip() if place is not None and place < len(row) else ""
+def _cell(row: Sequence[str], index: int | None) -> str:
+    return row[index].strip() if index is not None and index < len(row) else ""
 
 
 def _seconds(cell: str, where: str) -> float | None:
-    """A time; None where there is none."""
+    """Parse a time in seconds; None for an empty cell."""
     if not cell:
         return None
     if not _is_number(cell) or not 0 <= float(cell) < float("inf"):

@@ -1,4 +1,4 @@
-"""Class folders: each is a class, and what lies in it are its videos."""
+"""Find the videos of class folders: each folder is a class and contains its videos."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from pipeline.datasets.sources.found import Found
 
 
 def find_folder(folder: Path) -> Found:
-    """The videos of `folder/<class>/**/<file>`; classes.csv and splits.yaml beside the class folders are taken over.
+    """Find the videos of `folder/<class>/**/<file>`. classes.csv and splits.yaml next to the class folders are used.
 
     Raises:
-        UsageError: no such folder, no class folder in it, or no videos.
+        UsageError: no such folder, or a folder without class folders or videos.
     """
     if not folder.is_dir():
         raise UsageError(

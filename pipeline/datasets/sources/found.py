@@ -1,4 +1,4 @@
-"""What the ways of preparing a dataset have in common: what they find, and how they look for files."""
+"""Code that all finders share: their result, an index of media files, and checks."""
 
 import unicodedata
 from collections import defaultdict
@@ -15,7 +15,7 @@ from pipeline.datasets.phrases import Phrases
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A row of missing.csv: a clip that was named and is not in the dataset."""
+    """A row of missing.csv: a clip that was listed but is not in the dataset."""
 
     video: str
     reason: str
@@ -23,16 +23,16 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder or a list of videos holds, before files are checked and anything is written.
+    """The content of a folder or a list of videos, before files are checked and anything is written.
 
     Attributes:
-        command: which way it was found: folder, csv, ucf101, activitynet or vggsound.
-        source: what the user pointed at.
-        videos: with files that exist.
-        missing: clips that were named but whose file does not exist, or that cannot be right.
-        phrases: class name -> phrases, also of classes without videos; none if none were given.
-        notes: a line each for what the user should know.
-        splits: a splits.yaml that came with it.
+        command: name of the finder: folder, csv, ucf101, activitynet or vggsound.
+        source: folder or file that the user named.
+        videos: videos whose files exist.
+        missing: clips that were listed but have no file or wrong times.
+        phrases: class name -> phrases, also of classes without videos; the phrases are empty if none were given.
+        notes: messages for the user, one line each.
+        splits: splits.yaml of the source; None if there is none.
     """
 
     command: str
@@ -45,69 +45,69 @@ class Found:
 
 
 class MediaIndex:
-    """The media files below a folder by their names without ending.
+    """Finds the media files below a folder by their names without ending.
 
     Args:
-        folder: may have sub-folders.
+        folder: folder to search, with its sub-folders.
 
     Raises:
-        UsageError: there is no such folder, or no media file in it.
+        UsageError: no such folder, or a folder without media files.
     """
 
     def __init__(self, folder: Path) -> None:
         if not folder.exists():
             raise UsageError(does_not_exist(folder))
         if not folder.is_dir():
-            raise UsageError(f"{folder} is a file: give the folder that the videos lie in")
+            raise UsageError(f"{folder} is a file: give the folder that contains the videos")
         self.folder = folder.absolute()
         self._files: dict[str, list[Path]] = defaultdict(list)
         for path in media_files(self.folder):
             self._files[path.stem].append(path)
         if not self._files:
-            raise UsageError(f"{folder} holds no videos: give the folder that they lie in")
+            raise UsageError(f"{folder} holds no videos: give the folder that contains them")
 
     @property
     def names(self) -> list[str]:
-        """All names in order, each once."""
+        """All names of files, sorted, each once."""
         return sorted(self._files)
 
     def find(self, names: Iterable[str]) -> Path | None:
-        """The file that has one of these names.
+        """Find the file that has one of these names; None if there is none.
 
         Raises:
-            UsageError: there are two.
+            UsageError: several files with these names.
         """
         paths = [path for name in names for path in self._files.get(name, ())]
-        return self._only(paths) if paths else None
+        return self._only_one(paths) if paths else None
 
-    def _only(self, paths: Sequence[Path]) -> Path:
-        """One of them; sound that somebody took out of a video gives way to the video."""
+    def _only_one(self, paths: Sequence[Path]) -> Path:
+        """Choose the only file; a video is preferred to sound files, which may have been extracted from it."""
         videos = [path for path in paths if path.suffix.lower() not in SOUND_ENDINGS] or paths
         if len(videos) > 1:
             first, second = (path.relative_to(self.folder) for path in videos[:2])
-            raise UsageError(f"{self.folder}: duplicate video: {first} and {second} are one clip; keep one of them")
+            raise UsageError(f"{self.folder}: duplicate video: {first} and {second} are the same clip; keep one")
         return videos[0]
 
 
 def refuse_unwritable(text: str, where: str) -> None:
-    """Refuse a name that no table can hold: with half a surrogate pair, or with control characters such as NUL.
+    """Refuse a name that cannot be written into a table: half a surrogate pair, or control characters such as NUL.
 
     Args:
-        text: the name.
-        where: of what, where it stands, as the message begins.
+        text: name to check.
+        where: beginning of the message, which says what the text is and where it was found.
 
     Raises:
-        UsageError: shows the name with escapes.
+        UsageError: such a name; the message shows it with escapes.
     """
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
-        raise UsageError(f"{where} is {ascii(text)[:80]}: take the control characters and broken characters out of it")
+        raise UsageError(f"{where} is {ascii(text)[:80]}: remove its control characters and broken characters")
 
 
 def refuse_empty(found: Sequence[Video], missing: Sequence[LeftOut], source: Path, folder: Path) -> None:
-    """Refuse a dataset of which no file is there.
+    """Refuse a dataset without any file.
 
     Raises:
-        UsageError: names the first that was looked for.
+        UsageError: no file exists; the message names the first that was looked for.
     """
     if found:
         return

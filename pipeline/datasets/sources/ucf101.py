@@ -1,4 +1,4 @@
-"""UCF101 as its authors publish it: v_<Class>_gNN_cNN.avi, in class folders or all in one."""
+"""Find the videos of UCF101 as its authors publish it: v_<Class>_gNN_cNN.avi, in class folders or in one folder."""
 
 import re
 from collections import Counter, defaultdict
@@ -10,15 +10,15 @@ from pipeline.datasets.dataset import Video
 from pipeline.datasets.sources.found import Found, MediaIndex
 
 _NAME = re.compile(r"v_(?P<class_name>[^_]+)_g\d+_c\d+", re.IGNORECASE)
-# The videos of this class are spelled otherwise than its folder and the list of classes (benchmark.md, Quirks).
+# The file names of this class differ from its folder and the class list (pipeline/avgzsl_benchmark/README.md, Quirks).
 _SPELLINGS = {"handstandpushups": "HandstandPushups"}
 
 
 def find_ucf101(folder: Path) -> Found:
-    """UCF101's videos; the name of a file says its class, its folder at most how that is spelled.
+    """Find the videos of UCF101. The name of a file gives its class; its folder only gives the spelling.
 
     Raises:
-        UsageError: no such folder, no video named as UCF101 names them, or one that is there twice.
+        UsageError: no such folder, no video with a name as in UCF101, or a video that is there twice.
     """
     index = MediaIndex(folder)
     names = [match for name in index.names if (match := _NAME.fullmatch(name))]
@@ -32,7 +32,7 @@ def find_ucf101(folder: Path) -> Found:
         classes_of_folder[path.parent].add(match["class_name"].casefold())
     spellings = _spellings(matches, classes_of_folder)
     videos = tuple(Video(match[0], str(path), spellings[match["class_name"].casefold()]) for match, path in matches)
-    strangers = [
+    misplaced = [
         f"{path.parent.name}/{path.name}"
         for match, path in matches
         if path.parent != index.folder and _is_elsewhere(path.parent, match["class_name"], classes_of_folder)
@@ -40,26 +40,28 @@ def find_ucf101(folder: Path) -> Found:
     notes = []
     if len(index.names) > len(names):
         notes.append(f"{counted(len(index.names) - len(names), 'file')} not named v_<Class>_gNN_cNN: left out")
-    if strangers:
+    if misplaced:
         notes.append(
-            f"{counted(len(strangers), 'video')} in the folder of another class, such as {strangers[0]}: "
-            "the file's name counts"
+            f"{counted(len(misplaced), 'video')} in the folder of another class, such as {misplaced[0]}: "
+            "the file name gives the class"
         )
     return Found("ucf101", folder, videos, notes=tuple(notes))
 
 
 def _spellings(matches: "list[tuple[re.Match[str], Path]]", classes_of_folder: dict[Path, set[str]]) -> dict[str, str]:
-    """Class name in lower case -> as it is spelled: by its folder, else as UCF101 does, else by most of its files."""
+    """Map class names in lower case to their spelling: that of the folder, else of UCF101, else of most files."""
     by_files: dict[str, Counter[str]] = defaultdict(Counter)
     for match, _ in matches:
         by_files[match["class_name"].casefold()][match["class_name"]] += 1
-    spellings = {name: _SPELLINGS.get(name) or max(sorted(of), key=of.__getitem__) for name, of in by_files.items()}
+    spellings = {
+        name: _SPELLINGS.get(name) or max(sorted(counts), key=counts.__getitem__) for name, counts in by_files.items()
+    }
     by_folders = {parent.name.casefold(): parent.name for parent in sorted(classes_of_folder, reverse=True)}
     return {name: by_folders.get(name, spelling) for name, spelling in spellings.items()}
 
 
 def _is_elsewhere(parent: Path, class_name: str, classes_of_folder: dict[Path, set[str]]) -> bool:
-    """Whether a file lies in the folder of another class; a folder of several classes' files may be none's."""
+    """Whether a file is in the folder of another class; a folder with files of several classes may be no class."""
     classes = classes_of_folder[parent]
     own = parent.name.casefold()
     return own != class_name.casefold() and (own in classes or len(classes) == 1)

@@ -1,4 +1,4 @@
-"""VGGSound: a list of ten-second clips of videos, and files named in one of the ways that are in use."""
+"""Find the clips of VGGSound: a list of ten-second clips, and files with one of the usual names."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _EXPECTED = 'vggsound.csv: lines id,start in seconds,"class",train or test, with
 
 @dataclass(frozen=True)
 class _Clip:
-    """A line of the list."""
+    """A clip of the list."""
 
     video_id: str
     start_seconds: int
@@ -26,12 +26,12 @@ class _Clip:
 
     @property
     def key(self) -> str:
-        """Its name in the official splits."""
+        """The name of the clip in the official splits."""
         return f"{self.video_id}_{self.start_seconds:06d}"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What a file that holds only this clip may be called; equal ones once."""
+        """The possible names of a file that contains only this clip, each once."""
         start, end = self.start_seconds, self.start_seconds + _CLIP_SECONDS
         names = (
             self.key,
@@ -44,15 +44,16 @@ class _Clip:
 
 
 def find_vggsound(folder: Path, listing: Path) -> Found:
-    """The clips of which the folder has a file; where it has only the whole video, the ten seconds of it.
+    """Find the clips that have a file. If there is only the whole video, the clip is a segment of ten seconds.
 
     Args:
-        folder: holds files named <id>_<start, six digits>, <id>_<start>, <id>_<start in ms>_<end in ms> or <id>, with
-            any ending, also in sub-folders.
-        listing: vggsound.csv.
+        folder: folder of files named <id>_<start, six digits>, <id>_<start>, <id>_<start in ms>_<end in ms> or <id>,
+            with any ending, also in sub-folders.
+        listing: file vggsound.csv.
 
     Raises:
-        UsageError: another file than vggsound.csv, a clip is listed twice, none is there, or one is there twice.
+        UsageError: a file other than vggsound.csv, a clip that is listed twice, no clip in the folder, or a clip that
+            is there twice.
     """
     clips = list(_read(listing))
     index = MediaIndex(folder)
@@ -71,20 +72,20 @@ def find_vggsound(folder: Path, listing: Path) -> Found:
         videos.append(Video(clip.key, str(path), clip.class_name, float(clip.start_seconds), end))
     refuse_empty(videos, missing, listing, folder)
     used = {Path(video.location).stem for video in videos}
-    strangers = sum(name not in used for name in index.names)
+    unlisted = sum(name not in used for name in index.names)
     notes = []
     if whole:
         notes.append(f"{counted(whole, 'clip')} cut out of whole videos, {_CLIP_SECONDS} s each")
-    if strangers:
-        notes.append(f"{counted(strangers, 'file')} in {folder} not in {listing.name}: left out")
+    if unlisted:
+        notes.append(f"{counted(unlisted, 'file')} in {folder} not in {listing.name}: left out")
     phrases: dict[str, Phrases] = dict.fromkeys(sorted({clip.class_name for clip in clips}), ())
     return Found("vggsound", folder, tuple(videos), tuple(missing), phrases, tuple(notes))
 
 
 def _read(path: Path) -> Iterator[_Clip]:
-    """Clips in the order of the list."""
+    """Read the clips in the order of the list."""
     if not path.is_file():
-        raise UsageError(does_not_exist(path) if not path.exists() else f"{path} is no file: give vggsound.csv")
+        raise UsageError(does_not_exist(path) if not path.exists() else f"{path} is not a file: give vggsound.csv")
     seen: dict[str, int] = {}
     for number, (line, row) in enumerate(read_by_line(path, strict=False)):
         if number == 0 and _names_columns(row):
@@ -99,7 +100,7 @@ def _read(path: Path) -> Iterator[_Clip]:
 
 
 def _names_columns(row: list[str]) -> bool:
-    """Whether a first line holds names of columns, as in some copies: words where the start would be."""
+    """Whether a first line contains column names, as in some copies: letters instead of the start time."""
     return len(row) >= 4 and any(character.isalpha() for character in row[1]) and not re.search(r"\d", row[1])
 
 

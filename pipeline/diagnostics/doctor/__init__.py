@@ -1,1 +1,1 @@
-"""What `avzsl doctor` checks."""
+"""The checks of `avzsl doctor`."""

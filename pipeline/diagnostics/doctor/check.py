@@ -1,4 +1,4 @@
-"""One line of `avzsl doctor`."""
+"""The result of one check of `avzsl doctor`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,14 +8,14 @@ State = Literal["ok", "note", "missing"]
 
 @dataclass(frozen=True)
 class Check:
-    """Something that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: what.
-        state: ok; note: works, but worth knowing; missing: not there or broken.
-        detail: what was found.
-        remedy: what to do about it; '' where nothing need be done.
-        essential: without it avzsl cannot do its work.
+        name: name of the thing that was checked.
+        state: "ok"; "note" if it works but the user should know something; "missing" if it is absent or broken.
+        detail: description of what was found.
+        remedy: what to do; '' if nothing needs to be done.
+        essential: whether avzsl cannot work without it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Is everything here that avzsl needs? Each part is tried out, not only looked for."""
+"""Check everything that avzsl needs. Each check uses the thing, instead of only looking for it."""
 
 import importlib
 import importlib.metadata
@@ -11,21 +11,21 @@ from types import ModuleType
 from pipeline.base.wording import byte_size, counted
 from pipeline.base.workspace import Workspace
 from pipeline.diagnostics.doctor.check import Check
-from pipeline.diagnostics.doctor.folders import place_checks, setting_checks
+from pipeline.diagnostics.doctor.folders import folder_checks, setting_checks
 from pipeline.diagnostics.doctor.media import decoder_checks, weights_checks
 from pipeline.diagnostics.doctor.text import text_checks, workspace_text_check
 
-# What a library that is broken or built for another machine raises when it is imported.
+# The errors of importing a library that is broken or built for another machine.
 _IMPORT_ERRORS = (ImportError, OSError, RuntimeError, AttributeError)
 _OLDEST_PYTHON, _FIRST_PYTHON_TOO_NEW = (3, 11), (3, 13)
 _TOGETHER = "pip install --force-reinstall 'torch==2.11.*' 'torchvision==0.26.*' 'torchaudio==2.11.*'"
 
 
 def examine(workspace: Workspace) -> Iterator[Check]:
-    """Look at everything, a check at a time; changes nothing but files of its own in a temporary folder.
+    """Run all checks one after the other. Only temporary files are written.
 
     Args:
-        workspace: the one commands would use now; it need not exist.
+        workspace: workspace that commands would use; it need not exist.
     """
     yield _avzsl()
     yield _python()
@@ -40,7 +40,7 @@ def examine(workspace: Workspace) -> Iterator[Check]:
     yield from text_checks()
     yield workspace_text_check(workspace)
     yield from weights_checks()
-    yield from place_checks(workspace)
+    yield from folder_checks(workspace)
     yield from setting_checks()
 
 
@@ -59,7 +59,7 @@ def _python() -> Check:
 
 
 def _import(name: str) -> ModuleType | Exception:
-    """A library, or why there is none."""
+    """Import a library; return the error if it cannot be imported."""
     try:
         return importlib.import_module(name)
     except _IMPORT_ERRORS as error:
@@ -71,7 +71,7 @@ def _version(library: ModuleType) -> str:
 
 
 def _why(error: Exception) -> str:
-    """A failed import in one line."""
+    """Describe a failed import in one line."""
     if isinstance(error, ModuleNotFoundError):
         return f"not installed ({error})"
     return f"does not load: {' '.join(str(error).split()) or type(error).__name__}"
@@ -117,7 +117,7 @@ def _openvino() -> Check:
 def _devices() -> Iterator[Check]:
     torch = _import("torch")
     if isinstance(torch, Exception):
-        return  # said already
+        return  # reported by the check of torch
     if not torch.cuda.is_available():
         built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built without CUDA"
         remedy = "with an NVIDIA GPU in this machine, check its driver with nvidia-smi" if torch.version.cuda else ""

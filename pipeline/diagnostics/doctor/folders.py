@@ -1,4 +1,4 @@
-"""Where avzsl writes, whether it may, how much room there is, and what the environment says."""
+"""Check the folders that avzsl writes into, their free space, and the environment variables."""
 
 import contextlib
 import os
@@ -12,24 +12,24 @@ from pipeline.base.workspace import Workspace, cache_folder
 from pipeline.diagnostics.doctor.check import Check
 
 _MIB = 1 << 20
-_ROOM_FOR_WORK_BYTES = 1024 * _MIB  # features and checkpoints of a small set
-_ROOM_TO_SPEAK_OF_BYTES = 50 * _MIB
+_ROOM_FOR_WORK_BYTES = 1024 * _MIB  # features and checkpoints of a small dataset
+_LEAST_ROOM_BYTES = 50 * _MIB
 
 
-def place_checks(workspace: Workspace) -> Iterator[Check]:
-    """The workspace, which must be writable, and the cache, which should be."""
-    yield _place("workspace", workspace.root, "--workspace", essential=True)
+def folder_checks(workspace: Workspace) -> Iterator[Check]:
+    """Check that the workspace can be written, which is essential, and that the cache can be written."""
+    yield _folder("workspace", workspace.root, "--workspace", essential=True)
     cache = cache_folder()
-    yield _place("cache", cache, "AVZSL_CACHE", essential=False, holds=_size_of(cache))
+    yield _folder("cache", cache, "AVZSL_CACHE", essential=False, holds=_size_of(cache))
 
 
-def _place(name: str, folder: Path, setting: str, *, essential: bool, holds: int | None = None) -> Check:
+def _folder(name: str, folder: Path, setting: str, *, essential: bool, holds: int | None = None) -> Check:
     folder = folder.absolute()
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
-    there = "" if existing == folder else ", not made yet"
-    elsewhere = f"choose another place with {setting}"
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    not_made = "" if existing == folder else ", not created yet"
+    elsewhere = f"choose another folder with {setting}"
     if not existing.is_dir():
-        return Check(name, "missing", f"{folder}: {existing} is no folder", elsewhere, essential=essential)
+        return Check(name, "missing", f"{folder}: {existing} is not a folder", elsewhere, essential=essential)
     try:
         with tempfile.TemporaryFile(dir=existing, prefix=".avzsl-doctor-") as file:
             file.write(b"avzsl")
@@ -38,26 +38,26 @@ def _place(name: str, folder: Path, setting: str, *, essential: bool, holds: int
         detail = f"{folder}: cannot be written ({error.strerror or error})"
         return Check(name, "missing", detail, f"change its permissions or {elsewhere}", essential=essential)
     filled = "" if holds is None else f", holds {byte_size(holds)}"
-    detail = f"{folder}{there}, writable{filled}, {byte_size(free)} free"
-    if free < _ROOM_TO_SPEAK_OF_BYTES:
+    detail = f"{folder}{not_made}, writable{filled}, {byte_size(free)} free"
+    if free < _LEAST_ROOM_BYTES:
         return Check(name, "missing", detail, f"free some space or {elsewhere}", essential=essential)
     if free < _ROOM_FOR_WORK_BYTES:
-        return Check(name, "note", detail, f"little room: free some space or {elsewhere}", essential=essential)
+        return Check(name, "note", detail, f"little space: free some space or {elsewhere}", essential=essential)
     return Check(name, "ok", detail, essential=essential)
 
 
 def _size_of(folder: Path) -> int:
-    """Bytes of all files below a folder; of those that may be looked at."""
+    """Add up the sizes of the files below a folder, in bytes; files that cannot be read are skipped."""
     size = 0
     for path, _, files in os.walk(folder):
         for name in files:
-            with contextlib.suppress(OSError):  # gone or hidden since the folder was listed
+            with contextlib.suppress(OSError):  # deleted or made unreadable since the folder was listed
                 size += (Path(path) / name).lstat().st_size
     return size
 
 
 def setting_checks() -> Iterator[Check]:
-    """The environment's settings."""
+    """Show the environment variables of avzsl."""
     offline = os.environ.get("AVZSL_OFFLINE", "")
     if offline in {"", "0"}:
         yield Check("AVZSL_OFFLINE", "ok", "not set: weights are fetched when they are asked for")

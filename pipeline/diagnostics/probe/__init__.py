@@ -1,1 +1,1 @@
-"""What `avzsl probe` shows of a clip."""
+"""What `avzsl probe` shows about a clip."""

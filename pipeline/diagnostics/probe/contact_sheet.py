@@ -1,4 +1,4 @@
-"""What a contact sheet shows, gathered second by second: memory does not grow with the length of the video."""
+"""Collect a contact sheet second by second and draw it; memory does not grow with the length of the video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ from pipeline.base.figures import save_picture
 
 MOST_CELLS = 60
 _HARDLY_AUDIBLE = 33  # 60 dB below the full scale of 16 bits
-COLUMNS_A_CELL = 99  # windows of the filterbank in a second
+COLUMNS_A_CELL = 99  # windows of the filterbank in one second
 
-_CELLS_A_ROW = 10
-_CELL_INCHES = 112 / 120  # a pixel of the picture for each that the network sees
+_CELLS_PER_ROW = 10
+_CELL_INCHES = 112 / 120  # one pixel of the figure per pixel of the network's input
 _LEAST_CELLS_WIDE = 6  # room for the title
-_MARGIN_INCHES = 0.85  # left: the scale of frequencies; right: that of energies
+_MARGIN_INCHES = 0.85  # left: axis of frequencies; right: scale of energies
 _SOUND_INCHES = 1.1
-_GAP_INCHES = 0.42  # between two rows: the numbers of the time axis
-_LINE_INCHES = 0.2  # of the title
-# Fixed, so that sheets can be compared: from hardly audible to full scale. Below are digital silence and the lowest
-# filters that have no FFT bin.
+_GAP_INCHES = 0.42  # between two rows, for the numbers of the time axis
+_LINE_INCHES = 0.2  # height of a line of the title
+# Fixed, so that sheets can be compared: from hardly audible to full scale. Digital silence and the lowest filters,
+# which have no FFT bin, are below this range.
 _LOWEST_ENERGY, _HIGHEST_ENERGY = 0.0, 20.0
 _NAMED_HZ = (500, 2000, 5000, 10_000, 20_000)
 _LONGEST_LINE = 150  # letters
@@ -37,16 +37,16 @@ _LONGEST_LINE = 150  # letters
 
 @dataclass(frozen=True)
 class ContactSheet:
-    """Cells of equal length, one behind the other.
+    """A video in consecutive cells of equal length.
 
     Attributes:
-        seconds: of the video.
-        cell_seconds: how long a cell is; a power of two.
-        pictures: (cells, 112, 112, 3) uint8, the middle frame of each cell's first second; None: no picture.
-        energies: (257, columns) float32, log filterbank, 99 columns a cell, each a mean over `cell_seconds` windows;
-            the last cell may have fewer. None: no sound.
-        rate_hz: samples a second that the filterbank was computed from.
-        silent_seconds: how many seconds of the sound, mixed to mono, have no sample that could be heard.
+        seconds: length of the video.
+        cell_seconds: length of a cell, a power of two.
+        pictures: (cells, 112, 112, 3) uint8, the middle frame of the first second of each cell; None without pictures.
+        energies: (257, columns) float32, log filterbank with 99 columns per cell, each a mean over `cell_seconds`
+            windows; the last cell may have fewer columns. None without sound.
+        rate_hz: sample rate of the sound in Hz.
+        silent_seconds: number of seconds of the sound, mixed to mono, without an audible sample.
     """
 
     seconds: int
@@ -58,10 +58,10 @@ class ContactSheet:
 
 
 class ContactSheetBuilder:
-    """Gathers a sheet of at most 60 cells. When a video needs more, every cell becomes twice as long.
+    """Collects a sheet of at most 60 cells. If a video needs more, every cell becomes twice as long.
 
     Args:
-        rate_hz: samples a second of the sound.
+        rate_hz: sample rate of the sound in Hz.
     """
 
     def __init__(self, rate_hz: int) -> None:
@@ -71,10 +71,10 @@ class ContactSheetBuilder:
         self._seconds = self._silent_seconds = 0
         self._pictures: list[NDArray[np.uint8]] = []
         self._columns: list[NDArray[np.float32]] = []  # (257, n) each
-        self._pending: list[NDArray[np.float32]] = []  # windows that fill no column yet
+        self._pending: list[NDArray[np.float32]] = []  # windows that do not fill a column yet
 
     def add(self, second: Second) -> None:
-        """Take the next second."""
+        """Add the next second."""
         if self._seconds == MOST_CELLS * self._cell_seconds:
             self._double()
         if second.frames is not None and self._seconds % self._cell_seconds == 0:
@@ -95,7 +95,7 @@ class ContactSheetBuilder:
         self._pending = [windows[:, used:]]
 
     def _double(self) -> None:
-        """At this moment all cells are full, so columns and pictures come in pairs."""
+        """Double the length of the cells. All cells are full at this moment, so columns and pictures come in pairs."""
         self._cell_seconds *= 2
         self._pictures = self._pictures[::2]
         if self._columns:
@@ -103,8 +103,8 @@ class ContactSheetBuilder:
             self._columns = [(columns[:, ::2] + columns[:, 1::2]) * np.float32(0.5)]
 
     def sheet(self) -> ContactSheet:
-        """What was gathered; windows that fill no column at the end make a last one."""
-        rest = [part.mean(axis=1, keepdims=True, dtype=np.float32) for part in self._pending if part.shape[1]]
+        """Make the sheet; windows at the end that do not fill a column make a shorter last one."""
+        rest = [windows.mean(axis=1, keepdims=True, dtype=np.float32) for windows in self._pending if windows.shape[1]]
         columns = [*self._columns, *rest]
         return ContactSheet(
             seconds=self._seconds,
@@ -120,16 +120,16 @@ def contact_sheet_picture(sheet: ContactSheet, title: Sequence[str], path: Path)
     """Draw a sheet as a PNG.
 
     Args:
-        sheet: of at least one second.
-        title: lines above it; the first stands out.
-        path: of the picture; its folder exists.
+        sheet: sheet of at least one second.
+        title: lines above the cells; the first is bold.
+        path: file to write, in an existing folder.
 
     Raises:
-        OSError: the picture cannot be written.
+        OSError: a file that cannot be written.
     """
     cells = ceil(sheet.seconds / sheet.cell_seconds)
-    rows = ceil(cells / _CELLS_A_ROW)
-    wide = max(_LEAST_CELLS_WIDE, min(cells, _CELLS_A_ROW))
+    rows = ceil(cells / _CELLS_PER_ROW)
+    wide = max(_LEAST_CELLS_WIDE, min(cells, _CELLS_PER_ROW))
     width = 2 * _MARGIN_INCHES + wide * _CELL_INCHES
     head = _LINE_INCHES * (len(title) + 1)
     row_height = _CELL_INCHES + _SOUND_INCHES + _GAP_INCHES
@@ -138,8 +138,8 @@ def contact_sheet_picture(sheet: ContactSheet, title: Sequence[str], path: Path)
     _write_title(figure, title, height)
     image = None
     for row in range(rows):
-        first = row * _CELLS_A_ROW
-        count = min(cells - first, _CELLS_A_ROW)
+        first = row * _CELLS_PER_ROW
+        count = min(cells - first, _CELLS_PER_ROW)
         left, across = _MARGIN_INCHES / width, count * _CELL_INCHES / width
         top = (rows - row) * row_height - _CELL_INCHES
         pictures = figure.add_axes((left, top / height, across, _CELL_INCHES / height))
@@ -147,36 +147,36 @@ def contact_sheet_picture(sheet: ContactSheet, title: Sequence[str], path: Path)
         _draw_pictures(pictures, sheet, first, count)
         image = _draw_sound(sound, sheet, first, count, last=row == rows - 1) or image
     if image is not None:
-        beside = _MARGIN_INCHES + (cells - (rows - 1) * _CELLS_A_ROW) * _CELL_INCHES + 0.15
-        place = (beside / width, _GAP_INCHES / height, 0.12 / width, _SOUND_INCHES / height)
-        bar = figure.colorbar(image, cax=figure.add_axes(place))
+        bar_left = _MARGIN_INCHES + (cells - (rows - 1) * _CELLS_PER_ROW) * _CELL_INCHES + 0.15
+        rectangle = (bar_left / width, _GAP_INCHES / height, 0.12 / width, _SOUND_INCHES / height)
+        bar = figure.colorbar(image, cax=figure.add_axes(rectangle))
         bar.set_label("log energy", fontsize=7)
         bar.ax.tick_params(labelsize=7)
     save_picture(figure, path)
 
 
 def _write_title(figure: Figure, title: Sequence[str], height: float) -> None:
-    for place, line in enumerate(title):
+    for index, line in enumerate(title):
         figure.text(
             0.1 / figure.get_figwidth(),
-            1 - (place + 0.5) * _LINE_INCHES / height,
+            1 - (index + 0.5) * _LINE_INCHES / height,
             _drawable(line),
-            fontsize=10 if place == 0 else 8,
-            fontweight="bold" if place == 0 else "normal",
+            fontsize=10 if index == 0 else 8,
+            fontweight="bold" if index == 0 else "normal",
             va="center",
             parse_math=False,
         )
 
 
 def _drawable(line: str) -> str:
-    """A line that fits, without letters that the font lacks: matplotlib would warn of each."""
+    """Shorten a line and replace letters that the font lacks: matplotlib would warn about each of them."""
     font = get_font(findfont("DejaVu Sans"))
     known = "".join(letter if font.get_char_index(ord(letter)) else "?" for letter in line)
     return known if len(known) <= _LONGEST_LINE else known[: _LONGEST_LINE - 1] + "…"
 
 
 def _draw_pictures(axes: Axes, sheet: ContactSheet, first: int, count: int) -> None:
-    """A strip of frames, each with the number of its second."""
+    """Draw a strip of frames, each with the number of its second."""
     start, stop = first * sheet.cell_seconds, (first + count) * sheet.cell_seconds
     axes.set_xlim(start, stop)
     axes.set_ylim(0, 1)
@@ -196,7 +196,7 @@ def _draw_pictures(axes: Axes, sheet: ContactSheet, first: int, count: int) -> N
 
 
 def _draw_sound(axes: Axes, sheet: ContactSheet, first: int, count: int, *, last: bool) -> AxesImage | None:
-    """The filterbank of the same seconds."""
+    """Draw the filterbank of the same seconds; return None without sound."""
     start, stop = first * sheet.cell_seconds, (first + count) * sheet.cell_seconds
     axes.set_xlim(start, stop)
     axes.set_ylim(0, FILTERS)
@@ -215,7 +215,7 @@ def _draw_sound(axes: Axes, sheet: ContactSheet, first: int, count: int, *, last
     named = [hertz for hertz in _NAMED_HZ if hertz < sheet.rate_hz / 2]
     axes.set_yticks([_filter_of(hertz, sheet.rate_hz) for hertz in named], [_hertz_words(hertz) for hertz in named])
     return axes.imshow(
-        columns.clip(_LOWEST_ENERGY),  # or averages with the silent filters would be black
+        columns.clip(_LOWEST_ENERGY),  # otherwise averages with the silent filters would be black
         extent=(start, end, 0, FILTERS),
         origin="lower",
         aspect="auto",
@@ -227,7 +227,7 @@ def _draw_sound(axes: Axes, sheet: ContactSheet, first: int, count: int, *, last
 
 
 def _filter_of(hertz: float, rate_hz: int) -> float:
-    """Which filter, from 0, is centred at a frequency: they lie evenly on the mel scale up to half the rate."""
+    """Find the filter, from 0, with a given centre; filters are evenly spaced on the mel scale up to half the rate."""
     return float(np.log10(1 + hertz / 700) / np.log10(1 + rate_hz / 2 / 700) * (FILTERS + 1) - 1)
 
 

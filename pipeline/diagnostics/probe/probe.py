@@ -1,4 +1,4 @@
-"""What decoding sees in a clip: its tracks, its seconds, what deserves a warning, and a contact sheet of it all."""
+"""Decode a clip and describe it: tracks, seconds, warnings and a contact sheet."""
 
 import dataclasses
 import os
@@ -21,14 +21,14 @@ from pipeline.diagnostics.probe.contact_sheet import ContactSheetBuilder, contac
 from pipeline.diagnostics.probe.tracks import media_warnings, media_words
 from pipeline.extraction.extractor_choice import extractor_errors, recorded_extractor
 
-_READING_LIMIT_SECONDS = 600.0  # all packets of a file, from a slow disk too
+_READING_LIMIT_SECONDS = 600.0  # to read all packets of a file, even from a slow disk
 _SILENCE_LIMIT_SECONDS = 60.0
-_LONGEST_NAME_BYTES = 200  # file systems take 255, and a temporary name is longer
+_LONGEST_NAME_BYTES = 200  # file systems allow 255, and temporary names are longer than the name
 
 
 @dataclass(frozen=True)
 class DecodingChoice:
-    """How clips are decoded: the decoder's name, and samples a second of the sound."""
+    """The name of the decoder, and the sample rate of the sound in Hz."""
 
     decoder: str
     audio_rate_hz: int
@@ -36,17 +36,17 @@ class DecodingChoice:
 
 @dataclass(frozen=True)
 class Probe:
-    """What was seen of a clip.
+    """The result of probing a clip.
 
     Attributes:
-        path: the clip.
-        size_bytes: of the file; 0 where there is none.
-        media: container and tracks; None where no demuxer takes the file.
-        choice: how it was decoded.
-        summary: of the decoding; None where it failed.
-        reason: why it failed; '' where it did not.
-        warnings: a line each.
-        picture: the contact sheet; None where decoding failed.
+        path: file of the clip.
+        size_bytes: size of the file; 0 if it does not exist.
+        media: container and tracks; None if no demuxer can read the file.
+        choice: decoder and sample rate that were used.
+        summary: summary of the decoding; None if it failed.
+        reason: reason why decoding failed; '' if it did not.
+        warnings: warnings, one line each.
+        picture: file of the contact sheet; None if decoding failed.
     """
 
     path: Path
@@ -59,20 +59,20 @@ class Probe:
     picture: Path | None
 
     def to_json(self) -> dict[str, Any]:
-        """An entry of `probe --json`."""
+        """Make an entry of `probe --json`."""
         document = dataclasses.asdict(self)
         return document | {"path": str(self.path), "picture": None if self.picture is None else str(self.picture)}
 
 
 def decoding_choice(workspace: Workspace, decoder: str | None) -> DecodingChoice:
-    """The decoder and the sound's rate that an extraction into this workspace would use.
+    """Choose the decoder and the sample rate that an extraction into this workspace would use.
 
     Args:
-        workspace: may be fresh.
-        decoder: one asked for by name; None: the workspace's, else PyAV.
+        workspace: workspace, which may be empty.
+        decoder: name of a decoder; None for the decoder of the workspace, or PyAV if it has none.
 
     Raises:
-        StorageError: the workspace's note of its extractor is damaged.
+        StorageError: a damaged record of the workspace's extractor.
     """
     recorded = recorded_extractor(workspace)
     if recorded is None:
@@ -80,11 +80,17 @@ def decoding_choice(workspace: Workspace, decoder: str | None) -> DecodingChoice
     return DecodingChoice(decoder or recorded.decoder, RECIPES[recorded.extractor.recipe].audio_rate_hz)
 
 
-def picture_places(workspace: Workspace, clips: Sequence[Path], out: Path | None, *, force: bool) -> list[Path]:
-    """Where each clip's picture goes: `probes/` in the workspace, or the file asked for.
+def picture_paths(workspace: Workspace, clips: Sequence[Path], out: Path | None, *, force: bool) -> list[Path]:
+    """Choose the file of each clip's contact sheet: in `probes/` of the workspace, or the file asked for.
+
+    Args:
+        workspace: workspace that the files go into if `out` is None.
+        clips: clips to probe.
+        out: file asked for; None for files in the workspace.
+        force: whether `out` may exist already.
 
     Raises:
-        UsageError: that file exists already, is no PNG, or there are several clips for it.
+        UsageError: `out` exists already, does not end in .png, or is given for several clips.
     """
     if out is not None:
         if len(clips) > 1:
@@ -94,20 +100,25 @@ def picture_places(workspace: Workspace, clips: Sequence[Path], out: Path | None
         if out.is_dir() or (out.exists() and not force):
             raise UsageError(f"--out {out} exists already: choose another name, or pass --force to replace it")
         return [out]
-    places: list[Path] = []
+    paths: list[Path] = []
     for clip in clips:
         name = os.fsdecode(os.fsencode(clip.name)[:_LONGEST_NAME_BYTES])
         candidates = (f"{name}{f'-{number}' if number > 1 else ''}.png" for number in range(1, len(clips) + 1))
-        places.append(next(place for each in candidates if (place := workspace.root / "probes" / each) not in places))
-    return places
+        paths.append(next(path for each in candidates if (path := workspace.root / "probes" / each) not in paths))
+    return paths
 
 
 def probe(path: Path, picture: Path, choice: DecodingChoice, reporter: Reporter) -> Probe:
-    """Describe a clip, decode all of it, and draw its contact sheet.
+    """Describe a clip, decode all of it, and draw its contact sheet. Errors in the clip are part of the result.
+
+    Args:
+        path: file of the clip.
+        picture: file of the contact sheet to write.
+        choice: decoder and sample rate.
+        reporter: receives the progress.
 
     Raises:
-        PipelineError: there is no such decoder, or the picture cannot be written. What is wrong with the clip is in
-            the result.
+        PipelineError: an unknown decoder, or a contact sheet that cannot be written.
     """
     media, size_bytes = None, 0
     try:
@@ -144,4 +155,4 @@ def _decode(
                 return event.summary
             else:
                 raise VideoError(event.reason)
-    raise VideoError("the decoder gave nothing")
+    raise VideoError("the decoder returned nothing")

@@ -1,4 +1,4 @@
-"""A file's tracks in words for people."""
+"""Describe the tracks of a file in words."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from extractors.decoding.interface import VideoSummary
 from extractors.decoding.tracks import MediaDescription, PictureFormat, SoundFormat, Track
 
-SQUARE = 0.02  # by how much pixels may differ from square and count as square
-_WORTH_SAYING_SECONDS = 0.2  # by how much the header's length may differ from that of the packets
+SQUARE = 0.02  # pixels whose aspect ratio differs from 1 by at most this count as square
+_LEAST_LENGTH_DIFFERENCE_SECONDS = 0.2  # a smaller difference between header and packets is not shown
 KIND_WORDS = {"video": "picture", "audio": "sound"}
 
-_LEAST_GAP_SECONDS = 0.2  # sound and picture of good files differ by some frames
+_LEAST_GAP_SECONDS = 0.2  # sound and picture of good files also differ by some frames
 
 
 @dataclass(frozen=True)
 class TrackRow:
-    """A line of a table of tracks.
+    """A row of a table of tracks.
 
     Attributes:
-        number: in the file, with a star where decoding takes the track.
-        kind: picture, sound or what else it is, with its language.
-        codec: ffmpeg's name.
-        format: how it is coded.
-        start: its first time stamp.
-        length: what its packets say, and where that is another length, also what the header says.
+        number: index of the track in the file, with a star if decoding uses the track.
+        kind: picture, sound or another kind, with the language.
+        codec: name of the codec in ffmpeg.
+        format: format of the pictures or the sound.
+        start: first time stamp.
+        length: length of the packets, and the length in the header if it differs.
     """
 
     number: str
@@ -35,7 +35,7 @@ class TrackRow:
 
 
 def track_rows(media: MediaDescription) -> list[TrackRow]:
-    """The tracks of a file in their order."""
+    """Describe the tracks of a file in their order."""
     return [
         TrackRow(
             number=f"{track.index}{'*' if track.decoded else ' '}",
@@ -51,20 +51,20 @@ def track_rows(media: MediaDescription) -> list[TrackRow]:
 
 
 def _length(track: Track) -> str:
-    there = "-" if track.seconds is None else f"{track.seconds:.2f} s"
+    length = "-" if track.seconds is None else f"{track.seconds:.2f} s"
     announced = track.announced_seconds
-    differs = announced is not None and abs(announced - (track.seconds or 0)) > _WORTH_SAYING_SECONDS
-    return f"{there} of {announced:.2f} s" if differs else there
+    differs = announced is not None and abs(announced - (track.seconds or 0)) > _LEAST_LENGTH_DIFFERENCE_SECONDS
+    return f"{length} of {announced:.2f} s" if differs else length
 
 
 def media_words(media: MediaDescription) -> str:
-    """A line about the tracks that decoding takes."""
+    """Describe the tracks that decoding uses, in one line."""
     decoded = [f"{track.codec or 'unknown codec'} {format_words(track)}" for track in media.tracks if track.decoded]
     return " · ".join([media.container_words, *decoded])
 
 
 def format_words(track: Track) -> str:
-    """How a track is coded: what a person would check first."""
+    """Describe the format of a track."""
     if track.picture is not None:
         return _picture_words(track.picture)
     return _sound_words(track.sound) if track.sound is not None else ""
@@ -95,44 +95,44 @@ def _sound_words(sound: SoundFormat) -> str:
 def media_warnings(
     media: MediaDescription, summary: VideoSummary, *, audio_rate_hz: int, silent_seconds: int
 ) -> Iterator[str]:
-    """Lines for people: first what decoding says, then what the tracks tell.
+    """List the warnings of decoding, then those about the tracks.
 
     Args:
-        media: the file's tracks.
-        summary: of the decoding.
-        audio_rate_hz: at which the sound is wanted.
-        silent_seconds: how many seconds of the decoded sound are silent.
+        media: tracks of the file.
+        summary: summary of the decoding.
+        audio_rate_hz: sample rate of the decoded sound in Hz.
+        silent_seconds: number of silent seconds of the decoded sound.
     """
     yield from summary.warnings
     if summary.duration_seconds < 1:
         yield f"shorter than a second ({summary.duration_seconds:.2f} s): padded to one"
-    for kind, there in (("audio", summary.has_audio), ("video", summary.has_visual)):
+    for kind, is_present in (("audio", summary.has_audio), ("video", summary.has_visual)):
         tracks = [track for track in media.tracks if track.kind == kind and not track.cover]
         chosen = next((track for track in tracks if track.decoded), None)
-        if not there and not tracks:
+        if not is_present and not tracks:
             yield f"no {KIND_WORDS[kind]}: that modality will be absent"
         elif len(tracks) > 1 and chosen is not None:
-            yield f"{len(tracks)} tracks of {KIND_WORDS[kind]}: number {chosen.index} is taken"
-        if there and chosen is not None and chosen.picture is not None:
+            yield f"{len(tracks)} tracks of {KIND_WORDS[kind]}: number {chosen.index} is used"
+        if is_present and chosen is not None and chosen.picture is not None:
             yield from _picture_warnings(chosen, chosen.picture)
-        if there and chosen is not None and chosen.sound is not None:
+        if is_present and chosen is not None and chosen.sound is not None:
             yield from _sound_warnings(chosen.sound, audio_rate_hz)
     if summary.has_audio and silent_seconds > summary.seconds / 2:
         yield f"the sound, mixed to mono, is silent in {silent_seconds} of {summary.seconds} s"
     if any(track.cover for track in media.tracks):
-        yield "a cover picture is no video: it is left out"
+        yield "a cover picture is not a video: it is left out"
     if summary.has_audio and summary.has_visual:
-        yield from _gaps(media)
+        yield from _offset_warnings(media)
 
 
 def _picture_warnings(track: Track, picture: PictureFormat) -> Iterator[str]:
     if not track.steady and track.steps_seconds is not None:
         low, high = (1000 * step for step in track.steps_seconds)
-        yield f"variable frame rate ({low:.0f} to {high:.0f} ms from one to the next): frames are chosen by time stamp"
+        yield f"variable frame rate ({low:.0f} to {high:.0f} ms per frame): frames are chosen by time stamp"
     if picture.rotation_degrees and picture.rotation_degrees % 90 == 0:
-        yield f"turned by {picture.rotation_degrees}° as the file asks"
+        yield f"turned by {picture.rotation_degrees}° as the file specifies"
     elif picture.rotation_degrees:
-        yield "the file asks for a rotation that is no quarter turn: left as it is"
+        yield "the file specifies a rotation that is not a quarter turn: left as it is"
     if abs(picture.pixel_aspect - 1) > SQUARE:
         yield f"pixels are {picture.pixel_aspect:.3g} times as wide as high: the picture is used as stored"
     if picture.interlaced:
@@ -144,8 +144,8 @@ def _sound_warnings(sound: SoundFormat, audio_rate_hz: int) -> Iterator[str]:
         yield f"sound of {sound.rate_hz / 1000:g} kHz: nothing above {sound.rate_hz / 2000:g} kHz"
 
 
-def _gaps(media: MediaDescription) -> Iterator[str]:
-    """Where sound and picture do not begin or end together."""
+def _offset_warnings(media: MediaDescription) -> Iterator[str]:
+    """Warn if sound and picture do not start or end together."""
     by_kind = {track.kind: track for track in media.tracks if track.decoded}
     picture, sound = by_kind.get("video"), by_kind.get("audio")
     if picture is None or sound is None:

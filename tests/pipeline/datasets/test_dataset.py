@@ -1,4 +1,4 @@
-"""pipeline/datasets/dataset.py: folders of every shape people keep, and the round trip through a workspace."""
+"""pipeline/datasets/dataset.py: class folders of every shape, and the round trip through a workspace."""
 
 import os
 import re
@@ -33,7 +33,7 @@ ODD_NAMES = [
 
 
 def add(folder: Path, *names: str) -> Path:
-    """Empty files below a folder."""
+    """Create empty files below a folder."""
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,13 +42,13 @@ def add(folder: Path, *names: str) -> Path:
 
 
 def round_trip(dataset: Dataset, folder: Path) -> Dataset:
-    """The dataset through a workspace's files."""
+    """Write a dataset into a folder and read it back."""
     save_dataset(dataset, folder)
     return load_dataset(folder)
 
 
 def test_class_folders_become_classes_and_relative_paths_become_keys(tmp_path: Path) -> None:
-    """Equal file names in different folders are different videos, also deeper below a class."""
+    """Equal file names in different folders are different videos, also in deeper folders."""
     add(tmp_path, "yoga/a.mp4", "DogBarking/a.mp4", "DogBarking/deeper/a.mp4")
 
     dataset = read_source(tmp_path)
@@ -63,7 +63,7 @@ def test_class_folders_become_classes_and_relative_paths_become_keys(tmp_path: P
     assert all(video.path == tmp_path / video.key for video in dataset.videos)
 
 
-def test_endings_count_whatever_their_case_and_other_files_do_not(tmp_path: Path) -> None:
+def test_media_files_are_recognised_by_their_ending_in_any_case(tmp_path: Path) -> None:
     """Pictures and sounds are media; texts, hidden files and files without an ending are not."""
     add(tmp_path, "c/a.MP4", "c/b.Mkv", "c/c.wav", "c/d.txt", "c/.hidden.mp4", ".hidden/e.mp4", "c/mp4")
 
@@ -72,15 +72,15 @@ def test_endings_count_whatever_their_case_and_other_files_do_not(tmp_path: Path
 
 
 def test_files_outside_class_folders_are_counted(tmp_path: Path) -> None:
-    """They are left out, and the caller can say so."""
+    """They are left out, but the dataset gives their number."""
     add(tmp_path, "c/a.mp4", "loose.mp4")
 
     assert read_source(tmp_path).ignored == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names that only POSIX allows")
-def test_odd_names_survive_the_workspace(tmp_path: Path) -> None:
-    """Quotes, line breaks, per-cent signs and bytes that are not UTF-8 lead back to the same file."""
+def test_odd_names_are_read_back_unchanged(tmp_path: Path) -> None:
+    """Quotes, line breaks, per-cent signs and bytes that are not UTF-8 give the same file again."""
     dataset = read_source(add(tmp_path / "videos", *(f"some class/{name}" for name in ODD_NAMES)))
 
     again = round_trip(dataset, tmp_path / "dataset")
@@ -90,8 +90,8 @@ def test_odd_names_survive_the_workspace(tmp_path: Path) -> None:
     assert all(video.path.is_file() and video.key.encode() for video in again.videos)
 
 
-def test_spaces_around_a_class_folders_name_do_not_count(tmp_path: Path) -> None:
-    """The class is the same before and after the workspace; the keys keep the space, for they are paths."""
+def test_spaces_around_the_name_of_a_class_folder_are_ignored(tmp_path: Path) -> None:
+    """The keys keep the spaces because they are paths."""
     dataset = read_source(add(tmp_path / "videos", " dog/a.mp4", "cat /a.mp4"))
 
     assert dataset.classes == ("cat", "dog")
@@ -101,7 +101,7 @@ def test_spaces_around_a_class_folders_name_do_not_count(tmp_path: Path) -> None
 
 @pytest.mark.skipif(os.name != "posix", reason="links and fifos of POSIX")
 def test_a_link_back_to_a_folder_above_is_left_out(tmp_path: Path) -> None:
-    """A loop of links ends, and every real video is there once."""
+    """A loop of links ends, and every real video is found once."""
     add(tmp_path, "a/1.mp4", "a/deep/2.mp4", "b/3.mp4")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     (tmp_path / "a" / "deep" / "self").symlink_to(tmp_path / "a" / "deep")
@@ -114,7 +114,7 @@ def test_a_link_back_to_a_folder_above_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
 def test_a_loop_is_found_from_a_relative_folder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`avzsl extract .` is no other folder than its full path."""
+    """`avzsl extract .` finds the same videos as with the full path."""
     add(tmp_path, "a/1.mp4")
     (tmp_path / "a" / "up").symlink_to("..")
     monkeypatch.chdir(tmp_path)
@@ -123,8 +123,8 @@ def test_a_loop_is_found_from_a_relative_folder_too(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
-def test_a_class_that_links_to_another_keeps_its_videos(tmp_path: Path) -> None:
-    """A link that is no loop is followed, and does not hide the folder it leads to."""
+def test_a_class_folder_that_is_a_link_has_the_linked_videos(tmp_path: Path) -> None:
+    """A link that is not a loop is followed, and the linked folder keeps its videos."""
     add(tmp_path / "videos", "dog/1.mp4")
     add(tmp_path / "elsewhere", "2.mp4")
     (tmp_path / "videos" / "animal").symlink_to(tmp_path / "videos" / "dog")
@@ -139,15 +139,15 @@ def test_a_class_that_links_to_another_keeps_its_videos(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="fifos of POSIX")
 def test_a_fifo_is_listed_and_not_opened(tmp_path: Path) -> None:
-    """Opening one would block for ever; as a video it will fail alone, with its reason."""
+    """Opening it would block forever; later only this video fails, with a reason."""
     os.mkfifo(add(tmp_path, "c/a.mp4") / "c" / "fifo.mp4")
     (tmp_path / "c" / "folder.mp4").mkdir()
 
     assert [video.key for video in read_source(tmp_path).videos] == ["c/a.mp4", "c/fifo.mp4"]
 
 
-def test_a_folder_that_cannot_be_read_is_no_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its videos must not vanish from a dataset without a word."""
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its videos must not be dropped from a dataset silently."""
     add(tmp_path, "a/1.mp4", "b/2.mp4")
     scan = os.scandir
 
@@ -166,11 +166,11 @@ def test_a_folder_that_cannot_be_read_is_no_empty_folder(tmp_path: Path, monkeyp
     [
         ([], r"holds no videos: expected videos/<class>/<file>\.mp4"),
         (["c/readme.txt"], "holds no videos"),
-        (["1.mp4", "2.mp4"], r"its 2 videos lie in no class folder\. Sort them as videos/<class>/<file>"),
+        (["1.mp4", "2.mp4"], r"its 2 videos are not in class folders\. Sort them as videos/<class>/<file>"),
     ],
 )
 def test_a_folder_without_labelled_videos_fails(tmp_path: Path, names: list[str], message: str) -> None:
-    """The message says how videos are to be sorted."""
+    """The message explains how to sort the videos."""
     folder = tmp_path / "videos"
     folder.mkdir()
 
@@ -178,8 +178,8 @@ def test_a_folder_without_labelled_videos_fails(tmp_path: Path, names: list[str]
         read_source(add(folder, *names))
 
 
-def test_a_missing_source_fails_with_its_neighbour(tmp_path: Path) -> None:
-    """A slip of the pen is answered with the name that is there."""
+def test_a_missing_source_fails_with_a_suggestion(tmp_path: Path) -> None:
+    """A typing error is answered with the nearest existing name."""
     (tmp_path / "videos").mkdir()
 
     with pytest.raises(UsageError, match=r"vidoes does not exist\. Did you mean .*videos\?"):
@@ -187,14 +187,14 @@ def test_a_missing_source_fails_with_its_neighbour(tmp_path: Path) -> None:
 
 
 def test_a_name_too_long_for_the_system_fails_in_one_line(tmp_path: Path) -> None:
-    """Somebody may paste a text where a path belongs."""
+    """A user may paste a text instead of a path."""
     with pytest.raises(StorageError, match="too long"):
         read_source(tmp_path / ("x" * 5000))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="fifos of POSIX")
-def test_a_single_video_or_fifo_is_no_source(tmp_path: Path) -> None:
-    """It is neither a folder nor a manifest, and is not read as one."""
+def test_a_single_video_or_fifo_is_refused(tmp_path: Path) -> None:
+    """It is neither a folder nor a manifest."""
     add(tmp_path, "clip.MP4")
     os.mkfifo(tmp_path / "fifo")
 
@@ -209,7 +209,7 @@ def test_an_empty_workspace_holds_no_dataset(tmp_path: Path) -> None:
         load_dataset(tmp_path / "dataset")
 
 
-# Any text that can stand in a file, but for the control characters that no keyboard types into a class name.
+# Any text that a file can contain, except NUL.
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 seconds = st.floats(0, 1e6, allow_subnormal=False)
 
@@ -223,10 +223,10 @@ seconds = st.floats(0, 1e6, allow_subnormal=False)
         unique_by=lambda row: row[0],
     )
 )
-def test_every_dataset_survives_the_workspace(
+def test_every_dataset_is_read_back_unchanged(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str, float, float, bool]]
 ) -> None:
-    """Keys, paths, classes and segments come back exactly, whatever characters they hold."""
+    """Keys, paths, classes and segments come back exactly, with any characters."""
     videos = tuple(
         Video(key, str(Path("/") / name.strip("/")), class_name, start if segment else None, start + length + 1)
         for key, name, class_name, start, length, segment in rows
@@ -240,8 +240,8 @@ def test_every_dataset_survives_the_workspace(
     assert list(again.phrases.items()) == list(phrases.items())
 
 
-def test_a_file_without_an_ending_is_known_by_its_first_bytes(tmp_path: Path) -> None:
-    """A clip whose name has no ending is a video; a text, a pipe and other endings are left out and counted."""
+def test_a_file_without_an_ending_is_recognised_by_its_first_bytes(tmp_path: Path) -> None:
+    """A clip without an ending is a video; texts, pipes and files with other endings are left out and counted."""
     folder = tmp_path / "dog"
     folder.mkdir()
     with av.open(folder / "clip.mp4", "w") as container:

@@ -1,4 +1,4 @@
-"""pipeline/datasets/dataset_folder.py: no file that somebody else wrote is deleted or replaced without a copy."""
+"""pipeline/datasets/dataset_folder.py: files that avzsl did not write are never deleted or replaced without a copy."""
 
 from pathlib import Path
 
@@ -18,20 +18,20 @@ from pipeline.datasets.prepare import PreparationReport, prepare
 from pipeline.datasets.sources.csv_list import find_csv
 
 
-class Listener(SilentReporter):
-    """Keeps the warnings."""
+class RecordingReporter(SilentReporter):
+    """Records the warnings."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
     def warn(self, line: str) -> None:
-        """Keep the line."""
+        """Record the line."""
         self.warnings.append(line)
 
 
 @pytest.fixture
 def listing(tmp_path: Path) -> Path:
-    """A table of four videos, of which one is missing."""
+    """Write a table of four videos, one of which is missing."""
     folder = tmp_path / "videos"
     folder.mkdir()
     for name in ("a", "b", "c"):
@@ -40,18 +40,18 @@ def listing(tmp_path: Path) -> Path:
     return folder / "t.csv"
 
 
-def prepared(listing: Path, folder: Path, listener: SilentReporter, *, in_workspace: bool) -> PreparationReport:
+def prepared(listing: Path, folder: Path, reporter: SilentReporter, *, in_workspace: bool) -> PreparationReport:
     """Prepare the table into a folder."""
     target = DatasetFolder(folder, f"avzsl prepare csv {listing}", listing, in_workspace=in_workspace)
-    return prepare(find_csv(listing), target, official=None, probe=False, workers=1, reporter=listener)
+    return prepare(find_csv(listing), target, official=None, probe=False, workers=1, reporter=reporter)
 
 
 @pytest.mark.parametrize("name", [*FILES, *LISTS, RECORD])
 @pytest.mark.parametrize("content", ["[1, 2]", '{"source": "mine"}', "mine"])
-def test_a_users_folder_that_holds_one_of_our_names_is_left_alone(
+def test_a_users_folder_with_a_file_of_our_names_is_refused(
     tmp_path: Path, listing: Path, name: str, content: str
 ) -> None:
-    """Nothing in it is touched, whatever the file holds."""
+    """Nothing in the folder changes, whatever the file contains."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / name).write_text(content)
 
@@ -62,67 +62,67 @@ def test_a_users_folder_that_holds_one_of_our_names_is_left_alone(
 
 
 @pytest.mark.parametrize("in_workspace", [True, False])
-def test_a_list_of_what_was_left_out_goes_once_nothing_is(tmp_path: Path, listing: Path, in_workspace: bool) -> None:
-    """It is ours: nothing is said, and no copy stays."""
-    folder, listener = tmp_path / "out", Listener()
+def test_an_outdated_missing_csv_is_deleted(tmp_path: Path, listing: Path, in_workspace: bool) -> None:
+    """The list was written by avzsl, so there is no warning and no copy."""
+    folder, reporter = tmp_path / "out", RecordingReporter()
     for _ in range(2):
-        report = prepared(listing, folder, listener, in_workspace=in_workspace)
+        report = prepared(listing, folder, reporter, in_workspace=in_workspace)
         assert report.missing_file == folder / "missing.csv"
     (listing.parent / "gone.mp4").touch()
 
-    assert prepared(listing, folder, listener, in_workspace=in_workspace).missing_file is None
+    assert prepared(listing, folder, reporter, in_workspace=in_workspace).missing_file is None
 
-    assert not listener.warnings
+    assert not reporter.warnings
     assert {path.name for path in folder.iterdir()} == {*FILES, RECORD}
     assert dataset_record(folder)["lists"] == {}
 
 
 @pytest.mark.parametrize("in_workspace", [True, False])
 @pytest.mark.parametrize("name", LISTS)
-def test_a_list_that_we_did_not_write_so_is_put_beside(
+def test_a_list_that_the_user_wrote_or_edited_is_backed_up(
     tmp_path: Path, listing: Path, name: str, in_workspace: bool
 ) -> None:
-    """Notes typed into missing.csv, and an unmatched.csv of the user's in a folder that was prepared before."""
-    folder, listener = tmp_path / "out", Listener()
-    prepared(listing, folder, listener, in_workspace=in_workspace)
+    """The user may edit missing.csv or write an unmatched.csv after the folder was prepared."""
+    folder, reporter = tmp_path / "out", RecordingReporter()
+    prepared(listing, folder, reporter, in_workspace=in_workspace)
     (folder / name).write_text("my own notes\n")
 
-    prepared(listing, folder, listener, in_workspace=in_workspace)
+    prepared(listing, folder, reporter, in_workspace=in_workspace)
 
     assert (folder / f"{name}.edited").read_text() == "my own notes\n"
-    assert listener.warnings == [f"{folder / name} already existed; saved as {folder / name}.edited"]
+    assert reporter.warnings == [f"{folder / name} already existed; saved as {folder / name}.edited"]
 
 
-def test_a_workspaces_files_without_our_record_are_put_beside(tmp_path: Path, listing: Path) -> None:
-    """Made by hand, with a source.json that is none of ours."""
-    folder, listener = tmp_path / "dataset", Listener()
+def test_files_in_a_workspace_without_our_record_are_backed_up(tmp_path: Path, listing: Path) -> None:
+    """They were made by hand, with a source.json that avzsl did not write."""
+    folder, reporter = tmp_path / "dataset", RecordingReporter()
     folder.mkdir()
     for name in ("manifest.csv", "splits.yaml", RECORD):
         (folder / name).write_text("[1, 2]")
 
-    prepared(listing, folder, listener, in_workspace=True)
+    prepared(listing, folder, reporter, in_workspace=True)
 
-    aside = {path.name: path.read_text() for path in folder.glob("*.edited*")}
-    assert aside == dict.fromkeys(("manifest.csv.edited", "splits.yaml.edited", f"{RECORD}.edited"), "[1, 2]")
-    assert len(listener.warnings) == 3
+    backups = {path.name: path.read_text() for path in folder.glob("*.edited*")}
+    assert backups == dict.fromkeys(("manifest.csv.edited", "splits.yaml.edited", f"{RECORD}.edited"), "[1, 2]")
+    assert len(reporter.warnings) == 3
 
 
-def test_splits_that_appeared_since_are_put_beside_where_they_do_not_fit(tmp_path: Path, listing: Path) -> None:
-    """The first preparation wrote none, as two classes are too few; then somebody wrote some by hand."""
+def test_new_splits_that_do_not_fit_are_backed_up(tmp_path: Path, listing: Path) -> None:
+    """The first `avzsl prepare` wrote none because two classes are too few; then the user wrote some by hand."""
     listing.write_text("path,class\na.mp4,dog\nb.mp4,cat\n")
-    folder, listener = tmp_path / "out", Listener()
-    report = prepared(listing, folder, listener, in_workspace=False)
+    folder, reporter = tmp_path / "out", RecordingReporter()
+    report = prepared(listing, folder, reporter, in_workspace=False)
     (folder / "splits.yaml").write_text("train: [x.mp4]\n")
 
-    prepared(listing, folder, listener, in_workspace=False)
+    prepared(listing, folder, reporter, in_workspace=False)
 
-    assert "--unseen" not in report.splits_from  # which prepare lacks
+    assert "--unseen" not in report.splits_from  # an option that prepare does not have
     assert (folder / "splits.yaml.edited").read_text() == "train: [x.mp4]\n"
-    assert len(listener.warnings) == 1
+    assert len(reporter.warnings) == 1
 
 
-def test_a_file_is_no_folder_to_write_into(tmp_path: Path) -> None:
-    """The option and the file are named."""
+def test_a_file_instead_of_a_folder_is_refused(tmp_path: Path) -> None:
+    """The message names the option and the file."""
     (tmp_path / "afile").touch()
 
     with (
@@ -133,7 +133,7 @@ def test_a_file_is_no_folder_to_write_into(tmp_path: Path) -> None:
 
 
 def source(folder: Path, *files: str) -> Path:
-    """A folder of empty videos."""
+    """Create a folder of empty videos."""
     for file in files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).touch()
@@ -141,13 +141,13 @@ def source(folder: Path, *files: str) -> Path:
 
 
 def keep(given: Path, folder: Path, reporter: SilentReporter | None = None) -> None:
-    """Take a source over into the workspace's folder."""
+    """Write the dataset of a source into the folder of the workspace."""
     dataset = read_source(given)
     DatasetFolder(folder, origin=str(dataset.source)).keep(dataset, reporter or SilentReporter())
 
 
-def test_what_is_kept_reads_as_its_source(tmp_path: Path) -> None:
-    """manifest.csv and classes.csv hold every video and phrase."""
+def test_a_kept_dataset_equals_its_source(tmp_path: Path) -> None:
+    """manifest.csv and classes.csv contain every video and phrase."""
     given = source(tmp_path / "videos", "dog_barking/a.mp4", "yoga/b.mp4")
     keep(given, tmp_path / "dataset")
 
@@ -159,7 +159,7 @@ def test_what_is_kept_reads_as_its_source(tmp_path: Path) -> None:
 
 
 def test_phrases_edited_in_the_workspace_stay(tmp_path: Path) -> None:
-    """A second extraction of the same source does not undo them."""
+    """A second extraction of the same source does not overwrite them."""
     given, folder = source(tmp_path / "videos", "dog/a.mp4", "yoga/b.mp4"), tmp_path / "dataset"
     keep(given, folder)
     (folder / "classes.csv").write_text("class,phrase\ndog,a dog barking\nyoga,yoga\n")
@@ -169,22 +169,22 @@ def test_phrases_edited_in_the_workspace_stay(tmp_path: Path) -> None:
     assert read_phrases(folder / "classes.csv") == {"cat": ("cat",), "dog": ("a dog barking",), "yoga": ("yoga",)}
 
 
-def test_the_dataset_of_another_source_is_set_aside_as_a_whole(tmp_path: Path) -> None:
-    """Splits made by hand for the first are still there, and the user is told where."""
-    folder, listener = tmp_path / "dataset", Listener()
+def test_the_dataset_of_another_source_is_moved_as_a_whole(tmp_path: Path) -> None:
+    """Splits made by hand for the first source still exist, and a warning gives their path."""
+    folder, reporter = tmp_path / "dataset", RecordingReporter()
     keep(source(tmp_path / "first", "dog/a.mp4"), folder)
     (folder / "splits.yaml").write_text("train: [dog/a.mp4]\n")
 
-    keep(source(tmp_path / "second", "cat/a.mp4"), folder, listener)
+    keep(source(tmp_path / "second", "cat/a.mp4"), folder, reporter)
 
-    (aside,) = tmp_path.glob("dataset-*")
-    assert (aside / "splits.yaml").read_text() == "train: [dog/a.mp4]\n"
+    (moved,) = tmp_path.glob("dataset-*")
+    assert (moved / "splits.yaml").read_text() == "train: [dog/a.mp4]\n"
     assert not (folder / "splits.yaml").exists()
-    assert str(aside) in listener.warnings[0]
+    assert str(moved) in reporter.warnings[0]
 
 
 def test_splits_follow_their_source(tmp_path: Path) -> None:
-    """Splits beside the class folders are taken over, and forgotten once they are gone there."""
+    """Splits next to the class folders are copied, and deleted after the source deleted them."""
     given, folder = source(tmp_path / "videos", "dog/a.mp4"), tmp_path / "dataset"
     (given / "splits.yaml").write_text("train: [dog/a.mp4]\n")
     keep(given, folder)
@@ -197,7 +197,7 @@ def test_splits_follow_their_source(tmp_path: Path) -> None:
 
 
 def test_splits_written_into_the_workspace_stay(tmp_path: Path) -> None:
-    """The source never had any: these are the user's own."""
+    """The source never had splits, so the user wrote these."""
     given, folder = source(tmp_path / "videos", "dog/a.mp4"), tmp_path / "dataset"
     keep(given, folder)
     (folder / "splits.yaml").write_text("train: [dog/a.mp4]\n")
@@ -207,8 +207,8 @@ def test_splits_written_into_the_workspace_stay(tmp_path: Path) -> None:
     assert (folder / "splits.yaml").exists()
 
 
-def test_without_a_source_the_remembered_one_is_read_as_it_is_today(tmp_path: Path) -> None:
-    """`avzsl extract` alone finds videos that were added since."""
+def test_without_a_source_the_recorded_one_is_read_again(tmp_path: Path) -> None:
+    """`avzsl extract` without a source finds videos that were added later."""
     given, folder = source(tmp_path / "videos", "dog/a.mp4"), tmp_path / "dataset"
     keep(given, folder)
     source(given, "dog/b.mp4")
@@ -216,7 +216,7 @@ def test_without_a_source_the_remembered_one_is_read_as_it_is_today(tmp_path: Pa
     assert len(named_dataset(None, folder).videos) == 2
 
 
-def test_without_a_source_that_is_gone_the_kept_manifest_counts(tmp_path: Path) -> None:
+def test_the_manifest_in_the_workspace_is_read_if_the_source_is_gone(tmp_path: Path) -> None:
     """Features of videos that were deleted stay usable."""
     given, folder = source(tmp_path / "videos", "dog/a.mp4"), tmp_path / "dataset"
     keep(given, folder)
@@ -225,48 +225,48 @@ def test_without_a_source_that_is_gone_the_kept_manifest_counts(tmp_path: Path) 
     assert [video.key for video in named_dataset(None, folder).videos] == ["dog/a.mp4"]
 
 
-def test_a_fresh_workspace_has_nothing_to_name(tmp_path: Path) -> None:
-    """The message says which command comes first."""
+def test_a_workspace_without_a_dataset_needs_a_source(tmp_path: Path) -> None:
+    """The message names the command to run first."""
     with pytest.raises(MissingStageError, match="run avzsl extract VIDEOS, or avzsl prepare, first"):
         named_dataset(None, tmp_path / "dataset")
 
 
-def test_an_edit_that_the_source_contradicts_is_kept_aside_and_named(tmp_path: Path) -> None:
-    """The source counts, yet nothing that was typed into the workspace is lost."""
-    given, folder, listener = source(tmp_path / "videos", "dog/a.mp4"), tmp_path / "dataset", Listener()
+def test_an_edit_that_differs_from_the_source_is_backed_up_with_a_warning(tmp_path: Path) -> None:
+    """The source is used, but no edit in the workspace is lost."""
+    given, folder, reporter = source(tmp_path / "videos", "dog/a.mp4"), tmp_path / "dataset", RecordingReporter()
     (given / "splits.yaml").write_text("train: [dog/a.mp4]\n")
     keep(given, folder)
     (folder / "splits.yaml").write_text("test_unseen: [dog/a.mp4]\n")
 
-    keep(given, folder, listener)
+    keep(given, folder, reporter)
 
     assert (folder / "splits.yaml").read_text() == "train: [dog/a.mp4]\n"
     assert (folder / "splits.yaml.edited").read_text() == "test_unseen: [dog/a.mp4]\n"
-    assert "splits.yaml was edited by hand" in listener.warnings[0]
+    assert "splits.yaml was edited by hand" in reporter.warnings[0]
 
 
-def test_a_source_that_changed_is_no_edit(tmp_path: Path) -> None:
-    """New videos and new splits are taken over without a word."""
-    given, folder, listener = source(tmp_path / "videos", "dog/a.mp4"), tmp_path / "dataset", Listener()
+def test_a_changed_source_is_not_an_edit(tmp_path: Path) -> None:
+    """New videos and new splits are used without a warning."""
+    given, folder, reporter = source(tmp_path / "videos", "dog/a.mp4"), tmp_path / "dataset", RecordingReporter()
     keep(given, folder)
     (given / "splits.yaml").write_text("train: [dog/b.mp4]\n")
 
-    keep(source(given, "dog/b.mp4"), folder, listener)
+    keep(source(given, "dog/b.mp4"), folder, reporter)
 
-    assert listener.warnings == []
+    assert reporter.warnings == []
     assert not list(folder.glob("*.edited"))
 
 
 @pytest.mark.parametrize("record", [None, "[1, 2]"])
-def test_files_that_nobody_noted_are_kept_aside(tmp_path: Path, record: str | None) -> None:
-    """A manifest made by hand in the workspace's folder, with a source.json that is none of ours, or without."""
-    folder, listener = tmp_path / "dataset", Listener()
+def test_files_without_a_record_are_backed_up(tmp_path: Path, record: str | None) -> None:
+    """A manifest was made by hand in the workspace, with a source.json that avzsl did not write, or without one."""
+    folder, reporter = tmp_path / "dataset", RecordingReporter()
     folder.mkdir()
     (folder / "manifest.csv").write_text("path,class\nmine.mp4,dog\n")
     if record:
         (folder / "source.json").write_text(record)
 
-    keep(source(tmp_path / "videos", "dog/a.mp4"), folder, listener)
+    keep(source(tmp_path / "videos", "dog/a.mp4"), folder, reporter)
 
     assert (folder / "manifest.csv.edited").read_text() == "path,class\nmine.mp4,dog\n"
-    assert len(listener.warnings) == 1
+    assert len(reporter.warnings) == 1

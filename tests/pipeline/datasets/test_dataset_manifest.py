@@ -1,4 +1,4 @@
-"""pipeline/datasets/dataset.py: manifests and class lists as editors and people write them, right and wrong."""
+"""pipeline/datasets/dataset.py: right and wrong manifests and class lists from people and editors."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from pipeline.datasets.dataset import Video, read_source
 
 
 def manifest(folder: Path, text: str | bytes, classes: str | None = None) -> Path:
-    """A manifest.csv, and a classes.csv beside it."""
+    """Write a manifest.csv and, if given, a classes.csv next to it."""
     folder.mkdir(exist_ok=True)
     path = folder / "manifest.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -21,7 +21,7 @@ def manifest(folder: Path, text: str | bytes, classes: str | None = None) -> Pat
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "BOM"])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
 def test_manifests_of_every_editor_are_read(tmp_path: Path, start: bytes, end: bytes) -> None:
-    """The mark and line ends that spreadsheets write change nothing; segments of one file are different videos."""
+    """Byte order marks and line ends do not matter; segments of one file are different videos."""
     lines = [b"path,class,start_seconds,end_seconds", b"a.mp4, dog ,1.5,2", b"a.mp4,dog,3,", b'"b, c.mp4",cat,,', b""]
     path = manifest(tmp_path, start + end.join(lines))
 
@@ -35,8 +35,8 @@ def test_manifests_of_every_editor_are_read(tmp_path: Path, start: bytes, end: b
     assert dataset.classes == ("cat", "dog")
 
 
-def test_a_manifest_names_its_videos_and_its_classes_phrases(tmp_path: Path) -> None:
-    """Own names in the column video, own phrases in classes.csv, an empty phrase made from the name."""
+def test_names_of_videos_and_phrases_of_classes_are_read(tmp_path: Path) -> None:
+    """The column video gives names, classes.csv gives phrases; an empty phrase is made from the class name."""
     path = manifest(
         tmp_path, "video,path,class\nfirst,a.mp4,c1\nsecond,a.mp4,TaiChi\n", "class,phrase\nc1,a dog barks\nTaiChi,\n"
     )
@@ -48,7 +48,7 @@ def test_a_manifest_names_its_videos_and_its_classes_phrases(tmp_path: Path) -> 
 
 
 def test_close_segments_are_different_videos(tmp_path: Path) -> None:
-    """Times are not rounded in a name."""
+    """Times in the names of videos are not rounded."""
     path = manifest(tmp_path, "path,class,start_seconds\na.mp4,c,1234.567\na.mp4,c,1234.568\n")
 
     assert [video.key for video in read_source(path).videos] == ["a.mp4#1234.567-", "a.mp4#1234.568-"]
@@ -74,19 +74,22 @@ def test_close_segments_are_different_videos(tmp_path: Path) -> None:
         ("path,class,start_seconds\na.mp4,c,nan\n", "start_seconds is 'nan'"),
         ("path,class,end_seconds\na.mp4,c,inf\n", "end_seconds is 'inf'"),
         ('path,class\n"a.mp4,c\n', "is not a CSV file"),
-        ("path,class\na.mp4,---\n", "class '---' has no letters to make a phrase of"),
-        ("path,class\na.mp4,TaiChi\nb.mp4,tai_chi\n", "duplicate class names: 'TaiChi', 'tai_chi' all read 'tai chi'"),
+        ("path,class\na.mp4,---\n", "class '---' has no letters to make a phrase from"),
+        (
+            "path,class\na.mp4,TaiChi\nb.mp4,tai_chi\n",
+            "duplicate class names: 'TaiChi', 'tai_chi' all have the phrase 'tai chi'",
+        ),
     ],
 )
 def test_a_wrong_manifest_fails_with_line_and_remedy(tmp_path: Path, text: str, message: str) -> None:
-    """One line says where, what is wrong and what to do."""
+    """One line gives the place, the error and what to do."""
     with pytest.raises(UsageError, match=message) as caught:
         read_source(manifest(tmp_path, text))
 
     assert "\n" not in str(caught.value)
 
 
-def test_a_binary_file_is_no_manifest(tmp_path: Path) -> None:
+def test_a_binary_file_is_refused(tmp_path: Path) -> None:
     """Spreadsheets in UTF-16 and other binary files are refused in one line."""
     with pytest.raises(UsageError, match="is not a text file in UTF-8: save it as CSV"):
         read_source(manifest(tmp_path, "path,class\na.mp4,c\n".encode("utf-16")))
@@ -98,12 +101,15 @@ def test_a_binary_file_is_no_manifest(tmp_path: Path) -> None:
         ("class,phrase\ndogs,\n", r"line 2: unknown class 'dog': it is not in .*classes\.csv\. Did you mean dogs\?"),
         ("phrase\nx\n", r"classes\.csv: no column class"),
         ("class,phrase\ndog,\n ,\n", r"classes\.csv, line 3: the class is empty"),
-        ("class,phrase\ndog,a\ndog ,a\n", r"classes\.csv, line 3: class 'dog' is there twice"),
-        ("class,phrase\ndog,An  Animal\ncat,an animal\n", "duplicate class names: 'cat', 'dog' all read 'an animal'"),
+        ("class,phrase\ndog,a\ndog ,a\n", r"classes\.csv, line 3: class 'dog' appears twice"),
+        (
+            "class,phrase\ndog,An  Animal\ncat,an animal\n",
+            "duplicate class names: 'cat', 'dog' all have the phrase 'an animal'",
+        ),
     ],
 )
-def test_a_class_list_that_contradicts_fails(tmp_path: Path, classes: str, message: str) -> None:
-    """Unknown, empty and duplicate classes, and phrases that cannot be told apart."""
+def test_a_wrong_class_list_is_refused(tmp_path: Path, classes: str, message: str) -> None:
+    """Classes may be unknown, empty or repeated, or have the same phrases."""
     with pytest.raises(UsageError, match=message):
         read_source(
             manifest(tmp_path, "path,class\na.mp4,dog\nb.mp4," + ("cat" if "cat" in classes else "dog"), classes)

@@ -1,4 +1,4 @@
-"""pipeline/datasets/prepare.py and prepared_dataset.py: what is written, what is left out, and which edits survive."""
+"""pipeline/datasets/prepare.py: files that are written, videos that are left out, and edits that are kept."""
 
 import os
 import sys
@@ -24,19 +24,19 @@ from pipeline.datasets.splits import read_splits
 CLASSES = ("dog_barking", "yoga", "drumming", "rain")
 
 
-class Listener(SilentReporter):
-    """Keeps the warnings."""
+class RecordingReporter(SilentReporter):
+    """Records the warnings."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
     def warn(self, line: str) -> None:
-        """Keep the line."""
+        """Record the line."""
         self.warnings.append(line)
 
 
 def videos(folder: Path, classes: tuple[str, ...] = CLASSES) -> Path:
-    """Class folders of four empty files each."""
+    """Create class folders of four empty files each."""
     for name in classes:
         (folder / name).mkdir(parents=True)
         for number in range(4):
@@ -45,28 +45,28 @@ def videos(folder: Path, classes: tuple[str, ...] = CLASSES) -> Path:
 
 
 def prepared(
-    given: Path, folder: Path, *, listener: SilentReporter | None = None, in_workspace: bool = True, **options: object
+    given: Path, folder: Path, *, reporter: SilentReporter | None = None, in_workspace: bool = True, **options: object
 ) -> PreparationReport:
     """Prepare class folders."""
     target = DatasetFolder(folder, f"avzsl prepare folder {given}", given, in_workspace=in_workspace)
     choices: dict[str, object] = {"official": None, "probe": False, "workers": 1, **options}
-    return prepare(find_folder(given), target, reporter=listener or SilentReporter(), **choices)  # type: ignore[arg-type] -- options by name
+    return prepare(find_folder(given), target, reporter=reporter or SilentReporter(), **choices)  # type: ignore[arg-type] -- options by name
 
 
 def keep(folder: Path, dataset: Dataset, reporter: SilentReporter) -> Dataset:
-    """Take a source over, as an extraction does."""
+    """Write the dataset of a source into a folder, as an extraction does."""
     return DatasetFolder(folder, origin=str(dataset.source)).keep(dataset, reporter)
 
 
 @pytest.fixture
 def given(tmp_path: Path) -> Path:
-    """Class folders."""
+    """Create class folders."""
     return videos(tmp_path / "videos")
 
 
 @pytest.fixture
 def official(tmp_path: Path) -> Callable[[], Path]:
-    """Writes official lists of the class folders' videos, in which rain has another spelling and phrase."""
+    """Return a function that writes official lists of the videos; rain has another spelling and phrase there."""
 
     def write() -> Path:
         split = tmp_path / "class-split" / "main_split"
@@ -89,7 +89,7 @@ def official(tmp_path: Path) -> Callable[[], Path]:
 
 
 def test_the_three_files_are_written_and_fit_each_other(tmp_path: Path, given: Path) -> None:
-    """Manifest, classes with an empty one, splits at random; nothing is missing, so no list of it."""
+    """An empty class is listed, splits are random, and there is no missing.csv because nothing is missing."""
     (given / "silence").mkdir()
 
     report = prepared(given, tmp_path / "dataset")
@@ -97,17 +97,17 @@ def test_the_three_files_are_written_and_fit_each_other(tmp_path: Path, given: P
     splits = read_splits(tmp_path / "dataset/splits.yaml", dataset)
 
     assert (report.videos, report.classes, report.empty_classes) == (16, 4, ("silence",))
-    assert sum(len(part) for part in splits.by_name.values()) == 16
-    assert {part: count[1] for part, count in report.split_counts.items()} == {
-        p: len(k) for p, k in splits.by_name.items()
+    assert sum(len(keys) for keys in splits.by_name.values()) == 16
+    assert {name: count[1] for name, count in report.split_counts.items()} == {
+        name: len(keys) for name, keys in splits.by_name.items()
     }
     assert dataset.phrases["dog_barking"] == ("dog barking",)
     assert dataset.without_videos == {"silence": ("silence",)}
     assert not (tmp_path / "dataset/missing.csv").exists()
 
 
-def test_a_dataset_too_small_for_splits_is_prepared_all_the_same(tmp_path: Path) -> None:
-    """One line says why there are none."""
+def test_a_dataset_too_small_for_splits_is_prepared_without_them(tmp_path: Path) -> None:
+    """The report gives the reason."""
     report = prepared(videos(tmp_path / "videos", ("dog", "yoga")), tmp_path / "dataset")
 
     assert report.split_counts == {}
@@ -116,7 +116,7 @@ def test_a_dataset_too_small_for_splits_is_prepared_all_the_same(tmp_path: Path)
 
 
 def test_official_splits_name_classes_and_phrases(tmp_path: Path, given: Path, official: Callable[[], Path]) -> None:
-    """Classes without videos are listed too; names without a match are in a file."""
+    """Classes without videos are listed too; names without a match are listed in a file."""
     lists = read_official_splits(official())
 
     report = prepared(given, tmp_path / "dataset", official=lists)
@@ -133,7 +133,7 @@ def test_official_splits_name_classes_and_phrases(tmp_path: Path, given: Path, o
 
 
 def test_splits_of_another_dataset_change_nothing(tmp_path: Path, given: Path, official: Callable[[], Path]) -> None:
-    """What was prepared before is still there."""
+    """The dataset that was prepared before still exists."""
     prepared(given, tmp_path / "dataset")
     other = videos(tmp_path / "other", ("a", "b", "c"))
 
@@ -143,13 +143,13 @@ def test_splits_of_another_dataset_change_nothing(tmp_path: Path, given: Path, o
     assert len(load_dataset(tmp_path / "dataset").videos) == 16
 
 
-def test_another_dataset_is_set_aside_and_a_users_folder_is_left_alone(tmp_path: Path, given: Path) -> None:
-    """In a workspace as a whole; elsewhere it is refused."""
-    other, listener = videos(tmp_path / "other", ("a", "b", "c")), Listener()
+def test_another_dataset_is_moved_in_a_workspace_and_refused_in_a_users_folder(tmp_path: Path, given: Path) -> None:
+    """In a workspace, the former dataset is moved as a whole."""
+    other, reporter = videos(tmp_path / "other", ("a", "b", "c")), RecordingReporter()
     for folder in ("work/dataset", "out"):
         prepared(given, tmp_path / folder, in_workspace=folder != "out")
 
-    prepared(other, tmp_path / "work/dataset", listener=listener)
+    prepared(other, tmp_path / "work/dataset", reporter=reporter)
     with pytest.raises(UsageError, match=r"out holds a manifest\.csv already, made by avzsl prepare folder .*/videos"):
         prepared(other, tmp_path / "out", in_workspace=False)
     (tmp_path / "mine").mkdir()
@@ -159,45 +159,45 @@ def test_another_dataset_is_set_aside_and_a_users_folder_is_left_alone(tmp_path:
 
     assert len(load_dataset(next((tmp_path / "work").glob("dataset-*"))).videos) == 16
     assert len(load_dataset(tmp_path / "work/dataset").videos) == 12
-    assert len(listener.warnings) == 1
+    assert len(reporter.warnings) == 1
 
 
-def test_edited_phrases_and_splits_survive_every_preparation(tmp_path: Path, given: Path) -> None:
-    """They stay where they are, as long as they fit; nothing is said."""
-    folder, listener = tmp_path / "dataset", Listener()
+def test_edited_phrases_and_splits_are_kept_when_preparing_again(tmp_path: Path, given: Path) -> None:
+    """They stay as long as they fit the dataset, without a warning."""
+    folder, reporter = tmp_path / "dataset", RecordingReporter()
     prepared(given, folder)
     phrases = read_phrases(folder / "classes.csv") | {"yoga": ("people doing yoga",)}
     (folder / "classes.csv").write_text("class,phrase\n" + "".join(f"{n},{p}\n" for n, (p,) in phrases.items()))
     (folder / "splits.yaml").write_text("train: [yoga/0.mp4, rain/0.mp4]\ntest_unseen: [drumming/0.mp4]\n")
 
     for _ in range(3):
-        report = prepared(given, folder, listener=listener)
+        report = prepared(given, folder, reporter=reporter)
         (given / "yoga/9.mp4").touch()
 
     assert read_phrases(folder / "classes.csv")["yoga"] == ("people doing yoga",)
     assert report.splits_from == "as made here before"
     assert report.split_counts["test_unseen"] == (1, 1)
-    assert not listener.warnings
+    assert not reporter.warnings
 
 
-def test_edited_splits_that_fit_no_more_are_put_beside(tmp_path: Path, given: Path) -> None:
-    """They name a video that is gone."""
-    folder, listener = tmp_path / "dataset", Listener()
+def test_edited_splits_that_no_longer_fit_are_backed_up(tmp_path: Path, given: Path) -> None:
+    """They list a video that no longer exists."""
+    folder, reporter = tmp_path / "dataset", RecordingReporter()
     prepared(given, folder)
     (folder / "splits.yaml").write_text("train: [yoga/0.mp4, rain/0.mp4]\n")
     (given / "yoga/0.mp4").unlink()
 
-    prepared(given, folder, listener=listener)
+    prepared(given, folder, reporter=reporter)
 
     assert (folder / "splits.yaml.edited").read_text() == "train: [yoga/0.mp4, rain/0.mp4]\n"
-    assert len(listener.warnings) == 1
+    assert len(reporter.warnings) == 1
 
 
-def test_edits_that_official_lists_contradict_are_put_beside(
+def test_edits_that_differ_from_official_lists_are_backed_up(
     tmp_path: Path, given: Path, official: Callable[[], Path]
 ) -> None:
-    """The official lists were asked for."""
-    folder, listener = tmp_path / "dataset", Listener()
+    """The official lists are used because the user asked for them."""
+    folder, reporter = tmp_path / "dataset", RecordingReporter()
     prepared(given, folder)
     prepare_splits(
         DatasetFolder(folder, "splits"), Amounts(unseen_test=2), seed=3, least_videos=1, reporter=SilentReporter()
@@ -205,31 +205,31 @@ def test_edits_that_official_lists_contradict_are_put_beside(
     made = (folder / "splits.yaml").read_text()
     assert prepared(given, folder).split_counts["test_unseen"][0] == 2
 
-    prepared(given, folder, official=read_official_splits(official()), listener=listener)
+    prepared(given, folder, official=read_official_splits(official()), reporter=reporter)
 
     assert (folder / "splits.yaml.edited").read_text() == made
-    assert "splits.yaml was edited by hand" in listener.warnings[0]
+    assert "splits.yaml was edited by hand" in reporter.warnings[0]
 
 
-def test_extracting_from_the_source_means_the_prepared_dataset(
+def test_extracting_from_the_source_uses_the_prepared_dataset(
     tmp_path: Path, given: Path, official: Callable[[], Path]
 ) -> None:
-    """Its splits and phrases stay; another source sets it aside."""
-    folder, listener = tmp_path / "work/dataset", Listener()
+    """Its splits and phrases stay; for another source, the prepared dataset is moved."""
+    folder, reporter = tmp_path / "work/dataset", RecordingReporter()
     prepared(given, folder, official=read_official_splits(official()))
 
     for source in (None, given):
-        dataset = keep(folder, named_dataset(source, folder), listener)
+        dataset = keep(folder, named_dataset(source, folder), reporter)
         assert dataset.phrases["Rain"] == ("Heavy Rain",)
-    assert not listener.warnings
-    keep(folder, named_dataset(videos(tmp_path / "other", ("a", "b")), folder), listener)
+    assert not reporter.warnings
+    keep(folder, named_dataset(videos(tmp_path / "other", ("a", "b")), folder), reporter)
 
-    assert "was avzsl prepare folder" in listener.warnings[0]
+    assert "was avzsl prepare folder" in reporter.warnings[0]
     assert (next((tmp_path / "work").glob("dataset-*")) / "splits.yaml").exists()
 
 
-def test_splits_made_here_are_not_replaced_by_those_of_the_source(tmp_path: Path, given: Path) -> None:
-    """`avzsl prepare splits` after `avzsl extract videos/`, where videos/ brings splits of its own."""
+def test_splits_made_in_the_workspace_are_not_replaced_by_those_of_the_source(tmp_path: Path, given: Path) -> None:
+    """`avzsl prepare splits` was run after `avzsl extract videos/`, and videos/ has splits of its own."""
     (given / "splits.yaml").write_text("train: [yoga/0.mp4, rain/0.mp4]\n")
     folder = tmp_path / "dataset"
     keep(folder, named_dataset(given, folder), SilentReporter())
@@ -242,8 +242,8 @@ def test_splits_made_here_are_not_replaced_by_those_of_the_source(tmp_path: Path
     assert prepared(given, tmp_path / "again").split_counts["train"] == (2, 2)
 
 
-def test_probing_measures_and_leaves_out_what_cannot_be_read(tmp_path: Path) -> None:
-    """Each with its reason; seconds are those of the segments that are there."""
+def test_probing_measures_videos_and_leaves_out_unreadable_ones(tmp_path: Path) -> None:
+    """Each unreadable file has a reason; the seconds are those of the readable videos."""
     clip = tmp_path / "videos/dog/good.mp4"
     clip.parent.mkdir(parents=True)
     write_tiny_clip(clip)
@@ -265,21 +265,21 @@ def test_probing_measures_and_leaves_out_what_cannot_be_read(tmp_path: Path) -> 
     assert {video.key for video in load_dataset(tmp_path / "dataset").videos}.isdisjoint(reasons)
 
 
-def test_a_dataset_of_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None:
-    """Empty files; what was there before stays."""
+def test_a_dataset_without_a_readable_file_is_refused(tmp_path: Path) -> None:
+    """All files are empty; nothing is written."""
     with pytest.raises(UsageError, match="none of its 16 videos can be read: see avzsl probe"):
         prepared(videos(tmp_path / "videos"), tmp_path / "dataset", probe=True)
 
     assert not (tmp_path / "dataset").exists()
 
 
-def test_a_video_that_is_missing_is_taken_out_of_the_sources_splits(tmp_path: Path, given: Path) -> None:
-    """A video that the source does not name at all is refused instead."""
+def test_splits_of_the_source_with_an_unknown_video_are_refused(tmp_path: Path, given: Path) -> None:
+    """A video that the source does not list at all is an error, unlike a missing one."""
     found = find_folder(given)
     listing = tmp_path / "splits.yaml"
     listing.write_text("train: [yoga/0.mp4, rain/0.mp4, gone.mp4]\n")
     target = DatasetFolder(tmp_path / "dataset", "test", given, in_workspace=True)
     plain = Found("folder", given, found.videos, splits=listing)
 
-    with pytest.raises(UsageError, match=r"train lists 'gone\.mp4', which is no video of the dataset"):
+    with pytest.raises(UsageError, match=r"train lists 'gone\.mp4', which is not a video of the dataset"):
         prepare(plain, target, official=None, probe=False, workers=None, reporter=SilentReporter())

@@ -1,4 +1,4 @@
-"""pipeline/datasets/official: the benchmark's class lists and splits, and names without a match on either side."""
+"""pipeline/datasets/official: the class lists and splits of the benchmark, and names without a match."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ HERE |= {"v_c_2": "Archery", "v_d_1": "surfing"}
 
 
 def write_lists(folder: Path, lists: Mapping[str, Sequence[tuple[str, str]]] = LISTS) -> Path:
-    """A folder class-split with main_split and the list of phrases; returns class-split."""
+    """Write a folder class-split with main_split and the list of phrases; return class-split."""
     (folder / "main_split").mkdir(parents=True, exist_ok=True)
     for stage, rows in lists.items():
         with (folder / "main_split" / f"{stage}.csv").open("w", newline="") as file:
@@ -39,18 +39,18 @@ def write_lists(folder: Path, lists: Mapping[str, Sequence[tuple[str, str]]] = L
 
 
 def matched(folder: Path, here: Mapping[str, str]) -> Matched:
-    """The videos that are here by the lists of a folder."""
+    """Match videos with the lists of a folder."""
     videos = tuple(Video(key, f"/videos/{key}", name) for key, name in here.items())
     return match(read_official_splits(folder), videos, {})
 
 
 def unmatched(result: Matched) -> set[tuple[str, str, str]]:
-    """What has no match."""
+    """Get the kinds, names and sides of the names without a match."""
     return {(entry.kind, entry.name, entry.side) for entry in result.unmatched}
 
 
-def test_videos_get_their_part_and_their_class_its_official_spelling(tmp_path: Path) -> None:
-    """Whatever the case and spaces; all phrases come along, also those of classes without videos."""
+def test_videos_get_their_split_and_the_official_class_name(tmp_path: Path) -> None:
+    """Case and spaces are ignored; classes without videos keep their phrases too."""
     result = matched(write_lists(tmp_path), HERE)
 
     assert result.splits.by_name["train"] == ("v_a_1", "v_b_1")
@@ -63,24 +63,24 @@ def test_videos_get_their_part_and_their_class_its_official_spelling(tmp_path: P
 
 
 @pytest.mark.parametrize("form", ["{0}.mp4", "some/folder/{0}.avi", "V_{1}"])
-def test_files_are_found_by_their_name_alone(tmp_path: Path, form: str) -> None:
-    """In folders, with endings, in another case."""
+def test_files_are_matched_by_their_name_alone(tmp_path: Path, form: str) -> None:
+    """Folder, ending and case are ignored."""
     here = {form.format(key, key.removeprefix("v_").upper()): name for key, name in HERE.items()}
 
     result = matched(write_lists(tmp_path), here)
 
-    assert sum(len(part) for part in result.splits.by_name.values()) == len(HERE)
+    assert sum(len(split) for split in result.splits.by_name.values()) == len(HERE)
 
 
-def test_zeros_before_a_number_do_not_count(tmp_path: Path) -> None:
-    """VGGSound's starts are padded in some copies only."""
+def test_zeros_before_a_number_are_ignored(tmp_path: Path) -> None:
+    """Only some copies of VGGSound pad the start times with zeros."""
     here = {key.replace("_1", "_000001"): name for key, name in HERE.items()}
 
     assert matched(write_lists(tmp_path), here).splits.train == ("v_a_000001", "v_b_000001")
 
 
-def test_what_has_no_match_is_told_by_name(tmp_path: Path) -> None:
-    """Classes and videos of either side, and a video that is of another class here."""
+def test_names_without_a_match_are_listed(tmp_path: Path) -> None:
+    """These are classes and videos of either side, and a video with another class than listed."""
     here = {**HERE, "v_a_9": "Tai chi", "x": "Knitting", "v_c_2": "rope"}
     del here["v_d_1"]
 
@@ -97,29 +97,29 @@ def test_what_has_no_match_is_told_by_name(tmp_path: Path) -> None:
     }
     assert counts_in_words(result.unmatched) == (
         "1 class listed but not here, 1 video listed but not here, 1 video of another class than listed, "
-        "1 class here but not listed, 3 videos here but in no part"
+        "1 class here but not listed, 3 videos here but in no split"
     )
 
 
-def test_a_class_that_lost_its_training_videos_is_not_tested_as_seen(tmp_path: Path) -> None:
-    """Its other videos are in no part, and a line says so."""
+def test_a_class_without_training_videos_is_not_tested_as_seen(tmp_path: Path) -> None:
+    """Its other videos are in no split, and a note explains it."""
     here = {key: name for key, name in HERE.items() if key != "v_a_1"}
 
     result = matched(write_lists(tmp_path), here)
 
     assert result.splits.val_seen == ()
     assert result.splits.test_seen == ("v_c_2",)
-    assert "TaiChi: no video to train on is here, so not tested as seen" in result.notes
+    assert "TaiChi: no training video is here, so not tested as seen" in result.notes
 
 
 def test_lists_of_another_dataset_are_refused(tmp_path: Path) -> None:
-    """A name of each side shows why."""
+    """The message shows a name of each side."""
     with pytest.raises(UsageError, match=r"lists no video of this dataset: it has names such as v_a_1, .* such as zzz"):
         matched(write_lists(tmp_path), {"zzz": "Rope"})
 
 
-def test_two_classes_here_that_are_one_there_are_refused(tmp_path: Path) -> None:
-    """Both names are said."""
+def test_two_classes_that_are_one_official_class_are_refused(tmp_path: Path) -> None:
+    """The message gives both names."""
     with pytest.raises(UsageError, match="duplicate class names: Tai chi, taichi here are all TaiChi in"):
         matched(write_lists(tmp_path), {**HERE, "v_a_9": "taichi"})
 
@@ -135,10 +135,10 @@ def test_two_classes_here_that_are_one_there_are_refused(tmp_path: Path) -> None
         ("stage_1_train", [("", "Rope")], r"stage_1_train\.csv, line 2: the filename or the label is empty"),
     ],
 )
-def test_lists_that_contradict_themselves_are_refused(
+def test_lists_that_contradict_each_other_are_refused(
     tmp_path: Path, stage: str, rows: list[tuple[str, str]], message: str
 ) -> None:
-    """The folder, the name, the two parts."""
+    """The message gives the name and both splits or classes."""
     write_lists(tmp_path)
     write_lists(tmp_path, {stage: rows})
     (tmp_path / "main_split" / f"{stage}.txt").unlink()
@@ -148,17 +148,17 @@ def test_lists_that_contradict_themselves_are_refused(
 
 
 @pytest.mark.parametrize("stage", ["stage_1_train", "stage_2_train"])
-def test_a_label_that_no_list_of_classes_has_is_refused(tmp_path: Path, stage: str) -> None:
-    """The file, the line, and what may have been meant; letters and case alone make no other class."""
+def test_a_label_outside_the_list_of_classes_is_refused(tmp_path: Path, stage: str) -> None:
+    """The message gives the file, the line and a suggestion; labels in another case are accepted."""
     write_lists(tmp_path)
     (tmp_path / "main_split" / f"{stage}.csv").write_text("filename,label\nv_a_1,TAICHI\nv_b_1,Roper\n")
 
-    with pytest.raises(UsageError, match=rf"{stage}\.csv, line 3: 'Roper' is no class of .*\. Did you mean Rope\?"):
+    with pytest.raises(UsageError, match=rf"{stage}\.csv, line 3: 'Roper' is not a class of .*\. Did you mean Rope\?"):
         read_official_splits(tmp_path)
 
 
-def test_labels_are_taken_where_nothing_lists_the_classes(tmp_path: Path) -> None:
-    """Neither all_class.txt nor the phrases are there."""
+def test_labels_are_used_if_no_file_lists_the_classes(tmp_path: Path) -> None:
+    """Neither all_class.txt nor the list of phrases exists."""
     for file in write_lists(tmp_path).rglob("*.[tc][xs][tv]"):
         if file.suffix == ".txt" or file.parent == tmp_path:
             file.unlink()
@@ -178,7 +178,7 @@ def test_labels_are_taken_where_nothing_lists_the_classes(tmp_path: Path) -> Non
     ],
 )
 def test_a_class_listed_as_seen_and_as_unseen_is_refused(tmp_path: Path, seen: str, unseen: str) -> None:
-    """Whatever the case; import reads only these lists."""
+    """Case is ignored. `avzsl import` reads only these lists."""
     write_lists(tmp_path)
     for stage, name in ((seen, "BIKING"), (unseen, "Biking")):
         with (tmp_path / "main_split" / f"{stage}.txt").open("a") as file:
@@ -189,7 +189,7 @@ def test_a_class_listed_as_seen_and_as_unseen_is_refused(tmp_path: Path, seen: s
 
 
 def test_a_folder_without_lists_is_refused(tmp_path: Path) -> None:
-    """What was expected is said; so for a list that lacks, and for one with other columns."""
+    """The message gives what was expected; missing lists and lists with other columns are also refused."""
     with pytest.raises(UsageError, match=r"holds no official splits: expected class-split, or main_split"):
         read_official_splits(tmp_path)
     write_lists(tmp_path)
@@ -197,7 +197,7 @@ def test_a_folder_without_lists_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no column filename, label in its first line; it has a, b"):
         read_official_splits(tmp_path)
     (tmp_path / "main_split/stage_1_val_seen.csv").unlink()
-    with pytest.raises(UsageError, match=r"main_split lacks stage_1_val_seen\.csv"):
+    with pytest.raises(UsageError, match=r"main_split has no stage_1_val_seen\.csv"):
         read_official_splits(tmp_path)
 
 
@@ -212,13 +212,13 @@ def test_a_folder_without_lists_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_the_benchmarks_own_lists_are_read(shared: Path, name: str, split: str, sizes: list[int], lacking: str) -> None:
-    """All videos of all parts; cls_split's lists of classes lack some, which is said."""
+    """All videos of all splits are read; a note names classes that the lists of cls_split omit."""
     official = read_official_splits(shared / "benchmark" / name / "class-split" / split)
     here = {video: label.lower() for video, label in official.class_of.items()}
 
     result = match(official, [Video(key, key, label) for key, label in here.items()], {})
 
-    assert [len(part) for part in result.splits.by_name.values()] == sizes
+    assert [len(split) for split in result.splits.by_name.values()] == sizes
     assert len(result.phrases) == {"UCF": 101, "ActivityNet": 200}[name]
     assert not result.unmatched
     assert (not official.notes) if not lacking else (lacking in official.notes[0])

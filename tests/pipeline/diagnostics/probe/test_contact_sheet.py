@@ -1,4 +1,4 @@
-"""pipeline/diagnostics/probe/contact_sheet.py: cells compared with an oracle that keeps everything, and their PNG."""
+"""pipeline/diagnostics/probe/contact_sheet.py: cells equal those computed from all seconds, and the PNG shows them."""
 
 import math
 import warnings
@@ -23,20 +23,20 @@ COLOURS = np.eye(3, dtype=np.float32)
 
 
 def sound(number: int) -> np.ndarray:
-    """A second of noise, louder every second."""
+    """Make a second of noise that is louder for higher numbers."""
     generator = np.random.default_rng(number)
     return generator.normal(0, 50 + 10 * number, RATE_HZ).clip(-32768, 32767).astype(np.int16)
 
 
 def picture(number: int) -> np.ndarray:
-    """(30, 3, 112, 112) of a colour; only the middle frame is bright."""
+    """Make frames (30, 3, 112, 112), of which only the middle one has a colour."""
     frames = np.zeros((30, 3, 112, 112), np.float32)
     frames[15] = COLOURS[number % 3][:, None, None]
     return frames
 
 
 def sheet_of(seconds: int, *, has_audio: bool = True, has_visual: bool = True) -> ContactSheet:
-    """The sheet of a video of so many seconds."""
+    """Make the sheet of a video with a number of seconds."""
     builder = ContactSheetBuilder(RATE_HZ)
     for number in range(seconds):
         builder.add(Second(picture(number) if has_visual else None, sound(number) if has_audio else None))
@@ -44,8 +44,8 @@ def sheet_of(seconds: int, *, has_audio: bool = True, has_visual: bool = True) -
 
 
 @pytest.mark.parametrize("seconds", [1, 60, 61, 120, 121, 245])
-def test_cells_are_those_of_a_sheet_that_keeps_every_second(seconds: int) -> None:
-    """Pictures of each cell's first second; sound as the mean over as many windows as a cell has seconds."""
+def test_cells_equal_those_computed_from_all_seconds(seconds: int) -> None:
+    """A cell shows the picture of its first second; each column of sound is a mean over `cell_seconds` windows."""
     sheet = sheet_of(seconds)
     length = sheet.cell_seconds
     assert length & (length - 1) == 0
@@ -59,14 +59,14 @@ def test_cells_are_those_of_a_sheet_that_keeps_every_second(seconds: int) -> Non
     np.testing.assert_allclose(sheet.energies, np.stack(columns, axis=1), atol=1e-4)
 
 
-def test_what_is_absent_stays_absent() -> None:
-    """No picture, or no sound."""
+def test_an_absent_modality_stays_absent() -> None:
+    """The sheet then has no pictures or no energies."""
     assert sheet_of(3, has_audio=False).energies is None
     assert sheet_of(3, has_visual=False).pictures is None
 
 
 def test_silent_seconds_are_counted() -> None:
-    """Two steps of 16 bits cannot be heard, full scale of either sign can."""
+    """An amplitude of two steps of 16 bits is inaudible; full scale of either sign is audible."""
     builder = ContactSheetBuilder(RATE_HZ)
     for loudness in (0, 2, -2, 32767, -32768):
         builder.add(Second(None, np.full(RATE_HZ, loudness, np.int16)))
@@ -75,8 +75,8 @@ def test_silent_seconds_are_counted() -> None:
 
 @pytest.mark.parametrize(("has_audio", "has_visual"), [(True, True), (False, True), (True, False)])
 @pytest.mark.parametrize("seconds", [1, 13])
-def test_any_sheet_gives_a_picture(tmp_path: Path, seconds: int, has_audio: bool, has_visual: bool) -> None:
-    """Wider up to ten cells, then taller; letters no font has are no warning."""
+def test_every_sheet_can_be_drawn(tmp_path: Path, seconds: int, has_audio: bool, has_visual: bool) -> None:
+    """The figure gets wider up to ten cells, then taller; letters that no font has give no warning."""
     sheet = sheet_of(seconds, has_audio=has_audio, has_visual=has_visual)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -86,8 +86,8 @@ def test_any_sheet_gives_a_picture(tmp_path: Path, seconds: int, has_audio: bool
     assert 280 * math.ceil(seconds / 10) < height < 150 + 300 * math.ceil(seconds / 10)
 
 
-def test_every_second_is_drawn_pixel_for_pixel_in_its_place(tmp_path: Path) -> None:
-    """Red, green and blue cells of 112 pixels, one beside the other."""
+def test_every_second_is_drawn_at_its_position_without_scaling(tmp_path: Path) -> None:
+    """Red, green and blue cells of 112 pixels are next to each other."""
     contact_sheet_picture(sheet_of(6), ["clip.mp4"], tmp_path / "sheet.png")
     pixels = image.imread(tmp_path / "sheet.png")[..., :3]
     for number in range(6):

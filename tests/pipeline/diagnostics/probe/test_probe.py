@@ -1,4 +1,4 @@
-"""pipeline/diagnostics/probe/probe.py: what is said of clips, whole and broken, and where their pictures go."""
+"""pipeline/diagnostics/probe/probe.py: descriptions of good and broken clips, and the files of their contact sheets."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.files import write_json
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.diagnostics.probe.probe import DecodingChoice, Probe, decoding_choice, picture_places, probe
+from pipeline.diagnostics.probe.probe import DecodingChoice, Probe, decoding_choice, picture_paths, probe
 from pipeline.diagnostics.probe.tracks import format_words, media_warnings, media_words
 
 CHOICE = DecodingChoice("pyav", 44_100)
@@ -50,12 +50,12 @@ SUMMARY = VideoSummary(seconds=5, duration_seconds=5.0, has_audio=True, has_visu
 
 
 def probed(path: Path, picture: Path) -> Probe:
-    """The probe of a clip with the default choice."""
+    """Probe a clip with the default choice."""
     return probe(path, picture, CHOICE, SilentReporter())
 
 
 def test_a_good_clip_is_described_and_drawn(tmp_path: Path) -> None:
-    """Tracks, seconds, no warning but that of its low rate, and a picture of the size of its seconds."""
+    """The result has tracks, seconds and no warnings; the contact sheet shows both seconds."""
     write_tiny_clip(tmp_path / "clip.mp4")
     result = probed(tmp_path / "clip.mp4", tmp_path / "new" / "clip.png")
     assert [track.kind for track in result.media.tracks] == ["video", "audio"]
@@ -72,7 +72,7 @@ def test_a_good_clip_is_described_and_drawn(tmp_path: Path) -> None:
     [(b"hello", "text file"), (b"", "empty file"), (None, "No such file"), (b"\0\0\0\x18ftypmp42", "cut short")],
 )
 def test_a_broken_file_has_a_reason_and_no_picture(tmp_path: Path, content: bytes | None, reason: str) -> None:
-    """Nothing is raised: the next clip is probed all the same."""
+    """Nothing is raised, so that the next clip can be probed."""
     if content is not None:
         (tmp_path / "clip.mp4").write_bytes(content)
     result = probed(tmp_path / "clip.mp4", tmp_path / "clip.png")
@@ -80,8 +80,8 @@ def test_a_broken_file_has_a_reason_and_no_picture(tmp_path: Path, content: byte
     assert (result.summary, result.picture, (tmp_path / "clip.png").exists()) == (None, None, False)
 
 
-def test_a_picture_that_cannot_be_written_is_an_error_in_one_line(tmp_path: Path) -> None:
-    """The clip is not to blame."""
+def test_a_picture_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """It is not an error of the clip, so it is raised."""
     write_tiny_clip(tmp_path / "clip.mp4")
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"clip\.png"):
@@ -89,14 +89,14 @@ def test_a_picture_that_cannot_be_written_is_an_error_in_one_line(tmp_path: Path
 
 
 def test_an_unknown_decoder_is_refused_by_name(tmp_path: Path) -> None:
-    """With those there are."""
+    """The message lists the available decoders."""
     write_tiny_clip(tmp_path / "clip.mp4")
     with pytest.raises(PipelineError, match="'pyavv' does not exist; choose one of: pyav"):
         probe(tmp_path / "clip.mp4", tmp_path / "a.png", DecodingChoice("pyavv", 24_000), SilentReporter())
 
 
-def test_the_choice_is_that_of_the_workspace(tmp_path: Path) -> None:
-    """A fresh workspace has the default; an option goes before both."""
+def test_the_decoder_and_rate_are_those_of_the_workspace(tmp_path: Path) -> None:
+    """An empty workspace gives the default; a decoder asked for by name takes precedence."""
     workspace = Workspace(tmp_path)
     assert decoding_choice(workspace, None) == CHOICE
     write_json(workspace.extractor_file, {"extractor": {"recipe": "selavi"}, "decoder": "decord", "dtype": "float32"})
@@ -107,37 +107,37 @@ def test_the_choice_is_that_of_the_workspace(tmp_path: Path) -> None:
         decoding_choice(workspace, None)
 
 
-def test_pictures_go_into_the_workspace_under_the_clips_names(tmp_path: Path) -> None:
-    """Clips of the same name keep a picture each; no name is too long for a file."""
+def test_pictures_in_the_workspace_are_named_after_the_clips(tmp_path: Path) -> None:
+    """Clips with the same name get different pictures; long names are shortened."""
     long = "x" * 250 + ".mp4"
     clips = [Path("a/clip.mp4"), Path("b/clip.mp4"), Path("clip.avi"), Path(long)]
-    names = [place.name for place in picture_places(Workspace(tmp_path), clips, None, force=False)]
+    names = [path.name for path in picture_paths(Workspace(tmp_path), clips, None, force=False)]
     assert names[:3] == ["clip.mp4.png", "clip.mp4-2.png", "clip.avi.png"]
     assert len(names[3]) < 240
 
 
-def test_a_file_asked_for_is_never_replaced_silently(tmp_path: Path) -> None:
-    """Only with --force; and it is a PNG of one clip."""
+def test_the_file_asked_for_is_replaced_only_with_force(tmp_path: Path) -> None:
+    """It must be a PNG and for one clip."""
     workspace, clip, out = Workspace(tmp_path), Path("clip.mp4"), tmp_path / "mine.png"
-    assert picture_places(workspace, [clip], out, force=False) == [out]
+    assert picture_paths(workspace, [clip], out, force=False) == [out]
     out.write_text("precious")
     with pytest.raises(UsageError, match="exists already"):
-        picture_places(workspace, [clip], out, force=False)
-    assert picture_places(workspace, [clip], out, force=True) == [out]
+        picture_paths(workspace, [clip], out, force=False)
+    assert picture_paths(workspace, [clip], out, force=True) == [out]
     with pytest.raises(UsageError, match="one file for 2 clips"):
-        picture_places(workspace, [clip, clip], tmp_path / "other.png", force=False)
+        picture_paths(workspace, [clip, clip], tmp_path / "other.png", force=False)
     with pytest.raises(UsageError, match=r"ends in \.png"):
-        picture_places(workspace, [clip], tmp_path / "clip.mp4", force=True)
+        picture_paths(workspace, [clip], tmp_path / "clip.mp4", force=True)
 
 
 def lines(*tracks: Track, summary: VideoSummary = SUMMARY, silent_seconds: int = 2) -> list[str]:
-    """The warnings about tracks."""
+    """List the warnings about tracks."""
     media = MediaDescription("mov,mp4", "QuickTime / MOV", 5.0, tracks)
     return list(media_warnings(media, summary, audio_rate_hz=44_100, silent_seconds=silent_seconds))
 
 
 def test_an_ordinary_clip_has_no_warnings() -> None:
-    """Nor has one whose sound begins a few frames early, as AAC does."""
+    """Sound that starts a few frames early, as with AAC, is ordinary too."""
     assert lines(VIDEO, AUDIO) == []
     assert lines(VIDEO, replace(AUDIO, start_seconds=-0.05, seconds=5.1)) == []
 
@@ -147,7 +147,7 @@ def test_an_ordinary_clip_has_no_warnings() -> None:
     [
         ({"steady": False, "steps_seconds": (0.02, 0.1)}, {}, "variable frame rate (20 to 100 ms"),
         ({"picture": replace(PICTURE, rotation_degrees=-90)}, {}, "turned by -90°"),
-        ({"picture": replace(PICTURE, rotation_degrees=45)}, {}, "no quarter turn"),
+        ({"picture": replace(PICTURE, rotation_degrees=45)}, {}, "not a quarter turn"),
         ({"picture": replace(PICTURE, pixel_aspect=16 / 11)}, {}, "1.45 times as wide"),
         ({"picture": replace(PICTURE, interlaced=True)}, {}, "interlaced"),
         ({}, {"sound": SoundFormat(8000, 1, "mono", None)}, "nothing above 4 kHz"),
@@ -158,18 +158,18 @@ def test_an_ordinary_clip_has_no_warnings() -> None:
     ],
 )
 def test_each_oddity_has_its_warning(video: dict[str, object], audio: dict[str, object], warning: str) -> None:
-    """One line each, and no other."""
+    """There is one warning and no other."""
     found = lines(replace(VIDEO, **video), replace(AUDIO, **audio))
     assert len(found) == 1
     assert warning in found[0]
 
 
-def test_what_is_absent_silent_short_or_there_twice_is_said() -> None:
-    """Beside what decoding itself warns of."""
+def test_absent_silent_short_and_additional_tracks_give_warnings() -> None:
+    """They are listed after the warnings of decoding."""
     silent = replace(SUMMARY, has_audio=False)
     assert lines(VIDEO, summary=silent) == ["no sound: that modality will be absent"]
     assert lines(AUDIO, summary=replace(SUMMARY, has_visual=False)) == ["no picture: that modality will be absent"]
-    assert "2 tracks of sound: number 1 is taken" in lines(VIDEO, AUDIO, replace(AUDIO, index=2, decoded=False))
+    assert "2 tracks of sound: number 1 is used" in lines(VIDEO, AUDIO, replace(AUDIO, index=2, decoded=False))
     assert "silent in 3 of 5 s" in lines(VIDEO, AUDIO, silent_seconds=3)[0]
     assert "padded to one" in lines(VIDEO, AUDIO, summary=replace(SUMMARY, duration_seconds=0.4))[0]
     cut = replace(silent, warnings=("cut short: 2 of 5",))
@@ -178,8 +178,8 @@ def test_what_is_absent_silent_short_or_there_twice_is_said() -> None:
     assert "cover picture" in lines(AUDIO, cover, summary=replace(SUMMARY, has_visual=False))[-1]
 
 
-def test_formats_are_told_in_words() -> None:
-    """What is ordinary is left out."""
+def test_formats_are_described_in_words() -> None:
+    """Usual properties are left out."""
     assert format_words(VIDEO) == "640x360, 25 fps, yuv420p"
     odd = replace(PICTURE, bit_depth=10, pixel_aspect=2.0, rotation_degrees=90, interlaced=True, rate_hz=None)
     assert format_words(replace(VIDEO, picture=odd)) == "640x360, 10 bit, yuv420p, pixels 2:1, turned 90°, interlaced"
@@ -202,7 +202,7 @@ def test_formats_are_told_in_words() -> None:
 def test_odd_clips_are_drawn_with_their_warning(
     tmp_path: Path, shared: Path, name: str, seconds: int, warning: str
 ) -> None:
-    """Real files."""
+    """The clips are real files."""
     result = probed(shared / "clips" / name, tmp_path / "sheet.png")
     assert result.summary.seconds == seconds
     assert any(warning in line for line in result.warnings)
