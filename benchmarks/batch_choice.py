@@ -1,7 +1,7 @@
 """Claim: choosing and padding a batch takes at most 10 % of a training step.
 
-Generated data of UCF's shape and the ucf preset: 256 pairs of 512-wide float16 features. Choosing, padding and the
-step are timed in turns, so that a busy machine slows all of them.
+It uses generated data of UCF's shape and the ucf preset: 256 pairs of 512-wide float16 features. Choosing, padding and
+the step are timed in turns, so that a busy machine slows all of them.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pipeline.training.epoch import PairSampler
 
 
 def now(device: torch.device) -> float:
-    """The time at which the device has done all that was asked of it."""
+    """Return the time after the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
@@ -28,7 +28,7 @@ def now(device: torch.device) -> float:
 def timed_rounds(
     shortest: int, longest: int, pairs: int, rounds: int, device: torch.device
 ) -> list[tuple[float, float, float]]:
-    """(seconds of choosing, of gathering and padding, of the step) of each round."""
+    """Time each round: seconds for choosing, for gathering and padding, and for the step."""
     benchmark = synthetic_benchmark(dataclasses.replace(SHAPES["ucf"], seconds=(shortest, longest)))
     features = benchmark.features
     train = features.indices(benchmark.splits.train)
@@ -48,14 +48,14 @@ def timed_rounds(
         padded = now(device)
         training_step(network, optimizer, batch, text)
         times.append((chosen - begin, padded - chosen, now(device) - padded))
-    return times[1:]  # the first warms up
+    return times[1:]  # the first round is a warm-up
 
 
 def main() -> None:
-    """Print the shares for averaged features, for videos of 10 s, and for videos of 2 to 12 s."""
+    """Print the percentages for averaged features, for videos of 10 s, and for videos of 2 to 12 s."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=256, help="number of pairs in a batch")
+    parser.add_argument("--rounds", type=int, default=5, help="number of timed rounds; the median counts")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for shortest, longest in ((1, 1), (10, 10), (2, 12)):

@@ -1,8 +1,8 @@
-"""Claim: the table of readings in daan/README.md, what each reading of CSGM does to validation scores.
+"""Claim: the table in daan/README.md shows the effect of each reading of CSGM on validation metrics.
 
-Generated data of UCF's shape, 1 to 4 seconds a video; plain training beside every reading, over seeds, epochs and noise
-levels. Every run's figures go to a file as they come (--results), and a run that is there already is not made again:
-delete the file when the code has changed.
+It uses generated data of UCF's shape with 1 to 4 seconds per video. It compares every reading with plain training, over
+seeds, epochs and noise levels. The metrics of each run are appended to a file (--results). A run that is in the file is
+not repeated; delete the file if the code has changed.
 """
 
 import argparse
@@ -41,13 +41,13 @@ FIGURES = ("HM", "ZSL")
 
 
 def run(task: tuple[str, float, int]) -> dict[str, Any]:
-    """Validation figures of one reading, noise level and seed, by epoch."""
+    """Train with one reading, noise level and seed, and return the validation metrics by epoch."""
     reading, noise, seed = task
     torch.set_num_threads(1)
     benchmark = synthetic_benchmark(replace(SHAPES["ucf"], seconds=(1, 4)), Recipe(seed=seed))
-    features, parts = benchmark.features, benchmark.splits.by_name
-    train = features.indices(parts["train"])
-    held_out = features.indices([*parts["val_seen"], *parts["val_unseen"]])
+    features, splits = benchmark.features, benchmark.splits.by_name
+    train = features.indices(splits["train"])
+    held_out = features.indices([*splits["val_seen"], *splits["val_unseen"]])
     seen, allowed = (torch.zeros(len(features.classes), dtype=torch.bool) for _ in range(2))
     seen[features.labels[train]] = True
     allowed[features.labels[torch.cat((train, held_out))]] = True
@@ -87,19 +87,21 @@ def run(task: tuple[str, float, int]) -> dict[str, Any]:
 
 
 def known(results: Path) -> list[dict[str, Any]]:
-    """Runs that were made before."""
+    """Read the runs that the results file contains."""
     return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
 
 
 def show(runs: list[dict[str, Any]]) -> None:
-    """The table in Markdown: mean and sample standard deviation over the seeds.
+    """Print the table in Markdown: mean and sample standard deviation over the seeds.
 
-    Data differ from seed to seed far more than readings do, so each is held against plain training of its own seed.
+    Seeds differ far more than readings do, so the last column compares each run with plain training of the same seed.
     """
     last = EPOCHS_SHOWN[-1]
     plain_of = {one["seed"]: one["history"] for one in runs if one["reading"] == "plain training"}
-    columns = " | ".join(f"HM / ZSL after {epoch}" for epoch in EPOCHS_SHOWN)
-    print(f"| reading | noise | seeds | M above gamma | {columns} | HM / ZSL after {last} less plain's |")
+    columns = " | ".join(f"HM / ZSL after {epoch} epochs" for epoch in EPOCHS_SHOWN)
+    print(
+        f"| reading | noise | seeds | M above gamma | {columns} | HM / ZSL after {last} epochs minus plain training |"
+    )
     print("|-|-|-|-|" + "-|" * (len(EPOCHS_SHOWN) + 1))
     for (reading, noise), group in itertools.groupby(
         sorted(runs, key=order), key=lambda one: (one["reading"], one["noise"])
@@ -119,28 +121,28 @@ def show(runs: list[dict[str, Any]]) -> None:
 
 
 def figures(of_seeds: list[dict[str, Any]], epoch: int, name: str) -> list[float]:
-    """One figure after an epoch, a value a seed."""
+    """Collect one metric after an epoch, with one value per seed."""
     return [one["history"][epoch - 1][name] for one in of_seeds]
 
 
 def order(one: dict[str, Any]) -> tuple[int, float]:
-    """As the readings stand above, quiet ones first."""
+    """Sort key: the order of READINGS, then the noise."""
     return list(READINGS).index(one["reading"]), one["noise"]
 
 
 def spread(values: list[float], sign: str = "") -> str:
-    """Mean and deviation."""
+    """Format mean and standard deviation."""
     deviation = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):{sign}.1f}{deviation}"
 
 
 def main() -> None:
-    """Make the runs that are missing, and print the table."""
+    """Do the missing runs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", type=Path, default=Path("csgm_readings.jsonl"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 1.0])
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--results", type=Path, default=Path("csgm_readings.jsonl"), help="file of finished runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of data and training")
+    parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 1.0], help="values of daan.noise")
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes")
     arguments = parser.parse_args()
     done = known(arguments.results)
     made = {(one["reading"], one["noise"], one["seed"]) for one in done}

@@ -1,7 +1,8 @@
 """Claim: a CSGM step costs at most 1.35 plain steps, and is at least 20 times faster than a loop over the pairs.
 
-UCF's preset, 512-wide features. Plain and CSGM steps alternate in one run; the loop, which takes each pair's share by
-autograd with all other pairs' gradients zeroed, is timed on some pairs and scaled to the batch.
+It uses UCF's preset and 512-wide features. Plain and CSGM steps alternate in one run. The loop computes each pair
+gradient by autograd with the grad_output of all other pairs set to zero. It is timed on some pairs and scaled to the
+batch.
 """
 
 import argparse
@@ -20,13 +21,16 @@ from daan.training_step import training_step
 
 
 def videos(count: int, seconds: int, device: torch.device) -> VideoBatch:
-    """Random videos, all of the same length: the most that a batch can hold."""
+    """Make random videos of equal length, which is the largest batch."""
     mask = torch.ones(count, seconds, dtype=torch.bool, device=device)
     return VideoBatch(*(torch.randn(count, seconds, 512, device=device) for _ in range(2)), mask, mask)
 
 
 def loop_seconds(network: Daan, batch: VideoBatch, text: torch.Tensor, timed: int) -> float:
-    """Seconds of one forward and one backward pass and of the shares of all pairs, the latter measured on some."""
+    """Time one forward pass, one backward pass and the pair gradients of all pairs.
+
+    The pair gradients are timed on `timed` pairs and scaled to the batch.
+    """
     pairs = len(batch) // 2
     wait(batch.audio.device)
     begun = time.perf_counter()
@@ -51,13 +55,13 @@ def loop_seconds(network: Daan, batch: VideoBatch, text: torch.Tensor, timed: in
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done what it was given."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def measured(step: Callable[[], object], device: torch.device) -> float:
-    """Seconds of one call."""
+    """Time one call in seconds."""
     wait(device)
     started = time.perf_counter()
     step()
@@ -66,7 +70,7 @@ def measured(step: Callable[[], object], device: torch.device) -> float:
 
 
 def kernel_share(step: Callable[[], object], device: torch.device, steps: int = 10) -> float:
-    """Share of the wall clock in which the GPU computes, over some steps without a wait between them."""
+    """Measure the fraction of wall-clock time in which the GPU computes, over steps without waits between them."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         taken = measured(lambda: [step() for _ in range(steps)], device)
     return sum(event.self_device_time_total for event in profile.key_averages()) / 1e6 / taken
@@ -75,10 +79,10 @@ def kernel_share(step: Callable[[], object], device: torch.device, steps: int = 
 def main() -> None:
     """Time steps for each T and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=256)
-    parser.add_argument("--seconds", type=int, nargs="+", default=[1, 10])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--loop-pairs", type=int, default=4)
+    parser.add_argument("--pairs", type=int, default=256, help="number of pairs in a batch")
+    parser.add_argument("--seconds", type=int, nargs="+", default=[1, 10], help="lengths T of the videos")
+    parser.add_argument("--rounds", type=int, default=7, help="number of timed rounds")
+    parser.add_argument("--loop-pairs", type=int, default=4, help="number of pairs on which the loop is timed")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for seconds in arguments.seconds:
@@ -94,7 +98,7 @@ def main() -> None:
         for round_ in range(arguments.rounds + 1):
             for csgm, step in steps.items():
                 taken = measured(step, device)
-                if round_:  # the first warms up
+                if round_:  # the first round is a warm-up
                     times[csgm].append(taken)
         if device.type == "cuda":
             print(f"T = {seconds}: kernels take {100 * kernel_share(steps['full'], device):.0f} % of a CSGM step")

@@ -1,6 +1,6 @@
 """Claim: the peak memory of decoding does not grow with the length of the video.
 
-Renders a short and a long clip, decodes each in a fresh process, and prints both peaks and their ratio.
+It renders a short and a long clip, decodes each in a new process, and prints both peaks and their ratio.
 """
 
 import resource
@@ -20,7 +20,7 @@ RATE_HZ = 44_100
 
 
 def render(path: Path, seconds: int) -> None:
-    """A clip of 320x240 at 25 frames a second with a tone."""
+    """Write a clip of 320x240 pixels at 25 frames per second with a tone."""
     with av.open(str(path), "w") as container:
         picture = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
         picture.width, picture.height, picture.pix_fmt = 320, 240, "yuv420p"
@@ -39,20 +39,20 @@ def render(path: Path, seconds: int) -> None:
 
 
 def peak_mib(path: Path) -> float:
-    """Decode a clip in a fresh process; its peak resident memory."""
+    """Decode a clip in a new process and return the peak resident memory of that process."""
     command = [sys.executable, __file__, str(path)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def decode(path: Path) -> None:
-    """What the fresh process does: drop every second as it comes, then print the peak."""
+    """Decode a clip without keeping its seconds, and print the peak memory (run in the new process)."""
     for _ in get_decoder("pyav").decode(DecodingRequest(path=path, audio_rate_hz=RATE_HZ)):
         pass
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def main() -> None:
-    """Render both clips, decode both, compare."""
+    """Render both clips, decode both and compare the peaks."""
     with tempfile.TemporaryDirectory() as folder:
         peaks = {}
         for seconds in (SHORT_SECONDS, LONG_SECONDS):

@@ -1,8 +1,8 @@
 """Claim: decoding is nearly as fast as a bare PyAV loop that makes pictures and sound of the same shape.
 
-The bare loop takes the first picture and sound streams as they come: a picture on screen at a multiple of 1/30 s
-is scaled by ffmpeg to a short side of 112 pixels and cropped, the sound is resampled to mono. It looks neither at
-rotation, gaps, damage, late starts nor at the exact way of scaling. Both run here, alternately, on one thread.
+The bare loop reads the first video and audio streams without further checks. A picture shown at a multiple of 1/30 s is
+scaled by ffmpeg to a short side of 112 pixels and cropped. The sound is resampled to mono. The loop ignores rotation,
+gaps, damage, late starts and the exact method of scaling. Both run alternately on one thread.
 """
 
 import argparse
@@ -23,7 +23,7 @@ SIDE_PIXELS = 112
 
 
 def bare_loop(path: Path) -> int:
-    """Pictures (30, 112, 112, 3) uint8 and sound (44100,) int16, second by second; how many seconds."""
+    """Decode pictures (30, 112, 112, 3) uint8 and sound (44100,) int16 per second; return the number of seconds."""
     taken: list[np.ndarray] = []
     sound: list[np.ndarray] = []
     seconds = 0
@@ -64,12 +64,12 @@ def _square(reformatter: av.video.reformatter.VideoReformatter, frame: av.VideoF
 
 
 def our_decoder(path: Path) -> int:
-    """The same by the decoder that extraction uses."""
+    """Decode with the decoder that extraction uses; return the number of seconds."""
     return sum(1 for _ in get_decoder("pyav").decode(DecodingRequest(path=path, audio_rate_hz=RATE_HZ)))
 
 
 def processor_seconds(run: Callable[[], int]) -> tuple[float, int]:
-    """How long the processor works on it, and its result."""
+    """Run a function; return its processor time in seconds and its result."""
     began = time.process_time()
     result = run()
     return time.process_time() - began, result
@@ -78,8 +78,10 @@ def processor_seconds(run: Callable[[], int]) -> tuple[float, int]:
 def main() -> None:
     """Compare on every clip and print each ratio and their median."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clips", nargs="*", type=Path, help="default: sample videos and real clips of ../shared")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "clips", nargs="*", type=Path, help="clips to decode; default: sample videos and real clips of ../shared"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds per clip; the fastest counts")
     arguments = parser.parse_args()
     samples = itertools.islice(sorted((ROOT / "sample_videos").glob("*/*.mp4")), 0, None, 40)
     real = sorted((ROOT.parent / "shared/clips/real").glob("v-iashin-*.mp4"))
@@ -92,7 +94,7 @@ def main() -> None:
         seconds = min(ours)[1]
         ratios.append(min(bare)[0] / min(ours)[0])
         print(
-            f"{clip.name[-40:]:40} {seconds:3d} s: bare {min(bare)[0] * 1000 / seconds:6.1f} ms a second, "
+            f"{clip.name[-40:]:40} {seconds:3d} s: bare {min(bare)[0] * 1000 / seconds:6.1f} ms per second, "
             f"ours {min(ours)[0] * 1000 / seconds:6.1f}, ratio {ratios[-1]:.2f}",
             flush=True,
         )

@@ -1,7 +1,7 @@
-"""Claim: the peak memory of evaluation does not grow with the videos: distances come and go chunk by chunk.
+"""Claim: the peak memory of evaluation does not grow with the videos, because distances are computed in chunks.
 
-Metrics generated embeddings, made chunk by chunk too, in fresh processes: some videos, four times as many, and four
-times as many with every distance kept, which is what chunking saves.
+It computes metrics of generated embeddings, which are also made in chunks, in new processes. It compares some videos,
+four times as many, and four times as many with every distance kept. The last one shows what chunks save.
 """
 
 import subprocess
@@ -19,16 +19,16 @@ VIDEOS, CLASSES, SEEN, WIDTH = 15_000, 300, 200, 300
 
 
 def chunks(videos: int) -> Iterator[EmbeddedVideos]:
-    """Random embeddings; nothing of a chunk outlives it."""
+    """Make random embeddings in chunks, without keeping earlier chunks."""
     generator = torch.Generator().manual_seed(0)
     for rows in torch.split(torch.arange(videos), VIDEOS_AT_ONCE):
         theta = torch.randn(2, len(rows), WIDTH, generator=generator)
-        there = torch.ones(len(rows), dtype=torch.bool)
-        yield EmbeddedVideos(rows.numpy(), theta[0], theta[1], there, there)
+        present = torch.ones(len(rows), dtype=torch.bool)
+        yield EmbeddedVideos(rows.numpy(), theta[0], theta[1], present, present)
 
 
 def evaluate(videos: int, *, keep: bool) -> None:
-    """What the fresh process does: score, count, then print the peak."""
+    """Compute scores and metrics, then print the peak memory (run in the new process)."""
     torch.set_num_threads(1)
     seen, labels = np.arange(CLASSES) < SEEN, np.arange(videos) % CLASSES
     sample = np.arange(videos) if keep else None
@@ -36,19 +36,19 @@ def evaluate(videos: int, *, keep: bool) -> None:
     for score in SCORES:
         gzsl_metrics(scored.nearest[score], labels, 0.0)
         confusion_matrix(scored.nearest[score].predictions(0.0), labels, CLASSES)
-    # What getrusage tells includes the parent's (Linux).
+    # The value of getrusage would include the parent's peak (Linux).
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     print(int(status["VmHWM"].split()[0]) / 1024)
 
 
 def peak_mib(videos: int, kept: str) -> float:
-    """Evaluate in a fresh process; its peak resident memory."""
+    """Evaluate in a new process and return the peak resident memory of that process."""
     command = [sys.executable, __file__, str(videos), kept]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def main() -> None:
-    """Compare the peaks."""
+    """Measure and compare the peaks."""
     small, large = peak_mib(VIDEOS, "chunks"), peak_mib(4 * VIDEOS, "chunks")
     whole = peak_mib(4 * VIDEOS, "all")
     print(f"{VIDEOS:6d} videos x {CLASSES} classes: peak {small:.0f} MiB")

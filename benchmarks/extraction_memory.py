@@ -1,8 +1,8 @@
 """Claim: the peak memory of an extraction grows neither with the length of a video nor with the number of videos.
 
-Extracts, each in a fresh process: one video of 10 s and one of 30 minutes; 100 videos of a second and 10,000 (links to
-one file; through the narrowest networks, as theirs is not the memory in question). Prints the peaks of the extracting
-process and of its largest decoding process, and their ratios.
+It extracts, each in a new process: one video of 10 s and one of 30 minutes; 100 videos and 10,000 videos of one second.
+The many videos are links to one file. They use the narrowest networks, because the memory of the networks is not
+measured here. It prints the peaks of the extracting process and of its largest decoding process, and their ratios.
 """
 
 import argparse
@@ -32,7 +32,7 @@ LARGEST_DIRECTORY = 1000
 
 
 def render(path: Path, seconds: int) -> None:
-    """A clip of moving noise with a tone."""
+    """Write a clip of moving noise with a tone."""
     path.parent.mkdir(parents=True)
     noise = np.random.default_rng(0).integers(0, 255, (HEIGHT_PIXELS, WIDTH_PIXELS + 100, 3), dtype=np.uint8)
     tone = (8000 * np.sin(np.arange(RATE_HZ) / 20)).astype(np.int16)[None]
@@ -52,7 +52,7 @@ def render(path: Path, seconds: int) -> None:
 
 
 def link(clip: Path, folder: Path, count: int) -> None:
-    """So many videos that are one file."""
+    """Make `count` videos as links to one clip."""
     for number in range(count):
         target = folder / f"class_{number // LARGEST_DIRECTORY}" / f"{number}.mp4"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def link(clip: Path, folder: Path, count: int) -> None:
 
 
 def peak_mib(process: int) -> float:
-    """The most memory that a process has had (Linux); 0 when it has ended."""
+    """Read the peak memory of a process (Linux); 0 if it has ended."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:
@@ -69,7 +69,7 @@ def peak_mib(process: int) -> float:
 
 
 def measure(videos: Path, workspace: Path, width: int) -> dict[str, float]:
-    """Extract, in a process that does nothing else, while a thread looks at the decoders."""
+    """Extract in a process that does nothing else, while a thread measures the decoders."""
     settings = ExtractionSettings(extractor=ExtractorOptions(weights="untrained", width=width))
     peaks, ended = {"decoder": 0.0}, threading.Event()
 
@@ -85,8 +85,8 @@ def measure(videos: Path, workspace: Path, width: int) -> dict[str, float]:
 
 
 def measured(videos: Path, workspace: Path, width: int) -> dict[str, float]:
-    """`measure` in a fresh process."""
-    # Not as a script: decoding processes would import it, and PyTorch with it.
+    """Run `measure` in a new process."""
+    # It is not run as a script, because decoding processes would import the script and with it PyTorch.
     program = "import sys, extraction_memory as it; it.print_measured(*sys.argv[1:])"
     command = [sys.executable, "-c", program, str(videos), str(workspace), str(width)]
     here = Path(__file__).parent
@@ -100,21 +100,21 @@ def measured(videos: Path, workspace: Path, width: int) -> dict[str, float]:
 
 
 def print_measured(videos: str, workspace: str, width: str) -> None:
-    """What the fresh process does."""
+    """Measure and print the result as JSON (run in the new process)."""
     print(json.dumps(measure(Path(videos), Path(workspace), int(width))))
 
 
 def compare(what: str, small: dict[str, float], large: dict[str, float]) -> None:
-    """Print how many times the small one's memory the large one needs."""
+    """Print the peak memory of the large run divided by that of the small run."""
     print(f"{what}: {large['main'] / small['main']:.3f} x, decoder {large['decoder'] / small['decoder']:.3f} x")
 
 
 def main() -> None:
-    """Render, extract, compare, delete."""
+    """Render videos, extract them and compare the peaks."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=int, default=30)
-    parser.add_argument("--videos", type=int, default=10_000)
-    parser.add_argument("--width", type=int, default=8, help="of the networks that see the long video")
+    parser.add_argument("--minutes", type=int, default=30, help="length of the long video in minutes")
+    parser.add_argument("--videos", type=int, default=10_000, help="number of videos in the larger set")
+    parser.add_argument("--width", type=int, default=8, help="width of the networks for the short and the long video")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,13 +1,13 @@
-"""Claim: decoding hides behind the network; from files to features it runs at >= 0.9 of the network's rate alone.
+"""Claim: decoding overlaps with the network; extraction runs at >= 0.9 of the rate of the network alone.
 
-Both are timed in turns, in one run, over the same seconds: "alone" puts them through the networks from memory, by the
-same queue, on every core; "end to end" decodes them as well. Printed for each round is the ratio of their rates, and
-the median of the rounds counts: what else the machine does meanwhile hits both.
+Both are timed in turns, in one run, over the same seconds. "Alone" runs the networks on seconds in memory, through the
+same queue, on every core. "Whole" decodes the files as well. Each round prints the ratio of the two rates, and the
+median of the rounds counts. Other programs on the machine slow both.
 
-On a CPU decoding needs the very cores that the network alone has to itself, so that no overlap reaches a ratio of 1.
-What can be reached is printed beside it: the CPU time of the network, over that of the network and of decoding. A
-narrow network is so quick that this ceiling lies under 0.9; what it shows is the share of its ceiling. On a GPU what
-can be reached is the smaller of the network's rate and that of the decoding processes, which are timed alone as well.
+On a CPU decoding uses the same cores as the network, so no overlap can reach a ratio of 1. The highest possible ratio
+is therefore printed next to the result: the CPU time of the network divided by that of network and decoding. For a
+narrow, fast network this ceiling is below 0.9, and the fraction of the ceiling counts. On a GPU the ceiling is the
+smaller of the network's rate and the rate of the decoding processes, which are also timed alone.
 """
 
 import argparse
@@ -33,29 +33,29 @@ BATCH_SECONDS = 8
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """How long some work takes by the clock, and how much time of cores in this process."""
+    """Time some work: seconds by the clock, and CPU seconds of this process."""
     started, started_cpu = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - started, time.process_time() - started_cpu
 
 
 def decode_all(requests: list[tuple[str, DecodingRequest]]) -> list[tuple[str, Second]]:
-    """Every second of some videos, in this process."""
+    """Decode every second of some videos in this process."""
     decoder = get_decoder("pyav")
     return [(key, second) for key, request in requests for second in decoder.decode(request)]
 
 
 def network_alone(extractor: SelaviExtractor, seconds: list[tuple[str, Second]]) -> None:
-    """Seconds from memory to vectors."""
+    """Compute vectors of seconds that are in memory."""
     with NetworkQueue(extractor, seconds_at_once=BATCH_SECONDS) as queue:
         whole = len(seconds) // queue.batch_seconds * queue.batch_seconds
         for first in range(0, whole, queue.batch_seconds):
             list(queue.submit(seconds[first : first + queue.batch_seconds]))
-        list(queue.rest(seconds[whole:]))
+        list(queue.finish(seconds[whole:]))
 
 
 def end_to_end(extractor: SelaviExtractor, requests: list[tuple[str, DecodingRequest]], pool: DecodingPool) -> None:
-    """Files to vectors."""
+    """Compute vectors of video files."""
     results = list(extract_videos(requests, extractor, pool=pool, batch_seconds=BATCH_SECONDS))
     if not all(isinstance(result, VideoFeatures) for result in results):
         raise SystemExit(f"not all of these videos can be decoded: {results}")
@@ -64,13 +64,13 @@ def end_to_end(extractor: SelaviExtractor, requests: list[tuple[str, DecodingReq
 def rounds_of(
     extractor: SelaviExtractor, requests: list[tuple[str, DecodingRequest]], *, workers: int, rounds: int
 ) -> tuple[float, float, float]:
-    """Print each round; returns the median ratio, the ceiling, and the seconds of video."""
+    """Print each round; return the median ratio, the ceiling and the seconds of video."""
     seconds = decode_all(requests)
     decoding_cpu = min(timed(lambda: decode_all(requests))[1] for _ in range(2))
     network_cpu, ratios, alone_seconds = [], [], []
     on_cpu = extractor.device.type == "cpu"
     with DecodingPool(workers=workers) as pool:
-        # Processes start and import, networks see their first batch.
+        # Warm-up: processes start and import, and networks get their first batch.
         end_to_end(extractor, requests[:workers], pool)
         for number in range(rounds):
             times = {}
@@ -91,19 +91,21 @@ def rounds_of(
     else:
         ceiling = min(1.0, statistics.median(alone_seconds) / pool_seconds)
         print(f"  decoding alone {len(seconds) / pool_seconds:.2f} s/s")
-    print(f"  CPU time a second of video: network {network / len(seconds):.3f} s, ", end="")
+    print(f"  CPU time per second of video: network {network / len(seconds):.3f} s, ", end="")
     print(f"decoding {decoding_cpu / len(seconds):.3f} s")
     return statistics.median(ratios), ceiling, len(seconds)
 
 
 def main() -> None:
-    """Measure each width, and print ratios."""
+    """Measure each width and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--widths", type=int, nargs="+", default=[64, 16])
-    parser.add_argument("--runtime", default="eager", choices=["eager", "openvino"])
-    parser.add_argument("--clips", type=int, default=8)
-    parser.add_argument("--workers", type=int, help="default: 1, beside a GPU all cores but one")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--widths", type=int, nargs="+", default=[64, 16], help="widths of the networks")
+    parser.add_argument("--runtime", default="eager", choices=["eager", "openvino"], help="runtime of the networks")
+    parser.add_argument("--clips", type=int, default=8, help="number of sample videos")
+    parser.add_argument(
+        "--workers", type=int, help="number of decoding processes; default: 1, with a GPU all cores except one"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds")
     arguments = parser.parse_args()
     gpu = torch.cuda.is_available() and arguments.runtime == "eager"
     device = torch.device("cuda:0" if gpu else "cpu")

@@ -1,6 +1,7 @@
-"""Claim: 200,000 videos of 10 s fit in 24 GiB: features sit in memory once, as they are stored, and load in seconds.
+"""Claim: features of 200,000 videos of 10 s fit in 24 GiB, are in memory only once, and load in seconds.
 
-Writes such a features.h5 (4 GB in float16) into a temporary folder, and loads it in a process of its own.
+It writes such a features.h5 (4 GB in float16) into a temporary folder and loads it in a separate process. In memory the
+features have the same type as in the file.
 """
 
 import argparse
@@ -29,7 +30,7 @@ ATTRIBUTES: dict[str, str | int | float | bool] = {
 
 
 def write_features(path: Path, videos: int) -> None:
-    """One part of random features, merged again and again under other names."""
+    """Write one part file of random features and merge it many times under different names."""
     random, part = np.random.default_rng(0), path.with_name("part.h5")
     blank = StoredVideo("", SourceFile("", 0, 0), SECONDS, has_audio=True, has_visual=True, duration_seconds=SECONDS)
     entries = []
@@ -41,19 +42,20 @@ def write_features(path: Path, videos: int) -> None:
         dataclasses.replace(blank, video=f"video_{number}.mp4", class_name=f"{number * CLASSES // videos}")
         for number in range(videos)
     ]
-    parts, places = -(-videos // PART_VIDEOS), [divmod(number, PART_VIDEOS) for number in range(videos)]
-    merge_parts(path, [part] * parts, stored, [(part, SECONDS * place) for part, place in places], ATTRIBUTES)
+    parts, positions = -(-videos // PART_VIDEOS), [divmod(number, PART_VIDEOS) for number in range(videos)]
+    rows = [(index, SECONDS * first) for index, first in positions]
+    merge_parts(path, [part] * parts, stored, rows, ATTRIBUTES)
     part.unlink()
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had (Linux; what getrusage tells includes the parent's)."""
+    """Read the peak memory of this process (Linux; the value of getrusage would include the parent's)."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return 1024 * int(status["VmHWM"].split()[0])
 
 
 def measure(path: Path) -> dict[str, float]:
-    """Load, statistics over all videos, and one batch of them, as a process that does nothing else sees them."""
+    """Measure loading, statistics over all videos and one batch, in a process that does nothing else."""
     before = peak_bytes()
     begin = time.perf_counter()
     features = load_features(path, [str(number) for number in range(CLASSES)])
@@ -73,16 +75,16 @@ def measure(path: Path) -> dict[str, float]:
 
 
 def read_seconds(path: Path) -> float:
-    """How long it takes to read the file's bytes into memory: on some machines new memory costs more than reading."""
+    """Time how long reading the file's bytes takes, because on some machines new memory takes longer than reading."""
     begin = time.perf_counter()
     path.read_bytes()
     return time.perf_counter() - begin
 
 
 def main() -> None:
-    """Write, measure in a process of its own, print, delete."""
+    """Write the features, measure in a separate process and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--videos", type=int, default=200_000)
+    parser.add_argument("--videos", type=int, default=200_000, help="number of videos")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:

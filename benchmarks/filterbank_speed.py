@@ -1,10 +1,10 @@
 """Claim: the log filterbank is at least 20 times as fast as python_speech_features on a minute of sound.
 
-Both see the same minute, alternately, each on as many threads as it takes by itself; medians of the clock's time. The
-sound is that of the sample videos, or noise where they have not been rendered.
+Both process the same minute alternately, each on its default number of threads. Medians of the clock time count. The
+sound comes from the sample videos, or is noise if they have not been rendered.
 
-The spectrum alone, which must be in double precision to agree to 1e-4, takes about a millionth of a second a frame on
-two cores: that bounds what a CPU of that kind can reach.
+The spectrum must be in double precision to agree to 1e-4. The spectrum alone takes about a millionth of a second per
+frame on two cores, which limits what such a CPU can reach.
 """
 
 import argparse
@@ -26,7 +26,7 @@ SECONDS = 60
 
 
 def minute_of_sound(rate_hz: int) -> NDArray[np.int16]:
-    """(60 * rate,) samples."""
+    """Return a minute of sound: (60 * rate_hz,) samples."""
     seconds: list[NDArray[np.int16]] = []
     for clip in sorted(SAMPLES.glob("*/*.mp4")):
         decoded = get_decoder("pyav").decode(DecodingRequest(path=clip, audio_rate_hz=rate_hz))
@@ -37,7 +37,7 @@ def minute_of_sound(rate_hz: int) -> NDArray[np.int16]:
 
 
 def reference(sound: NDArray[np.int16], rate_hz: int) -> NDArray[np.float64]:
-    """(samples,) -> (frames, 257), by python_speech_features."""
+    """Compute the log filterbank (frames, 257) of (samples,) with python_speech_features."""
     energies: NDArray[np.float64] = logfbank(
         sound, rate_hz, WINDOW_SECONDS, STEP_SECONDS, FILTERS, FFT_SAMPLES, preemph=PRE_EMPHASIS
     )
@@ -45,14 +45,14 @@ def reference(sound: NDArray[np.int16], rate_hz: int) -> NDArray[np.float64]:
 
 
 def clock_seconds(run: Callable[[], object]) -> float:
-    """How long it takes."""
+    """Time a call in seconds by the clock."""
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
 
 
 def compare(rate_hz: int, rounds: int) -> None:
-    """Print the ratios at one rate, and how far the results lie apart."""
+    """Print the ratios at one rate and the largest difference of the results."""
     sound = minute_of_sound(rate_hz)
     filterbank = LogFilterbank(rate_hz)
     at_once = torch.from_numpy(sound)[None]
@@ -60,7 +60,7 @@ def compare(rate_hz: int, rounds: int) -> None:
     theirs, ours, ours_by_second = [], [], []
     for _ in range(rounds):
         theirs.append(clock_seconds(lambda: reference(sound, rate_hz)))
-        # Several in a row: the first finds what the reference has left of the caches.
+        # Several calls, because the reference has filled the caches with other data before the first one.
         ours += [clock_seconds(lambda: filterbank(at_once)) for _ in range(4)]
         ours_by_second += [clock_seconds(lambda: filterbank(by_second)) for _ in range(4)]
     difference = np.abs(filterbank(at_once)[0].numpy().T - reference(sound, rate_hz)).max()
@@ -75,7 +75,7 @@ def compare(rate_hz: int, rounds: int) -> None:
 def main() -> None:
     """Compare at the rates of both recipes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=10, help="number of rounds; the median counts")
     rounds = parser.parse_args().rounds
     for rate_hz in (44_100, 24_000):
         compare(rate_hz, rounds)

@@ -1,6 +1,6 @@
-"""Claim: `avzsl inspect` takes some seconds for 200,000 videos, and hardly more memory than for 2,000.
+"""Claim: for 200,000 videos `avzsl inspect` takes some seconds and hardly more memory than for 2,000.
 
-Inspects generated stores in fresh processes and prints the ratio of their peaks. Writes about 1 GB into the folder
+It inspects generated stores in new processes and prints the ratio of their peaks. It writes about 1 GB into the folder
 for temporary files.
 """
 
@@ -23,7 +23,7 @@ FEW, MANY, SECONDS, WIDTH, BLOCK_ROWS = 2_000, 200_000, 2, 512, 4_000
 
 
 def write_store(path: Path, count: int) -> None:
-    """A store of float16 features of `count` videos, without anything of it in memory whole but the index."""
+    """Write a store of float16 features of `count` videos; only its index is in memory as a whole."""
     source = SourceFile("0" * 64, 1, 1)
     videos = [
         StoredVideo(f"class_{n % 300}/{n}.mp4", source, SECONDS, True, True, float(SECONDS), f"class_{n % 300}")
@@ -36,14 +36,14 @@ def write_store(path: Path, count: int) -> None:
             data = file.create_dataset(modality, (count * SECONDS, WIDTH), "float16", chunks=(1024, WIDTH))
             for start in range(0, count * SECONDS, BLOCK_ROWS):
                 data[start : start + BLOCK_ROWS] = rows
-        places = [n * SECONDS % BLOCK_ROWS for n in range(count)]
-        checksums = [features_checksum(*[rows[place : place + SECONDS]] * 2) for place in places]
+        first_rows = [n * SECONDS % BLOCK_ROWS for n in range(count)]
+        checksums = [features_checksum(*[rows[first : first + SECONDS]] * 2) for first in first_rows]
         file["index"] = index_rows(videos, checksums)
         file["index"].attrs["checksum"] = table_checksum(file["index"][...])
 
 
 def inspect(path: Path) -> None:
-    """What the fresh process does: inspect, then print peak memory in MiB and seconds."""
+    """Inspect a store, then print peak memory in MiB and seconds (run in the new process)."""
     began = time.process_time()
     if not inspect_store(path, SilentReporter()).whole:
         raise SystemExit("the store is not whole")
@@ -51,14 +51,17 @@ def inspect(path: Path) -> None:
 
 
 def run(*arguments: object) -> list[float]:
-    """This script in a fresh process, and the numbers it prints. A process's peak begins with that of its parent."""
+    """Run this script in a new process and return the numbers that it prints.
+
+    The peak of a process starts with the peak of its parent, so the parent must stay small.
+    """
     command = [sys.executable, __file__, *map(str, arguments)]
     ended = subprocess.run(command, check=True, capture_output=True, text=True)
     return [float(number) for number in ended.stdout.split()]
 
 
 def main() -> None:
-    """Compare few videos with many."""
+    """Compare few videos with many videos."""
     with tempfile.TemporaryDirectory() as folder:
         peaks = []
         for count in (FEW, MANY):

@@ -1,7 +1,8 @@
-"""Claim: `extract` sees in less than 10 s that 200,000 videos are extracted already, and merging is bound by the disk.
+"""Claim: `extract` finds in less than 10 s that 200,000 videos are extracted, and the disk limits the speed of merging.
 
-Makes so many files (empty ones) and part files of random features for them, in a temporary folder; merges them, copies
-as many bytes plainly, and asks for the same extraction again, as a process of its own and without its start.
+It makes 200,000 empty files and part files of random features for them in a temporary folder. It runs the extraction,
+which merges them, and then runs it again, once in this process and once as a command. It also compares merging with
+copying the same number of bytes.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import read_source
 from pipeline.extraction.extract import extract
 from pipeline.extraction.merge import ExtractionReport
-from pipeline.extraction.plan import ExtractionPlan, prepare
+from pipeline.extraction.plan import ExtractionPlan, plan_extraction
 from pipeline.features.index import StoredVideo
 from pipeline.features.parts import MAX_PART_VIDEOS, source_of
 from pipeline.features.store import FeatureRows
@@ -36,16 +37,16 @@ COPY_BYTES = 1 << 20
 
 
 def make_videos(folder: Path, count: int) -> None:
-    """Empty files in class folders."""
+    """Make empty files in class folders."""
     for number in range(CLASSES):
         (folder / f"class_{number:03d}").mkdir(parents=True)
     for number in range(count):
         (folder / f"class_{number % CLASSES:03d}" / f"video_{number:06d}.mp4").touch()
 
 
-def write_parts(store: ExtractionPlan) -> None:
-    """What an extraction of all videos leaves; the videos of a part stand there in no order, as they came."""
-    random, videos = np.random.default_rng(0), store.dataset.videos
+def write_parts(plan: ExtractionPlan) -> None:
+    """Write the part files of an extraction of all videos; the videos of each part file are in random order."""
+    random, videos = np.random.default_rng(0), plan.dataset.videos
     visual, audio = random.standard_normal((2, SECONDS, WIDTH), np.float32)
     for start in range(0, len(videos), MAX_PART_VIDEOS):
         entries = []
@@ -54,12 +55,12 @@ def write_parts(store: ExtractionPlan) -> None:
                 video.key, source_of(video.path), SECONDS, True, True, float(SECONDS), video.class_name
             )
             entries.append((stored, FeatureRows(visual, audio)))
-        store.parts.write(entries, [], width=WIDTH, dtype=store.settings.dtype, attributes=store.attributes)
-    store.parts.save_checks()
+        plan.parts.write(entries, [], width=WIDTH, dtype=plan.settings.dtype, attributes=plan.attributes)
+    plan.parts.save_checks()
 
 
 def copy_plainly(parts: list[Path], target: Path) -> None:
-    """All their bytes into one file, down to the disk."""
+    """Copy the bytes of all part files into one file and flush it to the disk."""
     with target.open("wb") as copy:
         for path in parts:
             with path.open("rb") as part:
@@ -70,37 +71,37 @@ def copy_plainly(parts: list[Path], target: Path) -> None:
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """How long it takes."""
+    """Time some work in seconds."""
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
 
 
 def look_at(folder: Path) -> None:
-    """The least that any answer needs: name, size and time of every file."""
+    """Read name, size and time of every file, which every check for changes must do."""
     for parent, _, names in os.walk(folder):
         for name in names:
             Path(parent, name).stat()
 
 
 def run(workspace: Workspace, source: Path) -> ExtractionReport:
-    """What `avzsl extract` does."""
+    """Extract as `avzsl extract` does."""
     return extract(workspace, source, SETTINGS, device=torch.device("cpu"), reporter=SilentReporter())
 
 
 def main() -> None:
-    """Prepare, measure, print, delete."""
+    """Make the files, measure and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--videos", type=int, default=200_000)
-    parser.add_argument("--folder", type=Path, help="where to make the temporary folder")
+    parser.add_argument("--videos", type=int, default=200_000, help="number of videos")
+    parser.add_argument("--folder", type=Path, help="folder in which the temporary folder is made")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         videos, workspace = Path(folder) / "videos", Workspace(Path(folder) / "workspace")
         make_videos(videos, arguments.videos)
-        store = prepare(workspace, read_source(videos), SETTINGS, SilentReporter(), alone=True)
-        write_parts(store)
-        size = sum(path.stat().st_size for path in store.parts.parts)
-        print(f"{arguments.videos} videos of {SECONDS} s, {len(store.parts.parts)} parts, {size / 2**30:.2f} GiB")
+        plan = plan_extraction(workspace, read_source(videos), SETTINGS, None, SilentReporter(), alone=True)
+        write_parts(plan)
+        size = sum(path.stat().st_size for path in plan.parts.parts)
+        print(f"{arguments.videos} videos of {SECONDS} s, {len(plan.parts.parts)} part files, {size / 2**30:.2f} GiB")
         resume = seconds_of(lambda: run(workspace, videos))
         listing, cpu = seconds_of(lambda: look_at(videos)), time.process_time()
         again = seconds_of(lambda: run(workspace, videos))
@@ -116,16 +117,16 @@ def main() -> None:
         process = seconds_of(lambda: subprocess.run([*command, "--weights", "untrained"], check=True))
         print(f"nothing to do: {again:.1f} s ({cpu:.1f} s of a core), as a command {process:.1f} s")
         print(f"that is {again / listing:.1f} x listing the files")
-        features, copied = store.folder / "features.h5", Path(folder) / "copy"
-        rows = store.parts.rows(store.dataset.videos)
+        features, copied = plan.folder / "features.h5", Path(folder) / "copy"
+        rows = plan.parts.rows(plan.dataset.videos)
         ratios = []
         for _ in range(3):
-            merging = seconds_of(lambda: store.parts.merge(features, rows, store.attributes))
-            copying = seconds_of(lambda: copy_plainly(store.parts.parts, copied))
+            merging = seconds_of(lambda: plan.parts.merge(features, rows, plan.attributes))
+            copying = seconds_of(lambda: copy_plainly(plan.parts.parts, copied))
             ratios.append(merging / copying)
             speeds = (size / 2**20 / seconds for seconds in (merging, copying))
             print("merging {:.0f} MiB/s, copying {:.0f} MiB/s, ratio of the times {:.2f}".format(*speeds, ratios[-1]))
-        print(f"median ratio {sorted(ratios)[1]:.2f}; the merge and all before it {resume:.1f} s")
+        print(f"median ratio {sorted(ratios)[1]:.2f}; the first run, with its merge, {resume:.1f} s")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""DAAN: the network, its losses, one training step. Knows torch only."""
+"""DAAN: the network, its losses and one training step. This package imports torch only."""

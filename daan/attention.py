@@ -8,15 +8,15 @@ from daan.masked import Encoded, masked_mean
 
 
 class DifferentialAttention(nn.Module):
-    """The difference of two softmax maps on one set of values, as in Differential Transformer (arXiv 2410.05258).
+    """The difference of two softmax maps on the same values, as in Differential Transformer (arXiv 2410.05258).
 
-    Queries and keys are halved, values stay whole, so a head of width H / heads has two maps from halves of width
-    d = H / (2 * heads). The paper's sentence can also be read as queries from audio, keys from visual and values from
-    the label's text; a label is unknown at test time, so here all three come from the modality itself (C).
+    Queries and keys are split into two halves; values stay whole. A head of width H / heads thus has two maps, from
+    halves of width d = H / (2 * heads). The paper's sentence can also mean queries from audio, keys from visual and
+    values from the label's text. A label is unknown at test time, so all three come from the modality itself (C).
 
     Args:
-        input_width: D.
-        hidden_width: H, a multiple of 2 * heads.
+        input_width: width D of the input.
+        hidden_width: width H of the output, a multiple of 2 * heads.
         heads: number of heads.
         beta: weight of the second map.
     """
@@ -24,11 +24,16 @@ class DifferentialAttention(nn.Module):
     def __init__(self, input_width: int, hidden_width: int, *, heads: int, beta: float) -> None:
         super().__init__()
         self.heads, self.beta = heads, beta
-        # One product for W_Q, W_K and W_V: they read the same seconds.
+        # One product computes W_Q, W_K and W_V, because all three read the same seconds.
         self.query_key_value = nn.Linear(input_width, 3 * hidden_width, bias=False)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Attend (B, T, D) under a mask (B, T) with a valid second per video; (B, T, H), normalised per head."""
+        """Attend over seconds (B, T, D) and return (B, T, H), normalised per head.
+
+        Args:
+            x: features (B, T, D).
+            mask: valid seconds (B, T), at least one per video.
+        """
         batch, seconds, _ = x.shape
         query, key, value = self.query_key_value(x).chunk(3, dim=-1)
         halves = (batch, seconds, self.heads, 2, -1)
@@ -40,8 +45,9 @@ class DifferentialAttention(nn.Module):
         first, second = maps.unbind(2)
         # DAAN paper, eq. 1: o1 = [softmax(Q1 K1^T / sqrt(d)) - beta softmax(Q2 K2^T / sqrt(d))] V
         attended = (first - self.beta * second) @ value  # (B, heads, T, 2d)
-        # DAAN paper, eq. 2, GroupNorm: each head of each second alone, as Differential Transformer does. It has no
-        # weights of its own: the linear layer behind it can express them, and torch's GroupNorm is slow on single rows.
+        # DAAN paper, eq. 2, GroupNorm: each head of each second is normalised separately, as in Differential
+        # Transformer. It has no weights of its own: the linear layer after it can express them. layer_norm computes
+        # it, because torch's GroupNorm is slow on single rows.
         normalised = F.layer_norm(attended, attended.shape[-1:])
         return normalised.transpose(1, 2).flatten(2)
 
@@ -49,14 +55,14 @@ class DifferentialAttention(nn.Module):
 class CrossAttention(nn.Module):
     """Multi-head attention over the other modality's seconds, then a feed-forward layer, both residual.
 
-    Layer normalisation stands before each of the two (C), so that the residual path carries the modality's own phi
-    unchanged. Audio and visual have a block each (C).
+    Layer normalisation comes before each of the two (C), so that the residual path carries the modality's own phi
+    unchanged. Audio and visual have separate blocks (C).
 
     Args:
-        width: H, a multiple of heads.
+        width: width H of input and output, a multiple of heads.
         heads: number of heads.
-        feedforward_multiple: width of the feed-forward layer, in H.
-        dropout: chance to drop a value of what each of the two adds.
+        feedforward_multiple: width of the feed-forward layer, in multiples of H.
+        dropout: probability to drop a value that attention or the feed-forward layer adds.
     """
 
     def __init__(self, width: int, *, heads: int, feedforward_multiple: int, dropout: float) -> None:
@@ -69,26 +75,37 @@ class CrossAttention(nn.Module):
         self.feedforward = nn.Sequential(
             nn.Linear(width, feedforward_multiple * width),
             nn.GELU(),
-            # No bias: phi^c goes through the projection's normalisation, which would cancel it.
+            # No bias: phi^c next passes the projection's normalisation, which would cancel a bias.
             nn.Linear(feedforward_multiple * width, width, bias=False),
         )
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, asking: Encoded, asked: Encoded) -> Tensor:
-        """(B, H) phi^c of the asking modality: the block over its seconds, averaged over the valid ones."""
+        """Compute phi^c (B, H) of the asking modality: the block over its seconds, averaged over the valid ones.
+
+        Args:
+            asking: modality that gives the queries.
+            asked: modality that gives the keys and values.
+        """
         x = asking.seconds
         x = x + self.dropout(self.attend(self.query_norm(x), self.other_norm(asked.seconds), asked.mask))
         x = x + self.dropout(self.feedforward(self.feedforward_norm(x)))
         return masked_mean(x, asking.mask)
 
     def attend(self, asking: Tensor, asked: Tensor, asked_mask: Tensor) -> Tensor:
-        """(B, T, H) from queries of (B, T, H), keys and values of (B, S, H), valid where (B, S) says so."""
+        """Compute multi-head attention (B, T, H).
+
+        Args:
+            asking: input (B, T, H) of the queries.
+            asked: input (B, S, H) of the keys and values.
+            asked_mask: valid seconds (B, S) of `asked`.
+        """
         query = self._by_head(self.query(asking))
-        key, value = (self._by_head(part) for part in self.key_value(asked).chunk(2, dim=-1))
+        key, value = (self._by_head(each) for each in self.key_value(asked).chunk(2, dim=-1))
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=asked_mask[:, None, None, :])
         output: Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return output
 
     def _by_head(self, x: Tensor) -> Tensor:
-        """(B, T, H) to (B, heads, T, H / heads)."""
+        """Reshape (B, T, H) to (B, heads, T, H / heads)."""
         return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)

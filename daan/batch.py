@@ -1,4 +1,4 @@
-"""A batch of videos as the network takes it. Legend: B videos, T seconds, Da and Dv widths of the features."""
+"""The batch of videos that the network takes. Legend: B videos, T seconds, Da and Dv widths of the features."""
 
 from dataclasses import dataclass, replace
 
@@ -8,13 +8,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class VideoBatch:
-    """Ragged seconds at 1 Hz, padded. A modality that is absent has a row of False; its features are not read.
+    """Padded videos of different lengths, at one vector per second.
 
-    Valid seconds usually come first; a hole between them counts as a second of zeros to causal convolutions and as no
-    second to everything else.
+    A modality that a video lacks has a mask row of False; its features are not read. Valid seconds usually come first.
+    Causal convolutions treat an invalid second between valid ones as zeros; everything else ignores it.
 
     Raises:
-        ValueError: the shapes do not fit each other.
+        ValueError: shapes that do not fit each other.
     """
 
     audio: Tensor  # (B, T, Da)
@@ -37,17 +37,18 @@ class VideoBatch:
         return len(self.audio)
 
     def __getitem__(self, rows: Tensor) -> "VideoBatch":
-        """Select videos by their rows (N,)."""
+        """Select videos by their row indices (N,)."""
         return VideoBatch(self.audio[rows], self.visual[rows], self.audio_mask[rows], self.visual_mask[rows])
 
 
 def hide_modalities(videos: VideoBatch, probability: float, generator: torch.Generator | None) -> VideoBatch:
-    """Hide audio or visual of some videos, never of one that lacks the other.
+    """Hide audio or visual of some videos. A video with only one modality keeps it.
 
     Args:
-        videos: B of them.
-        probability: of a video to lose one modality; which one is drawn evenly. At 0 nothing is drawn.
-        generator: source of the draws; None: torch's own.
+        videos: B videos.
+        probability: probability that a video loses one modality, audio or visual with equal chance. At 0 nothing is
+            drawn.
+        generator: source of the random draws; None for torch's own.
     """
     if probability == 0:
         return videos

@@ -1,4 +1,4 @@
-"""Batch normalisation of ragged sequences: statistics over valid seconds only."""
+"""Batch normalisation and means of padded sequences, over valid seconds only."""
 
 from typing import NamedTuple
 
@@ -8,16 +8,16 @@ from torch import Tensor, nn
 
 
 class MaskedBatchNorm(nn.Module):
-    """What `nn.BatchNorm1d` computes from the valid seconds of a batch laid end to end.
+    """Batch normalisation with the result of `nn.BatchNorm1d` on the concatenated valid seconds of a batch.
 
-    It weights seconds by the mask instead of gathering the valid rows, whose number the host could learn only by
-    waiting for the GPU. With a single valid second in training its variance is unknown: the output is the bias there
-    (the value is its own mean), and the running statistics stay as they were.
+    The mask is used as weights. Gathering the valid rows instead would make the host wait for the GPU to learn their
+    number. A single valid second in training has no known variance: the output is then the bias, because the value is
+    its own mean, and the running statistics do not change.
 
     Args:
-        width: D.
-        momentum: share of a new batch in the running statistics.
-        epsilon: added to the variance.
+        width: width D of a second.
+        momentum: weight of a new batch in the running statistics.
+        epsilon: number added to the variance.
     """
 
     running_mean: Tensor
@@ -32,7 +32,15 @@ class MaskedBatchNorm(nn.Module):
         self.register_buffer("running_variance", torch.ones(width))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Normalise (B, T, D), finite throughout; invalid seconds change nothing, what they become means nothing."""
+        """Normalise each second.
+
+        Args:
+            x: values (B, T, D), all finite. Invalid seconds do not affect valid ones.
+            mask: valid seconds (B, T).
+
+        Returns:
+            Values (B, T, D); those at invalid seconds have no meaning.
+        """
         if torch.is_autocast_enabled(x.device.type):
             with torch.autocast(x.device.type, enabled=False):  # sums over a batch need float32
                 return self.forward(x.float(), mask)
@@ -49,29 +57,38 @@ class MaskedBatchNorm(nn.Module):
         return torch.addcmul(self.bias, centred, scale).reshape(x.shape)
 
     def _update(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
-        """Move the running statistics; the running variance is the unbiased one."""
-        share = torch.where(count > 1, self.momentum, 0.0).to(mean.dtype)
+        """Update the running statistics; the running variance is the unbiased one."""
+        weight = torch.where(count > 1, self.momentum, 0.0).to(mean.dtype)
         unbiased = variance * (count / (count - 1).clamp_min(1))
-        self.running_mean.lerp_(mean, share)
-        self.running_variance.lerp_(unbiased, share)
+        self.running_mean.lerp_(mean, weight)
+        self.running_variance.lerp_(unbiased, weight)
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """(B, D) mean over the valid seconds of (B, T, D), finite throughout; each video has at least one."""
+    """Average the valid seconds of each video.
+
+    Args:
+        x: values (B, T, D), all finite.
+        mask: valid seconds (B, T), at least one per video.
+
+    Returns:
+        Means (B, D).
+    """
     weights = mask.to(x.dtype) / mask.sum(1, keepdim=True)
     return (weights[:, None] @ x).squeeze(1)
 
 
 def with_stand_in(x: Tensor, mask: Tensor, stand_in: Tensor) -> tuple[Tensor, Tensor]:
-    """Give a video without any valid second one: the stand-in vector, alone.
+    """Give each video without a valid second one valid second with the stand-in vector.
 
     Args:
-        x: (B, T, D); T may be 0.
-        mask: (B, T).
-        stand_in: (D,).
+        x: features (B, T, D); T may be 0.
+        mask: valid seconds (B, T).
+        stand_in: stand-in vector (D,).
 
     Returns:
-        (B, T, D) with zeros at invalid seconds, and the mask, in which every video has a valid second; T is at least 1.
+        Features (B, T, D) with zeros at invalid seconds, and the mask (B, T), in which each video has a valid second.
+        T is at least 1.
     """
     if mask.shape[1] == 0:
         x, mask = F.pad(x, (0, 0, 0, 1)), F.pad(mask, (0, 1))
@@ -82,8 +99,8 @@ def with_stand_in(x: Tensor, mask: Tensor, stand_in: Tensor) -> tuple[Tensor, Te
 
 
 class Encoded(NamedTuple):
-    """A modality behind its encoder; `phi` is the mean of `seconds` over the valid ones."""
+    """The output of a modality's encoder; `phi` is the mean of `seconds` over the valid ones."""
 
     phi: Tensor  # (B, H)
-    seconds: Tensor  # (B, T, H); finite, and of no meaning, at invalid seconds
+    seconds: Tensor  # (B, T, H); finite but without meaning at invalid seconds
     mask: Tensor  # (B, T) bool

@@ -1,4 +1,7 @@
-"""The DAAN network. Legend: B videos, T seconds, W width of a class embedding, H hidden, O output width, C classes."""
+"""The DAAN network.
+
+Legend: B videos, T seconds, C classes, W width of a class embedding, H hidden width, O output width.
+"""
 
 from dataclasses import dataclass, fields
 
@@ -14,12 +17,12 @@ from daan.qdma import AveragedMlp, Branches, Qdma
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What the network makes of B videos and their classes' embeddings; suffixes a audio, v visual, w text."""
+    """The outputs of the network for B videos and their classes. Suffixes: a for audio, v for visual, w for text."""
 
-    theta_a: Tensor  # (B, O) in the shared space
+    theta_a: Tensor  # (B, O) embedding in the shared space
     theta_v: Tensor  # (B, O)
     theta_w: Tensor  # (B, O)
-    phi_a: Tensor  # (B, H) behind the encoder, eq. 4
+    phi_a: Tensor  # (B, H) output of the encoder, eq. 4
     phi_v: Tensor  # (B, H)
     phi_rec_a: Tensor  # (B, H) reconstructed from theta
     phi_rec_v: Tensor  # (B, H)
@@ -28,22 +31,26 @@ class Embeddings:
     rho_w: Tensor  # (B, W)
 
     def float(self) -> "Embeddings":
-        """The same in float32 where they are of 16 bits, for losses and rates."""
+        """Convert 16-bit embeddings to float32, for losses and rates."""
         return Embeddings(*(x.float() if x.element_size() < 4 else x for x in self._values()))
 
     def _values(self) -> list[Tensor]:
         return [getattr(self, field.name) for field in fields(self)]
 
     def split(self, first: int) -> tuple["Embeddings", "Embeddings"]:
-        """Those of the first videos, and the rest."""
+        """Split into the embeddings of the first videos and of the rest.
+
+        Args:
+            first: number of videos in the first result.
+        """
         return Embeddings(*(x[:first] for x in self._values())), Embeddings(*(x[first:] for x in self._values()))
 
 
 class Daan(nn.Module):
     """Encoders, cross-attention, projections into the shared space, reconstructors and decoder.
 
-    A modality that a video lacks is replaced by one valid second holding a learned vector. It begins as zeros, the mean
-    of standardised features, and is learned where training has such videos or hides modalities.
+    A modality that a video lacks is replaced by one valid second with a learned vector (C). The vector starts as zeros,
+    the mean of standardised features. It is learned only if training has such videos or hides modalities.
 
     Args:
         config: widths and options.
@@ -73,21 +80,23 @@ class Daan(nn.Module):
 
     @property
     def branches(self) -> tuple[Branches, Branches]:
-        """Layers of the audio and of the visual encoder."""
+        """The layers of the audio encoder and of the visual encoder, by branch."""
         return self.audio_encoder.branches, self.visual_encoder.branches
 
     def forward(self, videos: VideoBatch, text: Tensor) -> Embeddings:
-        """Embed B videos together with the embeddings (B, W) of their classes, as the losses want them.
+        """Embed B videos and the class embeddings (B, W) of their classes, and compute all inputs of the losses.
 
         Raises:
-            ValueError: widths that are not the configuration's, or another number of texts than of videos.
+            ValueError: widths other than those of the configuration, or different numbers of texts and videos.
         """
         if len(text) != len(videos):
-            raise ValueError(f"{len(text)} class embeddings for {len(videos)} videos: give each video its class's")
+            raise ValueError(
+                f"{len(text)} class embeddings for {len(videos)} videos: give one class embedding per video"
+            )
         audio, visual = self._encode(videos)
         theta_a, theta_v = self._project(audio, visual)
         theta_w = self.embed_classes(text)
-        # One pass, so that the shared decoder's batch statistics are those of all three, in training as at test time.
+        # One pass, so that the shared decoder's batch statistics cover all three, in training as at test time.
         rho_a, rho_v, rho_w = self.decoder(torch.cat((theta_a, theta_v, theta_w))).chunk(3)
         return Embeddings(
             theta_a=theta_a,
@@ -103,18 +112,18 @@ class Daan(nn.Module):
         )
 
     def embed_videos(self, videos: VideoBatch) -> tuple[Tensor, Tensor]:
-        """theta_a and theta_v of B videos, (B, O) each.
+        """Compute theta_a and theta_v (B, O) of B videos.
 
         Raises:
-            ValueError: widths that are not the configuration's.
+            ValueError: widths other than those of the configuration.
         """
         return self._project(*self._encode(videos))
 
     def embed_classes(self, text: Tensor) -> Tensor:
-        """theta_w (C, O) of class embeddings (C, W).
+        """Compute theta_w (C, O) of class embeddings (C, W).
 
         Raises:
-            ValueError: a width that is not the configuration's.
+            ValueError: a width other than that of the configuration.
         """
         _check_width("class embeddings", text, self.config.text_width)
         theta: Tensor = self.text_projection(text)
@@ -136,14 +145,14 @@ class Daan(nn.Module):
 def _check_width(what: str, values: Tensor, expected: int) -> None:
     if values.shape[-1] != expected:
         raise ValueError(
-            f"{what} are {values.shape[-1]} wide, the network takes {expected}: use those it was configured for"
+            f"{what} are {values.shape[-1]} wide, the network takes {expected}: give {what} of width {expected}"
         )
 
 
 def projection(input_width: int, output_width: int, *, dropout: float) -> nn.Sequential:
-    """(B, input_width) to (B, output_width): Linear, BatchNorm, ReLU, Dropout."""
+    """Build a projection from (B, input_width) to (B, output_width): Linear, BatchNorm, ReLU, Dropout."""
     return nn.Sequential(
-        # No bias: the normalisation behind it would cancel it.
+        # No bias: the normalisation after it would cancel it.
         nn.Linear(input_width, output_width, bias=False),
         nn.BatchNorm1d(output_width),
         nn.ReLU(),
@@ -152,5 +161,8 @@ def projection(input_width: int, output_width: int, *, dropout: float) -> nn.Seq
 
 
 def reconstruction(input_width: int, hidden_width: int, output_width: int, *, dropout: float) -> nn.Sequential:
-    """(B, input_width) to (B, output_width): a projection, then Linear, which can reach negative values (C)."""
+    """Build a reconstruction from (B, input_width) to (B, output_width): a projection, then Linear.
+
+    C: the last layer is Linear, because its outputs can be negative.
+    """
     return nn.Sequential(*projection(input_width, hidden_width, dropout=dropout), nn.Linear(hidden_width, output_width))

@@ -11,28 +11,28 @@ from daan.temporal_convolution import TemporalBypass
 
 
 class Branches(NamedTuple):
-    """Layers of an encoder; all its weights but those of normalisation, which CSGM leaves as they are (C)."""
+    """The layers of an encoder that CSGM modulates: all except normalisation layers (C)."""
 
     attention: tuple[nn.Linear, ...]  # p = 1: attention and refinement
     bypass: tuple[nn.Linear, ...]  # p = 2: the temporal bypass
 
 
 class Qdma(nn.Module):
-    """Differential attention and its refinement, beside a temporal bypass.
+    """Differential attention with its refinement, and a temporal bypass next to them.
 
-    The cross-attention wants a sequence where the paper has the vector phi. It gets o3 at each second plus the bypass's
-    last output (C), whose mean is phi exactly; with one second it is phi.
+    In the paper, cross-attention reads the vector phi. Here it reads a sequence (C): o3 at each second, plus the last
+    output of the bypass. The mean of this sequence is exactly phi; with one second the sequence is phi.
 
     Args:
-        input_width: D of the modality.
-        config: the network's options.
+        input_width: width D of the modality.
+        config: options of the network.
     """
 
     def __init__(self, input_width: int, config: DaanConfig) -> None:
         super().__init__()
         width = config.hidden_width
         self.attention = DifferentialAttention(input_width, width, heads=config.heads, beta=config.beta)
-        # No bias: the normalisation behind it would cancel it, and Adam would let it drift on rounding noise.
+        # No bias: the normalisation after it would cancel it, and under Adam it would drift with rounding errors.
         self.refinement = nn.Linear(width, width, bias=False)
         self.norm = MaskedBatchNorm(width)
         self.dropout = nn.Dropout(config.dropout)
@@ -42,18 +42,23 @@ class Qdma(nn.Module):
 
     @property
     def branches(self) -> Branches:
-        """What CSGM modulates."""
+        """The layers that CSGM modulates."""
         return Branches((self.attention.query_key_value, self.refinement), self.bypass.layers)
 
     def forward(self, x: Tensor, mask: Tensor) -> Encoded:
-        """Encode (B, T, D), zeros at invalid seconds, under a mask (B, T) with a valid second per video."""
+        """Encode the seconds of B videos.
+
+        Args:
+            x: features (B, T, D), zeros at invalid seconds.
+            mask: valid seconds (B, T), at least one per video.
+        """
         refined = self.refine(x, mask)
         bypassed = self.bypass(x, mask)
         phi = masked_mean(refined, mask) + bypassed  # DAAN paper, eq. 4
         return Encoded(phi=phi, seconds=refined + bypassed[:, None], mask=mask)
 
     def refine(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, H) o3 of (B, T, D)."""
+        """Compute o3 (B, T, H) of features (B, T, D) under a mask (B, T)."""
         attended = self.attention(x, mask)
         # DAAN paper, eq. 2: o3 = Dropout(ReLU(BatchNorm((1 - beta) Linear(GroupNorm(o1)))))
         scaled = (1 - self.attention.beta) * self.refinement(attended)
@@ -65,8 +70,8 @@ class AveragedMlp(nn.Module):
     """The encoder without QDMA, the base of the paper's ablation: an MLP over the averaged seconds.
 
     Args:
-        input_width: D of the modality.
-        config: the network's options.
+        input_width: width D of the modality.
+        config: options of the network.
     """
 
     def __init__(self, input_width: int, config: DaanConfig) -> None:
@@ -82,10 +87,15 @@ class AveragedMlp(nn.Module):
 
     @property
     def branches(self) -> Branches:
-        """Its linear layers; there is no bypass."""
+        """The linear layers, all in the attention branch; the bypass branch is empty."""
         return Branches(tuple(layer for layer in self.layers if isinstance(layer, nn.Linear)), ())
 
     def forward(self, x: Tensor, mask: Tensor) -> Encoded:
-        """Encode (B, T, D) under a mask (B, T) with a valid second per video, as one second."""
+        """Encode the average of each video as one second.
+
+        Args:
+            x: features (B, T, D), zeros at invalid seconds.
+            mask: valid seconds (B, T), at least one per video.
+        """
         phi = self.layers(masked_mean(x, mask))
         return Encoded(phi=phi, seconds=phi[:, None], mask=mask.any(1, keepdim=True))

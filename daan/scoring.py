@@ -1,4 +1,4 @@
-"""How far videos are from classes (daan.md, section 8). Legend: N videos, C classes, O output width."""
+"""Distances from videos to classes (daan/README.md). Legend: N videos, C classes, O output width."""
 
 import torch
 from torch import Tensor
@@ -7,18 +7,18 @@ from torch import Tensor
 def class_distances(
     theta_a: Tensor, theta_v: Tensor, theta_w: Tensor, *, has_audio: Tensor, has_visual: Tensor
 ) -> dict[str, Tensor]:
-    """Euclidean distances (N, C) by each score: `audio`, `visual` and `sum`.
+    """Compute Euclidean distances (N, C) by each score: `audio`, `visual` and `sum`.
 
-    In `sum` the one modality that a video has counts twice (C), so that all sums have one scale and one calibration
-    fits them. A video with both or neither has the plain sum. `audio` and `visual` are plain distances, where the
-    modality is absent those of its stand-in.
+    If a video has only one modality, that modality counts twice in `sum` (C). All sums then have the same scale and can
+    share one calibration. A video with both or neither has the plain sum. `audio` and `visual` are plain distances; for
+    an absent modality they are the distances of its stand-in.
 
     Args:
-        theta_a: (N, O) audio embeddings.
-        theta_v: (N, O) visual embeddings.
-        theta_w: (C, O) class embeddings.
-        has_audio: (N,) bool.
-        has_visual: (N,) bool.
+        theta_a: audio embeddings (N, O).
+        theta_v: visual embeddings (N, O).
+        theta_w: class embeddings (C, O).
+        has_audio: flags (N,), true if the video has audio.
+        has_visual: flags (N,), true if the video has pictures.
     """
     audio, visual = _distances(theta_a, theta_w), _distances(theta_v, theta_w)
     only_audio, only_visual = (has_audio & ~has_visual)[:, None], (has_visual & ~has_audio)[:, None]
@@ -28,5 +28,8 @@ def class_distances(
 
 
 def _distances(theta: Tensor, theta_w: Tensor) -> Tensor:
-    """(N, C) by one matrix product. torch would choose the way by the number of rows, and batches would differ."""
+    """Compute distances (N, C) with one matrix product.
+
+    By default torch chooses the method by the number of rows, so results would depend on the batch size.
+    """
     return torch.cdist(theta, theta_w, compute_mode="use_mm_for_euclid_dist")

@@ -1,8 +1,9 @@
 """Causal convolutions over the seconds: QDMA's temporal bypass (DAAN paper, eq. 3).
 
-Eq. 4 wants the bypass at each video's last valid second alone. So every convolution is computed only at the seconds
-that this one output hangs on, counted back from the last: their ages. With a dilation of 3 and two dilated convolutions
-these are the ages 0, 3, 6, 9, 12 of the entry and 0, 3, 6 of the first dilated one, however long the video is.
+Eq. 4 needs the bypass only at the last valid second of each video. Each convolution is therefore computed only at the
+seconds on which this output depends. Such a second is given by its age, the number of seconds before the last one.
+With a dilation of 3 and two dilated convolutions, the entry convolution is computed at the ages 0, 3, 6, 9, 12 and the
+first dilated one at 0, 3, 6, for videos of any length.
 """
 
 from collections.abc import Sequence
@@ -15,33 +16,33 @@ from torch import Tensor, nn
 
 
 class CausalConvolution(nn.Linear):
-    """A convolution that reads second t, t - gap, t - 2 gap, ...; before the clip there are zeros.
+    """A convolution that reads the seconds t, t - gap, t - 2 gap, ...; seconds before the clip are zeros.
 
-    It is a linear layer over its taps laid side by side, the present second's first; taps that are left out at the end
-    count as zeros.
+    It is a linear layer over its concatenated taps, with the tap of the present second first. Taps that are omitted at
+    the end count as zeros.
 
     Args:
-        input_width: D.
-        output_width: H.
+        input_width: width D of the input.
+        output_width: width H of the output.
         kernel: number of taps.
-        gap: seconds from tap to tap (the dilation).
+        gap: seconds from one tap to the next (the dilation).
     """
 
     def __init__(self, input_width: int, output_width: int, *, kernel: int, gap: int) -> None:
-        # Same fan-in, hence the same default initialisation, as nn.Conv1d.
+        # The fan-in is that of nn.Conv1d, and so the default initialisation is the same.
         super().__init__(kernel * input_width, output_width)
         self.kernel, self.gap = kernel, gap
 
     def forward(self, taps: Tensor) -> Tensor:
-        """(..., H) of (..., K * D), K at most `kernel`."""
+        """Compute outputs (..., H) from concatenated taps (..., K * D), with K at most `kernel`."""
         return F.linear(taps, self.weight[:, : taps.shape[-1]], self.bias)
 
 
 class Reading(NamedTuple):
-    """What a convolution reads: for each of its A outputs, K taps."""
+    """The inputs of a convolution: K taps for each of its A outputs."""
 
-    ages: Tensor  # (A, K) seconds before the video's last
-    places: Tensor  # (A, K) where in its input that age stands
+    ages: Tensor  # (A, K) seconds before the last second of the video
+    places: Tensor  # (A, K) index of that age in the convolution's input
 
 
 class TemporalBypass(nn.Module):
@@ -51,11 +52,11 @@ class TemporalBypass(nn.Module):
     arXiv 1803.01271 (C: the paper names neither).
 
     Args:
-        input_width: D.
-        hidden_width: H.
-        kernel: taps of each convolution.
+        input_width: width D of the input.
+        hidden_width: width H of the output.
+        kernel: number of taps of each convolution.
         gaps: dilation in seconds of each dilated convolution.
-        dropout: chance to drop a value.
+        dropout: probability to drop a value.
     """
 
     def __init__(
@@ -71,16 +72,21 @@ class TemporalBypass(nn.Module):
 
     @property
     def layers(self) -> tuple[CausalConvolution, ...]:
-        """All convolutions, the entry first."""
+        """All convolutions, with the entry first."""
         return self.entry, *(layer for layer in self.dilated if isinstance(layer, CausalConvolution))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, H) at the last valid second of (B, T, D) under a mask (B, T) with a valid second per video."""
+        """Compute the bypass (B, H) at the last valid second of each video.
+
+        Args:
+            x: features (B, T, D), zeros at invalid seconds.
+            mask: valid seconds (B, T), at least one per video.
+        """
         videos, seconds, width = x.shape
         last = torch.where(mask, torch.arange(seconds, device=x.device), 0).amax(1)[:, None, None]  # (B, 1, 1)
         entry, *dilated = readings((1, *self.gaps), self.kernel, seconds, x.device)
         first_rows = torch.arange(0, videos * seconds, seconds, device=x.device)[:, None, None]
-        rows = first_rows + (last - entry.ages).clamp_min(0)  # (B, A, K) of the videos laid end to end
+        rows = first_rows + (last - entry.ages).clamp_min(0)  # (B, A, K) row indices of the concatenated videos
         taps = x.flatten(0, 1).index_select(0, rows.flatten()).view(*rows.shape, width)
         inner = entered = self.entry(_inside(taps, entry, last))
         for convolution, reading in zip(self.dilated, dilated, strict=True):
@@ -91,29 +97,32 @@ class TemporalBypass(nn.Module):
 
 
 def _inside(taps: Tensor, reading: Reading, last: Tensor) -> Tensor:
-    """(B, A, K, D) taps side by side, (B, A, K * D), with zeros before the clip."""
+    """Concatenate taps (B, A, K, D) to (B, A, K * D), with zeros for seconds before the clip."""
     return (taps * (reading.ages <= last)[..., None]).flatten(2)
 
 
 @cache
 def readings(gaps: tuple[int, ...], kernel: int, seconds: int, device: torch.device) -> tuple[Reading, ...]:
-    """What each of a stack of convolutions reads, so that the last one is known at age 0.
+    """List the inputs that each convolution of a stack needs for the output of the last one at age 0.
 
-    Kept, because a GPU would have to wait for the tables at every step.
+    The result is cached, because otherwise a GPU would wait for these tables in every step.
 
     Args:
-        gaps: of the convolutions, the first one's first.
-        kernel: taps of each.
-        seconds: T; ages from T on lie before every clip and are not computed.
-        device: of the tables.
+        gaps: dilation in seconds of each convolution, in their order.
+        kernel: number of taps of each convolution.
+        seconds: length T of the padded videos; ages of T and more are before every clip and are not computed.
+        device: device of the tables.
+
+    Returns:
+        One reading per convolution, in their order.
     """
     wanted, found = [0], []
     for gap in reversed(gaps):
         shifts = [shift for shift in range(0, kernel * gap, gap) if shift < seconds]
         ages = [[age + shift for shift in shifts] for age in wanted]
         wanted = sorted({age for row in ages for age in row if age < seconds})
-        place_of = {age: place for place, age in enumerate(wanted)}
-        places = [[place_of.get(age, 0) for age in row] for row in ages]  # any place does for what is zeroed
-        with torch.inference_mode(mode=False):  # whatever mode asked first, training can use them too
-            found.append(Reading(torch.tensor(ages, device=device), torch.tensor(places, device=device)))
+        index_of = {age: index for index, age in enumerate(wanted)}
+        indices = [[index_of.get(age, 0) for age in row] for row in ages]  # any index is right for a tap set to zero
+        with torch.inference_mode(mode=False):  # training can use the tables even if inference made them
+            found.append(Reading(torch.tensor(ages, device=device), torch.tensor(indices, device=device)))
     return tuple(reversed(found))

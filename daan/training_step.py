@@ -1,4 +1,4 @@
-"""One step of training: pairs in, weights changed, losses out."""
+"""One step of training: it takes pairs, updates the weights and returns the losses."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class Step:
-    """What a step found, on the network's device and without a graph."""
+    """The results of a training step, on the network's device and without a graph."""
 
-    losses: Losses  # of the batch
-    norms: BranchNorms  # of the encoders' parts
-    rates: Rates | None  # of CSGM, by pair; None where nothing is modulated
+    losses: Losses  # losses of the batch
+    norms: BranchNorms  # norms of the encoders' branches
+    rates: Rates | None  # rates of CSGM by pair; None if nothing is modulated
 
 
 def training_step(
@@ -39,8 +39,8 @@ def training_step(
 ) -> Step:
     """Do one forward pass over 2B videos, one backward pass, and one step of the optimiser.
 
-    Positives and negatives go through together, so that batch statistics see both. With CSGM the gradients of QDMA's
-    branches are modulated. Noise is added once, to the whole gradient, and clipping comes last.
+    Positives and negatives pass the network together, so that batch statistics cover both. With CSGM the gradients of
+    QDMA's branches are modulated. Noise is added once, to the whole gradient, and clipping comes last.
 
     Args:
         network: the network, in training mode.
@@ -49,21 +49,21 @@ def training_step(
         text: (2B, W) class embeddings of these videos.
         generator: source of modality dropout; None for torch's own. Dropout layers always draw from torch's own.
         clip_norm: largest norm of the whole gradient; 0 for no limit.
-        precision: precision of the network's products; bfloat16 by autocast, weights and losses stay float32.
-        pieces: number of pieces the batch is cut into, whose gradients add up. More pieces take less memory; batch
-            statistics and CSGM's rates are then those of a piece.
+        precision: precision of the network's products; bfloat16 uses autocast, and weights and losses stay float32.
+        pieces: number of pieces into which the batch is cut; their gradients are added. More pieces need less memory,
+            but batch statistics and CSGM's rates are then computed per piece.
 
     Returns:
-        Losses, norms and rates.
+        The losses, norms and rates.
 
     Raises:
-        ValueError: numbers or widths that do not fit.
+        ValueError: numbers of videos or pieces, or widths, that do not fit.
     """
     pairs, odd = divmod(len(videos), 2)
     if odd or pairs == 0:
         raise ValueError(f"{len(videos)} videos: give one or more positives, and then as many negatives")
     if not 1 <= pieces <= pairs:
-        raise ValueError(f"{pieces} pieces of {pairs} pairs: give each piece one pair at least")
+        raise ValueError(f"{pieces} pieces of {pairs} pairs: give each piece at least one pair")
     optimizer.zero_grad(set_to_none=True)
     found: list[tuple[Losses, Rates | None]] = []
     for rows in _rows_of_pieces(pairs, pieces, videos.audio.device):
@@ -80,7 +80,7 @@ def training_step(
 
 
 def _rows_of_pieces(pairs: int, pieces: int, device: torch.device) -> list[Tensor]:
-    """Rows of the positives and then the negatives of each piece; the pieces are nearly equal."""
+    """List the row indices of each piece, positives first; the pieces are nearly equal."""
     edges = [pairs * piece // pieces for piece in range(1, pieces)]
     positives = torch.arange(pairs, device=device).tensor_split(edges)
     return [torch.cat((rows, rows + pairs)) for rows in positives]
@@ -95,7 +95,7 @@ def _add_gradients(
     generator: torch.Generator | None,
     precision: Precision,
 ) -> tuple[Losses, Rates | None]:
-    """Add the gradients of `weight` times the loss of these videos; return the weighted losses, and the rates."""
+    """Add the gradients of `weight` times the loss of these videos; return the weighted losses and the rates."""
     pairs, config = len(videos) // 2, network.config
     videos = hide_modalities(videos, config.modality_dropout, generator)
     layers = [layer for branches in network.branches for branch in branches for layer in branch]
@@ -121,6 +121,6 @@ def _summed(losses: list[Losses]) -> Losses:
 
 
 def _joined(rates: list[Rates | None]) -> Rates | None:
-    """The pieces' rates, pair after pair."""
+    """Concatenate the rates of the pieces along the pairs."""
     known = [each for each in rates if each is not None]
     return Rates(*(torch.cat(values) for values in zip(*known, strict=True))) if known else None

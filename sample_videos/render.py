@@ -1,7 +1,7 @@
-"""Render the sample videos: `python render.py` makes them again beside this script, the same pictures and sound.
+"""Render the sample videos: `python render.py` writes the same pictures and sounds again, next to this script.
 
-A class is a composition of colour, shape and movement. Every clip draws its own sizes, places, speeds, noise and,
-now and then, a flaw, from a generator seeded by its name, so a new class or clip changes no other.
+A class is a composition of colour, shape and movement. Each clip has random sizes, positions, speeds and noise, and
+sometimes a flaw. They come from a generator seeded by the clip's name, so a new class or clip changes no other clip.
 """
 
 import argparse
@@ -23,7 +23,7 @@ SOUND_FLAWS = ("swamped", "foreign", "faint")
 SIZES = ((128, 128), (144, 112), (160, 120), (112, 144))
 FRAME_RATES_HZ = (15, 20, 24)
 DURATIONS_SECONDS = (3.0, 3.0, 3.2, 3.5, 3.8, 4.3, 5.0)
-# From the slowest to the fastest that a clip may draw, in cycles per second.
+# Slowest and fastest rate of each movement, in cycles per second.
 RATES_HZ = {
     "bouncing": (0.9, 1.5),
     "spinning": (0.6, 1.2),
@@ -63,7 +63,7 @@ BROKEN = ("yellow ball spinning", "008_broken")
 
 @dataclass(frozen=True)
 class Clip:
-    """One video: what it shows, and everything that its name's generator drew for it."""
+    """One video: its class, and everything that was drawn at random for it."""
 
     class_name: str
     stem: str
@@ -78,15 +78,15 @@ class Clip:
 
     @property
     def path(self) -> str:
-        """Relative to the folder of the sample videos, with forward slashes."""
+        """The path relative to the folder of the sample videos, with forward slashes."""
         return _path(self.class_name, self.stem)
 
     def generator(self, purpose: str) -> np.random.Generator:
-        """Random numbers that depend on the clip's name and on what they are for, and on nothing else."""
+        """Make a random generator that depends only on the clip's name and on the purpose."""
         return _generator(self.path, purpose)
 
     def cycles(self, seconds: np.ndarray) -> np.ndarray:
-        """The movement's place in its cycle at these times."""
+        """Compute the position of the movement in its cycle at these times."""
         return self.phase + self.rate_hz * seconds
 
 
@@ -99,7 +99,7 @@ def _generator(path: str, purpose: str) -> np.random.Generator:
 
 
 def plan(class_name: str, stem: str) -> Clip:
-    """Draw everything that varies from clip to clip."""
+    """Draw everything that differs between clips."""
     colour, _, movement = class_name.split()
     rng = _generator(_path(class_name, stem), "plan")
     width, height = SIZES[rng.integers(len(SIZES))]
@@ -131,14 +131,14 @@ def plan(class_name: str, stem: str) -> Clip:
 
 
 def plan_class(class_name: str) -> list[Clip]:
-    """Every clip of a class, the two that show what can go wrong included."""
+    """Plan every clip of a class, including the clip without sound and the broken clip."""
     stems = [f"{index:03d}" for index in range(CLIPS_PER_CLASS)]
     stems += [stem for name, stem in (NO_SOUND, BROKEN) if name == class_name]
     return [plan(class_name, stem) for stem in stems]
 
 
 def render_frames(clip: Clip) -> Iterator[np.ndarray]:
-    """Every frame of a clip: (H, W, 3) uint8."""
+    """Yield every frame of a clip: (H, W, 3) uint8."""
     _, shape, movement = clip.class_name.split()
     seconds = np.arange(round(clip.duration_seconds * clip.frame_rate_hz)) / clip.frame_rate_hz
     rng = clip.generator("picture")
@@ -148,7 +148,7 @@ def render_frames(clip: Clip) -> Iterator[np.ndarray]:
 
 
 def render_sound(clip: Clip) -> np.ndarray:
-    """The sound of a clip: (N,) float32 at SAMPLE_RATE_HZ."""
+    """Make the sound of a clip: (N,) float32 at SAMPLE_RATE_HZ."""
     movement, rng = clip.class_name.split()[2], clip.generator("sound")
     loudness, noise = clip.loudness, clip.noise
     if clip.flaw == "foreign":
@@ -159,8 +159,8 @@ def render_sound(clip: Clip) -> np.ndarray:
     elif clip.flaw == "swamped":
         noise = 0.4
     seconds = np.arange(round(clip.duration_seconds * sounds.SAMPLE_RATE_HZ)) / sounds.SAMPLE_RATE_HZ
-    heard = sounds.sound(movement, clip.cycles(seconds), clip.rate_hz, loudness=loudness, noise=noise, rng=rng)
-    return heard.astype(np.float32)
+    sound = sounds.sound(movement, clip.cycles(seconds), clip.rate_hz, loudness=loudness, noise=noise, rng=rng)
+    return sound.astype(np.float32)
 
 
 def write_clip(clip: Clip, folder: Path) -> Path:
@@ -168,7 +168,7 @@ def write_clip(clip: Clip, folder: Path) -> Path:
     path = folder / clip.path
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        # Without mbtree=0 x264's output depends on what the memory held before: the same frames, other bytes.
+        # Without mbtree=0 the output of x264 depends on uninitialised memory: equal frames give different bytes.
         options = {"crf": "29", "preset": "slower", "threads": "1", "x264-params": "mbtree=0"}
         video = container.add_stream("libx264", rate=clip.frame_rate_hz, options=options)
         video.width, video.height, video.pix_fmt = clip.look.width, clip.look.height, "yuv420p"
@@ -186,7 +186,7 @@ def write_clip(clip: Clip, folder: Path) -> Path:
             _write_sound(container, audio, render_sound(clip))
     if clip.stem == BROKEN[1]:
         content = path.read_bytes()
-        path.write_bytes(content[: len(content) // 2])  # the index of an mp4 stands at its end
+        path.write_bytes(content[: len(content) // 2])  # the index of an mp4 file is at its end
     return path
 
 
@@ -199,20 +199,26 @@ def _write_sound(container: av.container.OutputContainer, stream: av.AudioStream
 
 
 def splits() -> dict[str, list[Clip]]:
-    """Which clips are for training, validation and test; the rules stand in SPLITS_HEADER."""
-    parts: dict[str, list[Clip]] = {"train": [], "val_seen": [], "val_unseen": [], "test_seen": [], "test_unseen": []}
+    """Assign the clips to training, validation and test; SPLITS_HEADER describes the rules."""
+    assigned: dict[str, list[Clip]] = {
+        "train": [],
+        "val_seen": [],
+        "val_unseen": [],
+        "test_seen": [],
+        "test_unseen": [],
+    }
     for name in TRAIN_CLASSES:
         clips = plan_class(name)
-        parts["val_seen"] += clips[:1]
-        parts["test_seen"] += clips[1:3]
-        parts["train"] += clips[3:]
+        assigned["val_seen"] += clips[:1]
+        assigned["test_seen"] += clips[1:3]
+        assigned["train"] += clips[3:]
     for name in VAL_UNSEEN_CLASSES:
         clips = plan_class(name)
-        parts["test_seen"] += clips[:2]
-        parts["val_unseen"] += clips[2:]
+        assigned["test_seen"] += clips[:2]
+        assigned["val_unseen"] += clips[2:]
     for name in TEST_UNSEEN_CLASSES:
-        parts["test_unseen"] += plan_class(name)
-    return parts
+        assigned["test_unseen"] += plan_class(name)
+    return assigned
 
 
 SPLITS_HEADER = """\
@@ -228,23 +234,25 @@ SPLITS_HEADER = """\
 
 
 def splits_yaml() -> str:
-    """The splits as YAML, a video a line, under a header that says which class is seen and which is not."""
+    """Format the splits as YAML with one video per line, after a header that lists seen and unseen classes."""
     classes = {"train": TRAIN_CLASSES, "val_unseen": VAL_UNSEEN_CLASSES, "test_unseen": TEST_UNSEEN_CLASSES}
     header = SPLITS_HEADER.format_map(
-        {part: "\n".join(f"#   {name}" for name in names) for part, names in classes.items()}
+        {split: "\n".join(f"#   {name}" for name in names) for split, names in classes.items()}
     )
-    blocks = [f"{part}:\n" + "".join(f"  - {clip.path}\n" for clip in clips) for part, clips in splits().items()]
+    blocks = [f"{split}:\n" + "".join(f"  - {clip.path}\n" for clip in clips) for split, clips in splits().items()]
     return "\n".join((header, *blocks))
 
 
 def main() -> None:
-    """Render every clip and the splits."""
+    """Render every clip and write the splits."""
     parser = argparse.ArgumentParser(description="Render the sample videos.")
     here = Path(__file__).parent
-    parser.add_argument("--output", type=Path, default=here, metavar="DIR", help="default: beside this script")
+    parser.add_argument(
+        "--output", type=Path, default=here, metavar="DIR", help="output folder; default: the folder of this script"
+    )
     folder = parser.parse_args().output
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [write_clip(clip, folder) for part in splits().values() for clip in part]
+    paths = [write_clip(clip, folder) for clips in splits().values() for clip in clips]
     (folder / "splits.yaml").write_text(splits_yaml(), encoding="utf-8")
     print(f"{len(paths)} videos, {sum(path.stat().st_size for path in paths) / 2**20:.1f} MiB, in {folder}")
 

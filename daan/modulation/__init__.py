@@ -1,1 +1,1 @@
-"""CSGM: the gradient of each pair, its rate, and the modulated gradient."""
+"""CSGM: the gradient of each pair, its rate and the modulated gradient."""

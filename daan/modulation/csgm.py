@@ -1,7 +1,7 @@
-"""CSGM, contrastive sample-level gradient modulation (DAAN paper, eq. 5 to 8): gradients of one batch of pairs.
+"""CSGM, contrastive sample-level gradient modulation, for one batch of pairs (DAAN paper, eq. 5 to 8).
 
-One forward and one backward pass: autograd is asked for the gradients at the outputs of QDMA's layers, not at their
-weights; the weights' modulated gradients are then one product a layer.
+It takes one forward and one backward pass. Autograd computes the gradients at the outputs of QDMA's layers, not at
+their weights. The modulated gradient of the weights is then one product per layer.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from daan.network import Daan, Embeddings
 
 
 class BranchNorms(NamedTuple):
-    """Euclidean norms (2, 2) by modality (audio, visual) and part (attention, bypass); NaN where there is no part."""
+    """Euclidean norms (2, 2) by modality (audio, visual) and branch (attention, bypass); NaN for a missing branch."""
 
-    gradient: Tensor  # as it goes to the optimiser, without the noise
-    parameter: Tensor
+    gradient: Tensor  # norms of the gradients for the optimiser, before noise and clipping
+    parameter: Tensor  # norms of the parameters
 
 
 def add_modulated_gradients(
@@ -30,15 +30,15 @@ def add_modulated_gradients(
     negative: Embeddings,
     has_both: Tensor,
 ) -> Rates:
-    """Add the gradients of a batch's loss to `.grad`, those of QDMA modulated pair by pair (eq. 8 without its noise).
+    """Add the gradients of a batch's loss to `.grad`; modulate those of QDMA pair by pair (eq. 8 without its noise).
 
     Args:
-        network: whose forward pass was recorded.
-        loss: of B pairs.
-        activations: of all layers of the network's parts.
+        network: network whose forward pass was recorded.
+        loss: loss of B pairs.
+        activations: activations of all layers of the network's branches.
         positive: embeddings of the B positives.
-        negative: of the B negatives.
-        has_both: (B,) whether a pair's videos have both modalities.
+        negative: embeddings of the B negatives.
+        has_both: flags (B,), true if both videos of the pair have both modalities.
 
     Returns:
         The rates by which the gradients were modulated.
@@ -86,29 +86,29 @@ def _add(parameter: nn.Parameter, gradient: Tensor | None) -> None:
 
 
 def branch_norms(network: Daan) -> BranchNorms:
-    """Norms of each part's gradient and parameters, as they stand."""
+    """Compute the norms of the current gradients and parameters of each branch."""
     return BranchNorms(_norms(network, gradients=True), _norms(network, gradients=False))
 
 
 @torch.no_grad()
 def _norms(network: Daan, *, gradients: bool) -> Tensor:
-    """(2, 2) norm of each part's parameters, or of their gradients."""
-    nothing = torch.full_like(network.absent_audio[0], torch.nan)
+    """Compute the norm (2, 2) of each branch's parameters, or of their gradients."""
+    missing = torch.full_like(network.absent_audio[0], torch.nan)
 
     def norm(layers: tuple[nn.Linear, ...]) -> Tensor:
         parameters = [parameter for layer in layers for parameter in layer.parameters()]
         tensors = [parameter.grad if gradients else parameter for parameter in parameters]
         norms = [torch.linalg.vector_norm(tensor) for tensor in tensors if tensor is not None]
-        return torch.linalg.vector_norm(torch.stack(norms)) if norms else nothing
+        return torch.linalg.vector_norm(torch.stack(norms)) if norms else missing
 
     return torch.stack([torch.stack([norm(layers) for layers in branches]) for branches in network.branches])
 
 
 @torch.no_grad()
 def add_noise(network: Daan) -> None:
-    """Add eps ~ N(0, (noise * std(G))^2) to every gradient G of QDMA's parts (DAAN paper, eq. 8).
+    """Add eps ~ N(0, (noise * std(G))^2) to every gradient G of QDMA's branches (DAAN paper, eq. 8).
 
-    C: one standard deviation a tensor, as OGM-GE has it.
+    C: one standard deviation per tensor, as in OGM-GE.
     """
     if network.config.noise == 0:
         return

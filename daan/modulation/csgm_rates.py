@@ -1,8 +1,8 @@
-"""CSGM's rates: how much of each pair's gradient reaches each part of QDMA (DAAN paper, eq. 5 to 7).
+"""CSGM's rates: the factor of each pair gradient in each branch of QDMA (DAAN paper, eq. 5 to 7).
 
-Legend: B pairs, modalities in the order audio, visual, parts in the order attention (p = 1), temporal bypass (p = 2).
-No rate has a gradient of its own. The paper leaves open how V_c and V_o are "normalised under the regulation of a
-weight parameter"; the readings here are those of daan.md, section 6, and daan/README.md compares them.
+Legend: B pairs; modalities in the order audio, visual; branches in the order attention (p = 1), temporal bypass
+(p = 2). Rates have no gradient of their own. The paper does not say how V_c and V_o are "normalised under the
+regulation of a weight parameter". daan/README.md defines the readings implemented here and compares them.
 """
 
 from typing import NamedTuple
@@ -20,24 +20,24 @@ BRANCH_AXIS = ("attention", "bypass")  # order of the branch axis; p = 1 and p =
 
 
 class Rates(NamedTuple):
-    """What modulates a batch, per pair, modality and part."""
+    """The rates of a batch, per pair, modality and branch."""
 
     modulation: Tensor  # M (B, 2, 2)
     convergence: Tensor  # V_c (B, 2)
-    optimisation: Tensor  # V_o (B, 2, 2); ones where it takes no part
+    optimisation: Tensor  # V_o (B, 2, 2); ones if it is not used
 
 
 def modulation_rates(
     positive: Embeddings, negative: Embeddings, gradient_ratio: Tensor | None, has_both: Tensor, config: DaanConfig
 ) -> Rates:
-    """M = max(V_c V_o, gamma) (DAAN paper, eq. 5).
+    """Compute M = max(V_c V_o, gamma) (DAAN paper, eq. 5).
 
     Args:
-        positive: of the B videos, detached or not.
-        negative: of their B negatives.
-        gradient_ratio: (B, 2, 2) r of eq. 7; None: V_o is 1.
-        has_both: (B,) whether the pair's two videos have both modalities; for the others V_c and V_o are 1.
-        config: gamma, omega, and the readings.
+        positive: embeddings of the B positives, detached or not.
+        negative: embeddings of their B negatives.
+        gradient_ratio: r (B, 2, 2) of eq. 7; None for a V_o of 1.
+        has_both: flags (B,), true if both videos of the pair have both modalities; otherwise V_c and V_o are 1.
+        config: options; gamma, omega and the two readings are used.
     """
     with torch.no_grad():
         convergence = convergence_rates(positive, negative, has_both, config)
@@ -50,11 +50,11 @@ def modulation_rates(
 
 
 def convergence_rates(positive: Embeddings, negative: Embeddings, has_both: Tensor, config: DaanConfig) -> Tensor:
-    """V_c (B, 2) (DAAN paper, eq. 6): how far a modality still is from converged.
+    """Compute V_c (B, 2), which measures how far a modality is from convergence (DAAN paper, eq. 6).
 
-    C: balanced against the other modality, for the product as printed is 0 for nearly every pair, and M the constant
-    gamma. `batch` is the printed form. In the others the margin stands inside the deltas, which says what the triplet
-    losses still pull at.
+    C: V_c is a balance between the two modalities. The product as printed in the paper is 0 for nearly every pair, so
+    that M would be the constant gamma. The reading `batch` is the printed form. The other readings add the margin
+    inside the deltas, so that a delta is positive as long as its triplet loss still has a gradient.
     """
     deltas = torch.stack(
         [
@@ -71,10 +71,15 @@ def convergence_rates(positive: Embeddings, negative: Embeddings, has_both: Tens
 
 
 def optimisation_rates(gradient_ratio: Tensor, has_both: Tensor, config: DaanConfig) -> Tensor:
-    """V_o (B, 2, 2) of r (B, 2, 2) = |g|^2 / |Theta|^2 (DAAN paper, eq. 7, after Wu et al. 2022).
+    """Compute V_o (B, 2, 2) from the gradient ratio r = |g|^2 / |Theta|^2 (DAAN paper, eq. 7, after Wu et al. 2022).
 
-    C: by default a modality's rate rises with the other's r ("the same module under different modalities"): the slower
-    one is let through, the faster one held back.
+    C: by default a modality's rate rises with the other modality's r ("the same module under different modalities").
+    The slower modality gets the larger rate, the faster one the smaller rate.
+
+    Args:
+        gradient_ratio: r (B, 2, 2).
+        has_both: flags (B,), true if both videos of the pair have both modalities; otherwise V_o is 1.
+        config: options; omega and the reading are used.
     """
     if config.optimisation == "batch":
         return squashed(gradient_ratio, has_both, config.omega)
@@ -82,42 +87,53 @@ def optimisation_rates(gradient_ratio: Tensor, has_both: Tensor, config: DaanCon
 
 
 def balance(x: Tensor, has_both: Tensor, omega: float) -> Tensor:
-    """N = 2 x_m^omega / (x_m^omega + x_o^omega), between 0 and 2, of x (B, 2, ...) without a negative number (C).
+    """Compute N = 2 x_m^omega / (x_m^omega + x_o^omega), between 0 and 2 (C).
 
-    1 where the modalities m and o are even, or the pair (B,) is not has_both. A thousandth of the pair's mean is
-    added to both, so that a modality at 0 does not silence itself for good.
+    N is 1 if the modalities m and o are equal, or if `has_both` is false. A thousandth of the pair's mean is added to
+    both, so that a modality at 0 does not keep a rate of 0 for ever.
+
+    Args:
+        x: values (B, 2, ...), none negative, with the modalities along dimension 1.
+        has_both: flags (B,), true if both videos of the pair have both modalities.
+        omega: exponent.
     """
     scale = x.mean(1, keepdim=True)
     raised = x + 1e-3 * scale
-    # The sigmoid of the ratio's logarithm: powers of tiny numbers would vanish.
+    # The sigmoid of the logarithm of the ratio is used, because powers of tiny numbers would become 0.
     found = 2 * torch.sigmoid(omega * (raised.log() - raised.flip(1).log()))
     return torch.where((scale > 0) & _along(has_both, x), found, 1.0)
 
 
 def squashed(x: Tensor, has_both: Tensor, omega: float) -> Tensor:
-    """tanh(omega x / mean of x over the batch), of x (B, ...); 1 where the pair (B,) is not has_both (C)."""
+    """Compute tanh(omega x / mean of x over the batch) for x (B, ...); 1 for pairs with `has_both` false (C)."""
     counted = _along(has_both, x)
     mean = torch.where(counted, x, 0.0).sum(0) / counted.sum(0).clamp_min(1)
     return torch.where(counted, torch.tanh(omega * x / mean.clamp_min(torch.finfo(x.dtype).tiny)), 1.0)
 
 
 def have_both_modalities(videos: VideoBatch) -> Tensor:
-    """(B,) whether both videos of each pair have both modalities.
+    """Find the pairs of which both videos have both modalities.
 
     Args:
         videos: 2B videos: B positives, then their negatives.
+
+    Returns:
+        Flags (B,).
     """
     has_both = videos.audio_mask.any(1) & videos.visual_mask.any(1)
     return has_both.view(2, -1).all(0)
 
 
 def _along(flags: Tensor, x: Tensor) -> Tensor:
-    """(B,) as (B, 1, ...), to go with x (B, ...)."""
+    """Reshape flags (B,) to (B, 1, ...), so that they broadcast with x (B, ...)."""
     return flags.reshape(-1, *([1] * (x.ndim - 1)))
 
 
 def _deltas(theta: Tensor, text: Tensor, theta_negative: Tensor, text_negative: Tensor, config: DaanConfig) -> Tensor:
-    """The three deltas (B, 3) of one modality (DAAN paper, eq. 6), with the margin inside unless as printed (C)."""
+    """Compute the three deltas (B, 3) of one modality (DAAN paper, eq. 6).
+
+    C: the margin is added inside each delta, except in the printed form `batch`.
+    """
     margin = 0.0 if config.convergence == "batch" else config.margin
     near = torch.linalg.vector_norm(theta - text, dim=-1)
     apart = [

@@ -1,4 +1,4 @@
-"""daan/attention.py against a loop over videos, heads and seconds (eq. 1, and the norm of eq. 2)."""
+"""Tests of daan/attention.py against loops over videos, heads and seconds (eq. 1, GroupNorm of eq. 2)."""
 
 import math
 
@@ -12,7 +12,7 @@ from daan.masked import Encoded
 
 
 def slow_attention(layer: DifferentialAttention, x: Tensor) -> Tensor:
-    """(T, H) of one unpadded video (T, D)."""
+    """Compute differential attention (T, H) of one video (T, D) without padding."""
     w_query, w_key, w_value = layer.query_key_value.weight.chunk(3)
     queries, keys, values = x @ w_query.T, x @ w_key.T, x @ w_value.T
     width = values.shape[1] // layer.heads
@@ -21,8 +21,8 @@ def slow_attention(layer: DifferentialAttention, x: Tensor) -> Tensor:
     for t in range(len(x)):
         heads = []
         for head in range(layer.heads):
-            part = slice(head * width, (head + 1) * width)
-            query, key, value = queries[t, part], keys[:, part], values[:, part]
+            columns = slice(head * width, (head + 1) * width)
+            query, key, value = queries[t, columns], keys[:, columns], values[:, columns]
             first = torch.softmax(key[:, :half] @ query[:half] / math.sqrt(half), dim=0)
             second = torch.softmax(key[:, half:] @ query[half:] / math.sqrt(half), dim=0)
             o1 = sum((first[s] - layer.beta * second[s]) * value[s] for s in range(len(x)))
@@ -37,8 +37,8 @@ def slow_attention(layer: DifferentialAttention, x: Tensor) -> Tensor:
     heads=st.sampled_from([1, 2, 4]),
     beta=st.sampled_from([0.0, 0.3, 0.9]),
 )
-def test_each_video_attends_as_the_equation_says(lengths: list[int], heads: int, beta: float) -> None:
-    """Valid seconds of a padded batch equal the loop over the video alone."""
+def test_each_video_follows_the_equation(lengths: list[int], heads: int, beta: float) -> None:
+    """The valid seconds of a padded batch equal the loop over each video alone."""
     layer = DifferentialAttention(5, 16, heads=heads, beta=beta).double()
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     x = torch.randn(*mask.shape, 5, dtype=torch.float64)
@@ -49,8 +49,8 @@ def test_each_video_attends_as_the_equation_says(lengths: list[int], heads: int,
         torch.testing.assert_close(out[video, :length], slow_attention(layer, x[video, :length]))
 
 
-def test_a_hole_is_not_attended_to() -> None:
-    """A missing second in the middle counts as little as one behind the end."""
+def test_an_invalid_second_between_valid_ones_is_ignored() -> None:
+    """It has no effect, like the padding after the end."""
     layer = DifferentialAttention(5, 16, heads=2, beta=0.5).double()
     x = torch.randn(1, 3, 5, dtype=torch.float64)
 
@@ -60,14 +60,14 @@ def test_a_hole_is_not_attended_to() -> None:
 
 
 def sequences(lengths: list[int], width: int = 8) -> Encoded:
-    """Random padded sequences; phi is not read."""
+    """Make random padded sequences; phi is not used."""
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     seconds = torch.randn(*mask.shape, width, dtype=torch.float64)
     return Encoded(phi=seconds[:, 0], seconds=seconds, mask=mask)
 
 
 def slow_block(block: CrossAttention, asking: Tensor, asked: Tensor) -> Tensor:
-    """(H,) of one video's unpadded (T, H) and (S, H)."""
+    """Compute cross-attention (H,) of one video from (T, H) and (S, H) without padding."""
     width = asking.shape[1] // block.heads
     w_key, w_value = block.key_value.weight.chunk(2)
     others = [block.other_norm(row) for row in asked]
@@ -76,10 +76,11 @@ def slow_block(block: CrossAttention, asking: Tensor, asked: Tensor) -> Tensor:
         query = block.query.weight @ block.query_norm(second)
         heads = []
         for head in range(block.heads):
-            part = slice(head * width, (head + 1) * width)
-            fits = torch.stack([(w_key @ other)[part] @ query[part] / math.sqrt(width) for other in others])
+            columns = slice(head * width, (head + 1) * width)
+            fits = torch.stack([(w_key @ other)[columns] @ query[columns] / math.sqrt(width) for other in others])
             weights = torch.softmax(fits, dim=0)
-            heads.append(sum(weight * (w_value @ other)[part] for weight, other in zip(weights, others, strict=True)))
+            values = [(w_value @ other)[columns] for other in others]
+            heads.append(sum(weight * value for weight, value in zip(weights, values, strict=True)))
         attended = second + block.output(torch.cat(heads))
         rows.append(attended + block.feedforward(block.feedforward_norm(attended)))
     return sum(rows) / len(rows)
@@ -87,8 +88,8 @@ def slow_block(block: CrossAttention, asking: Tensor, asked: Tensor) -> Tensor:
 
 @settings(deadline=None, max_examples=25)
 @given(pairs=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), min_size=1, max_size=3))
-def test_each_video_asks_the_other_modality_of_its_own(pairs: list[tuple[int, int]]) -> None:
-    """A padded batch, the modalities of different lengths, equals the loop over each video alone."""
+def test_each_video_reads_its_own_other_modality(pairs: list[tuple[int, int]]) -> None:
+    """A padded batch with modalities of different lengths equals the loop over each video alone."""
     block = CrossAttention(8, heads=2, feedforward_multiple=2, dropout=0.5).double().eval()
     asking, asked = sequences([pair[0] for pair in pairs]), sequences([pair[1] for pair in pairs])
 
@@ -99,8 +100,8 @@ def test_each_video_asks_the_other_modality_of_its_own(pairs: list[tuple[int, in
         torch.testing.assert_close(out[video], expected)
 
 
-def test_the_residual_path_carries_the_modalitys_own_mean() -> None:
-    """With nothing added by attention and feed-forward layer, what comes out is what went in, averaged."""
+def test_the_residual_path_gives_the_mean_of_the_modality() -> None:
+    """If attention and the feed-forward layer add nothing, the output is the average of the input."""
     block = CrossAttention(8, heads=2, feedforward_multiple=2, dropout=0.0).double()
     for parameter in (*block.output.parameters(), *block.feedforward[-1].parameters()):
         nn.init.zeros_(parameter)

@@ -1,4 +1,4 @@
-"""daan/batch.py: batches of videos, some of them selected or with modalities hidden."""
+"""Tests of daan/batch.py: batches, selected videos and hidden modalities."""
 
 import pytest
 import torch
@@ -7,13 +7,13 @@ from daan.batch import VideoBatch, hide_modalities
 
 
 def videos(count: int, seconds: int) -> VideoBatch:
-    """Videos that have both modalities throughout."""
+    """Make videos with both modalities in all seconds."""
     mask = torch.ones(count, seconds, dtype=torch.bool)
     return VideoBatch(torch.randn(count, seconds, 2), torch.randn(count, seconds, 3), mask, mask.clone())
 
 
-def test_rows_select_videos() -> None:
-    """Features and masks alike, in the order of the rows."""
+def test_indices_select_videos() -> None:
+    """Features and masks follow the order of the indices."""
     batch = videos(4, 2)
 
     some = batch[torch.tensor([3, 1])]
@@ -23,8 +23,8 @@ def test_rows_select_videos() -> None:
     assert (len(some), some.audio_mask.shape, some.visual_mask.shape) == (2, (2, 2), (2, 2))
 
 
-def test_hiding_takes_one_modality_with_the_probability_given() -> None:
-    """About half of the hidden are audio, no video loses both, and the generator decides which."""
+def test_hiding_removes_one_modality_with_the_given_probability() -> None:
+    """About half of the hidden modalities are audio, no video loses both, and the generator decides."""
     batch = videos(4000, 2)
 
     hidden = hide_modalities(batch, 0.4, torch.Generator().manual_seed(1))
@@ -37,16 +37,16 @@ def test_hiding_takes_one_modality_with_the_probability_given() -> None:
     assert torch.equal(hidden.audio_mask, again.audio_mask)
 
 
-def test_hiding_spares_a_video_that_has_one_modality() -> None:
-    """What would be left is nothing, so nothing is hidden."""
+def test_a_video_keeps_its_only_modality() -> None:
+    """Hiding it would leave nothing of the video."""
     batch = videos(50, 2)
     silent = VideoBatch(batch.audio, batch.visual, torch.zeros_like(batch.audio_mask), batch.visual_mask)
 
     assert hide_modalities(silent, 0.99, None).visual_mask.all()
 
 
-def test_hiding_nothing_draws_nothing() -> None:
-    """At probability 0 the batch is the same and the generator untouched."""
+def test_probability_zero_draws_no_random_number() -> None:
+    """At probability 0 the batch is the same object and the generator does not change."""
     generator = torch.Generator().manual_seed(1)
     state, batch = generator.get_state(), videos(2, 1)
 
@@ -62,7 +62,7 @@ def test_hiding_nothing_draws_nothing() -> None:
         {"visual_mask": torch.ones(2, 3)},
     ],
 )
-def test_shapes_that_do_not_fit_fail(change: dict[str, torch.Tensor]) -> None:
+def test_shapes_that_do_not_fit_raise(change: dict[str, torch.Tensor]) -> None:
     """The message shows the shapes and the rule."""
     mask = torch.ones(2, 3, dtype=torch.bool)
     fields = {"audio": torch.zeros(2, 3, 2), "visual": torch.zeros(2, 3, 2), "audio_mask": mask, "visual_mask": mask}
@@ -71,8 +71,8 @@ def test_shapes_that_do_not_fit_fail(change: dict[str, torch.Tensor]) -> None:
         VideoBatch(**{**fields, **change})
 
 
-def test_different_numbers_of_videos_fail() -> None:
-    """Audio and visual rows belong to the same videos."""
+def test_different_numbers_of_videos_raise() -> None:
+    """Audio and visual must have the same videos."""
     one, two = videos(1, 2), videos(2, 2)
 
     with pytest.raises(ValueError, match="audio has 1 videos and visual 2"):

@@ -1,4 +1,4 @@
-"""daan/config.py: what is allowed, and what the message says of the rest."""
+"""Tests of daan/config.py: allowed values, and the messages for all others."""
 
 from dataclasses import asdict
 from typing import Any
@@ -24,20 +24,20 @@ from daan.config import DaanConfig
         ("margin", float("inf"), "margin is inf, must be a finite number of at least 0"),
     ],
 )
-def test_a_value_out_of_range_fails_by_name(field: str, value: Any, message: str) -> None:
+def test_a_value_out_of_range_raises_with_its_name(field: str, value: Any, message: str) -> None:
     """The error names the field, its value and what is allowed."""
     with pytest.raises(ValueError, match=message):
         DaanConfig(**{field: value})
 
 
-def test_the_fields_make_the_same_configuration_again() -> None:
-    """A model's description keeps the fields as plain values."""
+def test_a_configuration_can_be_rebuilt_from_its_fields() -> None:
+    """A model file stores the fields as plain values."""
     config = DaanConfig(tcn_gap="exponential", hidden_width=64, qdma="off")
 
     assert config == DaanConfig(**asdict(config))
 
 
 def test_gaps_are_the_dilation_of_each_layer() -> None:
-    """A number stands for every layer, exponential doubles from one second on."""
+    """A number applies to every layer; exponential starts at one second and doubles."""
     assert DaanConfig(tcn_gap=9, tcn_layers=3).tcn_gaps == (9, 9, 9)
     assert DaanConfig(tcn_gap="exponential", tcn_layers=4).tcn_gaps == (1, 2, 4, 8)

@@ -1,4 +1,4 @@
-"""daan/losses.py against loops over pairs that spell out equations 9 to 12."""
+"""Tests of daan/losses.py against loops over pairs that follow equations 9 to 12."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ PAIRS = 3
 
 
 def embeddings() -> Embeddings:
-    """Random ones in float64 that want gradients: theta 5 wide, phi 4, rho 6."""
+    """Make random float64 embeddings that require gradients: theta 5 wide, phi 4, rho 6."""
     widths = {"theta": 5, "phi": 4, "rho": 6}
     names = [field.name for field in dataclasses.fields(Embeddings)]
     return Embeddings(
@@ -25,21 +25,21 @@ def embeddings() -> Embeddings:
 
 
 def t(x: Tensor, y: Tensor, z: Tensor, margin: float) -> float:
-    """The triplet term of one pair."""
+    """Compute the triplet term of one pair."""
     near = sum((a - b) ** 2 for a, b in zip(x.tolist(), y.tolist(), strict=True)) ** 0.5
     far = sum((a - b) ** 2 for a, b in zip(x.tolist(), z.tolist(), strict=True)) ** 0.5
     return max(near - far + margin, 0)
 
 
 def d(x: Tensor, y: Tensor) -> float:
-    """Mean squared error over all entries."""
+    """Compute the mean squared error over all entries."""
     differences = [(a - b) ** 2 for a, b in zip(x.flatten().tolist(), y.flatten().tolist(), strict=True)]
     return sum(differences) / len(differences)
 
 
 @pytest.mark.parametrize("margin", [0.0, 1.0])
-def test_the_three_losses_are_their_equations(margin: float) -> None:
-    """Each is the mean over pairs of its triplet terms plus its squared errors, and the total is their sum."""
+def test_the_losses_follow_their_equations(margin: float) -> None:
+    """Each loss is the mean of its triplet terms plus its squared errors, and the total is their sum."""
     p, n, text = embeddings(), embeddings(), torch.randn(PAIRS, 6, dtype=torch.float64)
     triplet = decoded = crossed = 0.0
     for i in range(PAIRS):
@@ -62,8 +62,8 @@ def test_the_three_losses_are_their_equations(margin: float) -> None:
     assert losses.total.item() == pytest.approx(triplet / PAIRS + composite + regularisation)
 
 
-def test_each_loss_pulls_on_what_it_names() -> None:
-    """L_t reaches theta only, L_r the positives only, and L_c everything but phi."""
+def test_each_loss_has_gradients_for_its_own_embeddings_only() -> None:
+    """L_t reaches theta only, L_r the positives only, and L_c everything except phi."""
     reached = {}
     for name, loss in {
         "triplet": lambda p, n: triplet_loss(p, n, 10.0),
@@ -85,8 +85,8 @@ def test_each_loss_pulls_on_what_it_names() -> None:
     assert reached["regularisation"] == theta | {"phi_a", "phi_v", "phi_rec_a", "phi_rec_v"}
 
 
-def test_gradients_are_finite_where_distances_are_zero() -> None:
-    """All embeddings alike: every norm is 0 and every gradient finite."""
+def test_gradients_are_finite_at_distance_zero() -> None:
+    """If all embeddings are equal, every norm is 0 and every gradient is finite."""
     p = Embeddings(*(torch.zeros(PAIRS, 5, requires_grad=True) for _ in dataclasses.fields(Embeddings)))
 
     losses = daan_losses(p, p, torch.zeros(PAIRS, 5), margin=1.0)
@@ -99,7 +99,7 @@ def test_gradients_are_finite_where_distances_are_zero() -> None:
 
 
 def test_detached_losses_have_no_graph() -> None:
-    """The same values, without gradients."""
+    """They have the same values and need no gradients."""
     losses = daan_losses(embeddings(), embeddings(), torch.zeros(PAIRS, 6, dtype=torch.float64), margin=1.0)
     detached = losses.detach()
 

@@ -1,4 +1,4 @@
-"""daan/masked.py against torch's BatchNorm on the valid seconds laid end to end."""
+"""Tests of daan/masked.py against torch's BatchNorm on the concatenated valid seconds."""
 
 import torch
 from hypothesis import given, settings
@@ -19,7 +19,7 @@ masks = st.integers(1, 5).flatmap(
     lengths=st.lists(st.integers(0, 4), min_size=1, max_size=5).filter(lambda lengths: sum(lengths) > 1),
     seed=st.integers(0, 1000),
 )
-def test_training_sees_valid_seconds_only(lengths: list[int], seed: int) -> None:
+def test_batch_normalisation_uses_valid_seconds_only(lengths: list[int], seed: int) -> None:
     """Outputs, gradients and running statistics equal those of BatchNorm1d on the concatenated valid seconds."""
     torch.manual_seed(seed)
     mask = torch.arange(4) < torch.tensor(lengths)[:, None]
@@ -46,7 +46,7 @@ def test_training_sees_valid_seconds_only(lengths: list[int], seed: int) -> None
 
 
 def test_a_single_valid_second_becomes_the_bias() -> None:
-    """One value has no variance: the output is the bias, and the running statistics stay."""
+    """One value has no variance: the output is the bias, and the running statistics do not change."""
     norm = MaskedBatchNorm(2)
     nn.init.constant_(norm.bias, 0.25)
 
@@ -59,8 +59,8 @@ def test_a_single_valid_second_becomes_the_bias() -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(rows=masks)
-def test_the_mean_is_that_of_the_valid_seconds(rows: list[list[bool]]) -> None:
-    """Whatever the mask, holes too, each video gives the mean of its own seconds."""
+def test_the_mean_uses_the_valid_seconds_only(rows: list[list[bool]]) -> None:
+    """For every mask, also with gaps, the result is the mean of the video's own valid seconds."""
     mask = torch.tensor(rows)
     x = torch.randn(*mask.shape, 3, dtype=torch.float64)
     kept: list[Tensor] = [video[valid] for video, valid in zip(x, mask, strict=True)]
@@ -68,8 +68,8 @@ def test_the_mean_is_that_of_the_valid_seconds(rows: list[list[bool]]) -> None:
     torch.testing.assert_close(masked_mean(x, mask), torch.stack([video.mean(0) for video in kept]))
 
 
-def test_a_stand_in_takes_the_first_second_of_an_absent_sequence_only() -> None:
-    """Present videos keep their seconds, an absent one holds the stand-in at one valid second, and padding is zero."""
+def test_the_stand_in_fills_only_the_first_second_of_an_absent_sequence() -> None:
+    """A present sequence keeps its seconds, an absent one has the stand-in at one valid second; padding is zero."""
     x = torch.tensor([[[1.0], [float("nan")]], [[float("inf")], [float("nan")]]])
     mask = torch.tensor([[True, False], [False, False]])
 
@@ -79,8 +79,8 @@ def test_a_stand_in_takes_the_first_second_of_an_absent_sequence_only() -> None:
     assert valid.tolist() == [[True, False], [True, False]]
 
 
-def test_a_batch_without_any_second_holds_the_stand_in() -> None:
-    """T = 0 becomes one second of the stand-in."""
+def test_a_batch_without_seconds_gets_the_stand_in() -> None:
+    """For T = 0 the result is one second with the stand-in."""
     filled, valid = with_stand_in(torch.zeros(2, 0, 1), torch.zeros(2, 0, dtype=torch.bool), torch.tensor([7.0]))
 
     assert filled.tolist() == [[[7.0]], [[7.0]]]

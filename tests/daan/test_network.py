@@ -1,4 +1,4 @@
-"""daan/network.py: what a video becomes does not depend on its company, its padding, or what it lacks."""
+"""Tests of daan/network.py: embeddings do not depend on other videos, padding or absent modalities."""
 
 import dataclasses
 from typing import Any
@@ -16,7 +16,7 @@ AUDIO, VISUAL, TEXT = 5, 7, 6
 
 
 def network(**options: Any) -> Daan:
-    """A small one in float64, with running statistics that are not the initial ones."""
+    """Make a small network in float64 with running statistics that differ from the initial ones."""
     config = DaanConfig(
         **{"audio_width": AUDIO, "visual_width": VISUAL, "text_width": TEXT, "hidden_width": 16, "heads": 2, **options},
         output_width=8,
@@ -32,7 +32,7 @@ def network(**options: Any) -> Daan:
 
 
 def videos(audio_seconds: list[int], visual_seconds: list[int], padding: float = 0.0) -> VideoBatch:
-    """Random seconds; `padding` stands at the invalid ones."""
+    """Make random videos with the value `padding` at invalid seconds."""
     longest = torch.arange(max(audio_seconds + visual_seconds))
     audio_mask, visual_mask = (longest < torch.tensor(seconds)[:, None] for seconds in (audio_seconds, visual_seconds))
     audio = torch.randn(*audio_mask.shape, AUDIO, dtype=torch.float64)
@@ -46,7 +46,7 @@ def videos(audio_seconds: list[int], visual_seconds: list[int], padding: float =
 
 
 def one(batch: VideoBatch, video: int) -> VideoBatch:
-    """A video by itself, without any padding behind the longer modality."""
+    """Select one video without padding after its longer modality."""
     longest = int(torch.stack((batch.audio_mask, batch.visual_mask)).sum(2).max(0).values[video])
     return VideoBatch(*(getattr(batch, field.name)[video : video + 1, :longest] for field in dataclasses.fields(batch)))
 
@@ -58,7 +58,7 @@ def one(batch: VideoBatch, video: int) -> VideoBatch:
     padding=st.sampled_from([0.0, 1e9, float("nan"), float("inf")]),
 )
 def test_a_video_is_the_same_alone_and_in_a_batch(seconds: list[tuple[int, int]], qdma: str, padding: float) -> None:
-    """Ragged lengths, absent modalities, a batch of nothing but absent ones, padding of any value."""
+    """This holds for different lengths, absent modalities, batches of absent ones only, and every padding value."""
     daan = network(qdma=qdma)
     batch = videos([pair[0] for pair in seconds], [pair[1] for pair in seconds], padding)
 
@@ -72,8 +72,8 @@ def test_a_video_is_the_same_alone_and_in_a_batch(seconds: list[tuple[int, int]]
 
 
 @pytest.mark.parametrize("qdma", ["on", "off"])
-def test_garbage_in_the_padding_changes_no_gradient(qdma: str) -> None:
-    """In training mode, NaN behind the videos gives the losses and gradients that zeros give."""
+def test_values_in_the_padding_change_no_gradient(qdma: str) -> None:
+    """In training mode, padding with NaN gives the same losses and gradients as padding with zeros."""
     clean = videos([3, 1, 0], [2, 3, 1])
     gradients = []
     for padding in (0.0, float("nan")):
@@ -94,7 +94,7 @@ def test_garbage_in_the_padding_changes_no_gradient(qdma: str) -> None:
 
 
 def test_an_absent_modality_is_one_second_of_the_learned_vector() -> None:
-    """A silent clip embeds as one whose sound is that vector, and a present modality ignores the vector."""
+    """A silent clip equals a clip with that vector as sound; a present modality ignores the vector."""
     daan = network()
     silent, full = videos([0], [3]), videos([2], [3])
     stand_in = torch.zeros(1, 3, AUDIO, dtype=torch.float64)
@@ -110,8 +110,8 @@ def test_an_absent_modality_is_one_second_of_the_learned_vector() -> None:
     assert torch.equal(daan.embed_videos(full)[1], before[1])
 
 
-def test_forward_gives_what_the_two_embeddings_give() -> None:
-    """Training and scoring share one path, and widths are the configuration's."""
+def test_forward_equals_embed_videos_and_embed_classes() -> None:
+    """Training and scoring use the same layers, and widths follow the configuration."""
     daan, batch, text = network(), videos([2, 3], [1, 3]), torch.randn(2, TEXT, dtype=torch.float64)
 
     embedded = daan(batch, text)
@@ -129,8 +129,8 @@ def test_forward_gives_what_the_two_embeddings_give() -> None:
 
 
 def test_splitting_keeps_positives_and_negatives_in_order() -> None:
-    """The first rows and the rest, of every embedding."""
-    embedded = Embeddings(*(torch.arange(5) + 10 * place for place in range(10)))
+    """Every embedding is split into the first rows and the rest."""
+    embedded = Embeddings(*(torch.arange(5) + 10 * index for index in range(10)))
 
     first, rest = embedded.split(2)
 
@@ -139,7 +139,7 @@ def test_splitting_keeps_positives_and_negatives_in_order() -> None:
 
 
 def test_equal_seeds_make_equal_networks() -> None:
-    """Nothing but torch's generator decides the weights."""
+    """Only torch's generator decides the weights."""
     torch.manual_seed(5)
     first = network()
     torch.manual_seed(5)
@@ -148,8 +148,8 @@ def test_equal_seeds_make_equal_networks() -> None:
     assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
 
 
-def test_no_parameter_is_idle() -> None:
-    """With absent modalities in the batch, every parameter gets a gradient that is not zero."""
+def test_every_parameter_gets_a_gradient() -> None:
+    """With absent modalities in the batch, no parameter has a gradient of zero."""
     daan = network(dropout=0.0, projection_dropout=0.0, tcn_gap=1).train()
     embedded = daan(videos([3, 2, 0, 4], [3, 4, 2, 0]), torch.randn(4, TEXT, dtype=torch.float64))
     sum(getattr(embedded, field.name).sin().sum() for field in dataclasses.fields(embedded)).backward()
@@ -167,8 +167,8 @@ def test_no_parameter_is_idle() -> None:
         (AUDIO, VISUAL, 2, "class embeddings are 2 wide, the network takes 6"),
     ],
 )
-def test_widths_that_do_not_fit_fail(audio: int, visual: int, text: int, message: str) -> None:
-    """The message names what was given and what the network takes."""
+def test_widths_that_do_not_fit_raise(audio: int, visual: int, text: int, message: str) -> None:
+    """The message names the given width and the width of the network."""
     mask = torch.ones(1, 1, dtype=torch.bool)
     batch = VideoBatch(torch.zeros(1, 1, audio).double(), torch.zeros(1, 1, visual).double(), mask, mask)
 
@@ -176,7 +176,7 @@ def test_widths_that_do_not_fit_fail(audio: int, visual: int, text: int, message
         network()(batch, torch.zeros(1, text).double())
 
 
-def test_another_number_of_texts_fails() -> None:
-    """Each video comes with its class."""
+def test_different_numbers_of_class_embeddings_and_videos_raise() -> None:
+    """Each video needs the embedding of its class."""
     with pytest.raises(ValueError, match="3 class embeddings for 2 videos"):
         network()(videos([1, 1], [1, 1]), torch.zeros(3, TEXT).double())

@@ -1,4 +1,4 @@
-"""daan/qdma.py: equations 2 to 4 around the parts that have tests of their own."""
+"""Tests of daan/qdma.py: equations 2 to 4 (attention and bypass have separate tests)."""
 
 import torch
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ CONFIG = DaanConfig(hidden_width=16, heads=2, beta=0.3, dropout=0.0, tcn_gap=2)
 
 
 def trained(encoder: nn.Module) -> nn.Module:
-    """The encoder in float64 with running statistics that are not the initial ones."""
+    """Convert the encoder to float64 and change its running statistics from the initial ones."""
     encoder.double()
     for name, buffer in encoder.named_buffers():
         if "running" in name:
@@ -22,8 +22,8 @@ def trained(encoder: nn.Module) -> nn.Module:
 
 @settings(deadline=None, max_examples=25)
 @given(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4))
-def test_phi_is_the_mean_of_o3_and_the_last_second_of_the_bypass(lengths: list[int]) -> None:
-    """Each video of a padded batch gives equations 2 to 4 of the video alone; the sequence has phi as its mean."""
+def test_phi_is_the_mean_of_o3_plus_the_last_second_of_the_bypass(lengths: list[int]) -> None:
+    """Each video of a padded batch follows equations 2 to 4, and the mean of its sequence is phi."""
     qdma = trained(Qdma(5, CONFIG)).eval()
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     x = torch.randn(*mask.shape, 5, dtype=torch.float64) * mask[..., None]
@@ -45,8 +45,8 @@ def test_phi_is_the_mean_of_o3_and_the_last_second_of_the_bypass(lengths: list[i
         torch.testing.assert_close(encoded.seconds[video, 0] - o3[0], phi - sum(o3) / length)
 
 
-def test_batch_statistics_see_valid_seconds_only() -> None:
-    """In training, longer padding and what it holds change no output, no gradient and no running statistic."""
+def test_batch_statistics_use_valid_seconds_only() -> None:
+    """In training, more padding changes no output, no gradient and no running statistic."""
     torch.manual_seed(1)
     short, long = Qdma(5, CONFIG).double(), Qdma(5, CONFIG).double()
     long.load_state_dict(short.state_dict())
@@ -64,8 +64,8 @@ def test_batch_statistics_see_valid_seconds_only() -> None:
     torch.testing.assert_close(long.norm.running_variance, short.norm.running_variance)
 
 
-def test_the_base_encodes_the_mean_of_the_valid_seconds() -> None:
-    """Without QDMA a video is the MLP of its average, one second long."""
+def test_the_encoder_without_qdma_reads_the_mean_of_the_valid_seconds() -> None:
+    """Without QDMA a video is encoded as one second: the MLP of its average."""
     encoder = trained(AveragedMlp(5, CONFIG)).eval()
     x, mask = torch.randn(2, 3, 5, dtype=torch.float64), torch.tensor([[True, True, False], [True, True, True]])
 

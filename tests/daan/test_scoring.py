@@ -1,4 +1,4 @@
-"""daan/scoring.py against distances one by one (daan.md, section 8)."""
+"""Tests of daan/scoring.py against distances that are computed one by one."""
 
 import math
 
@@ -16,10 +16,10 @@ from daan.scoring import class_distances
     classes=st.integers(0, 40),
     width=st.integers(1, 6),
 )
-def test_distances_are_euclidean_and_a_lone_modality_counts_twice(
+def test_distances_are_euclidean_and_a_single_modality_counts_twice(
     present: list[tuple[bool, bool]], classes: int, width: int
 ) -> None:
-    """Audio and visual as they are; the sum of both, or twice the one that the video has."""
+    """`sum` is the sum of both distances, or twice the distance of the only modality."""
     theta_a, theta_v = (torch.randn(len(present), width, dtype=torch.float64) for _ in range(2))
     theta_w = torch.randn(classes, width, dtype=torch.float64)
     has = torch.tensor(present, dtype=torch.bool).view(-1, 2)
@@ -36,7 +36,7 @@ def test_distances_are_euclidean_and_a_lone_modality_counts_twice(
     assert {values.shape for values in scores.values()} == {(len(present), classes)}
 
 
-def test_a_video_scores_alike_alone_and_among_others() -> None:
+def test_a_video_has_the_same_score_alone_and_in_a_batch() -> None:
     """The number of videos does not change how distances are computed."""
     theta, theta_w, has = torch.randn(200, 64), torch.randn(300, 64), torch.ones(200, dtype=torch.bool)
 

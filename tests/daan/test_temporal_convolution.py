@@ -1,4 +1,4 @@
-"""daan/temporal_convolution.py against whole sequences convolved tap by tap (eq. 3)."""
+"""Tests of daan/temporal_convolution.py against whole sequences, convolved tap by tap (eq. 3)."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from daan.temporal_convolution import CausalConvolution, TemporalBypass
 
 
 def slow_convolution(layer: CausalConvolution, x: Tensor) -> Tensor:
-    """(T, H) of one video (T, D)."""
+    """Convolve one video (T, D) to (T, H)."""
     taps = layer.weight.chunk(layer.kernel, dim=1)
     rows = []
     for t in range(len(x)):
@@ -24,7 +24,10 @@ def slow_convolution(layer: CausalConvolution, x: Tensor) -> Tensor:
 
 
 def slow_bypass(bypass: TemporalBypass, x: Tensor) -> Tensor:
-    """(H,) at the last second of one video (T, D): the entry, dilated layers each followed by ReLU, the residual."""
+    """Compute the bypass (H,) at the last second of one video (T, D).
+
+    It consists of the entry, dilated layers that are each followed by ReLU, and the residual.
+    """
     inner = entered = slow_convolution(bypass.entry, x)
     for layer in bypass.dilated:
         inner = slow_convolution(layer, inner).clamp(min=0)
@@ -32,7 +35,7 @@ def slow_bypass(bypass: TemporalBypass, x: Tensor) -> Tensor:
 
 
 def bypass(gaps: Sequence[int], kernel: int = 3) -> TemporalBypass:
-    """One in evaluation, so that its dropout does nothing."""
+    """Make a bypass in evaluation mode, so that its dropout does nothing."""
     return TemporalBypass(3, 4, kernel=kernel, gaps=gaps, dropout=0.5).double().eval()
 
 
@@ -43,10 +46,10 @@ def bypass(gaps: Sequence[int], kernel: int = 3) -> TemporalBypass:
     kernel=st.integers(1, 4),
     padding=st.integers(0, 3),
 )
-def test_the_last_second_is_that_of_the_whole_sequence(
+def test_the_last_second_equals_that_of_the_whole_sequence(
     lengths: list[int], gaps: list[int], kernel: int, padding: int
 ) -> None:
-    """Of every video of a padded batch, for clips shorter than the reach too: values and gradients."""
+    """Values and gradients agree for every video of a padded batch, also for clips shorter than the taps reach."""
     layers = bypass(gaps, kernel)
     mask = torch.arange(max(lengths) + padding) < torch.tensor(lengths)[:, None]
     x = torch.randn(*mask.shape, 3, dtype=torch.float64).requires_grad_()
@@ -62,8 +65,8 @@ def test_the_last_second_is_that_of_the_whole_sequence(
         torch.testing.assert_close(one, other)
 
 
-def test_the_loop_is_torchs_dilated_convolution_with_padding_before_the_clip() -> None:
-    """The taps are Conv1d's kernel from its last place to its first."""
+def test_the_loop_equals_the_dilated_convolution_of_torch() -> None:
+    """With padding before the clip, the taps are Conv1d's kernel in reverse order."""
     layer = CausalConvolution(3, 4, kernel=3, gap=2)
     x = torch.randn(6, 3)
     kernel = torch.stack(layer.weight.chunk(3, dim=1)[::-1], dim=2)
@@ -76,24 +79,24 @@ def test_the_loop_is_torchs_dilated_convolution_with_padding_before_the_clip() -
 
 @settings(deadline=None, max_examples=25)
 @given(changed=st.integers(1, 7))
-def test_no_second_depends_on_a_later_one(changed: int) -> None:
-    """Asked for second t, the bypass reads nothing behind it, NaN included, and does read t itself."""
+def test_no_second_depends_on_a_later_second(changed: int) -> None:
+    """At second t the bypass ignores all later seconds, also NaN, and uses second t itself."""
     layers = bypass((3, 3))
     x = torch.randn(1, 8, 3, dtype=torch.float64)
     other = x.clone()
     other[:, changed] += 1
-    behind = x.clone()
-    behind[:, changed + 1 :] = torch.nan
+    later = x.clone()
+    later[:, changed + 1 :] = torch.nan
     until = torch.arange(8)[None] <= changed
 
-    assert torch.equal(layers(x, until), layers(behind, until))
+    assert torch.equal(layers(x, until), layers(later, until))
     assert not torch.equal(layers(x, until), layers(other, until))
     earlier = torch.arange(8)[None] < changed
     assert torch.equal(layers(x, earlier), layers(other, earlier))
 
 
-def test_a_bypass_that_was_asked_without_gradients_first_can_be_trained() -> None:
-    """What is kept from one call to the next does not remember that there were none."""
+def test_a_bypass_can_be_trained_after_it_ran_in_inference_mode() -> None:
+    """The tables that inference cached can be used in training."""
     layers = bypass((2,), kernel=2)
     x, mask = torch.randn(2, 5, 3, dtype=torch.float64), torch.ones(2, 5, dtype=torch.bool)
     with torch.inference_mode():

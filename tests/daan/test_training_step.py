@@ -1,4 +1,4 @@
-"""daan/training_step.py: one step, and many steps on classes that can be learned."""
+"""Tests of daan/training_step.py: one step, and many steps on classes that can be learned."""
 
 import copy
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from daan.training_step import training_step
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Matrices this small are slower on several threads, much slower where other programs are at work."""
+    """Use one thread: small matrices are slower on several, and much slower if other programs run."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -26,7 +26,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def network(**options: Any) -> Daan:
-    """A small one for features 6 wide and class embeddings 5 wide."""
+    """Make a small network for features 6 wide and class embeddings 5 wide."""
     return Daan(
         DaanConfig(
             **{"audio_width": 6, "visual_width": 6, "text_width": 5, "hidden_width": 16, "heads": 2, **options},
@@ -36,14 +36,14 @@ def network(**options: Any) -> Daan:
 
 
 def videos(count: int, seconds: int) -> VideoBatch:
-    """Ragged videos, one of them silent where there are several."""
+    """Make videos of different lengths; of several videos one is silent."""
     mask = torch.arange(seconds) <= torch.arange(count)[:, None] % seconds
     audio_mask = mask & (torch.arange(count) != 1)[:, None]
     return VideoBatch(torch.randn(count, seconds, 6), torch.randn(count, seconds, 6), audio_mask, mask)
 
 
 def step(daan: Daan, pairs: int = 4, *, generator: torch.Generator | None = None) -> Tensor:
-    """A step on the same random pairs every time; the total loss."""
+    """Do a step on the same random pairs each time and return the total loss."""
     optimizer = torch.optim.Adam(daan.parameters(), lr=1e-2)
     state = torch.get_rng_state()
     torch.manual_seed(11)
@@ -52,8 +52,8 @@ def step(daan: Daan, pairs: int = 4, *, generator: torch.Generator | None = None
     return training_step(daan, optimizer, batch, text, generator=generator).losses.total
 
 
-def test_a_step_is_forward_backward_and_update() -> None:
-    """The same losses and weights, to the bit, as the three written out, with stale gradients about."""
+def test_a_step_equals_forward_backward_and_update() -> None:
+    """Losses and weights have the same bits as the three separate calls, also if old gradients exist."""
     daan = network(csgm="off")
     expected = copy.deepcopy(daan)
     optimizers = [torch.optim.SGD(each.parameters(), lr=0.1) for each in (daan, expected)]
@@ -75,8 +75,8 @@ def test_a_step_is_forward_backward_and_update() -> None:
         assert torch.equal(daan.state_dict()[name], value), name
 
 
-def test_a_step_is_decided_by_the_random_states() -> None:
-    """Equal seeds, dropout and modality dropout at work, end in equal weights; another generator in others."""
+def test_random_states_decide_a_step() -> None:
+    """With dropout and modality dropout, equal seeds give equal weights and another generator gives other weights."""
     results = []
     for seed in (1, 1, 2):
         torch.manual_seed(0)
@@ -90,7 +90,7 @@ def test_a_step_is_decided_by_the_random_states() -> None:
 
 @pytest.mark.parametrize("qdma", ["on", "off"])
 def test_one_pair_of_one_second_can_be_trained_on(qdma: str) -> None:
-    """Batch statistics of two values are enough; everything stays finite."""
+    """Batch statistics of two values are enough, and all values stay finite."""
     daan = network(qdma=qdma)
     batch, text = videos(2, 1), torch.randn(2, 5)
 
@@ -100,8 +100,8 @@ def test_one_pair_of_one_second_can_be_trained_on(qdma: str) -> None:
     assert all(torch.isfinite(value).all() for value in daan.state_dict().values())
 
 
-def test_pairs_that_do_not_match_fail() -> None:
-    """Each positive has its negative, and there is at least one."""
+def test_videos_that_do_not_form_pairs_raise() -> None:
+    """Each positive needs a negative, and at least one pair is needed."""
     daan = network()
     optimizer = torch.optim.Adam(daan.parameters())
 
@@ -114,7 +114,10 @@ def test_pairs_that_do_not_match_fail() -> None:
 
 
 def learnable(classes: int, per_class: int) -> tuple[VideoBatch, Tensor, Tensor]:
-    """Videos (N) whose class means are random linear maps of random class embeddings, their labels, the embeddings."""
+    """Make N videos, their labels and the class embeddings.
+
+    The mean of a class is a random linear map of its random class embedding.
+    """
     text = torch.randn(classes, 8)
     labels = torch.arange(classes).repeat_interleave(per_class)
     mask = torch.arange(4) < torch.randint(1, 5, (len(labels), 1))
@@ -124,8 +127,8 @@ def learnable(classes: int, per_class: int) -> tuple[VideoBatch, Tensor, Tensor]
 
 
 @pytest.mark.parametrize("qdma", ["on", "off"])
-def test_classes_that_were_never_seen_are_recognised(qdma: str) -> None:
-    """After a hundred steps on 20 classes, 5 others (chance 20 %) are told apart by every score."""
+def test_unseen_classes_are_recognised(qdma: str) -> None:
+    """After a hundred steps on 20 classes, every score recognises over half the clips of 5 others (chance 20 %)."""
     seen, per_class, pairs = 20, 8, 32
     batch, labels, text = learnable(seen + 5, per_class)
     daan = Daan(DaanConfig(audio_width=128, visual_width=128, text_width=8, hidden_width=64, qdma=qdma))
@@ -147,4 +150,4 @@ def test_classes_that_were_never_seen_are_recognised(qdma: str) -> None:
     correct = {
         name: (values.argmin(1) + seen == labels[labels >= seen]).float().mean() for name, values in scores.items()
     }
-    assert all(share > 0.5 for share in correct.values()), correct
+    assert all(accuracy > 0.5 for accuracy in correct.values()), correct

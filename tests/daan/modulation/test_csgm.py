@@ -1,4 +1,4 @@
-"""daan/modulation/csgm.py in whole steps, against a loop over the pairs by autograd (daan.md, section 6)."""
+"""Tests of daan/modulation/csgm.py: whole steps against a loop over the pairs with autograd (daan/README.md)."""
 
 import copy
 from typing import Any
@@ -15,17 +15,17 @@ from daan.network import Daan
 from daan.training_step import Step, training_step
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
-Batch = tuple[VideoBatch, Tensor]  # of 2B videos, positives first
+Batch = tuple[VideoBatch, Tensor]  # 2B videos, positives first, and their class embeddings
 
 
 def network(dtype: torch.dtype = torch.float32, **options: Any) -> Daan:
-    """A small one, in training mode and without dropout, for features 6 wide and class embeddings 5 wide."""
+    """Make a small network in training mode, without dropout, for features 6 wide and class embeddings 5 wide."""
     small = {"hidden_width": 16, "heads": 2, "output_width": 8, "dropout": 0.0, "projection_dropout": 0.0, "noise": 0.0}
     return Daan(DaanConfig(audio_width=6, visual_width=6, text_width=5, **{**small, **options})).to(dtype)
 
 
 def batch(pairs: int, seconds: int, dtype: torch.dtype = torch.float32, *, absent: bool = False) -> Batch:
-    """Ragged pairs, the negatives shorter than the positives; two of each may lack one modality."""
+    """Make pairs of different lengths with shorter negatives; with `absent`, two of each lack one modality."""
     number = torch.arange(2 * pairs)
     longest = torch.where(number < pairs, seconds, max(1, seconds - 1))
     mask = torch.arange(seconds) < (torch.rand(2 * pairs) * longest).long()[:, None] + 1
@@ -37,17 +37,20 @@ def batch(pairs: int, seconds: int, dtype: torch.dtype = torch.float32, *, absen
 
 
 def step(daan: Daan, pairs: Batch, **options: Any) -> Step:
-    """A step whose optimiser leaves the weights as they are, so that gradients can be looked at."""
+    """Do a step whose optimiser does not change the weights, so that the gradients can be checked."""
     return training_step(daan, torch.optim.SGD(daan.parameters(), lr=0.0), *pairs, **options)
 
 
 def gradients(daan: Daan) -> dict[str, Tensor]:
-    """By name of the parameter."""
+    """Return the gradients by name of the parameter."""
     return {name: parameter.grad for name, parameter in daan.named_parameters() if parameter.grad is not None}
 
 
 def loop_gradients(daan: Daan, pairs: Batch) -> dict[str, Tensor]:
-    """What eq. 5 to 8 say without noise: a pair's share by autograd with the gradients of all other pairs zeroed."""
+    """Compute eq. 5 to 8 without noise.
+
+    Autograd computes each pair gradient, with the grad_output of all other pairs set to zero.
+    """
     videos, text = pairs
     count = len(videos) // 2
     branch_of = {
@@ -69,29 +72,29 @@ def loop_gradients(daan: Daan, pairs: Batch) -> dict[str, Tensor]:
         )
     )
     squares, weights_squares = torch.zeros(count, 2, 2, dtype=text.dtype), torch.zeros(2, 2, dtype=text.dtype)
-    shares: dict[torch.nn.Parameter, list[Tensor]] = {}
+    pair_gradients: dict[torch.nn.Parameter, list[Tensor]] = {}
     for layer, (m, p) in branch_of.items():
         output, parameters = outputs[layer], list(layer.parameters())
-        d = torch.autograd.grad(losses.total, output, retain_graph=True)[0]
+        grad_output = torch.autograd.grad(losses.total, output, retain_graph=True)[0]
         for parameter in parameters:
             weights_squares[m, p] += parameter.detach().square().sum()
-            shares[parameter] = []
+            pair_gradients[parameter] = []
         for pair in range(count):
-            kept = torch.zeros_like(d)
-            kept[[pair, count + pair]] = d[[pair, count + pair]]
-            for parameter, share in zip(
+            kept = torch.zeros_like(grad_output)
+            kept[[pair, count + pair]] = grad_output[[pair, count + pair]]
+            for parameter, pair_gradient in zip(
                 parameters, torch.autograd.grad(output, parameters, kept, retain_graph=True), strict=True
             ):
-                squares[pair, m, p] += share.square().sum()
-                shares[parameter].append(share)
-        for parameter in parameters:  # the shares add up to the batch's gradient, batch normalisation or not
-            torch.testing.assert_close(sum(shares[parameter]), plain[parameter], rtol=1e-3, atol=1e-5)
+                squares[pair, m, p] += pair_gradient.square().sum()
+                pair_gradients[parameter].append(pair_gradient)
+        for parameter in parameters:  # pair gradients add up to the batch's gradient, also with batch normalisation
+            torch.testing.assert_close(sum(pair_gradients[parameter]), plain[parameter], rtol=1e-3, atol=1e-5)
     gradient_ratio = squares / weights_squares if daan.config.csgm == "full" else None
     has_both = have_both_modalities(videos)
     rates = modulation_rates(*embedded.split(count), gradient_ratio, has_both, daan.config).modulation
     for layer, (m, p) in branch_of.items():
         for parameter in layer.parameters():
-            plain[parameter] = sum(rates[pair, m, p] * share for pair, share in enumerate(shares[parameter]))
+            plain[parameter] = sum(rates[pair, m, p] * each for pair, each in enumerate(pair_gradients[parameter]))
     return {name: plain[parameter] for name, parameter in daan.named_parameters()}
 
 
@@ -101,10 +104,10 @@ def loop_gradients(daan: Daan, pairs: Batch) -> dict[str, Tensor]:
     ("pairs", "seconds", "absent"),
     [(5, 4, False), (4, 1, False), (1, 3, False), (1, 1, False), (6, 4, True), (1, 3, True)],
 )
-def test_a_step_modulates_as_a_loop_over_pairs_does(
+def test_a_step_gives_the_gradients_of_a_loop_over_pairs(
     pairs: int, seconds: int, absent: bool, csgm: str, dtype: torch.dtype
 ) -> None:
-    """Ragged seconds, one second, one pair, absent modalities, in training mode: every gradient of the network."""
+    """Every gradient of the network agrees for different lengths, one second, one pair and absent modalities."""
     daan = network(dtype, csgm=csgm, gamma=0.2)
     data = batch(pairs, seconds, dtype, absent=absent)
     expected = loop_gradients(copy.deepcopy(daan), data)
@@ -120,8 +123,8 @@ def test_a_step_modulates_as_a_loop_over_pairs_does(
 
 
 @pytest.mark.parametrize("gap", [1, "exponential"])
-def test_modulation_is_exact_for_every_shape_of_the_bypass(gap: int | str) -> None:
-    """Another dilation, depth and kernel."""
+def test_modulation_is_exact_for_other_dilations_depths_and_kernels(gap: int | str) -> None:
+    """The gradients equal those of the loop for another temporal bypass."""
     daan = network(torch.float64, tcn_gap=gap, tcn_layers=3, tcn_kernel=2)
     data = batch(3, 6, torch.float64)
     expected = loop_gradients(copy.deepcopy(daan), data)
@@ -134,11 +137,11 @@ def test_modulation_is_exact_for_every_shape_of_the_bypass(gap: int | str) -> No
 
 @pytest.mark.parametrize("seconds", [1, 5])
 @pytest.mark.parametrize("csgm", ["convergence", "full"])
-def test_with_every_rate_one_and_no_noise_a_step_is_plain_training(csgm: str, seconds: int) -> None:
-    """An omega of 0 makes every N and so M 1: same losses and same weights after Adam, but for rounding.
+def test_rates_of_one_without_noise_give_plain_training(csgm: str, seconds: int) -> None:
+    """An omega of 0 makes every N and M 1; losses and weights after Adam are then equal up to rounding.
 
-    Whether even the bits are equal depends on the processor: autograd and CSGM sum a convolution's gradient in orders
-    that its library chooses.
+    Whether the bits are equal depends on the processor: autograd and CSGM sum a convolution's gradient in an order that
+    the processor's library chooses.
     """
     plain = network(torch.float64, csgm="off", dropout=0.3)
     modulated = network(torch.float64, csgm=csgm, omega=0.0, gamma=1.0, dropout=0.3)
@@ -155,8 +158,8 @@ def test_with_every_rate_one_and_no_noise_a_step_is_plain_training(csgm: str, se
         torch.testing.assert_close(modulated.state_dict()[name], value, rtol=1e-7, atol=1e-7, msg=name)
 
 
-def test_only_weights_of_qdmas_layers_are_modulated() -> None:
-    """Everything else, the affine weights of normalisation among it, has the gradient of plain training."""
+def test_only_weights_of_the_layers_of_qdma_are_modulated() -> None:
+    """All other parameters, also the affine weights of normalisation, have the gradient of plain training."""
     daan = network(gamma=0.0)
     plain = network(csgm="off")
     plain.load_state_dict(daan.state_dict())
@@ -166,12 +169,12 @@ def test_only_weights_of_qdmas_layers_are_modulated() -> None:
 
     inside = ("attention.query_key_value", "refinement", "bypass.entry", "bypass.dilated")
     for name, gradient in gradients(plain).items():
-        is_inside = any(part in name for part in inside)
+        is_inside = any(layer in name for layer in inside)
         assert torch.equal(gradients(daan)[name], gradient) != is_inside, name
 
 
-def test_noise_has_the_deviation_of_the_gradient_it_is_added_to() -> None:
-    """One deviation a tensor, times the setting; only on QDMA's layers; norms are recorded without it."""
+def test_noise_has_the_standard_deviation_of_its_gradient() -> None:
+    """Noise has one standard deviation per tensor, times the setting, on QDMA's layers only; norms exclude it."""
     size = {"hidden_width": 128, "heads": 2}
     quiet, noisy = network(noise=0.0, **size), network(noise=0.5, **size)
     noisy.load_state_dict(quiet.state_dict())
@@ -188,8 +191,8 @@ def test_noise_has_the_deviation_of_the_gradient_it_is_added_to() -> None:
     assert torch.equal(after["audio_projection.0.weight"], before["audio_projection.0.weight"])
 
 
-def test_norms_are_those_of_the_branches() -> None:
-    """By modality and part, of the gradient that goes to the optimiser and of the parameters."""
+def test_norms_are_computed_per_branch() -> None:
+    """Norms of gradients and parameters are given by modality and branch."""
     daan = network()
 
     norms = step(daan, batch(4, 3)).norms
@@ -205,7 +208,7 @@ def test_norms_are_those_of_the_branches() -> None:
 
 
 def test_without_qdma_nothing_is_modulated() -> None:
-    """The base of the ablation trains plainly whatever csgm says; its encoders have one part."""
+    """The base of the ablation trains without modulation for every csgm setting; its encoders have one branch."""
     daan = network(qdma="off", csgm="full")
 
     result = step(daan, batch(4, 3))
@@ -216,8 +219,8 @@ def test_without_qdma_nothing_is_modulated() -> None:
 
 
 @pytest.mark.parametrize("csgm", ["off", "full"])
-def test_clipping_comes_last(csgm: str) -> None:
-    """The whole gradient, noise included, has the norm that was allowed, and its direction."""
+def test_clipping_comes_after_the_noise(csgm: str) -> None:
+    """The whole gradient, with noise, has the allowed norm and keeps its direction."""
     daan, clipped = network(csgm=csgm, noise=1.0), network(csgm=csgm, noise=1.0)
     clipped.load_state_dict(daan.state_dict())
     data = batch(4, 3)
@@ -233,8 +236,8 @@ def test_clipping_comes_last(csgm: str) -> None:
 
 
 @pytest.mark.parametrize("csgm", ["off", "full"])
-def test_pieces_add_up_to_the_gradients_of_the_pieces_alone(csgm: str) -> None:
-    """A batch in two pieces: the mean of what the pieces give as batches of their own, weighted by their size."""
+def test_gradients_of_pieces_are_added(csgm: str) -> None:
+    """A batch in two pieces gives the mean of the pieces as separate batches, weighted by their sizes."""
     whole, data = network(torch.float64, csgm=csgm), batch(5, 3, torch.float64)
     alone = copy.deepcopy(whole)
     result = step(whole, data, pieces=2)
@@ -244,11 +247,11 @@ def test_pieces_add_up_to_the_gradients_of_the_pieces_alone(csgm: str) -> None:
     for piece in (slice(0, 2), slice(2, 5)):
         rows = torch.arange(5)[piece]
         rows = torch.cat((rows, rows + 5))
-        part = step(alone, (data[0][rows], data[1][rows]))
-        share = (piece.stop - piece.start) / 5
-        totals.append(share * part.losses.total)
+        result_of_piece = step(alone, (data[0][rows], data[1][rows]))
+        weight = (piece.stop - piece.start) / 5
+        totals.append(weight * result_of_piece.losses.total)
         for name, gradient in gradients(alone).items():
-            expected[name] = expected.get(name, 0) + share * gradient
+            expected[name] = expected.get(name, 0) + weight * gradient
 
     torch.testing.assert_close(result.losses.total, sum(totals))
     for name, gradient in expected.items():
@@ -257,14 +260,14 @@ def test_pieces_add_up_to_the_gradients_of_the_pieces_alone(csgm: str) -> None:
 
 
 def test_more_pieces_than_pairs_are_refused() -> None:
-    """Each piece needs a pair."""
-    with pytest.raises(ValueError, match="3 pieces of 2 pairs: give each piece one pair at least"):
+    """Each piece needs at least one pair."""
+    with pytest.raises(ValueError, match="3 pieces of 2 pairs: give each piece at least one pair"):
         step(network(), batch(2, 1), pieces=3)
 
 
 @pytest.mark.parametrize("csgm", ["off", "full"])
-def test_bfloat16_steps_stay_near_those_in_float32(csgm: str) -> None:
-    """By autocast: weights, gradients and losses are float32, and the gradients point the same way."""
+def test_steps_in_bfloat16_are_close_to_steps_in_float32(csgm: str) -> None:
+    """With autocast, weights, gradients and losses are float32, and gradients keep their direction."""
     exact = network(csgm=csgm, hidden_width=64)
     half = copy.deepcopy(exact)
     data = batch(8, 4)
@@ -282,8 +285,8 @@ def test_bfloat16_steps_stay_near_those_in_float32(csgm: str) -> None:
 
 @pytest.mark.needs_gpu
 @pytest.mark.parametrize("csgm", ["off", "full"])
-def test_a_step_on_a_gpu_waits_for_nothing(csgm: str) -> None:
-    """No host synchronisation inside a step, and the gradients of the CPU."""
+def test_a_step_on_a_gpu_does_not_synchronise(csgm: str) -> None:
+    """A step has no host synchronisation, and its gradients equal those of the CPU."""
     daan, data = network(csgm=csgm), batch(6, 4)
     expected = copy.deepcopy(daan)
     step(expected, data)

@@ -1,4 +1,4 @@
-"""daan/modulation/csgm_rates.py against the formulas written out a pair at a time."""
+"""Tests of daan/modulation/csgm_rates.py against the formulas, computed pair by pair."""
 
 import dataclasses
 import math
@@ -19,12 +19,12 @@ positive_numbers = st.floats(1e-30, 1e30)
 
 
 def embeddings(pairs: int) -> Embeddings:
-    """Random ones, doubles."""
+    """Make random embeddings in float64."""
     return Embeddings(*(torch.randn(pairs, 3, dtype=torch.float64) for _ in dataclasses.fields(Embeddings)))
 
 
 def slow_balance(own: float, other: float, omega: float) -> float:
-    """N of daan.md, section 6."""
+    """Compute N of daan/README.md."""
     scale = (own + other) / 2
     if scale == 0:
         return 1.0
@@ -33,21 +33,21 @@ def slow_balance(own: float, other: float, omega: float) -> float:
 
 
 def slow_deltas(positive: Embeddings, negative: Embeddings, modality: str, pair: int, margin: float) -> list[float]:
-    """The three deltas of eq. 6."""
+    """Compute the three deltas of eq. 6."""
 
-    def far(x: Tensor, y: Tensor) -> float:
+    def distance(x: Tensor, y: Tensor) -> float:
         return math.dist(x[pair].tolist(), y[pair].tolist())
 
     theta, other = getattr(positive, f"theta_{modality}"), getattr(negative, f"theta_{modality}")
-    near = far(theta, positive.theta_w)
-    apart = [far(theta, other), far(positive.theta_w, other), far(theta, negative.theta_w)]
+    near = distance(theta, positive.theta_w)
+    apart = [distance(theta, other), distance(positive.theta_w, other), distance(theta, negative.theta_w)]
     return [max(near - one + margin, 0.0) for one in apart]
 
 
 def slow_rates(
     positive: Embeddings, negative: Embeddings, gradient_ratio: Tensor, has_both: Tensor, config: DaanConfig
 ) -> Tensor:
-    """M (B, 2, 2) by loops over pairs, modalities and parts; V_c and V_o of the default readings and of `batch`."""
+    """Compute M (B, 2, 2) with loops over pairs, modalities and branches, for every reading."""
     pairs = len(gradient_ratio)
     margin = 0.0 if config.convergence == "batch" else config.margin
     deltas = [[slow_deltas(positive, negative, modality, pair, margin) for modality in "av"] for pair in range(pairs)]
@@ -82,8 +82,8 @@ def slow_rates(
 @pytest.mark.parametrize("convergence", ["sum", "product", "batch"])
 @pytest.mark.parametrize("optimisation", ["other", "own", "batch"])
 @pytest.mark.parametrize("pairs", [1, 6])
-def test_rates_are_those_of_the_formulas(convergence: Any, optimisation: Any, pairs: int) -> None:
-    """Every reading, with a pair that lacks a modality among several."""
+def test_rates_follow_the_formulas(convergence: Any, optimisation: Any, pairs: int) -> None:
+    """This holds for every reading, also if one of several pairs lacks a modality."""
     config = DaanConfig(convergence=convergence, optimisation=optimisation, gamma=0.3, omega=1.3)
     positive, negative = embeddings(pairs), embeddings(pairs)
     gradient_ratio = torch.rand(pairs, 2, 2, dtype=torch.float64) * 1e-9
@@ -97,8 +97,8 @@ def test_rates_are_those_of_the_formulas(convergence: Any, optimisation: Any, pa
     torch.testing.assert_close(found.modulation, product.clamp_min(0.3), rtol=0, atol=0)
 
 
-def test_the_slower_modality_is_let_through_and_the_faster_one_held_back() -> None:
-    """`other`: the one with the greater share of the gradient gets the smaller rate; `own` turns it round."""
+def test_the_slower_modality_gets_the_larger_optimisation_rate() -> None:
+    """With `other`, the modality with the larger gradient ratio gets the smaller rate; `own` does the opposite."""
     gradient_ratio = torch.tensor([[[4.0, 1.0], [1.0, 1.0]]])
     has_both = torch.ones(1, dtype=torch.bool)
     same = Embeddings(*(torch.zeros(1, 3) for _ in dataclasses.fields(Embeddings)))
@@ -113,8 +113,8 @@ def test_the_slower_modality_is_let_through_and_the_faster_one_held_back() -> No
     torch.testing.assert_close(other[0, :, 1], torch.ones(2))
 
 
-def test_convergence_lets_through_the_modality_that_is_farther_from_its_text() -> None:
-    """V_c above 1 for the modality whose triplets still pull, below 1 for the other."""
+def test_the_modality_farther_from_its_text_gets_the_larger_convergence_rate() -> None:
+    """V_c is above 1 for the modality with larger deltas and below 1 for the other."""
     positive, negative = embeddings(1), embeddings(1)
     positive = dataclasses.replace(positive, theta_a=positive.theta_w + 5, theta_v=positive.theta_w)
 
@@ -126,7 +126,7 @@ def test_convergence_lets_through_the_modality_that_is_farther_from_its_text() -
 
 @pytest.mark.parametrize("reading", ["sum", "product", "batch"])
 def test_a_pair_that_lacks_a_modality_is_not_modulated(reading: Any) -> None:
-    """V_c, V_o and M are 1: there is nothing to balance."""
+    """V_c, V_o and M are 1, because there is nothing to balance."""
     found = modulation_rates(
         embeddings(2),
         embeddings(2),
@@ -139,8 +139,8 @@ def test_a_pair_that_lacks_a_modality_is_not_modulated(reading: Any) -> None:
 
 
 @given(positive_numbers, positive_numbers, st.floats(0, 4))
-def test_balance_shares_two_between_the_modalities(first: float, second: float, omega: float) -> None:
-    """Between 0 and 2, together 2, the greater one above 1, whatever the scale."""
+def test_the_balances_of_both_modalities_add_up_to_two(first: float, second: float, omega: float) -> None:
+    """Each is between 0 and 2, and the larger value gets more than 1, at every scale."""
     x = torch.tensor([[first, second]], dtype=torch.float64)
 
     found = balance(x, torch.ones(1, dtype=torch.bool), omega)[0].tolist()
@@ -152,20 +152,20 @@ def test_balance_shares_two_between_the_modalities(first: float, second: float, 
 
 
 @given(positive_numbers)
-def test_balance_of_even_modalities_is_one(value: float) -> None:
-    """Also where both are 0."""
+def test_balance_of_equal_modalities_is_one(value: float) -> None:
+    """This also holds if both are 0."""
     x = torch.tensor([[value, value], [0.0, 0.0]], dtype=torch.float64)
 
     assert torch.equal(balance(x, torch.ones(2, dtype=torch.bool), 1.15), torch.ones(2, 2, dtype=torch.float64))
 
 
 def test_squashing_a_batch_of_zeros_gives_zeros() -> None:
-    """As the printed form has it for pairs that have converged: M is gamma then."""
+    """In the printed form, pairs that have converged have a rate of 0, and M is gamma."""
     assert squashed(torch.zeros(3, 2), torch.ones(3, dtype=torch.bool), 1.0).tolist() == [[0, 0]] * 3
 
 
-def test_a_pair_has_both_modalities_when_both_videos_have_them() -> None:
-    """A silent positive or a negative without picture takes its pair out."""
+def test_a_pair_has_both_modalities_if_both_videos_have_them() -> None:
+    """A pair with a silent positive or with a negative without picture is not marked."""
     features = torch.zeros(6, 2, 4)
     audio_mask, visual_mask = torch.ones(6, 2, dtype=torch.bool), torch.ones(6, 2, dtype=torch.bool)
     audio_mask[0] = False  # of the first positive

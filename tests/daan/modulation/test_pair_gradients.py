@@ -1,4 +1,7 @@
-"""daan/modulation/pair_gradients.py against autograd, a pair at a time with all other pairs' gradients zeroed."""
+"""Tests of daan/modulation/pair_gradients.py against autograd with one pair at a time.
+
+For one pair, the grad_output of all other pairs is set to zero.
+"""
 
 from dataclasses import dataclass
 
@@ -17,31 +20,31 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 @dataclass
 class Pass:
-    """A layer's input (2B, T, D), output, and a random gradient d at that output."""
+    """A layer with its input (2B, T, D), its output and a random grad_output."""
 
     layer: nn.Linear
     x: Tensor
     y: Tensor
-    d: Tensor
+    grad_output: Tensor
 
     @property
     def norms(self) -> Tensor:
-        """What is tested."""
-        return squared_norms(self.x, self.d, has_bias=self.layer.bias is not None)
+        """The squared norms that are tested."""
+        return squared_norms(self.x, self.grad_output, has_bias=self.layer.bias is not None)
 
-    def shares(self) -> list[list[Tensor]]:
-        """Every pair's share of the gradient of each parameter, by autograd."""
-        pairs = len(self.d) // 2
+    def pair_gradients(self) -> list[list[Tensor]]:
+        """Compute the pair gradients of each parameter with autograd."""
+        pairs = len(self.grad_output) // 2
         found = []
         for pair in range(pairs):
-            kept = torch.zeros_like(self.d)
-            kept[[pair, pairs + pair]] = self.d[[pair, pairs + pair]]
+            kept = torch.zeros_like(self.grad_output)
+            kept[[pair, pairs + pair]] = self.grad_output[[pair, pairs + pair]]
             found.append(list(torch.autograd.grad(self.y, list(self.layer.parameters()), kept, retain_graph=True)))
         return found
 
 
 def passed(kind: str, pairs: int, seconds: int, width: int, out: int, dtype: torch.dtype = torch.float64) -> Pass:
-    """A forward pass over ragged videos through a linear layer or a convolution of which one tap is left out."""
+    """Run a linear layer, or a convolution without one of its taps, on videos of different lengths."""
     layer = (
         CausalConvolution(width, out, kernel=2, gap=2)
         if kind == "convolution"
@@ -62,38 +65,38 @@ KINDS = ["plain", "biased", "convolution"]
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("pairs", "seconds"), [(1, 1), (1, 6), (5, 1), (4, 7), (3, 40)])
 @pytest.mark.parametrize(("width", "out"), [(3, 5), (40, 64)])
-def test_norms_and_weighted_sums_are_those_of_a_loop_over_pairs(
+def test_norms_and_weighted_sums_equal_a_loop_over_pairs(
     kind: str, pairs: int, seconds: int, width: int, out: int, dtype: torch.dtype
 ) -> None:
-    """Linear layers and convolutions, one second and many, one pair and several, either way of taking norms."""
+    """This holds for all layers, one or many seconds, one or many pairs, and both methods to compute norms."""
     through = passed(kind, pairs, seconds, width, out, dtype)
     weights = torch.rand(pairs, dtype=dtype)
 
-    by_pair = through.shares()
-    norms = torch.stack([sum(share.square().sum() for share in one) for one in by_pair])
+    by_pair = through.pair_gradients()
+    norms = torch.stack([sum(gradient.square().sum() for gradient in one) for one in by_pair])
     torch.testing.assert_close(through.norms, norms, rtol=TOLERANCE[dtype], atol=0)
-    for place, gradient in enumerate(weighted_gradients(through.layer, through.x, through.d, weights)):
-        expected = sum(weight * one[place] for weight, one in zip(weights, by_pair, strict=True))
+    for index, gradient in enumerate(weighted_gradients(through.layer, through.x, through.grad_output, weights)):
+        expected = sum(weight * one[index] for weight, one in zip(weights, by_pair, strict=True))
         torch.testing.assert_close(gradient, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
 @given(st.booleans(), st.integers(1, 4), st.integers(1, 9), st.integers(0, 2**32 - 1))
-def test_gram_matrices_and_the_shares_themselves_give_the_same_norms(
+def test_gram_matrices_and_explicit_pair_gradients_give_the_same_norms(
     has_bias: bool, pairs: int, seconds: int, seed: int
 ) -> None:
-    """Which of the two is taken is a matter of speed alone."""
+    """The choice of method changes only the speed."""
     torch.manual_seed(seed)
-    x, d = (torch.randn(2, pairs, seconds, width, dtype=torch.float64) for width in (4, 3))
+    x, grad_output = (torch.randn(2, pairs, seconds, width, dtype=torch.float64) for width in (4, 3))
 
-    by_gram = pair_gradients._norms_by_gram(x, d, has_bias=has_bias)
+    by_gram = pair_gradients._norms_by_gram(x, grad_output, has_bias=has_bias)
 
-    by_products = pair_gradients._norms_by_products(x, d, has_bias=has_bias)
+    by_products = pair_gradients._norms_by_products(x, grad_output, has_bias=has_bias)
     torch.testing.assert_close(by_gram, by_products, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("seconds", [2, 30])
-def test_chunks_of_pairs_change_nothing(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
-    """With room for one pair at a time the norms are the same."""
+def test_chunks_of_pairs_give_the_same_norms(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    """The norms are the same if each chunk contains one pair."""
     through = passed("convolution", 5, seconds, 6, 5)
     whole = through.norms
 
@@ -103,29 +106,30 @@ def test_chunks_of_pairs_change_nothing(monkeypatch: pytest.MonkeyPatch, seconds
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_weights_of_one_give_autograds_gradient(kind: str) -> None:
-    """The sum of all pair gradients is the gradient of the batch, but for rounding."""
+def test_weights_of_one_give_the_gradient_of_autograd(kind: str) -> None:
+    """The sum of all pair gradients is the gradient of the batch, up to rounding."""
     through = passed(kind, 4, 5, 6, 5, torch.float64)
 
-    expected = torch.autograd.grad(through.y, list(through.layer.parameters()), through.d, retain_graph=True)
+    expected = torch.autograd.grad(through.y, list(through.layer.parameters()), through.grad_output, retain_graph=True)
 
-    found = weighted_gradients(through.layer, through.x, through.d, torch.ones(4, dtype=torch.float64))
+    found = weighted_gradients(through.layer, through.x, through.grad_output, torch.ones(4, dtype=torch.float64))
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
-def test_norms_of_16_bit_values_are_added_up_in_float32() -> None:
-    """As near to the float32 norms of the same values as float32 can be."""
-    x, d = torch.randn(6, 4, 32).bfloat16(), torch.randn(6, 4, 48).bfloat16()
+def test_norms_of_16_bit_values_are_summed_in_float32() -> None:
+    """They equal the norms of the same values in float32, up to rounding."""
+    x, grad_output = torch.randn(6, 4, 32).bfloat16(), torch.randn(6, 4, 48).bfloat16()
 
-    found = squared_norms(x, d, has_bias=True)
+    found = squared_norms(x, grad_output, has_bias=True)
 
     assert found.dtype == torch.float32
-    torch.testing.assert_close(found, squared_norms(x.float(), d.float(), has_bias=True), rtol=1e-6, atol=0)
+    expected = squared_norms(x.float(), grad_output.float(), has_bias=True)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
 
 
 def test_nothing_is_recorded_outside_the_block() -> None:
-    """The hooks are gone, also after an error."""
+    """The hooks are removed, also after an error."""
     layer = nn.Linear(2, 2)
     with pytest.raises(RuntimeError, match="inside"), recorded([layer]) as activations:
         raise RuntimeError("inside")
