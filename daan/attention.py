@@ -80,29 +80,29 @@ class CrossAttention(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, asking: Encoded, asked: Encoded) -> Tensor:
-        """Compute phi^c (B, H) of the asking modality: the block over its seconds, averaged over the valid ones.
+    def forward(self, queries: Encoded, context: Encoded) -> Tensor:
+        """Compute phi^c (B, H) of the modality with the queries: apply the block, and average over the valid seconds.
 
         Args:
-            asking: modality that gives the queries.
-            asked: modality that gives the keys and values.
+            queries: modality that gives the queries.
+            context: modality that gives the keys and values.
         """
-        x = asking.seconds
-        x = x + self.dropout(self.attend(self.query_norm(x), self.other_norm(asked.seconds), asked.mask))
+        x = queries.seconds
+        x = x + self.dropout(self.attend(self.query_norm(x), self.other_norm(context.seconds), context.mask))
         x = x + self.dropout(self.feedforward(self.feedforward_norm(x)))
-        return masked_mean(x, asking.mask)
+        return masked_mean(x, queries.mask)
 
-    def attend(self, asking: Tensor, asked: Tensor, asked_mask: Tensor) -> Tensor:
+    def attend(self, queries: Tensor, context: Tensor, context_mask: Tensor) -> Tensor:
         """Compute multi-head attention (B, T, H).
 
         Args:
-            asking: input (B, T, H) of the queries.
-            asked: input (B, S, H) of the keys and values.
-            asked_mask: valid seconds (B, S) of `asked`.
+            queries: input (B, T, H) of the queries.
+            context: input (B, S, H) of the keys and values.
+            context_mask: valid seconds (B, S) of `context`.
         """
-        query = self._by_head(self.query(asking))
-        key, value = (self._by_head(each) for each in self.key_value(asked).chunk(2, dim=-1))
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=asked_mask[:, None, None, :])
+        query = self._by_head(self.query(queries))
+        key, value = (self._by_head(each) for each in self.key_value(context).chunk(2, dim=-1))
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=context_mask[:, None, None, :])
         output: Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return output
 

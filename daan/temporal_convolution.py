@@ -42,7 +42,7 @@ class Reading(NamedTuple):
     """The inputs of a convolution: K taps for each of its A outputs."""
 
     ages: Tensor  # (A, K) seconds before the last second of the video
-    places: Tensor  # (A, K) index of that age in the convolution's input
+    indices: Tensor  # (A, K) index of that age in the convolution's input
 
 
 class TemporalBypass(nn.Module):
@@ -90,7 +90,7 @@ class TemporalBypass(nn.Module):
         taps = x.flatten(0, 1).index_select(0, rows.flatten()).view(*rows.shape, width)
         inner = entered = self.entry(_inside(taps, entry, last))
         for convolution, reading in zip(self.dilated, dilated, strict=True):
-            taps = inner.index_select(1, reading.places.flatten()).view(videos, *reading.places.shape, -1)
+            taps = inner.index_select(1, reading.indices.flatten()).view(videos, *reading.indices.shape, -1)
             inner = self.dropout(convolution(_inside(taps, reading, last)).relu())
         out: Tensor = entered[:, 0] + inner[:, 0]  # DAAN paper, eq. 3; age 0 comes first
         return out

@@ -1,1 +1,1 @@
-"""The stages and everything on disk: dataset, features, embeddings, training, evaluation, prediction, caching."""
+"""The stages of the pipeline and their files: dataset, features, embeddings, training, evaluation, prediction."""

@@ -1,4 +1,4 @@
-"""All stages one after the other: videos in, an evaluated model out."""
+"""Run all stages one after the other, from videos to an evaluated model."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ from pipeline.training.train import TrainingReport, train
 
 @dataclass(frozen=True)
 class ChainReport:
-    """What each stage did."""
+    """The report of each stage."""
 
     extraction: ExtractionReport
     training: TrainingReport
@@ -36,7 +36,7 @@ class ChainReport:
 
 @dataclass(frozen=True)
 class SeedsChainReport:
-    """What each stage did, with several seeds."""
+    """The report of each stage of a run with several seeds."""
 
     extraction: ExtractionReport
     training: SeedsTraining
@@ -45,21 +45,21 @@ class SeedsChainReport:
 
 @contextlib.contextmanager
 def unstoppable() -> Iterator[Stop]:
-    """Work to the end."""
+    """Provide a `stop` that never asks to stop."""
     yield never_stop
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listeners:
-    """Who hears of a stage's end, so that its table can be shown before the next one starts."""
+class Callbacks:
+    """The functions called during a chain of stages, so that each stage's table is shown before the next one starts."""
 
     on_extracted: Callable[[ExtractionReport], None]
     on_epoch: OnEpoch
-    on_trained: Callable[[TrainingReport], None]  # of each run
+    on_trained: Callable[[TrainingReport], None]  # for each run
     on_seeds_trained: Callable[[SeedsTraining], None]
     on_evaluated: Callable[[EvaluationReport], None]
     on_seeds_evaluated: Callable[[SeedsReport], None]
-    # Entered for extraction and for training: whether to save and stop there. Other stages may be interrupted anywhere.
+    # The context of extraction and of training; it gives them their `stop`. Other stages may be interrupted anywhere.
     stoppable: Callable[[], AbstractContextManager[Stop]] = unstoppable
 
 
@@ -71,22 +71,22 @@ def run_all(
     passed: frozenset[str],
     device: torch.device,
     reporter: Reporter,
-    listeners: Listeners,
+    callbacks: Callbacks,
 ) -> ChainReport:
-    """Extract, train and evaluate; each stage is skipped where it is done already.
+    """Extract, train and evaluate; skip each stage that is done already.
 
-    Videos that fail do not stop the chain: the report names them.
+    Videos that fail do not stop the chain; the report names them.
     """
-    with listeners.stoppable() as stop:
+    with callbacks.stoppable() as stop:
         extraction = extract(
             workspace, source, settings.extraction, passed=passed, device=device, reporter=reporter, stop=stop
         )
-    listeners.on_extracted(extraction)
-    with listeners.stoppable() as stop:
-        training = train(workspace, settings, device=device, reporter=reporter, on_epoch=listeners.on_epoch, stop=stop)
-    listeners.on_trained(training)
+    callbacks.on_extracted(extraction)
+    with callbacks.stoppable() as stop:
+        training = train(workspace, settings, device=device, reporter=reporter, on_epoch=callbacks.on_epoch, stop=stop)
+    callbacks.on_trained(training)
     evaluation = evaluate(workspace, device=device, reporter=reporter, run=training.run)
-    listeners.on_evaluated(evaluation)
+    callbacks.on_evaluated(evaluation)
     return ChainReport(extraction, training, evaluation)
 
 
@@ -98,33 +98,33 @@ def run_all_seeds(
     passed: frozenset[str],
     device: torch.device,
     reporter: Reporter,
-    listeners: Listeners,
+    callbacks: Callbacks,
 ) -> SeedsChainReport:
-    """As `run_all`, with a run for each of `training.seeds`."""
-    with listeners.stoppable() as stop:
+    """Do the same as `run_all`, with one training run per seed of `training.seeds`."""
+    with callbacks.stoppable() as stop:
         extraction = extract(
             workspace, source, settings.extraction, passed=passed, device=device, reporter=reporter, stop=stop
         )
-    listeners.on_extracted(extraction)
-    with listeners.stoppable() as stop:
+    callbacks.on_extracted(extraction)
+    with callbacks.stoppable() as stop:
         training = train_seeds(
             workspace,
             settings,
             device=device,
             reporter=reporter,
-            on_epoch=listeners.on_epoch,
-            on_trained=listeners.on_trained,
+            on_epoch=callbacks.on_epoch,
+            on_trained=callbacks.on_trained,
             stop=stop,
         )
-    listeners.on_seeds_trained(training)
+    callbacks.on_seeds_trained(training)
     evaluation = evaluate_seeds(workspace, training.runs, device=device, reporter=reporter)
-    listeners.on_seeds_evaluated(evaluation)
+    callbacks.on_seeds_evaluated(evaluation)
     return SeedsChainReport(extraction, training, evaluation)
 
 
 @dataclass(frozen=True)
 class DemoReport:
-    """What the demo made, and its prediction of a clip whose class was never trained on."""
+    """The reports of the demo, and its prediction for a clip of a class that was not trained on."""
 
     chain: ChainReport
     prediction: PredictionReport
@@ -133,10 +133,10 @@ class DemoReport:
 
 
 def sample_folder() -> Path:
-    """The bundled sample videos.
+    """Return the folder of the sample videos.
 
     Raises:
-        UsageError: avzsl runs without its checkout.
+        UsageError: avzsl is not installed from a checkout.
     """
     folder = Path(__file__).parent.parent / "sample_videos"
     if not folder.is_dir():
@@ -153,11 +153,11 @@ def demo(
     passed: frozenset[str],
     device: torch.device,
     reporter: Reporter,
-    listeners: Listeners,
+    callbacks: Callbacks,
 ) -> DemoReport:
-    """Run all stages on the sample videos, then predict a clip of an unseen class among the unseen classes."""
+    """Run all stages on the sample videos, then predict the class of a clip among the unseen classes."""
     chain = run_all(
-        workspace, sample_folder(), settings, passed=passed, device=device, reporter=reporter, listeners=listeners
+        workspace, sample_folder(), settings, passed=passed, device=device, reporter=reporter, callbacks=callbacks
     )
     dataset = load_dataset(workspace.dataset_folder)
     videos = {video.key: video for video in dataset.videos}

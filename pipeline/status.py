@@ -1,4 +1,4 @@
-"""What a workspace holds: every stage done, partial, stale or missing, and the command that comes next."""
+"""The state of each stage in a workspace (done, partial, stale or missing), and the next command."""
 
 import datetime as dt
 import shlex
@@ -21,11 +21,11 @@ class StageStatus:
     state: str  # done, partial, stale, missing
     detail: str
     made_at: str = ""  # ISO 8601
-    next_command: str = ""  # what brings the stage up to date
+    next_command: str = ""  # the command that completes or updates the stage
 
 
 def workspace_status(workspace: Workspace) -> list[StageStatus]:
-    """The stages in their order; reads only, so it may run beside an extraction or a training."""
+    """List the states of the stages in order. This only reads, so it may run during an extraction or a training."""
     stages = workspace.stages()
     try:
         dataset = load_dataset(workspace.dataset_folder)
@@ -43,9 +43,9 @@ def _modified(path: Path) -> str:
 
 
 def _features(workspace: Workspace, dataset: Dataset, stages: dict[str, StageRecord]) -> StageStatus:
-    """Counts what the parts of the extractor in use hold, whether its extraction came to an end or not."""
+    """Count the videos in the part files of the present extractor, even if its extraction is not complete."""
     if not workspace.extractor_file.exists():
-        return _features_from_elsewhere(workspace, dataset, stages.get(Stage.FEATURES))
+        return _features_not_extracted_here(workspace, dataset, stages.get(Stage.FEATURES))
     folder = workspace.feature_folder(str(read_json(workspace.extractor_file)["fingerprint"]))
     parts = FeatureParts(folder / "parts")
     entries = [parts.valid_entry(video) for video in dataset.videos]
@@ -59,14 +59,18 @@ def _features(workspace: Workspace, dataset: Dataset, stages: dict[str, StageRec
     return StageStatus("features", "done", f"{detail} · {record.summary.get('extractor', '')}", record.made_at)
 
 
-def _features_from_elsewhere(workspace: Workspace, dataset: Dataset, record: StageRecord | None) -> StageStatus:
-    """Features that no extraction made here: generated or imported ones, or none."""
+def _features_not_extracted_here(workspace: Workspace, dataset: Dataset, record: StageRecord | None) -> StageStatus:
+    """Describe features that were not extracted in this workspace: imported, generated or missing ones."""
     if record is None or not (workspace.root / record.output).exists():
         return StageStatus("features", "missing", f"0 of {len(dataset.videos)} videos", next_command="avzsl extract")
-    imported_of = record.summary.get("dataset")
-    if imported_of not in {None, dataset_record(workspace.dataset_folder).get("source")}:
+    imported_from = record.summary.get("dataset")
+    if imported_from not in {None, dataset_record(workspace.dataset_folder).get("source")}:
         return StageStatus(
-            "features", "stale", f"imported from {imported_of}, the dataset is another", record.made_at, "avzsl extract"
+            "features",
+            "stale",
+            f"imported from {imported_from}, but the dataset is another",
+            record.made_at,
+            "avzsl extract",
         )
     detail = (
         f"{record.summary.get('videos', '?')} of {len(dataset.videos)} videos · {record.summary.get('extractor', '')}"
@@ -80,24 +84,26 @@ def _model(workspace: Workspace, stages: dict[str, StageRecord]) -> StageStatus:
     unfinished = [folder for folder in unfinished if not (folder / "model.json").exists()]
     newest = max(unfinished, key=lambda folder: (folder / "config.yaml").stat().st_mtime, default=None)
     if newest is not None and (record is None or _modified(newest / "config.yaml") > record.made_at):
-        beside = f" · {record.summary['run']} is done" if record else ""
-        command = f"avzsl train --config {shlex.quote(str(newest / 'config.yaml'))}"  # it holds all that was chosen
-        return StageStatus("model", "partial", _reached(newest) + beside, next_command=command)
+        finished = f" · {record.summary['run']} is done" if record else ""
+        command = (
+            f"avzsl train --config {shlex.quote(str(newest / 'config.yaml'))}"  # it contains all settings of the run
+        )
+        return StageStatus("model", "partial", _progress_of(newest) + finished, next_command=command)
     if record is None:
         return StageStatus("model", "missing", "not trained", next_command="avzsl train")
-    figures = [f"{name} {record.summary[name]:.1f}" for name in ("HM", "ZSL") if record.summary.get(name) is not None]
+    metrics = [f"{name} {record.summary[name]:.1f}" for name in ("HM", "ZSL") if record.summary.get(name) is not None]
     runs = record.summary.get("runs", ())
     others = f", the first of {len(runs)} seeds" if runs else ""
-    of_what = "mean validation" if runs else "validation"
-    detail = f"{record.summary['run']}{others}" + (f": {of_what} {', '.join(figures)}" if figures else "")
+    source = "mean validation" if runs else "validation"
+    detail = f"{record.summary['run']}{others}" + (f": {source} {', '.join(metrics)}" if metrics else "")
     features = stages.get(Stage.FEATURES)
     if features and record.inputs.get("features") != features.fingerprint:
         return StageStatus("model", "stale", f"the features are newer · {detail}", record.made_at, "avzsl train")
     return StageStatus("model", "done", detail, record.made_at)
 
 
-def _reached(folder: Path) -> str:
-    """How far an unfinished run is."""
+def _progress_of(folder: Path) -> str:
+    """Describe how many epochs of an unfinished run are done."""
     for stage in ("stage2", "stage1"):
         history = folder / stage / "history.csv"
         if history.exists():
@@ -110,11 +116,11 @@ def _report(stages: dict[str, StageRecord]) -> StageStatus:
     record, model = stages.get(Stage.REPORT), stages.get(Stage.MODEL)
     if record is None:
         return StageStatus("report", "missing", "not evaluated", next_command="avzsl evaluate")
-    figures = ", ".join(
+    metrics = ", ".join(
         f"{name} {record.summary[name]:.1f}"
         for name in ("S", "U", "HM", "ZSL")
         if isinstance(record.summary.get(name), float)
     )
     if model and record.inputs.get("model") != model.fingerprint:
         return StageStatus("report", "stale", "the model is newer", record.made_at, "avzsl evaluate")
-    return StageStatus("report", "done", f"{figures} · {record.output}", record.made_at)
+    return StageStatus("report", "done", f"{metrics} · {record.output}", record.made_at)

@@ -1,4 +1,4 @@
-"""What all tests share: visible skips, no network, random state that no test leaks into the next."""
+"""Fixtures and rules of all tests: skips with a reason, no network, the same random state for every test."""
 
 import os
 import random
@@ -18,17 +18,19 @@ from pipeline.features.store import FeatureRows, write_part
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 os.environ.setdefault("AVZSL_OFFLINE", "1")
-# No test fails because the machine was busy with something else.
+# No deadline: a test must not fail because the machine is busy.
 hypothesis.settings.register_profile("avzsl", deadline=None)
 hypothesis.settings.load_profile("avzsl")
-torch.set_num_threads(1)  # small tensors gain nothing from more, and suffer where the cores are busy
+torch.set_num_threads(1)  # small tensors are not faster with more threads, and slower on busy cores
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run, saying why; FAIL_WITHOUT_GPU=1 turns the GPU's skips into failures."""
+    """Skip tests that this machine cannot run; with FAIL_WITHOUT_GPU=1, tests that need a GPU fail instead."""
     for item in items:
         if item.get_closest_marker("needs_shared") and not SHARED.is_dir():
-            item.add_marker(pytest.mark.skip(reason="no ../shared beside the checkout: real clips and official splits"))
+            item.add_marker(
+                pytest.mark.skip(reason="no folder ../shared next to the checkout (real clips and official splits)")
+            )
         if (
             item.get_closest_marker("needs_gpu")
             and not torch.cuda.is_available()
@@ -39,13 +41,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real clips and official splits."""
+    """Return the folder of real clips and official splits."""
     return SHARED
 
 
 @pytest.fixture(autouse=True)
 def _same_random_state() -> Iterator[None]:
-    """Every test begins with the same random numbers and leaves the generators as it found them."""
+    """Start every test with the same random state, and restore the former state afterwards."""
     states = torch.random.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002 - the global state
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 - the global state
@@ -58,7 +60,7 @@ def _same_random_state() -> Iterator[None]:
 
 @pytest.fixture
 def extracted(tmp_path: Path) -> Callable[..., Workspace]:
-    """Makes a workspace as an extraction leaves it: class-dependent random features, no video decoded."""
+    """Return a function that makes a workspace with random features per class; no video is decoded."""
 
     def make(*, classes: int = 8, videos: int = 5, width: int = 16, silent: Sequence[str] = ()) -> Workspace:
         return _workspace_with_features(tmp_path / "workspace", classes, videos, width, silent)
@@ -112,7 +114,7 @@ def _workspace_with_features(root: Path, classes: int, videos: int, width: int, 
 
 @pytest.fixture(scope="session")
 def fasttext_model() -> Callable[..., Path]:
-    """Writes a fastText .bin of random rows, field by field as the format has them."""
+    """Return a function that writes a fastText .bin file with random rows."""
 
     def write(
         path: Path,
@@ -144,15 +146,15 @@ def fasttext_model() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def clip_model() -> Callable[..., Path]:
-    """Saves a tiny CLIP text tower with random weights and a tokenizer of whole words, as transformers would."""
-    from safetensors.torch import save_file  # noqa: PLC0415 - few tests need transformers, which takes seconds
+    """Return a function that saves a tiny CLIP text network with random weights and a tokenizer of whole words."""
+    from safetensors.torch import save_file  # noqa: PLC0415 - few tests need transformers; the import takes seconds
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: PLC0415 - as above
     from transformers import CLIPTextConfig, CLIPTextModelWithProjection  # noqa: PLC0415 - as above
 
     def save(folder: Path, *, words: Sequence[str], width: int = 6, seed: int = 0) -> Path:
         folder.mkdir(exist_ok=True)
-        vocabulary = {word: place for place, word in enumerate(["<unk>", *words, "<begin>", "<end>"])}
-        tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))  # noqa: S106 - no password
+        vocabulary = {word: index for index, word in enumerate(["<unk>", *words, "<begin>", "<end>"])}
+        tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))  # noqa: S106 - not a password
         tokenizer.normalizer = normalizers.Lowercase()
         tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
         ends = [("<begin>", vocabulary["<begin>"]), ("<end>", vocabulary["<end>"])]
@@ -172,7 +174,7 @@ def clip_model() -> Callable[..., Path]:
         )
         torch.manual_seed(seed)
         network = CLIPTextModelWithProjection(config)
-        for value in network.parameters():  # as initialised, all phrases would be nearly the same
+        for value in network.parameters():  # with the default initialisation, all phrases would be nearly equal
             torch.nn.init.normal_(value, std=0.5)
         save_file(network.state_dict(), folder / "model.safetensors")
         config.save_pretrained(folder)

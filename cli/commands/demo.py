@@ -63,7 +63,7 @@ def _show(report: "DemoReport", terminal: Terminal, workspace: Path) -> None:
         f"\nS {metrics.S:.1f}  U {metrics.U:.1f}  HM {metrics.HM:.1f}  ZSL {metrics.ZSL:.1f} percent; "
         f"guessing among {report.chain.evaluation.unseen} unseen classes gives ZSL {report.chain.evaluation.chance:.1f}"
     )
-    for figure in report.chain.evaluation.pictures:
+    for figure in report.chain.evaluation.figures:
         terminal.show(f" {figure}")
     failures = report.chain.extraction.failures
     if failures:

@@ -68,7 +68,7 @@ def show_report(report: "EvaluationReport", terminal: Terminal) -> None:
     terminal.show(table)
     _show_grids(report, terminal)
     _explain(report, terminal)
-    for path in (report.metrics_file, *report.pictures):
+    for path in (report.metrics_file, *report.figures):
         terminal.say(f" {path}")
 
 

@@ -46,6 +46,6 @@ def command(
     if not report.evaluated:
         terminal.warn("this run is not evaluated yet: run avzsl evaluate, then avzsl report again")
     terminal.show(f"{report.page}")
-    for figure in report.pictures:
+    for figure in report.figures:
         terminal.say(f" {figure}")
     return 0

@@ -53,7 +53,7 @@ def load_clip(spec: TextSpec, cache_dir: Path | None) -> "ClipText":
     Raises:
         TextEncoderError: a file that is missing or damaged, or cannot be fetched.
     """
-    folder = spec.path if spec.path is not None else fetch_clip(spec.place, cache_dir)
+    folder = spec.path if spec.path is not None else fetch_clip(spec.location, cache_dir)
     return ClipText(folder)
 
 

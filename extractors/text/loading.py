@@ -30,4 +30,4 @@ def load_text_encoder(spec: TextSpec, *, cache_dir: Path | None = None) -> TextE
         return load_clip(spec, cache_dir)
     from extractors.text.vector_files import load_vectors  # noqa: PLC0415 - as above
 
-    return load_vectors(Path(spec.place).expanduser(), form=spec.kind, cache_dir=cache_dir)
+    return load_vectors(Path(spec.location).expanduser(), form=spec.kind, cache_dir=cache_dir)

@@ -1,4 +1,4 @@
-"""Parse the name of a text encoder: `minilm`, `KIND:PLACE` such as `glove:vectors.txt`, or a file of vectors."""
+"""Parse the name of a text encoder: `minilm`, `KIND:LOCATION` such as `glove:vectors.txt`, or a file of vectors."""
 
 import difflib
 import os
@@ -10,7 +10,7 @@ from extractors.errors import TextSpecError
 MINILM, CLIP, ANY_FILE = "minilm", "clip", "file"
 _FILE_KINDS = ("fasttext", "word2vec", "glove", ANY_FILE)
 # What follows the colon after each kind, for messages and help.
-PLACES = {**dict.fromkeys(_FILE_KINDS, "FILE"), CLIP: "FOLDER, or the name of a model on the hub"}
+LOCATIONS = {**dict.fromkeys(_FILE_KINDS, "FILE"), CLIP: "FOLDER, or the name of a model on the hub"}
 _HUB_NAME = "openai/clip-vit-large-patch14"
 
 
@@ -19,45 +19,45 @@ class TextSpec:
     """The kind of a text encoder and the file, folder or model it is loaded from. Made by `parse_text_spec`.
 
     Attributes:
-        kind: minilm or a key of PLACES; `file` if the format is found out from the content.
-        place: a file; for clip, a folder or the name of a model on the hub; empty for minilm.
+        kind: minilm or a key of LOCATIONS; `file` if the format is found out from the content.
+        location: a file; for clip, a folder or the name of a model on the hub; empty for minilm.
     """
 
     kind: str
-    place: str = ""
+    location: str = ""
 
     def __str__(self) -> str:
-        if not self.place or (self.kind == ANY_FILE and ":" not in self.place):
-            return self.place or self.kind
-        return f"{self.kind}:{self.place}"
+        if not self.location or (self.kind == ANY_FILE and ":" not in self.location):
+            return self.location or self.kind
+        return f"{self.kind}:{self.location}"
 
     @property
     def path(self) -> Path | None:
         """The path of the file or folder; None if the encoder is not loaded from one."""
-        if self.kind == CLIP and not is_folder_of_clip(self.place):
+        if self.kind == CLIP and not is_folder_of_clip(self.location):
             return None
-        return Path(self.place).expanduser() if self.place else None
+        return Path(self.location).expanduser() if self.location else None
 
-    def anchored(self, folder: Path) -> "TextSpec":
+    def absolute(self, folder: Path) -> "TextSpec":
         """Make the path absolute; a relative path starts at `folder`."""
-        path = Path(self.place) if self.kind == CLIP and (folder / self.place).is_dir() else self.path
-        return self if path is None else replace(self, place=str(_absolute(folder / path)))
+        path = Path(self.location) if self.kind == CLIP and (folder / self.location).is_dir() else self.path
+        return self if path is None else replace(self, location=str(_absolute(folder / path)))
 
     def relative_to(self, folder: Path) -> "TextSpec":
         """Make the path relative to `folder` if it is inside it, and otherwise absolute."""
-        anchored, root = self.anchored(Path()), _absolute(folder)
-        inside = anchored.path is not None and anchored.path.is_relative_to(root)
-        return replace(anchored, place=str(Path(anchored.place).relative_to(root))) if inside else anchored
+        spec, root = self.absolute(Path()), _absolute(folder)
+        inside = spec.path is not None and spec.path.is_relative_to(root)
+        return replace(spec, location=str(Path(spec.location).relative_to(root))) if inside else spec
 
     def to_text(self, folder: Path) -> str:
         """Write the spec for a file in `folder`: a path inside it is relative, so that the folder may be moved."""
         stored = self.relative_to(folder)
-        return f"{stored.kind}:{stored.place}" if stored.place else stored.kind
+        return f"{stored.kind}:{stored.location}" if stored.location else stored.kind
 
     @classmethod
     def from_text(cls, text: str, folder: Path) -> "TextSpec":
         """Read a spec that `to_text` wrote, and make its path absolute. The path need not exist any more."""
-        return _split(text).anchored(folder)
+        return _split(text).absolute(folder)
 
     def check(self) -> None:
         """Refuse a file or folder that does not exist.
@@ -73,10 +73,10 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`
 
 
-def is_folder_of_clip(place: str) -> bool:
-    """Return whether `place` is a folder of a CLIP model: it exists, or cannot be a model's name on the hub."""
-    path = Path(place).expanduser()
-    return path.is_dir() or path.is_absolute() or place.startswith(("./", "../")) or place.count("/") > 1
+def is_folder_of_clip(location: str) -> bool:
+    """Return whether `location` is a folder of a CLIP model: it exists, or cannot be a model's name on the hub."""
+    path = Path(location).expanduser()
+    return path.is_dir() or path.is_absolute() or location.startswith(("./", "../")) or location.count("/") > 1
 
 
 def parse_text_spec(spec: str) -> TextSpec:
@@ -86,19 +86,21 @@ def parse_text_spec(spec: str) -> TextSpec:
         TextSpecError: a text that is neither a name nor a path that exists.
     """
     chosen = _split(spec)
-    kind, _, place = spec.partition(":")
-    if kind in PLACES and not place.strip() and not Path(spec).exists():
+    kind, _, location = spec.partition(":")
+    if kind in LOCATIONS and not location.strip() and not Path(spec).exists():
         example = _HUB_NAME if kind == CLIP else "vectors.bin"
-        raise TextSpecError(f"{spec!r} does not say what to read: give {kind}:{PLACES[kind]}, such as {kind}:{example}")
+        raise TextSpecError(
+            f"{spec!r} does not say what to read: give {kind}:{LOCATIONS[kind]}, such as {kind}:{example}"
+        )
     _check_path(chosen, spec)
     return chosen
 
 
 def _split(spec: str) -> TextSpec:
-    kind, _, place = spec.partition(":")
+    kind, _, location = spec.partition(":")
     if spec == MINILM:
         return TextSpec(MINILM)
-    return TextSpec(kind, place) if kind in PLACES and place.strip() else TextSpec(ANY_FILE, spec)
+    return TextSpec(kind, location) if kind in LOCATIONS and location.strip() else TextSpec(ANY_FILE, spec)
 
 
 def _check_path(chosen: TextSpec, spec: str) -> None:
@@ -107,16 +109,18 @@ def _check_path(chosen: TextSpec, spec: str) -> None:
         return
     if chosen.kind == CLIP:
         if not path.is_dir():
-            raise TextSpecError(f"{spec!r}: there is no folder {path}: give {CLIP}:{PLACES[CLIP]}, such as {_HUB_NAME}")
+            raise TextSpecError(
+                f"{spec!r}: there is no folder {path}: give {CLIP}:{LOCATIONS[CLIP]}, such as {_HUB_NAME}"
+            )
         return
     if path.is_dir():
         raise TextSpecError(
             f"{spec} is a folder: give the file of vectors in it, or {CLIP}:{path} if it holds a CLIP model"
         )
-    if not path.is_file() and chosen.place != spec:
+    if not path.is_file() and chosen.location != spec:
         raise TextSpecError(f"{spec!r}: there is no file {path}: give the path of the file of vectors")
     if not path.is_file():
-        close = difflib.get_close_matches(spec, (MINILM, *PLACES), n=1)
+        close = difflib.get_close_matches(spec, (MINILM, *LOCATIONS), n=1)
         remedy = f"did you mean {close[0]}?" if close else f"give the path of a file of vectors, or {CLIP}:MODEL"
         raise TextSpecError(
             f"{spec!r} is neither a text encoder ({', '.join(names())}) nor a file that exists: {remedy}"
@@ -125,4 +129,4 @@ def _check_path(chosen: TextSpec, spec: str) -> None:
 
 def names() -> list[str]:
     """Return the kinds of text encoders."""
-    return sorted((MINILM, *PLACES))
+    return sorted((MINILM, *LOCATIONS))

@@ -1,1 +1,1 @@
-"""What every stage needs; knows neither videos nor networks."""
+"""Code that every stage needs; it depends on neither videos nor networks."""

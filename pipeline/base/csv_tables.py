@@ -1,4 +1,4 @@
-"""All CSV tables are read and written here."""
+"""Read and write CSV tables; no other module does."""
 
 import csv
 import io
@@ -12,12 +12,13 @@ RFC_4180_LINE_END = "\r\n"
 
 
 def write_rows(path: Path, rows: Iterable[Sequence[object]], *, line_end: str = RFC_4180_LINE_END) -> None:
-    r"""Write rows of cells, the first row being the header.
+    r"""Write rows of cells; the first row is the header.
 
     Args:
-        path: the file, written whole or not at all.
+        path: the file; it is written whole or not at all.
         rows: the rows.
-        line_end: the default follows RFC 4180. With "\n", Python's writer leaves a lone CR in a cell without quotes.
+        line_end: end of a line; the default follows RFC 4180. With "\n", Python's writer puts no quotes around a cell
+            that contains a lone CR.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
@@ -38,7 +39,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Read the rows of a table that avzsl wrote, each by column.
+    """Read the rows of a table that avzsl wrote; each row maps a column to its cell.
 
     Raises:
         StorageError: a row has more or fewer cells than the header.
@@ -55,8 +56,8 @@ def read_by_line(path: Path, *, delimiters: str = ",", strict: bool = True) -> I
 
     Args:
         path: the file.
-        delimiters: possible delimiters; the most frequent one in the first line counts.
-        strict: refuse odd quotes.
+        delimiters: possible delimiters; the most frequent one in the first line is used.
+        strict: whether to refuse unbalanced quotes.
 
     Raises:
         UsageError: the file is not CSV.
@@ -81,12 +82,12 @@ def read_user_table(
     Args:
         path: the file.
         required: the columns that must exist.
-        any_bytes: accept bytes that are not UTF-8, as surrogates; a path may hold any bytes.
-        strict: refuse odd quotes and rows with more cells than the header.
+        any_bytes: whether to read bytes that are not UTF-8 as surrogates; a path may contain any bytes.
+        strict: whether to refuse unbalanced quotes and rows with more cells than the header.
 
     Raises:
         UsageError: the file is not CSV, a required column is missing, or a row has more cells than the header.
-        NoTextError: the file is not UTF-8.
+        NotTextError: the file is not UTF-8.
         StorageError: the file cannot be read.
     """
     try:
@@ -111,5 +112,5 @@ def read_user_table(
 
 
 def escape_undecodable(text: str) -> str:
-    """Replace surrogates, which stand for bytes that are not UTF-8, by escapes that every file can hold."""
+    """Replace surrogates by escapes that any file can contain; a surrogate stands for a byte that is not UTF-8."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

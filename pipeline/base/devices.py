@@ -1,4 +1,4 @@
-"""Which device runs the networks, and how many cores there are for the rest."""
+"""Choose the device that runs the networks."""
 
 import re
 
@@ -8,14 +8,14 @@ from pipeline.base.errors import UsageError
 
 
 def resolve_device(name: str, *, cpu_only: bool = False) -> torch.device:
-    """`auto` (the first GPU, else the CPU), `cpu`, `cuda` or `cuda:n`.
+    """Convert a name to a device: `auto` (the first GPU, else the CPU), `cpu`, `cuda` or `cuda:n`.
 
     Args:
-        name: what the user asked for.
-        cpu_only: `auto` means the CPU, for what runs there only, such as OpenVINO.
+        name: the name that the user gave.
+        cpu_only: whether `auto` means the CPU, for a runtime that needs it, such as OpenVINO.
 
     Raises:
-        UsageError: no such device on this machine.
+        UsageError: the name is unknown, or this machine has no such device.
     """
     if name == "cpu":
         return torch.device("cpu")
@@ -24,7 +24,7 @@ def resolve_device(name: str, *, cpu_only: bool = False) -> torch.device:
     cuda = re.fullmatch(r"cuda(?::([0-9]+))?", name)
     if not cuda:
         raise UsageError(f"unknown device {name!r}: give auto, cpu, cuda or cuda:n")
-    index = int(cuda[1] or 0)  # torch would take cuda:256 for cuda:0
+    index = int(cuda[1] or 0)  # torch would read cuda:256 as cuda:0
     if index >= torch.cuda.device_count():
         raise UsageError(
             f"device {name!r} is not on this machine ({torch.cuda.device_count()} GPUs seen): use --device auto or cpu"

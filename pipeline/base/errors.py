@@ -1,39 +1,39 @@
-"""Every expected error of the pipeline. A message is one line: what was given, what is wrong, what to do."""
+"""The expected errors of the pipeline. A message is one line: what was given, what is wrong, what to do."""
 
 from pathlib import Path
 
 
 class PipelineError(Exception):
-    """Work that could not be finished; the command ends with exit code 1."""
+    """Raised when work cannot be finished; the command ends with exit code 1."""
 
     exit_code = 1
 
 
 class UsageError(PipelineError):
-    """What the user gave cannot be right, whatever the machine does; the command ends with exit code 2."""
+    """Raised when the input is wrong on every machine; the command ends with exit code 2."""
 
     exit_code = 2
 
 
 class WorkspaceInUseError(PipelineError):
-    """Another process works in the same workspace."""
+    """Raised when another process works in the same workspace."""
 
 
 class StorageError(PipelineError):
-    """The disk is full, or a place cannot be read or written."""
+    """Raised when the disk is full, or a path cannot be read or written."""
 
 
-class NoTextError(StorageError):
-    """A file that should be text is none, whatever the machine does; the command ends with exit code 2."""
+class NotTextError(StorageError):
+    """Raised when a file that should be text is not; the command ends with exit code 2."""
 
     exit_code = 2
 
 
 class DamagedFileError(StorageError):
-    """A file holds other bytes than were written to it, or is something else.
+    """Raised when a file does not contain the bytes that were written to it, or has another format.
 
     Attributes:
-        path: the file.
+        path: the damaged file.
     """
 
     def __init__(self, path: Path, message: str) -> None:
@@ -42,20 +42,20 @@ class DamagedFileError(StorageError):
 
 
 class IncompatibleFeaturesError(PipelineError):
-    """Features come from another extractor than the one a model was trained with."""
+    """Raised when features come from another extractor than the one that a model was trained with."""
 
 
 class MissingStageError(PipelineError):
-    """A stage was asked for before the one it builds on."""
+    """Raised when a stage is run before the stage that it needs."""
 
 
 class TrainingStoppedError(PipelineError):
-    """The user stopped a training, which saved what it had reached; the exit code is the shell's for Ctrl-C."""
+    """Raised when the user stopped a training, after it saved its state; the exit code is the shell's for Ctrl-C."""
 
     exit_code = 130
 
 
 class ExtractionStoppedError(PipelineError):
-    """The user stopped an extraction, which kept what was finished; the exit code is the shell's for Ctrl-C."""
+    """Raised when the user stopped an extraction; finished videos are kept. The exit code is the shell's for Ctrl-C."""
 
     exit_code = 130

@@ -1,4 +1,4 @@
-"""Save a matplotlib figure; colours shared by all figures."""
+"""Save matplotlib figures."""
 
 from pathlib import Path
 
@@ -8,7 +8,11 @@ from matplotlib.figure import Figure
 _DOTS_PER_INCH = 120
 
 
-def save_picture(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG; OSError where it cannot be written."""
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG file.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     FigureCanvasAgg(figure)
     figure.savefig(path, dpi=_DOTS_PER_INCH, format="png")

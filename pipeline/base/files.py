@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and disk errors as lines a user can act on."""
+"""Write files whole or not at all, and turn disk errors into messages that say what to do."""
 
 import contextlib
 import errno
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pydantic
 
-from pipeline.base.errors import NoTextError, StorageError
+from pipeline.base.errors import NotTextError, StorageError
 
 ShapeT = TypeVar("ShapeT")
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
@@ -22,22 +22,22 @@ _NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def _errno_of(error: OSError) -> int | None:
-    """The error number; HDF5 hides it in the text of its message."""
+    """Find the error number of an error; HDF5 gives it only in the text of its message."""
     if error.errno is not None:
         return error.errno
-    hidden = re.search(r"errno = (\d+)", str(error))
-    return int(hidden.group(1)) if hidden else None
+    in_message = re.search(r"errno = (\d+)", str(error))
+    return int(in_message.group(1)) if in_message else None
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:
-    """An operating system's error about `path` as one line with what to do."""
+    """Convert an operating system's error about `path` to one line that says what to do."""
     number = _errno_of(error)
     if number in _FULL_DISK:
         return StorageError(
             f"no space left on the disk of {path}: free some and run the command again (what is finished is kept)"
         )
     if number in _NOT_PERMITTED:
-        return StorageError(f"{path}: permission denied. Choose another place or change its permissions")
+        return StorageError(f"{path}: permission denied. Choose another path or change its permissions")
     if number == errno.ENOENT:
         return StorageError(f"{path} does not exist")
     return StorageError(f"{path}: {error.strerror or error}")
@@ -62,9 +62,13 @@ def _fsync(path: Path) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; at the end it takes `path`'s place, fsynced, in one step.
+    """Write a file whole or not at all: write to a temporary file next to `path`, which replaces `path` at the end.
 
-    When the body raises, `path` is left as it was and the temporary file is removed.
+    The temporary file is flushed to disk before it replaces `path`. If the body raises an error, `path` is not changed
+    and the temporary file is removed.
+
+    Yields:
+        The temporary path.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
@@ -86,21 +90,25 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _umask() -> int:
-    """The process's umask; reading it means setting it for a moment."""
+    """Read the umask of the process; this is possible only by setting it for a moment."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
 def make_folder(path: Path) -> Path:
-    """Create a folder and its parents; StorageError where that cannot be done."""
+    """Create a folder and its parents, and return it.
+
+    Raises:
+        StorageError: the folder cannot be created.
+    """
     with storage_errors(path):
         _make_folders(path)
     return path
 
 
 def _make_folders(path: Path) -> None:
-    """Create a folder and its parents so that they are there after a loss of power too."""
+    """Create a folder and its parents so that they also survive a loss of power."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     if os.name == "posix":
@@ -109,37 +117,37 @@ def _make_folders(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole text file atomically."""
+    """Write a text file whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def read_text(path: Path, *, errors: str = "strict") -> str:
-    """The whole of a UTF-8 text file, its line ends as they are, without the mark (BOM) some editors put first.
+    """Read a whole UTF-8 text file; keep its line ends, but drop the byte order mark that some editors write.
 
     Args:
         path: the file.
-        errors: what becomes of bytes that are not UTF-8, as for `bytes.decode`; strict: a NoTextError.
+        errors: treatment of bytes that are not UTF-8, as for `bytes.decode`; `strict` raises NotTextError.
 
     Raises:
-        NoTextError: it is not UTF-8.
-        StorageError: it cannot be read.
+        NotTextError: the file is not UTF-8.
+        StorageError: the file cannot be read.
     """
     with storage_errors(path):
         content = path.read_bytes()
     try:
         return content.decode("utf-8-sig", errors)
     except UnicodeDecodeError as error:
-        raise NoTextError(f"{path} is not a text file in UTF-8: save it as UTF-8, or give another") from error
+        raise NotTextError(f"{path} is not a text file in UTF-8: save it as UTF-8, or give another") from error
 
 
 def write_json(path: Path, document: Any) -> None:  # noqa: ANN401 - any JSON value
-    """Write a JSON document atomically, indented so that a person can read it."""
+    """Write a JSON document whole or not at all, indented for people."""
     write_text(path, to_json(document, indent=2) + "\n")
 
 
 def to_json(document: Any, indent: int | None = None) -> str:  # noqa: ANN401 - any JSON value
-    """Strict JSON: an undefined number (NaN, infinity) is written as null."""
+    """Convert a document to strict JSON: an undefined number (NaN, infinity) becomes null."""
     return json.dumps(_defined(document), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
@@ -148,21 +156,23 @@ def _defined(value: Any) -> Any:  # noqa: ANN401 - any JSON value
         return {key: _defined(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_defined(entry) for entry in value]
-    if isinstance(value, float):  # numpy's float64 is one
+    if isinstance(value, float):  # numpy's float64 is a float too
         return float(value) if math.isfinite(value) else None
     return value
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
-    """A JSON document.
+    """Read a JSON document.
 
     Raises:
-        StorageError: unreadable, or not JSON.
+        StorageError: the file cannot be read, or is not JSON.
     """
     with storage_errors(path):
         content = path.read_bytes()
     try:
-        return json.loads(content.decode("utf-8", "surrogateescape"))  # as write_text wrote paths that are not UTF-8
+        return json.loads(
+            content.decode("utf-8", "surrogateescape")
+        )  # write_text writes paths that are not UTF-8 like this
     except (ValueError, RecursionError) as error:
         raise StorageError(
             f"{path} is damaged: not JSON ({error}). Delete it and run the command that makes it again"
@@ -170,12 +180,12 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def checked_document(document: object, shape: type[ShapeT], damage: Callable[[str], Exception]) -> ShapeT:
-    """Check what was read from a file against the shape avzsl writes, before anything uses it.
+    """Check that a document read from a file has the shape that avzsl writes.
 
     Args:
         document: a JSON value.
-        shape: a class that pydantic understands, such as a dataclass.
-        damage: makes the error to raise, from the first fault in words.
+        shape: a type that pydantic can validate, such as a dataclass.
+        damage: makes the error to raise from a description of the first fault.
 
     Returns:
         The document as `shape`.
@@ -184,18 +194,18 @@ def checked_document(document: object, shape: type[ShapeT], damage: Callable[[st
         return pydantic.TypeAdapter(shape).validate_python(document)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "document"
-        raise damage(f"{place}: {first['msg']}") from error
+        location = ".".join(map(str, first["loc"])) or "document"
+        raise damage(f"{location}: {first['msg']}") from error
 
 
 def fingerprint(document: Any) -> str:  # noqa: ANN401 - any JSON value
-    """A short hash of a JSON value: equal values, whatever the order of their keys, have equal fingerprints."""
+    """Compute a short hash of a JSON value; the order of keys does not matter."""
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
 def sweep(*folders: Path) -> None:
-    """Remove the temporary files that killed processes left. Call it only while no other process writes there.
+    """Remove the temporary files of killed processes. Call this only while no other process writes there.
 
     Args:
         folders: folders to clean, without their subfolders; a folder need not exist.
@@ -205,5 +215,5 @@ def sweep(*folders: Path) -> None:
     """
     for folder in folders:
         with storage_errors(folder):
-            for stray in folder.glob(".*.tmp"):
-                stray.unlink(missing_ok=True)
+            for leftover in folder.glob(".*.tmp"):
+                leftover.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""New HDF5 files that appear whole or not at all, on a full disk too."""
+"""Write new HDF5 files whole or not at all, also on a full disk."""
 
 import contextlib
 import io
@@ -12,24 +12,27 @@ import h5py
 
 from pipeline.base.files import replacing
 
-# What h5py raises on damaged bytes, found by flipping bits of small files. Catch these only around calls of h5py: an
-# error in our own code must keep its traceback.
+# The errors that h5py raises on damaged bytes, found by flipping bits of small files. Catch them only around calls of
+# h5py: an error in our own code must keep its traceback.
 HDF5_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class _PatientFile(io.FileIO):
-    """A file that keeps its first failed write to itself.
+class _RawFile(io.FileIO):
+    """A raw file that stores its first write error instead of raising it.
 
-    The HDF5 library crashes the whole process when the disk is full while it closes a file. So it is told that all
-    went well, and whoever opened the file asks for `failure` afterwards.
+    The HDF5 library crashes the whole process if the disk is full while it closes a file. So every write seems to
+    succeed, and the caller checks `failure` afterwards.
+
+    Attributes:
+        failure: the first error; None if every write succeeded.
     """
 
     failure: OSError | None = None
 
-    def write(self, data: Any, /) -> int:  # noqa: ANN401 - anything with bytes in it
-        """Write all of `data`, in several steps where the system takes only a part."""
+    def write(self, data: Any, /) -> int:  # noqa: ANN401 - anything that contains bytes
+        """Write all of `data`, in several steps if the system does not write everything at once."""
         rest = memoryview(data).cast("B")
         count = len(rest)
         try:
@@ -40,7 +43,7 @@ class _PatientFile(io.FileIO):
         return count
 
     def truncate(self, size: int | None = None, /) -> int:
-        """Set the file's length."""
+        """Set the length of the file in bytes."""
         try:
             return super().truncate(size)
         except OSError as error:
@@ -49,14 +52,14 @@ class _PatientFile(io.FileIO):
 
 
 class _NewFile(h5py.File):  # type: ignore[misc]  # h5py has no types
-    """An HDF5 file to fill."""
+    """A new HDF5 file that is being written."""
 
-    def __init__(self, raw: _PatientFile, handle_signals: Callable[[], None]) -> None:
+    def __init__(self, raw: _RawFile, handle_signals: Callable[[], None]) -> None:
         super().__init__(raw, "w")
         self._raw, self._handle_signals = raw, handle_signals
 
     def pause(self) -> None:
-        """Long work calls this now and then: raises what went wrong so far, and what Ctrl-C means."""
+        """Raise the first write error and handle the signals that arrived; call this regularly during long work."""
         if self._raw.failure:
             raise self._raw.failure
         self._handle_signals()
@@ -64,34 +67,35 @@ class _NewFile(h5py.File):  # type: ignore[misc]  # h5py has no types
 
 @contextlib.contextmanager
 def new_hdf5(path: Path) -> Iterator[Any]:
-    """An h5py.File to fill; it takes the place of `path` only when everything is in it.
+    """Open a new h5py.File to write to; it replaces `path` only when it is complete.
 
-    Signals wait meanwhile, as the HDF5 library crashes where Python leaves it in the middle; a call of the file's
-    method `pause` handles them.
+    Signals are handled only when the file's method `pause` is called, or at the end: the HDF5 library crashes if a
+    Python exception interrupts it.
 
     Raises:
-        StorageError: the disk is full or the folder cannot be written; what was at `path` is left as it was.
+        StorageError: the disk is full or the folder cannot be written; `path` is not changed.
     """
-    with deferred_signals() as handle_signals, replacing(path) as temporary, _PatientFile(temporary, "w+") as raw:
+    with deferred_signals() as handle_signals, replacing(path) as temporary, _RawFile(temporary, "w+") as raw:
         try:
             with _NewFile(raw, handle_signals) as file:
                 yield file
         finally:
-            if raw.failure:  # whatever HDF5 says about a file that lacks a part comes from this
+            if raw.failure:  # it is the cause of any error that HDF5 reports about the incomplete file
                 raise raw.failure
 
 
 @contextlib.contextmanager
 def deferred_signals() -> Iterator[Callable[[], None]]:
-    """Let SIGINT and SIGTERM wait until the context ends, where Python handles them; what ends at once still does.
+    """Delay the handling of SIGINT and SIGTERM until the context ends.
 
-    Outside the main thread, where Python handles no signals, nothing changes.
+    Only signals with a Python handler are delayed; a signal without one still ends the process at once. Outside the
+    main thread nothing changes, as Python handles signals only in the main thread.
 
     Yields:
-        Handles what has come so far: to be called where the work can be left.
+        A function that handles the signals so far; call it where the work may be interrupted.
 
     Raises:
-        KeyboardInterrupt: at the end, or in what is yielded, if that is how a signal is handled.
+        KeyboardInterrupt: at the end or in the yielded function, if the signal's handler raises it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None

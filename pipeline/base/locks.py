@@ -1,7 +1,7 @@
-"""Locks between processes: a file that one process holds, and beside it a file that says who that is.
+"""Locks between processes: a lock file that one process holds, and a JSON file next to it that names this process.
 
-The operating system frees a lock when its process ends, however it ends, so a lock left by a killed process is no
-obstacle; the file beside it only serves the message.
+The operating system frees a lock when its process ends in any way, so a killed process blocks no other. The JSON file
+is used only for messages.
 """
 
 import contextlib
@@ -18,21 +18,21 @@ from pipeline.base.files import make_folder, storage_errors
 
 
 class LockHeldError(Exception):
-    """Another process holds a lock; the message says which, as far as is known."""
+    """Raised when another process holds a lock; the message names this process if it is known."""
 
 
 @contextlib.contextmanager
 def held(path: Path, command: str, *, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Hold a lock while the context lasts.
+    """Hold a lock during the context.
 
     Args:
-        path: the lock's file; who holds it stands in `path` with the ending .json.
-        command: what this process does, for the message that another one gets.
-        wait_seconds: how long to wait for a process that holds it.
+        path: the lock file; the holder is recorded in a file with the same name and the ending .json.
+        command: the command of this process, for the message that another process shows.
+        wait_seconds: longest time to wait for a process that holds the lock.
 
     Raises:
-        LockHeldError: another process holds it, for longer than that.
-        StorageError: the folder cannot be written, or its file system has no locks.
+        LockHeldError: another process still holds the lock after `wait_seconds`.
+        StorageError: the folder cannot be written, or its file system does not support locks.
     """
     make_folder(path.parent)
     holder_file = path.with_suffix(".json")
@@ -40,7 +40,7 @@ def held(path: Path, command: str, *, wait_seconds: float = 0.0) -> Iterator[Non
     with storage_errors(path):
         try:
             lock.acquire()
-        except filelock.Timeout as error:  # an OSError, so it is caught first
+        except filelock.Timeout as error:  # a subclass of OSError, so it is caught first
             raise LockHeldError(_holder(holder_file)) from error
         except NotImplementedError as error:
             raise StorageError(
@@ -56,7 +56,7 @@ def held(path: Path, command: str, *, wait_seconds: float = 0.0) -> Iterator[Non
 
 
 def holder_of(path: Path) -> str | None:
-    """Who holds a lock; None: nobody does. Holds it itself for a moment to find out."""
+    """Describe the process that holds a lock; None if it is free. This takes a free lock for a moment."""
     try:
         with filelock.FileLock(path, timeout=0):
             return None
@@ -65,7 +65,7 @@ def holder_of(path: Path) -> str | None:
 
 
 def _holder(holder_file: Path) -> str:
-    """Who holds a lock, as far as its file tells."""
+    """Describe the holder of a lock by its JSON file; "another avzsl process" if that file is missing or damaged."""
     try:
         holder = json.loads(holder_file.read_text())
         return f"avzsl {holder['command']} (process {holder['pid']} on {holder['host']})"

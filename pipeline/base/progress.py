@@ -1,4 +1,4 @@
-"""How stages tell what they are doing, without knowing a terminal."""
+"""Interfaces through which stages report their progress; stages do not depend on a terminal."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -9,51 +9,51 @@ Stop = Callable[[], bool]
 
 
 class Tracker(Protocol):
-    """One long piece of work."""
+    """The progress display of one long piece of work."""
 
     def advance(self, steps: int = 1) -> None:
-        """So many more of the total are done."""
+        """Advance by `steps` of the total."""
 
     def note(self, text: str) -> None:
-        """A short text beside the bar, such as a rate."""
+        """Show a short text next to the progress bar, such as a speed."""
 
 
 class Reporter(Protocol):
-    """Where a stage sends its lines and its progress."""
+    """The receiver of a stage's messages and progress."""
 
     def say(self, line: str) -> None:
-        """A line about what is done."""
+        """Show a line about the work."""
 
     def warn(self, line: str) -> None:
-        """A line that the user should not overlook."""
+        """Show a line that the user should not overlook."""
 
     def track(self, title: str, total: int) -> AbstractContextManager[Tracker]:
-        """Show the progress of `total` steps while the context lasts."""
+        """Show the progress of `total` steps during the context."""
 
 
 class SilentReporter:
-    """Shows nothing; for tests and for use from other programs."""
+    """A reporter that shows nothing, for tests and for use from other programs."""
 
     def say(self, line: str) -> None:
-        """Nothing is shown."""
+        """Show nothing."""
 
     def warn(self, line: str) -> None:
-        """Nothing is shown."""
+        """Show nothing."""
 
     @contextlib.contextmanager
     def track(self, title: str, total: int) -> Iterator[Tracker]:  # noqa: ARG002 - the interface
-        """Nothing is shown."""
+        """Show nothing."""
         yield _SilentTracker()
 
 
 class _SilentTracker:
     def advance(self, steps: int = 1) -> None:
-        """Nothing is shown."""
+        """Show nothing."""
 
     def note(self, text: str) -> None:
-        """Nothing is shown."""
+        """Show nothing."""
 
 
 def never_stop() -> bool:
-    """Nobody wants it to."""
+    """Never stop."""
     return False

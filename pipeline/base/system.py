@@ -1,4 +1,4 @@
-"""What this process may use of the machine: cores, and a pause of the garbage collector."""
+"""The cores that this process may use, and a pause of its garbage collector."""
 
 import contextlib
 import gc
@@ -8,7 +8,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
-    """Make 200,000 videos a third faster: the search looks at all of them again and again, and finds nothing."""
+    """Pause the garbage collector while building many long-lived objects.
+
+    With 200,000 videos this is a third faster: the collector would search all of them again and again and find nothing.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -19,7 +22,7 @@ def collector_paused() -> Iterator[None]:
 
 
 def usable_cores() -> int:
-    """How many cores this process may use, which may be fewer than the machine has."""
+    """Count the cores that this process may use; the machine may have more."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Numbers and lists in words for people."""
+"""Format numbers, lists and suggestions for people."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -8,18 +8,18 @@ _NAMES_SHOWN = 3
 
 
 def counted(number: int, thing: str) -> str:
-    """`1 video`, `12 000 videos`, `2 classes`."""
+    """Write a number with its noun: `1 video`, `12 000 videos`, `2 classes`."""
     plural = "es" if thing.endswith("s") else "s"
     return f"{grouped(number)} {thing}{'' if number == 1 else plural}"
 
 
 def grouped(number: int) -> str:
-    """An integer with a space between its thousands."""
+    """Write an integer with spaces between groups of three digits."""
     return f"{number:,}".replace(",", " ")
 
 
 def byte_size(size_bytes: int) -> str:
-    """A size in the largest unit of which there is at least one."""
+    """Write a size in the largest unit in which it is at least 1."""
     size = float(size_bytes)
     for unit in ("bytes", "KiB", "MiB"):
         if size < 1024:
@@ -29,19 +29,19 @@ def byte_size(size_bytes: int) -> str:
 
 
 def some_of(names: Sequence[str]) -> str:
-    """The first of some names, and how many more there are: `a, b, c and 4 more`."""
+    """List the first names and count the others: `a, b, c and 4 more`."""
     more = len(names) - _NAMES_SHOWN
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {grouped(more)} more" if more > 0 else "")
 
 
 def did_you_mean(given: str, choices: Iterable[str]) -> str:
-    """' Did you mean X?' for the nearest choice, or nothing."""
+    """Suggest the most similar choice: ' Did you mean X?', or an empty text if none is similar."""
     nearest = difflib.get_close_matches(given, list(choices), n=1, cutoff=0.6)
     return f" Did you mean {nearest[0]}?" if nearest else ""
 
 
 def does_not_exist(path: Path) -> str:
-    """The message for a path that is not there, with the nearest name beside it."""
+    """Say that a path does not exist, and suggest the most similar name in its folder."""
     try:
         neighbours = {entry.name.lower(): entry.name for entry in path.parent.iterdir()}
     except OSError:

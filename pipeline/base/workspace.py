@@ -1,4 +1,4 @@
-"""The workspace: where each stage's files lie, what each was made from, and who may write."""
+"""The workspace: the paths of each stage's files, the record of how they were made, and the lock for writing."""
 
 import contextlib
 import datetime as dt
@@ -17,7 +17,7 @@ from pipeline.base.locks import LockHeldError, held
 
 
 class Stage(StrEnum):
-    """The stages that stages.json records."""
+    """The names of the stages in stages.json."""
 
     FEATURES = "features"
     TEXT = "text"
@@ -27,60 +27,64 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class StageRecord:
-    """One entry of stages.json: what a stage made, from what, and when."""
+    """One entry of stages.json: the output of a stage, its inputs and its time."""
 
     fingerprint: str
     output: str  # relative to the workspace
     made_at: str = ""  # ISO 8601, UTC
-    inputs: Mapping[str, str] = field(default_factory=dict)  # stage -> fingerprint it was made from
+    inputs: Mapping[str, str] = field(default_factory=dict)  # stage -> fingerprint of its output that was used
     summary: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """The paths of one workspace; nothing is created until a stage writes."""
+    """The paths of one workspace; no folder is created until a stage writes."""
 
     root: Path
 
     @property
     def dataset_folder(self) -> Path:
-        """manifest.csv, classes.csv, splits.yaml."""
+        """The folder of manifest.csv, classes.csv and splits.yaml."""
         return self.root / "dataset"
 
     @property
     def stages_file(self) -> Path:
-        """What each stage was made from."""
+        """The file that records each stage's output and inputs."""
         return self.root / "stages.json"
 
     def feature_folder(self, fingerprint: str) -> Path:
-        """Part files, features.h5 and failures.csv of one extractor."""
+        """Return the folder of the part files, features.h5 and failures.csv of one extractor."""
         return self.root / "features" / fingerprint
 
     @property
     def extractor_file(self) -> Path:
-        """Which extractor this workspace uses, written before its first video."""
+        """The file that records the extractor of this workspace; it is written before the first video is extracted."""
         return self.root / "features" / "extractor.json"
 
     @property
     def shards_folder(self) -> Path:
-        """Locks of the processes that share an extraction."""
+        """The folder of the locks of the shards that are being extracted."""
         return self.root / "features" / "shares"
 
     @property
     def text_folder(self) -> Path:
-        """class_embeddings.h5."""
+        """The folder of class_embeddings.h5."""
         return self.root / "text"
 
     def model_folder(self, run: str) -> Path:
-        """Checkpoints and the final model of one run."""
+        """Return the folder of the checkpoints and the final model of one run."""
         return self.root / "models" / run
 
     def report_folder(self, run: str) -> Path:
-        """metrics.json and pictures of one run."""
+        """Return the folder of metrics.json and the figures of one run."""
         return self.root / "reports" / run
 
     def stages(self) -> dict[str, StageRecord]:
-        """Every recorded stage; empty in a fresh workspace."""
+        """Read every recorded stage; a new workspace has none.
+
+        Raises:
+            StorageError: stages.json is damaged.
+        """
         if not self.stages_file.exists():
             return {}
         return checked_document(read_json(self.stages_file), dict[str, StageRecord], self._damaged_stages)
@@ -91,17 +95,17 @@ class Workspace:
         )
 
     def record(self, stage: str, record: StageRecord) -> None:
-        """Remember that a stage is done; its time is filled in."""
+        """Record that a stage is done, with the present time."""
         stages = self.stages()
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         stages[stage] = StageRecord(**{**asdict(record), "made_at": now})
         write_json(self.stages_file, {name: asdict(entry) for name, entry in stages.items()})
 
     def current_features(self) -> Path:
-        """The features.h5 that the last extraction made.
+        """Return the features.h5 that the last extraction made.
 
         Raises:
-            MissingStageError: there is none.
+            MissingStageError: no features exist yet.
         """
         record = self.stages().get(Stage.FEATURES)
         if record is None or not (self.root / record.output).exists():
@@ -109,11 +113,11 @@ class Workspace:
         return self.root / record.output
 
     def current_model(self, run: str | None = None) -> Path:
-        """The folder of a run, or of the newest model.
+        """Return the folder of a run; without a name, that of the newest model.
 
         Raises:
-            UsageError: no such run.
-            MissingStageError: nothing trained yet.
+            UsageError: the run does not exist.
+            MissingStageError: no model is trained yet.
         """
         if run is not None:
             folder = self.model_folder(run)
@@ -128,14 +132,14 @@ class Workspace:
 
     @contextlib.contextmanager
     def locked(self, command: str, *, wait_seconds: float = 0.0) -> Iterator[None]:
-        """Keep other processes from writing here while the context lasts.
+        """Prevent other processes from writing to the workspace during the context.
 
         Args:
-            command: what this process does, for the message that another one gets.
-            wait_seconds: how long to wait for a process that writes.
+            command: the command of this process, for the message that another process shows.
+            wait_seconds: longest time to wait for a process that writes.
 
         Raises:
-            WorkspaceInUseError: another process holds the lock.
+            WorkspaceInUseError: another process still holds the lock after `wait_seconds`.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -148,6 +152,6 @@ class Workspace:
 
 
 def cache_folder() -> Path:
-    """AVZSL_CACHE where it is set, else the user's cache folder."""
+    """Return the folder AVZSL_CACHE if it is set, else the user's cache folder."""
     given = os.environ.get("AVZSL_CACHE")
     return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("avzsl", appauthor=False))

@@ -1,1 +1,1 @@
-"""From a class's name to its vector, kept in the workspace."""
+"""Class embeddings: the vectors of class names, cached in the workspace."""

@@ -21,7 +21,7 @@ from pipeline.datasets.phrases import Phrases, phrases_text
 
 _STAGE_VERSION = 1
 AUTO = "auto"
-_LEAST_LENGTH = 1e-3  # a shorter mean of unit vectors has no direction
+_LEAST_LENGTH = 1e-3  # if the mean of unit vectors is shorter, its direction means nothing
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,19 @@ class ClassEmbeddings:
     """Unit vectors (C, W), one row per class, in the order of the dataset's classes."""
 
     vectors: NDArray[np.float32]
-    phrases: tuple[Phrases, ...]  # C, the phrases that each row was made from
+    phrases: tuple[Phrases, ...]  # (C), the phrases of each row
     encoder: Mapping[str, str]  # identity of the text encoder
     spec: TextSpec  # how to load the encoder again
 
 
 def read_spec(text: str) -> TextSpec:
-    """Parse what a user wrote for `--text`.
+    """Parse the value of `--text`.
 
     Args:
-        text: minilm, `KIND:PLACE` such as `glove:vectors.txt`, or the path of a file of vectors.
+        text: the value: minilm, `KIND:PLACE` such as `glove:vectors.txt`, or the path of a file of vectors.
 
     Raises:
-        UsageError: it is neither the name of a text encoder nor a file.
+        UsageError: the value is neither the name of a text encoder nor a file.
     """
     try:
         return parse_text_spec(text)
@@ -50,9 +50,9 @@ def read_spec(text: str) -> TextSpec:
 
 
 def record_spec(workspace: Workspace, spec: TextSpec) -> None:
-    """Record the text encoder that a workspace uses if none is asked for. The caller holds the workspace's lock.
+    """Record the text encoder that a workspace uses by default. The caller must hold the workspace's lock.
 
-    A file inside the workspace is recorded with a relative path, so that the workspace may be moved.
+    A file inside the workspace is recorded with a relative path, so that the workspace can be moved.
     """
     write_json(_source_file(workspace), {"spec": spec.to_text(workspace.root)})
 
@@ -90,8 +90,8 @@ def load_encoder(spec: TextSpec) -> TextEncoder:
     """Load a text encoder.
 
     Raises:
-        UsageError: its file does not exist or has another format than the spec says.
-        PipelineError: it cannot be loaded.
+        UsageError: its file does not exist, or has another format than the spec.
+        PipelineError: the text encoder cannot be loaded.
     """
     try:
         return load_text_encoder(spec, cache_dir=cache_folder() / "text")
@@ -115,10 +115,10 @@ def encode_classes(encoder: TextEncoder, classes: Sequence[Phrases]) -> NDArray[
         UsageError: a phrase has no vector, or the vectors of a class cancel each other.
         PipelineError: the encoder's file is damaged.
     """
-    named = [phrases or ("",) for phrases in classes]  # the encoder refuses the empty phrase by name
-    every = list(dict.fromkeys(chain(*named)))
+    named = [phrases or ("",) for phrases in classes]  # the encoder then refuses the empty phrase with a message
+    unique = list(dict.fromkeys(chain(*named)))
     try:
-        vector_of = dict(zip(every, encoder.encode(every), strict=True))
+        vector_of = dict(zip(unique, encoder.encode(unique), strict=True))
     except NoVectorError as error:
         raise UsageError(str(error)) from error
     except TextEncoderError as error:
@@ -128,7 +128,7 @@ def encode_classes(encoder: TextEncoder, classes: Sequence[Phrases]) -> NDArray[
 
 
 def _direction(vectors: Sequence[NDArray[np.float32]], phrases: Phrases) -> NDArray[np.float32]:
-    """The mean of unit vectors (W,), scaled to length 1; a single vector stays as it is."""
+    """Average unit vectors (W,) and scale the mean to length 1; return a single vector unchanged."""
     if len(vectors) == 1:
         return vectors[0]
     mean = np.mean(vectors, axis=0, dtype=np.float64)
@@ -142,7 +142,7 @@ def encode_phrases(spec: TextSpec, classes: Sequence[Phrases]) -> ClassEmbedding
     """Load an encoder and encode the phrases of classes.
 
     Raises:
-        UsageError: there is no such encoder, or a phrase has no vector.
+        UsageError: the encoder does not exist, or a phrase has no vector.
         PipelineError: the encoder cannot be loaded.
     """
     encoder = load_encoder(spec)
@@ -153,15 +153,19 @@ def embed_classes(workspace: Workspace, phrases: Mapping[str, Phrases], setting:
     """Embed a dataset's classes, or read their vectors from the workspace if nothing changed.
 
     Args:
-        workspace: caches the vectors in text/class_embeddings.h5.
+        workspace: the workspace, which caches the vectors in text/class_embeddings.h5.
         phrases: class name -> its phrases.
         setting: the setting text.encoder.
+
+    Raises:
+        UsageError: the setting names no text encoder, or a phrase has no vector.
+        PipelineError: the text encoder cannot be loaded.
     """
     spec = chosen_spec(workspace, setting)
     encoder = load_encoder(spec)
-    spec = spec.anchored(Path())  # absolute, so that a model finds it from any folder
+    spec = spec.absolute(Path())  # absolute, so that a model finds it from any folder
     identity = dict(encoder.identity)
-    texts = {name: phrases_text(several) for name, several in phrases.items()}
+    texts = {name: phrases_text(of_class) for name, of_class in phrases.items()}
     made_from = fingerprint({"stage": _STAGE_VERSION, "phrases": list(texts.items()), "encoder": identity})
     path = workspace.text_folder / "class_embeddings.h5"
     vectors = _read_cached(path, made_from)
@@ -182,12 +186,12 @@ def embed_classes(workspace: Workspace, phrases: Mapping[str, Phrases], setting:
 
 
 def _read_cached(path: Path, made_from: str) -> NDArray[np.float32] | None:
-    """Read the vectors of a file made from the same phrases by the same encoder; None if there is no such file."""
+    """Read the cached vectors; None if they were made from other phrases or by another encoder."""
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("fingerprint") != made_from:
                 return None
             vectors: NDArray[np.float32] = file["vectors"][...]
             return vectors
-    except (OSError, KeyError):  # missing or damaged: it is made again
+    except (OSError, KeyError):  # missing or damaged: the file is made again
         return None

@@ -19,10 +19,10 @@ from pipeline.datasets.phrases import Phrases, phrases_of_name, phrases_text
 def legacy_phrases(phrases: Mapping[str, Phrases]) -> dict[str, Phrases]:
     """Give each class the phrases whose vector the published code uses for it.
 
-    The published code knows one phrase per class; several phrases of a class are sorted and given away together.
+    The published code has one phrase per class. If a class has several phrases, they are sorted and moved together.
 
     Args:
-        phrases: class name -> its own phrases, for all classes of the benchmark: each class shifts those after it.
+        phrases: class name -> its own phrases, for all classes of the benchmark, since each class shifts the order.
     """
     return dict(zip(sorted(phrases), sorted(phrases.values(), key=phrases_text), strict=True))
 
@@ -30,11 +30,11 @@ def legacy_phrases(phrases: Mapping[str, Phrases]) -> dict[str, Phrases]:
 def in_legacy_order(
     embeddings: ClassEmbeddings, names: Sequence[str], given_phrases: Mapping[str, Phrases]
 ) -> ClassEmbeddings:
-    """Replace the vectors (C, W) of classes by those of the phrases they are given.
+    """Replace the vectors (C, W) of classes by those of other phrases.
 
     Args:
         embeddings: the embeddings of the classes' own phrases.
-        names: C classes.
+        names: the names of C classes.
         given_phrases: class name -> phrases, from `legacy_phrases`.
 
     Raises:

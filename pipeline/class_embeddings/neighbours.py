@@ -1,4 +1,4 @@
-"""What class vectors say about classes: which are near each other, which nearly the same, which have none."""
+"""Compare class vectors: the nearest classes of each class, nearly equal classes, classes without a vector."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from pipeline.base.errors import PipelineError
 from pipeline.class_embeddings.embed import encode_classes, load_encoder
 from pipeline.datasets.phrases import Phrases
 
-NEARLY_THE_SAME = 0.95  # cosine similarity from which two classes can hardly be told apart
+NEARLY_THE_SAME = 0.95  # cosine similarity above which two classes can hardly be distinguished
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A class and how near it is."""
+    """A class and its cosine similarity to another class."""
 
     name: str
     cosine: float
@@ -28,7 +28,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class EmbeddedClass:
-    """A class, what describes it, and the classes nearest to it, nearest first."""
+    """A class, its phrases, and its nearest classes, the nearest first."""
 
     name: str
     phrases: Phrases
@@ -37,17 +37,17 @@ class EmbeddedClass:
 
 @dataclass(frozen=True)
 class EmbeddingTable:
-    """Classes by one text encoder."""
+    """The vectors of classes by one text encoder, compared with each other."""
 
     spec: str
-    encoder: Mapping[str, str]  # identity
+    encoder: Mapping[str, str]  # identity of the text encoder
     width: int
-    classes: tuple[EmbeddedClass, ...]  # those with a vector
-    without_vector: Mapping[str, Mapping[str, tuple[str, ...]]]  # class -> its phrases without one -> unknown words
-    alike: tuple[tuple[str, str, float], ...]  # pairs and their cosine similarity, most alike first
+    classes: tuple[EmbeddedClass, ...]  # the classes with a vector
+    without_vector: Mapping[str, Mapping[str, tuple[str, ...]]]  # class -> phrase without a vector -> unknown words
+    alike: tuple[tuple[str, str, float], ...]  # pairs of classes and their cosine similarity, the most similar first
 
     def to_json(self) -> dict[str, Any]:
-        """The document of `embed --json`."""
+        """Convert the table to the document of `embed --json`."""
         return {
             "text": self.spec,
             "encoder": dict(self.encoder),
@@ -71,15 +71,15 @@ def embedding_table(spec: TextSpec, phrases: Mapping[str, Phrases], *, neighbour
     Args:
         spec: the text encoder.
         phrases: class name -> its phrases.
-        neighbours: how many of the nearest classes to list for each.
+        neighbours: number of nearest classes to list for each class.
 
     Raises:
-        UsageError: no such text encoder, or a class's phrases cancel each other.
+        UsageError: the text encoder does not exist, or the vectors of a class cancel each other.
         PipelineError: the text encoder cannot be loaded.
     """
     encoder = load_encoder(spec)
     missing = _without_vector(encoder, phrases)
-    embedded = {name: several for name, several in phrases.items() if name not in missing}
+    embedded = {name: of_class for name, of_class in phrases.items() if name not in missing}
     vectors = encode_classes(encoder, list(embedded.values()))
     cosines = vectors @ vectors.T  # (C, C)
     return EmbeddingTable(
@@ -93,7 +93,7 @@ def embedding_table(spec: TextSpec, phrases: Mapping[str, Phrases], *, neighbour
 
 
 def _without_vector(encoder: TextEncoder, phrases: Mapping[str, Phrases]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """The classes of which a phrase has no vector, those phrases, and the unknown words of each."""
+    """Find the classes with a phrase that has no vector: class -> phrase -> its unknown words."""
     try:
         encoder.encode(list(dict.fromkeys(chain(*phrases.values()))))
     except NoVectorError as error:
@@ -110,10 +110,10 @@ def _with_neighbours(
 ) -> tuple[EmbeddedClass, ...]:
     names = list(phrases)
     entries = []
-    for place, (name, several) in enumerate(phrases.items()):
-        order = [other for other in np.argsort(-cosines[place], kind="stable") if other != place][:neighbours]
-        nearest = tuple(Neighbour(names[other], float(cosines[place, other])) for other in order)
-        entries.append(EmbeddedClass(name, several, nearest))
+    for index, (name, of_class) in enumerate(phrases.items()):
+        order = [other for other in np.argsort(-cosines[index], kind="stable") if other != index][:neighbours]
+        nearest = tuple(Neighbour(names[other], float(cosines[index, other])) for other in order)
+        entries.append(EmbeddedClass(name, of_class, nearest))
     return tuple(entries)
 
 

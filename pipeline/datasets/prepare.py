@@ -19,7 +19,7 @@ from pipeline.datasets.official.split_lists import OfficialSplits
 from pipeline.datasets.sources.found import Found, LeftOut
 from pipeline.datasets.splits import Splits, check_splits, parse_splits
 
-SECONDS_AN_HOUR = 3600
+SECONDS_PER_HOUR = 3600
 _EXAMPLES = 5
 
 
@@ -86,7 +86,7 @@ class PreparationReport:
             "classes": self.classes,
             "classes_without_videos": list(self.empty_classes),
             "videos": self.videos,
-            "hours": self.seconds / SECONDS_AN_HOUR if self.lengths_known else None,
+            "hours": self.seconds / SECONDS_PER_HOUR if self.lengths_known else None,
             "videos_of_known_length": self.lengths_known,
             "missing": len(self.missing),
             "unreadable": None if self.unreadable is None else len(self.unreadable),

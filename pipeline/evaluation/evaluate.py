@@ -48,7 +48,7 @@ class EvaluationReport:
     without_samples: tuple[str, ...]  # names of the classes without a video
     extractor: Mapping[str, Any]  # attributes of the features
     metrics_file: Path
-    pictures: tuple[Path, ...]
+    figures: tuple[Path, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Make the document of `evaluate --json`; without `grids` if an older version saved the model."""
@@ -167,7 +167,7 @@ class Evaluator:
             without_samples=tuple(names[index] for index in classes_without_samples(labels, len(names))),
             extractor=self._features.attributes,
             metrics_file=reports / "metrics.json",
-            pictures=_draw(reports, folder, names, seen, confusion_matrix(predictions, labels, len(names))),
+            figures=_draw(reports, folder, names, seen, confusion_matrix(predictions, labels, len(names))),
         )
         _write(report, names, labels, predictions, nearest[model.score])
         return report

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from daan.modulation.csgm_rates import BRANCH_AXIS, MODALITY_AXIS
-from pipeline.base.figures import save_picture
+from pipeline.base.figures import save_figure
 from pipeline.training.records import BalanceRecord
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish too; dashes distinguish the curves in grey.
@@ -58,7 +58,7 @@ def training_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
         metrics.text(0.5, 0.5, "no validation", transform=metrics.transAxes, ha="center", va="center")
     for axes in (loss, metrics):
         axes.grid(visible=True, alpha=0.3)
-    save_picture(figure, path)
+    save_figure(figure, path)
 
 
 def confusion_matrix_figure(matrix: ArrayLike, names: Sequence[str], seen: Sequence[bool], path: Path) -> None:
@@ -94,7 +94,7 @@ def confusion_matrix_figure(matrix: ArrayLike, names: Sequence[str], seen: Seque
     if n_classes <= _MOST_COUNTED:
         _write_shares(axes, shares)
     _separate_seen_from_unseen(axes, int(np.count_nonzero(seen)), n_classes, size)
-    save_picture(figure, path)
+    save_figure(figure, path)
 
 
 def _mark_best(history: Sequence[Mapping[str, float]], loss: Axes, metrics: Axes) -> None:
@@ -173,7 +173,7 @@ def balance_figure(records: Sequence[BalanceRecord], path: Path) -> None:
         for axes in row:
             axes.grid(visible=True, alpha=0.3)
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(MODALITY_AXIS))
-    save_picture(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_norms(axes: Axes, rows: Sequence[BalanceRecord], norm: Callable[[BalanceRecord], float]) -> None:

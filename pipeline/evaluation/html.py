@@ -1,4 +1,4 @@
-"""Render HTML pages of headings, paragraphs, tables and pictures with the template that all reports share."""
+"""Render HTML pages of headings, paragraphs, tables and figures with the template that all reports share."""
 
 import base64
 import functools
@@ -22,7 +22,7 @@ class Section:
         columns: the head of a table; if all cells are empty, the table has no head.
         rows: the rows of the table.
         strong: indices of the rows in bold.
-        picture: a PNG in base64.
+        figure: a PNG in base64.
         summary: the line that the reader clicks to show `code`.
         code: text with its line breaks.
     """
@@ -32,7 +32,7 @@ class Section:
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[object]] = ()
     strong: frozenset[int] = frozenset()
-    picture: str = ""
+    figure: str = ""
     summary: str = ""
     code: str = ""
 
@@ -42,15 +42,15 @@ def render_page(title: str, sections: Iterable[Section]) -> str:
     return _template().render(title=title, sections=list(sections))
 
 
-def picture_section(path: Path) -> Section:
+def figure_section(path: Path) -> Section:
     """Make a section of a PNG, with the file's name as heading.
 
     Raises:
-        StorageError: a picture that cannot be read.
+        StorageError: a figure that cannot be read.
     """
     with storage_errors(path):
         content = base64.b64encode(path.read_bytes()).decode()
-    return Section(heading=path.stem.replace("_", " "), picture=content)
+    return Section(heading=path.stem.replace("_", " "), figure=content)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from pipeline.base.errors import MissingStageError, StorageError
 from pipeline.base.files import checked_document, make_folder, read_json, read_text, storage_errors, write_text
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation.figures import balance_figure, training_curves
-from pipeline.evaluation.html import Section, picture_section, render_page
+from pipeline.evaluation.html import Section, figure_section, render_page
 from pipeline.training.records import BalanceRecord, audio_share, read_balance, read_history
 from pipeline.training.trained_model import is_complete, read_description
 
@@ -23,7 +23,7 @@ class RunReport:
 
     run: str
     page: Path
-    pictures: tuple[Path, ...]
+    figures: tuple[Path, ...]
     evaluated: bool
     balance: tuple[BalanceRecord, ...]  # of stage 1, four rows per epoch; empty if the run has no balance.csv
 
@@ -57,18 +57,18 @@ def write_report(workspace: Workspace, run: str | None = None) -> RunReport:
         history = read_history(models / "stage1" / "history.csv")
         reports = make_folder(workspace.report_folder(models.name))
         balance = read_balance(models / "stage1" / "balance.csv")
-        pictures = [reports / "training_curves.png"]
+        figures = [reports / "training_curves.png"]
         with storage_errors(reports):
-            training_curves(history, pictures[0])
+            training_curves(history, figures[0])
             if balance:
-                pictures.append(reports / "balance.png")
-                balance_figure(balance, pictures[-1])
+                figures.append(reports / "balance.png")
+                balance_figure(balance, figures[-1])
         confusion = reports / "confusion_matrix.png"
         if confusion.exists():
-            pictures.append(confusion)
+            figures.append(confusion)
         page = reports / "report.html"
-        write_text(page, render_page(f"avzsl: {models.name}", _sections(models, reports, pictures)))
-        return RunReport(models.name, page, tuple(pictures), (reports / "metrics.json").exists(), tuple(balance))
+        write_text(page, render_page(f"avzsl: {models.name}", _sections(models, reports, figures)))
+        return RunReport(models.name, page, tuple(figures), (reports / "metrics.json").exists(), tuple(balance))
 
 
 class _ScoreMetrics(pydantic.BaseModel):
@@ -122,13 +122,13 @@ def _read(path: Path, document: type[DocumentT]) -> DocumentT | None:
     return checked_document(read_json(path), document, damage)
 
 
-def _sections(models: Path, reports: Path, pictures: Sequence[Path]) -> list[Section]:
+def _sections(models: Path, reports: Path, figures: Sequence[Path]) -> list[Section]:
     metrics, seeds = _read(reports / "metrics.json", _SavedMetrics), _read(reports / "seeds.json", _SavedSeeds)
     sections = [_about_section(models)]
     sections += _metrics_sections(metrics) if metrics else [Section(paragraphs=["Not evaluated yet: avzsl evaluate."])]
     if seeds:
         sections.append(_seeds_section(seeds))
-    sections += [picture_section(picture) for picture in pictures]
+    sections += [figure_section(figure) for figure in figures]
     if metrics:
         sections.append(_recall_section(metrics))
     return [*sections, Section(summary="every setting", code=read_text(models / "config.yaml"))]

@@ -1,1 +1,1 @@
-"""From videos to features.h5."""
+"""The extraction stage: from videos to features.h5."""

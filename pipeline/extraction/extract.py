@@ -22,13 +22,13 @@ from pipeline.settings.extraction import ExtractionSettings
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What the extraction of one shard did."""
+    """The result of the extraction of one shard."""
 
     shard: Shard
-    videos: int  # of the shard
+    videos: int  # number of videos in the shard
     extracted: int
     reused: int
-    failures: tuple[tuple[str, str], ...]  # video, reason; of the shard
+    failures: tuple[tuple[str, str], ...]  # (video, reason) in the shard
 
     @property
     def failed(self) -> int:
@@ -52,16 +52,16 @@ def extract(
     Args:
         workspace: the workspace to extract into.
         source: class folders `<class>/<file>` or a manifest; None for the dataset of the workspace.
-        settings: the extractor and how to run it. What the user did not give is taken from the workspace.
+        settings: the settings of the extraction. Those that the user did not give are taken from the workspace.
         passed: names of the extraction settings that the user gave; None for those that differ from their defaults.
         device: the device of the networks.
         reporter: receives progress and results.
-        retry_failed: whether to try videos again that failed before.
-        stop: whether to stop; finished videos stay in part files.
+        retry_failed: whether to extract again the videos that failed before.
+        stop: tells whether to stop; finished videos stay in part files.
 
     Raises:
         ExtractionStoppedError: `stop` returned True.
-        PipelineError: the source is wrong, the weights cannot be fetched, the workspace is in use, the disk is full.
+        PipelineError: the source is wrong, the weights cannot be fetched, the workspace is in use or the disk is full.
     """
     _check_runtime(settings, device)
     dataset = named_dataset(source, workspace.dataset_folder)
@@ -94,15 +94,15 @@ def extract_shard(
     """Extract one shard of the videos while other processes extract others; merge them later.
 
     Args:
-        workspace: a workspace in a folder that all these processes see.
+        workspace: a workspace in a folder that all these processes can access.
         source: as for `extract`; the same path for all of them.
         settings: as for `extract`; those that can change a feature must be equal for all of them.
         passed: as for `extract`.
-        shard: which videos to extract.
+        shard: the shard to extract.
         device: the device of the networks.
         reporter: receives progress and results.
-        retry_failed: whether to try videos again that failed before.
-        stop: whether to stop; finished videos stay in part files.
+        retry_failed: whether to extract again the videos that failed before.
+        stop: tells whether to stop; finished videos stay in part files.
 
     Raises:
         ExtractionStoppedError: `stop` returned True.
@@ -116,12 +116,12 @@ def extract_shard(
             plan = plan_extraction(workspace, dataset, settings, passed, reporter, alone=False).keep(reporter)
         todo = [video for video in plan.due(retry_failed=retry_failed) if shard.takes(video.key)]
         extract_missing(todo, plan, device=device, reporter=reporter, stop=stop)
-    mine = [video for video in plan.dataset.videos if shard.takes(video.key)]
-    entries, new = [plan.parts.entry(video) for video in mine], {video.key for video in todo}
+    videos = [video for video in plan.dataset.videos if shard.takes(video.key)]
+    entries, new = [plan.parts.entry(video) for video in videos], {video.key for video in todo}
     stored = {entry.video for entry in entries if isinstance(entry, StoredVideo)}
     return ShardReport(
         shard=shard,
-        videos=len(mine),
+        videos=len(videos),
         extracted=len(stored & new),
         reused=len(stored - new),
         failures=tuple((entry.video, entry.reason) for entry in entries if isinstance(entry, StoredFailure)),
@@ -129,7 +129,7 @@ def extract_shard(
 
 
 def _check_runtime(settings: ExtractionSettings, device: torch.device) -> None:
-    """Refuse what cannot run here before weights are fetched and files are written."""
+    """Refuse a runtime that cannot run here, before weights are fetched and files are written."""
     try:
         check_runtime(settings.runtime, device, settings.extractor.precision)
     except UnavailableError as error:
@@ -156,7 +156,7 @@ def merge(
         allow_missing: whether to leave out videos that are not extracted yet.
 
     Raises:
-        PipelineError: videos are missing, a shard is still being extracted, the disk is full.
+        PipelineError: videos are missing, a shard is still being extracted or the disk is full.
     """
     dataset = named_dataset(source, workspace.dataset_folder)
     with workspace.locked("extract --merge"):

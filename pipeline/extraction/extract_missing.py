@@ -22,15 +22,15 @@ from pipeline.features.index import SourceFile, StoredFailure, StoredVideo
 from pipeline.features.parts import PartWriter, source_of
 from pipeline.features.store import FeatureRows
 
-# After a stop request no video is begun, and videos in progress may finish within this time. What is finished is
-# written at once, since the process may be killed soon after.
+# After a stop request no further video is started, and videos in progress may finish within this time. Finished videos
+# are written at once, since the process may be killed soon after.
 FINISHING_SECONDS = 10.0
-_FILES_REMEMBERED = 64
+_FILES_CACHED = 64
 
 
 @dataclass(frozen=True)
 class _Request:
-    """A video to extract, and its file as it was before decoding: if it changes meanwhile, the next start notices."""
+    """A video to extract, and the state of its file before decoding, so that the next start finds a changed file."""
 
     video: Video
     source: SourceFile
@@ -39,14 +39,14 @@ class _Request:
 def extract_missing(
     todo: Sequence[Video], plan: ExtractionPlan, *, device: torch.device, reporter: Reporter, stop: Stop
 ) -> None:
-    """Extract videos into new part files; whatever is finished is kept, whatever ends the work.
+    """Extract videos into new part files; finished videos are kept if an error or a stop request ends the work.
 
     Args:
-        todo: the videos; if there are none, nothing is loaded.
-        plan: the extractor and the store.
+        todo: the videos to extract; if there are none, nothing is loaded.
+        plan: the extractor and its part files.
         device: the device of the networks.
-        reporter: receives the progress.
-        stop: whether to stop.
+        reporter: receives progress.
+        stop: tells whether to stop.
 
     Raises:
         ExtractionStoppedError: `stop` returned True.
@@ -69,7 +69,7 @@ def extract_missing(
             results = stack.enter_context(contextlib.closing(_extracted(todo, plan, extractor, watch)))
             for entry, rows in results:
                 if watch.stopping() and isinstance(entry, StoredFailure):
-                    continue  # the signal that asks to stop may have ended the process that decoded it
+                    continue  # the signal that requests the stop may have ended its decoding process
                 writer.add(entry, rows)
                 if watch.stopping():
                     writer.flush()
@@ -83,12 +83,12 @@ def extract_missing(
         )
 
 
-class _OutOfPatienceError(Exception):
+class _FinishingTimeoutError(Exception):
     """Raised when a video does not finish soon after a stop request."""
 
 
 class _Watch:
-    """Checks for a stop request and reports speed and failures."""
+    """Watches for a stop request and reports speed and failures."""
 
     def __init__(self, tracker: Tracker, writer: PartWriter, stop: Stop) -> None:
         self._tracker, self._writer, self._stop = tracker, writer, stop
@@ -96,7 +96,7 @@ class _Watch:
         self._asked_at: float | None = None
 
     def stopping(self) -> bool:
-        """Whether to begin no further video."""
+        """Return whether a stop is requested, so that no further video is started."""
         if self._asked_at is None and self._stop():
             self._asked_at = time.monotonic()
         return self._asked_at is not None
@@ -110,7 +110,7 @@ class _Watch:
         if self.stopping():
             self._writer.flush()
             if self._asked_at is not None and time.monotonic() - self._asked_at > FINISHING_SECONDS:
-                raise _OutOfPatienceError
+                raise _FinishingTimeoutError
 
 
 def _extracted(
@@ -127,7 +127,7 @@ def _extracted(
         results = extract_videos(
             requests, extractor, pool=pool, batch_seconds=settings.batch_seconds, on_second=watch.second
         )
-        with contextlib.suppress(_OutOfPatienceError):
+        with contextlib.suppress(_FinishingTimeoutError):
             for result in results:
                 if isinstance(result, VideoFailed):
                     watch.failed += 1
@@ -139,8 +139,8 @@ def _extracted(
 def _requests(
     todo: Sequence[Video], audio_rate_hz: int, stopping: Callable[[], bool]
 ) -> Iterator[tuple[_Request, DecodingRequest]]:
-    # Segments of one file follow each other, and hashing the file once for all of them is enough.
-    source_at = lru_cache(maxsize=_FILES_REMEMBERED)(lambda location: source_of(Path(location)))
+    # Segments of one file follow each other, so the file is hashed once for all of them.
+    source_at = lru_cache(maxsize=_FILES_CACHED)(lambda location: source_of(Path(location)))
     for video in todo:
         if stopping():
             return

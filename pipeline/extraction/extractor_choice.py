@@ -1,4 +1,4 @@
-"""Choose the extractor: by the options the user passed, else the one the workspace uses already."""
+"""Choose the extractor from the settings that the user gave and the extractor that the workspace uses."""
 
 import contextlib
 from collections.abc import Iterator
@@ -31,19 +31,19 @@ def extractor_errors() -> Iterator[None]:
 def choose_extractor(
     workspace: Workspace, settings: ExtractionSettings, passed: frozenset[str] | None, reporter: Reporter
 ) -> tuple[ExtractionSettings, ResolvedWeights]:
-    """Find the extractor; options the user did not pass are taken from the workspace.
+    """Choose the extractor; settings that the user did not give are taken from the workspace.
 
     Args:
-        workspace: the workspace, which may have used an extractor before.
-        settings: the extractor's options.
+        workspace: the workspace, which may use an extractor already.
+        settings: the settings of the extraction.
         passed: names of the settings that the user gave; None for those that differ from their defaults.
-        reporter: receives what was chosen.
+        reporter: receives a message about the choice.
 
     Returns:
-        The settings, which name the extractor exactly, and its weights.
+        The settings with the exact name of the weights, and the weights.
 
     Raises:
-        UsageError: the weights are neither a name nor a file, or do not have the width asked for.
+        UsageError: the weights are neither a known name nor a file, or do not have the required width.
     """
     former = recorded_extractor(workspace)
     given = _given(settings, passed)
@@ -53,7 +53,7 @@ def choose_extractor(
             reporter.say(f"the extractor is the one this workspace uses already ({former.extractor.weights} weights)")
     options, weights_name = settings.extractor, settings.extractor.weights
     if options.width != SELAVI_WIDTH and "extractor.weights" not in given:
-        weights_name = "untrained"  # no other weights have another width
+        weights_name = "untrained"  # only untrained weights have another width
     _check(weights_name, options.width)
     if Path(weights_name).is_file():
         weights_name = str(Path(weights_name).absolute())
@@ -65,27 +65,27 @@ def choose_extractor(
 
 
 def _given(settings: ExtractionSettings, passed: frozenset[str] | None) -> set[str]:
-    """Names of the settings that can change a feature and that the user gave; the weights `auto` do not count."""
+    """List the settings that the user gave and that can change a feature; the weights `auto` do not count."""
     values, defaults = _identifying(settings), _identifying(ExtractionSettings())
     given = {name for name in values if values[name] != defaults[name]} if passed is None else passed & values.keys()
     return set(given) - ({"extractor.weights"} if settings.extractor.weights == "auto" else set())
 
 
 def _identifying(settings: ExtractionSettings) -> dict[str, object]:
-    """All settings that can change a feature, by dotted names."""
+    """List all settings that can change a feature: dotted name -> value."""
     options = {f"extractor.{name}": value for name, value in asdict(settings.extractor).items()}
     return {**options, "decoder": settings.decoder, "dtype": settings.dtype}
 
 
 def _as_before(settings: ExtractionSettings, former: ExtractionSettings, given: AbstractSet[str]) -> ExtractionSettings:
-    """The settings, with the former value of everything that was not given."""
+    """Replace every setting that was not given by its former value."""
     options = {name: value for name, value in asdict(former.extractor).items() if f"extractor.{name}" not in given}
     others = {name: getattr(former, name) for name in ("decoder", "dtype") if name not in given}
     return replace(settings, extractor=replace(settings.extractor, **options), **others)
 
 
 def _check(weights: str, width: int) -> None:
-    """Refuse wrong weights before anything is downloaded."""
+    """Refuse wrong weights before they are downloaded."""
     if weights not in CHOICES and not Path(weights).is_file():
         names = ", ".join(CHOICES)
         raise UsageError(f"weights {weights!r}: {does_not_exist(Path(weights))} Give a file, or one of {names}")
@@ -96,7 +96,7 @@ def _check(weights: str, width: int) -> None:
 
 
 def record_extractor(workspace: Workspace, settings: ExtractionSettings, fingerprint: str) -> None:
-    """Record the extractor that the workspace uses from now on; call it before the first video."""
+    """Record the extractor that the workspace uses from now on; call this before the first video is extracted."""
     options = asdict(settings.extractor)
     document = {"extractor": options, "decoder": settings.decoder, "dtype": settings.dtype, "fingerprint": fingerprint}
     write_json(workspace.extractor_file, document)
@@ -104,7 +104,7 @@ def record_extractor(workspace: Workspace, settings: ExtractionSettings, fingerp
 
 @dataclass(frozen=True)
 class _ExtractorRecord:
-    """What features/extractor.json holds."""
+    """The content of features/extractor.json."""
 
     extractor: ExtractorOptions
     decoder: Literal["pyav", "decord"]
@@ -112,7 +112,7 @@ class _ExtractorRecord:
 
 
 def recorded_extractor(workspace: Workspace) -> ExtractionSettings | None:
-    """Read which extractor the workspace uses; None in a fresh workspace.
+    """Read the settings of the extractor that the workspace uses; None in a new workspace.
 
     Raises:
         StorageError: the record is damaged.
@@ -129,7 +129,7 @@ def recorded_extractor(workspace: Workspace) -> ExtractionSettings | None:
 
 
 def fetch_weights(name: str, reporter: Reporter, *, seed: int) -> ResolvedWeights:
-    """Find weights by name or file, and download them if necessary, with progress."""
+    """Find weights by name or file; download them if necessary, and show the progress."""
     with contextlib.ExitStack() as stack:
         bar: list[Tracker] = []
         done = 0

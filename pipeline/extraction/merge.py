@@ -1,4 +1,4 @@
-"""The end of an extraction: features.h5 and failures.csv from the parts, and a report of what there is now."""
+"""Merge part files into features.h5, write failures.csv, and report the result of an extraction."""
 
 import contextlib
 from collections.abc import Collection, Sequence
@@ -18,32 +18,32 @@ from pipeline.features.store import open_store
 
 @dataclass(frozen=True)
 class ExtractionReport:
-    """What an extraction did and what the workspace now holds."""
+    """The result of an extraction and the present content of the workspace."""
 
     videos: int
     extracted: int
     reused: int
-    missing: int  # not extracted yet; merged without them on request
-    failures: tuple[tuple[str, str], ...]  # video, reason
+    missing: int  # number of videos that are not extracted yet and were left out
+    failures: tuple[tuple[str, str], ...]  # (video, reason)
     new_failures: int
-    merged: bool  # features.h5 was written
+    merged: bool  # whether features.h5 was written
     features: Path
     failures_file: Path
-    seconds: int  # of all features
-    silent: int  # videos without sound
-    pictureless: int
+    seconds: int  # sum over all videos
+    silent: int  # number of videos without sound
+    pictureless: int  # number of videos without picture
     feature_width: int
-    extractor: str  # in words
-    warnings: tuple[tuple[str, str], ...]  # video, warning
+    extractor: str  # its name for people
+    warnings: tuple[tuple[str, str], ...]  # (video, warning)
 
     @property
     def failed(self) -> int:
-        """Videos without features."""
+        """The number of videos without features."""
         return len(self.failures)
 
     @property
     def did_nothing(self) -> bool:
-        """Whether everything was there already."""
+        """Whether the extraction changed nothing."""
         return self.extracted == 0 and self.new_failures == 0 and not self.merged
 
 
@@ -51,19 +51,19 @@ class ExtractionReport:
 def merge_parts_of(
     plan: ExtractionPlan, *, new: Collection[Video] = (), missing: Collection[Video] = ()
 ) -> ExtractionReport:
-    """Merge the parts, list failures, remember the stage, and say what there is now.
+    """Merge the part files, write the list of failures, record the stage and report the result.
 
     Args:
-        plan: dataset and part files.
+        plan: the dataset and its part files.
         new: videos that were extracted just now.
-        missing: videos to leave out, as they are not extracted, or changed since.
+        missing: videos to leave out because they are not extracted, or changed after their extraction.
 
     Raises:
-        DamagedFileError: features in a part are not what was written there; features.h5 is as it was.
-        StorageError: no space.
+        DamagedFileError: a part file does not contain the features that were written to it; features.h5 is not changed.
+        StorageError: the disk is full.
     """
-    without = {video.key for video in missing}
-    videos = [video for video in plan.dataset.videos if video.key not in without]
+    left_out = {video.key for video in missing}
+    videos = [video for video in plan.dataset.videos if video.key not in left_out]
     rows = plan.parts.rows(videos)
     entries = [plan.parts.entry(video) for video in videos]
     failures = [entry for entry in entries if isinstance(entry, StoredFailure)]
@@ -100,7 +100,10 @@ def merge_parts_of(
 
 
 def _content_of(features: Path, checks: PartChecks) -> str | None:
-    """What a features.h5 holds; None where there is none that is whole. One that is not as it was written is read."""
+    """Read the content fingerprint of features.h5; None if the file is missing or damaged.
+
+    If the file changed since its last check, it is read in full first.
+    """
     if not features.exists():
         return None
     with contextlib.suppress(PipelineError), open_store(features) as store:

@@ -29,7 +29,7 @@ class ExtractionPlan:
     Attributes:
         workspace: the workspace of both.
         dataset: the videos to extract.
-        settings: the settings, which name the extractor exactly.
+        settings: the settings, with the exact name of the extractor.
         weights: the weights of the extractor's networks.
         attributes: the root attributes of the feature files.
         identity: the fingerprint of everything that can change a feature.
@@ -51,20 +51,20 @@ class ExtractionPlan:
 
     @collector_paused()
     def due(self, *, retry_failed: bool) -> list[Video]:
-        """Find the videos to extract: those without features of their present content, and on request failed ones."""
+        """Find the videos to extract: those without features of their present content, and failed ones on request."""
         entries = ((video, self.parts.valid_entry(video)) for video in self.dataset.videos)
         return [
             video for video, entry in entries if entry is None or (retry_failed and isinstance(entry, StoredFailure))
         ]
 
     def keep(self, reporter: Reporter) -> "ExtractionPlan":
-        """Record dataset and extractor in the workspace: a command without options uses them from now on."""
+        """Record dataset and extractor in the workspace, so that a command without options uses them from now on."""
         record_extractor(self.workspace, self.settings, self.identity)
         folder = DatasetFolder(self.workspace.dataset_folder, origin=str(self.dataset.source))
         return dataclasses.replace(self, dataset=folder.keep(self.dataset, reporter))
 
     def recheck(self, reporter: Reporter) -> "ExtractionPlan":
-        """Read every part file in full and rename the damaged ones. Call it only under the workspace's lock."""
+        """Read every part file in full and rename the damaged ones. Call this only under the workspace's lock."""
         parts = FeatureParts(self.folder / "parts", read_fully="all")
         parts.set_damaged_aside(reporter)
         parts.save_checks()
@@ -81,15 +81,15 @@ def plan_extraction(
     *,
     alone: bool,
 ) -> ExtractionPlan:
-    """Choose the extractor and read the index of every part file. Call it under the workspace's lock.
+    """Choose the extractor and read the index of every part file. Call this while holding the workspace's lock.
 
     Args:
         workspace: the workspace to extract into.
         dataset: the videos to extract.
-        settings: the extractor and how to run it.
+        settings: the settings of the extraction.
         passed: names of the extraction settings that the user gave; None for those that differ from their defaults.
-        reporter: receives what was found.
-        alone: whether no other process adds parts meanwhile, so that what killed processes left may be cleaned up.
+        reporter: receives messages about the videos and the part files.
+        alone: whether no other process adds part files, so that files of killed processes may be removed.
 
     Raises:
         PipelineError: the weights cannot be fetched, or the disk is full.

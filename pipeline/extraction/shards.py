@@ -1,7 +1,7 @@
 """Shards: several processes, or machines on a shared folder, extract one dataset together.
 
-A video's name alone decides which shard it belongs to. So processes agree without talking to each other, also if
-videos were added between their starts. Each process writes its own part files; `merge` joins them.
+The shard of a video depends only on its name. So processes agree without communication, even if videos are added
+between their starts. Each process writes its own part files; `merge` joins them.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from pipeline.base.locks import LockHeldError, held, holder_of
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 
-# Long enough for another shard to plan its extraction, or for a look at who holds a lock.
+# Long enough for another shard to plan its extraction, and for a check of a lock.
 _WAIT_SECONDS = 60.0
 _MOMENT_SECONDS = 1.0
 
@@ -31,7 +31,7 @@ class Shard:
         return f"{self.number}/{self.count}"
 
     def takes(self, key: str) -> bool:
-        """Whether a video belongs to this shard: every `count`-th one does, by the hash of its name."""
+        """Return whether a video belongs to this shard, by the hash of its name; one in `count` videos does."""
         digest = hashlib.sha256(key.encode()).digest()
         return int.from_bytes(digest[:8]) % self.count == self.number - 1
 
@@ -40,7 +40,7 @@ def parse_shard(text: str) -> Shard:
     """Parse `i/n`.
 
     Raises:
-        UsageError: the text has another form, or i is not from 1 to n.
+        UsageError: the text has another form, or i is not between 1 and n.
     """
     match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip(), re.ASCII)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
@@ -53,7 +53,7 @@ def planning_shard(workspace: Workspace, reporter: Reporter) -> Iterator[None]:
     """Lock the workspace while a shard is planned, so that it does not change while another shard reads it.
 
     Raises:
-        WorkspaceInUseError: another process writes there, for longer than a minute.
+        WorkspaceInUseError: another process writes to the workspace for longer than a minute.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -66,7 +66,7 @@ def planning_shard(workspace: Workspace, reporter: Reporter) -> Iterator[None]:
 
 @contextlib.contextmanager
 def working_on(workspace: Workspace, shard: Shard) -> Iterator[None]:
-    """Lock a shard. Enter while the workspace is locked, so that two processes cannot miss each other.
+    """Lock a shard. Enter this while the workspace is locked, so that two processes cannot take the same shard.
 
     Raises:
         WorkspaceInUseError: another process works on this shard, or on one with another count.
@@ -88,7 +88,7 @@ def working_on(workspace: Workspace, shard: Shard) -> Iterator[None]:
 
 
 def running_shards(workspace: Workspace) -> dict[Shard, str]:
-    """Find who works on which shard. Call it while the workspace is locked, as it touches the shards' locks."""
+    """Find the process of each running shard. Call this while the workspace is locked: it takes free shard locks."""
     running = {}
     for path in sorted(workspace.shards_folder.glob("*-of-*.lock")):
         number, count = path.stem.split("-of-")
@@ -98,7 +98,7 @@ def running_shards(workspace: Workspace) -> dict[Shard, str]:
 
 
 def refuse_running_shards(workspace: Workspace) -> None:
-    """Refuse to work on the whole store while a process adds to it.
+    """Refuse to work on all part files while another process adds some.
 
     Raises:
         WorkspaceInUseError: a shard is being extracted.

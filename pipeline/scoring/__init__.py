@@ -1,1 +1,1 @@
-"""From distances to metrics; writes nothing."""
+"""Compute metrics from distances; nothing here writes files."""

@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from pipeline.scoring.metrics import harmonic_mean
 from pipeline.scoring.nearest_classes import Flags, Floats, Indices, NearestClasses, check_labels
 
-_SAME_PERCENT = 1e-9  # two harmonic means that differ by less differ by rounding alone
+_SAME_PERCENT = 1e-9  # a smaller difference of two harmonic means comes from rounding
 _TEMPERATURES = (1e-3, 1e3)
 _RELATIVE_PRECISION = 1e-6  # of a temperature
 
@@ -25,7 +25,7 @@ def calibrated(distances: NDArray[np.floating], seen: Flags, beta: float) -> Flo
 
 @dataclass(frozen=True)
 class Grid:
-    """The betas of published code, which chooses the one with the highest validation HM."""
+    """The betas that published code tries; it chooses the one with the highest validation HM."""
 
     name: str
     used_by: str
@@ -36,8 +36,8 @@ def _grid(name: str, used_by: str, last: float, count: int) -> Grid:
     return Grid(name, used_by, tuple(np.linspace(0, last, count).tolist()))
 
 
-# From the code of the three methods (pipeline/avgzsl_benchmark/README.md): metrics at these betas compare with those
-# of their papers. Both grids end too early if distances are large, which is why our beta is the exact optimum.
+# From the code of the three methods (pipeline/avgzsl_benchmark/README.md): metrics at these betas can be compared with
+# those of their papers. Both grids end too early if distances are large, so our own beta is the exact optimum.
 PUBLISHED_GRIDS = (_grid("avca", "AVCA, TCAF", 3, 16), _grid("clipclap", "ClipClap", 5, 76))
 
 
@@ -56,7 +56,7 @@ class HarmonicMeans:
         """Compute HM at every beta with one sort; it is 0 if seen or unseen classes have no samples.
 
         Raises:
-            ValueError: labels that do not fit the videos, or are not indices of classes.
+            ValueError: labels do not fit the videos, or are not indices of classes.
         """
         indices, seen = nearest.checked_labels(labels), nearest.seen
         if not (seen[indices].any() and (~seen[indices]).any()):
@@ -66,7 +66,8 @@ class HarmonicMeans:
         right_unseen = np.where(nearest.nearest_unseen == indices, weights, 0.0)
         order = np.argsort(nearest.switching_betas, kind="stable")
         betas = nearest.switching_betas[order]
-        # From its switching beta on, a video correctly called seen is lost, and one correctly called unseen is won.
+        # From its switching beta on, a video is assigned its nearest unseen class: a correct seen prediction is lost,
+        # a correct unseen prediction is won.
         recall_seen = np.append(np.cumsum(right_seen[order][::-1])[::-1], 0.0)
         recall_unseen = np.append(0.0, np.cumsum(right_unseen[order]))
         last = np.append(betas[1:] != betas[:-1], True)  # videos with equal switching betas change together
@@ -76,9 +77,9 @@ class HarmonicMeans:
     def best_beta(self) -> float:
         """Find the beta with the highest HM of all real numbers.
 
-        If several intervals of betas share the highest HM, the widest counts, and of equally wide ones the lowest.
-        The result is the middle of that interval, as far as possible from a change. Below the first switching beta
-        and from the last one on HM is 0, so an unbounded interval never wins. If HM is 0 everywhere, beta is 0.
+        If several intervals of betas have the highest HM, choose the widest; of equally wide ones, the lowest. The
+        result is the middle of that interval, as far as possible from a change. Below the first switching beta and
+        from the last one on, HM is 0, so the interval is always bounded. If HM is 0 everywhere, beta is 0.
         """
         best = self.means.max()
         if best <= 0:
@@ -90,7 +91,7 @@ class HarmonicMeans:
         return middle if middle < ends[widest] else float(begins[widest])  # neighbouring floats have no middle
 
     def best_of(self, betas: Sequence[float]) -> float:
-        """Choose the given beta with the highest HM; of equals the first."""
+        """Choose the given beta with the highest HM; if several have it, the first."""
         means = self.means[np.searchsorted(self.switching_betas, betas, side="right")]
         return float(betas[int(np.argmax(means >= means.max() - _SAME_PERCENT))])
 
@@ -102,13 +103,13 @@ def best_temperature(distances: ArrayLike, labels: ArrayLike) -> float:
 
     Args:
         distances: (N, C), finite.
-        labels: (N,).
+        labels: (N,) indices of the true classes.
 
     Returns:
         A temperature from 0.001 to 1000; 1 if there are no videos.
 
     Raises:
-        ValueError: shapes that do not fit, or labels that are not indices of classes.
+        ValueError: shapes do not fit, or labels that are not indices of classes.
     """
     rows, indices = np.asarray(distances, np.float64), np.asarray(labels, np.int64)
     if rows.ndim != 2 or indices.shape != rows.shape[:1]:
@@ -116,12 +117,12 @@ def best_temperature(distances: ArrayLike, labels: ArrayLike) -> float:
     check_labels(indices, rows.shape[1])
     if not len(indices):
         return 1.0
-    # Only differences count: measured from the nearest class, no exponent is above 0.
+    # Only differences matter: measured from the nearest class, no exponent is above 0.
     excess = rows - rows.min(axis=1, keepdims=True)
     excess_of_label = float(excess[np.arange(len(indices)), indices].mean())
 
     def slope(log_temperature: float) -> float:
-        """The slope of the negative log likelihood over 1 / temperature."""
+        """Compute the slope of the negative log likelihood over 1 / temperature."""
         weights = np.exp(-excess / np.exp(log_temperature))
         mean = np.einsum("nc,nc->n", weights, excess) / weights.sum(axis=1)
         return excess_of_label - float(mean.mean())
@@ -135,7 +136,10 @@ def best_temperature(distances: ArrayLike, labels: ArrayLike) -> float:
 
 
 def _recall_weights(indices: Indices, nearest: NearestClasses) -> Floats:
-    """What the right answer of each video (N,) adds to the mean recall of the seen or unseen classes, in percent."""
+    """Compute what a correct prediction of each video (N,) adds to its group's mean recall, in percent.
+
+    The groups are the seen and the unseen classes.
+    """
     samples = np.bincount(indices, minlength=len(nearest.seen))
     classes_with_samples = np.where(
         nearest.seen, *(np.count_nonzero(samples[group]) for group in (nearest.seen, ~nearest.seen))

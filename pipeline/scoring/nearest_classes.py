@@ -1,6 +1,6 @@
-"""The nearest seen and the nearest unseen class of each video: all that the metrics need of its distances.
+"""The nearest seen and the nearest unseen class of each video; the metrics need nothing else of its distances.
 
-Legend: N videos, C classes. An (N, C) matrix of a large test set does not fit into memory; four numbers per video do.
+Legend: N videos, C classes. For a large test set, an (N, C) matrix does not fit into memory; four numbers per video do.
 """
 
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ class NearestClasses:
     nearest_seen: Indices  # (N,) -1 if no class is seen
     nearest_unseen: Indices  # (N,) -1 if every class is seen
     seen_distances: Floats  # (N,) to the nearest seen class; infinite if there is none
-    unseen_distances: Floats  # (N,) likewise
+    unseen_distances: Floats  # (N,) to the nearest unseen class; infinite if there is none
 
     @classmethod
     def from_distances(cls, distances: ArrayLike, seen: ArrayLike) -> "NearestClasses":
-        """Find the nearest classes; of equally near ones, the first.
+        """Find the nearest classes; of equally near classes, the first.
 
         Args:
-            distances: (N, C), smaller is likelier.
+            distances: (N, C); a smaller distance means a likelier class.
             seen: (C,) which classes were trained on.
 
         Raises:
-            ValueError: shapes that do not fit, or distances that are not finite.
+            ValueError: shapes do not fit, or distances are not finite.
         """
         rows, is_seen = np.asarray(distances), np.asarray(seen, bool)
         if rows.ndim != 2 or is_seen.shape != rows.shape[1:]:
@@ -67,14 +67,14 @@ class NearestClasses:
 
     @property
     def switching_betas(self) -> Floats:
-        """(N,) the beta from which on the unseen class is nearer.
+        """The beta (N,) from which on the unseen class is nearer.
 
-        Infinite if no class is unseen, minus infinite if none is seen.
+        It is infinite if no class is unseen, and minus infinite if no class is seen.
         """
         return self.unseen_distances - self.seen_distances
 
     def predictions(self, beta: float) -> Indices:
-        """(N,) the class that calibrated stacking chooses at a beta; of equally near ones, the unseen one."""
+        """Choose the class (N,) of each video by calibrated stacking; of two equally near classes, the unseen one."""
         return np.where(beta < self.switching_betas, self.nearest_seen, self.nearest_unseen)
 
     def checked_labels(self, labels: ArrayLike) -> Indices:
@@ -94,14 +94,14 @@ def check_labels(labels: Indices, n_classes: int) -> None:
     """Refuse labels that are not indices of classes.
 
     Raises:
-        ValueError: with the range of the labels.
+        ValueError: a label is not the index of a class; the message gives the range of the labels.
     """
     if len(labels) and not 0 <= labels.min() <= labels.max() < n_classes:
         raise ValueError(f"labels from {labels.min()} to {labels.max()}: expected indices of {n_classes} classes")
 
 
 def _nearest(distances: NDArray[np.floating], classes: NDArray[np.intp]) -> tuple[Indices, Floats]:
-    """The nearest of some classes (N,) and its distance (N,)."""
+    """Find the nearest of some classes (N,) and its distance (N,)."""
     if not len(classes):
         return np.full(len(distances), -1), np.full(len(distances), np.inf)
     among = distances[:, classes]

@@ -1,6 +1,6 @@
-"""Videos scored against classes by a trained network, chunk by chunk: no (N, C) matrix is ever held.
+"""Score videos against classes with a trained network, chunk by chunk, without an (N, C) matrix in memory.
 
-N videos, B of them in a chunk, C classes, W width of a class embedding, O output width, M sampled videos.
+Legend: N videos, B videos per chunk, C classes, W width of a class embedding, O output width, M sampled videos.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,9 +23,9 @@ VIDEOS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class EmbeddedVideos:
-    """One chunk of videos in the space of the classes."""
+    """The embeddings of one chunk of videos in the space of the classes."""
 
-    rows: Indices  # (B,) which of the N videos
+    rows: Indices  # (B,) indices among the N videos
     theta_a: Tensor  # (B, O)
     theta_v: Tensor  # (B, O)
     has_audio: Tensor  # (B,) bool
@@ -34,15 +34,15 @@ class EmbeddedVideos:
 
 @dataclass(frozen=True)
 class ScoredVideos:
-    """What is kept of the distances of N videos to C classes, by score."""
+    """The nearest classes of N videos and the distances of a sample, by score (audio, visual, sum)."""
 
     nearest: Mapping[str, NearestClasses]
-    sample: Indices  # (M,) ascending: the videos whose distances are kept
+    sample: Indices  # (M,) ascending, indices of the videos whose distances are kept
     sample_distances: Mapping[str, NDArray[np.float32]]  # (M, C)
 
 
 def evenly_chosen(n_videos: int, at_most: int) -> Indices:
-    """(M,) places of so many videos at most, equally far from each other: every part of a sorted list is there."""
+    """Choose at most `at_most` evenly spaced indices (M,) of `n_videos` videos."""
     chosen = min(n_videos, at_most)
     return np.arange(chosen, dtype=np.int64) * n_videos // max(chosen, 1)
 
@@ -51,7 +51,7 @@ def evenly_chosen(n_videos: int, at_most: int) -> Indices:
 def score_videos(
     network: Daan,
     features: FeatureSet,
-    places: Tensor,
+    indices: Tensor,
     class_vectors: Tensor,
     seen: Flags,
     standardiser: Standardiser,
@@ -62,14 +62,14 @@ def score_videos(
     """Score N videos against C classes.
 
     Args:
-        network: left in the mode it was in.
-        features: all videos.
-        places: (N,) which of them.
-        class_vectors: (C, W).
+        network: the network; its mode (training or evaluation) is the same afterwards.
+        features: the features of all videos.
+        indices: (N,) indices of the videos to score.
+        class_vectors: (C, W), the class embeddings.
         seen: (C,) which classes were trained on.
-        standardiser: of the features, on `device`.
-        device: where the network is.
-        sample: (M,) ascending, which of the N videos keep all their distances; None: none.
+        standardiser: the standardiser of the features, on `device`.
+        device: the device of the network.
+        sample: (M,) ascending, indices of the N videos whose distances are all kept; None for no video.
 
     Raises:
         PipelineError: an embedding is not finite.
@@ -77,8 +77,8 @@ def score_videos(
     was_training = network.training
     network.eval()
     theta_w = network.embed_classes(class_vectors.to(device))
-    chunks = _embedded(network, features, places, standardiser, device)
-    scored = score_embeddings(chunks, len(places), theta_w, seen, sample=sample)
+    chunks = _embedded(network, features, indices, standardiser, device)
+    scored = score_embeddings(chunks, len(indices), theta_w, seen, sample=sample)
     network.train(was_training)
     return scored
 
@@ -90,15 +90,15 @@ def score_embeddings(
     """Score embedded videos against C classes.
 
     Args:
-        chunks: together every one of N videos once, in any order.
+        chunks: chunks that contain each of the N videos once, in any order.
         n_videos: N.
         theta_w: (C, O), on the device of the chunks.
         seen: (C,) which classes were trained on.
-        sample: (M,) ascending, which of the N videos keep all their distances; None: none.
+        sample: (M,) ascending, indices of the N videos whose distances are all kept; None for no video.
     """
     sample = np.zeros(0, np.int64) if sample is None else sample
     kept = {score: np.zeros((len(sample), len(theta_w)), np.float32) for score in SCORES}
-    # Filled in place: small arrays that live on between the chunks' large ones would split the memory up.
+    # Filled in place: small new arrays between the large ones of the chunks would fragment the memory.
     nearest = {score: NearestClasses.blank(n_videos, seen) for score in SCORES}
     for chunk in chunks:
         _, in_chunk, in_sample = np.intersect1d(chunk.rows, sample, assume_unique=True, return_indices=True)
@@ -113,16 +113,16 @@ def score_embeddings(
 
 
 def _embedded(
-    network: Daan, features: FeatureSet, places: Tensor, standardiser: Standardiser, device: torch.device
+    network: Daan, features: FeatureSet, indices: Tensor, standardiser: Standardiser, device: torch.device
 ) -> Iterator[EmbeddedVideos]:
-    """Chunks of videos of similar length, so that little is padded."""
-    order = torch.argsort(features.seconds[places], stable=True)
+    """Embed videos in chunks of similar length, so that there is little padding."""
+    order = torch.argsort(features.seconds[indices], stable=True)
     for rows in torch.split(order, VIDEOS_AT_ONCE) if len(order) else ():
-        batch = features.batch(places[rows], standardiser, device)
+        batch = features.batch(indices[rows], standardiser, device)
         theta_a, theta_v = network.embed_videos(batch)
         finite = (torch.isfinite(theta_a) & torch.isfinite(theta_v)).all(1)
         if not finite.all():
-            video = features.keys[int(places[rows[int(finite.int().argmin())]])]
+            video = features.keys[int(indices[rows[int(finite.int().argmin())]])]
             raise PipelineError(
                 f"the network gives {video!r} an embedding that is not finite: its training diverged. "
                 "Train again with a lower training.learning_rate"

@@ -1,1 +1,1 @@
-"""Every option of every stage, in one tree."""
+"""The settings of every stage, in one tree."""

@@ -1,4 +1,4 @@
-"""How videos become features: options of the extraction stage."""
+"""The settings of the extraction stage."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -14,7 +14,7 @@ _MOST_WORKERS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionSettings:
-    """How videos become features. Only the first block can change a feature, and is part of the fingerprint."""
+    """The settings of an extraction. Only the first block can change a feature; it is part of the fingerprint."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
 
@@ -22,10 +22,11 @@ class ExtractionSettings:
     decoder: Literal["pyav", "decord"] = "pyav"
     dtype: Literal["float16", "float32"] = "float32"
 
-    runtime: Runtime = "eager"  # what runs the networks; the features are the same to 1e-4 of their size
-    workers: Literal["auto"] | int = "auto"  # decoding processes, of one thread each
-    batch_seconds: int = 8  # seconds of video the network sees at once
-    # A decoder that yields nothing for so long is killed; a video may take as long, and a quarter more for each second.
+    runtime: Runtime = "eager"  # library that runs the networks; features differ by at most 1e-4 of their size
+    workers: Literal["auto"] | int = "auto"  # number of decoding processes; each uses one thread
+    batch_seconds: int = 8  # seconds of video in one batch of the networks
+    # A decoder that yields nothing for this time is killed. So is one whose video takes longer in all than this time,
+    # plus a quarter of it for each second of video decoded so far.
     time_limit_seconds: float = 60.0
 
     def __post_init__(self) -> None:
@@ -37,15 +38,15 @@ class ExtractionSettings:
 
     @property
     def identity(self) -> tuple[ExtractorOptions, str, str]:
-        """What can change a feature."""
+        """The settings that can change a feature: extractor, decoder and dtype."""
         return self.extractor, self.decoder, self.dtype
 
     def workers_for(self, device: torch.device) -> int:
-        """How many processes decode where the networks run on `device`.
+        """Compute the number of decoding processes if the networks run on `device`.
 
-        On a CPU, `auto` is one for every two cores: a second takes 0.02 to 0.2 s of a core to decode (small pictures,
-        1080p) and 0.1 to 3 s in the networks, and processes that are ahead only wait. Beside a GPU it is all cores but
-        the one that feeds it.
+        On a CPU, `auto` is one process for every two cores. A second of video takes 0.02 s (small pictures) to 0.2 s
+        (1080p) of a core to decode, and 0.1 to 3 s in the networks; more processes would only wait. With a GPU, `auto`
+        is all cores except the one that feeds the GPU.
         """
         if self.workers != "auto":
             return self.workers

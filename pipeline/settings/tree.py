@@ -1,4 +1,4 @@
-"""All settings in one tree, composed once: defaults, then a preset, then a YAML file, then --set, then options."""
+"""Compose all settings in one tree: defaults, then a preset, then a YAML file, then --set, then options."""
 
 import dataclasses
 import functools
@@ -20,7 +20,7 @@ from pipeline.settings.training import HoldOutSettings, TextSettings, TrainingSe
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Every setting of every stage; each folder owns its own part."""
+    """The settings of every stage; each section is defined next to its stage or network."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -32,7 +32,7 @@ class Settings:
 
 
 def presets() -> list[str]:
-    """Names of the presets in the package."""
+    """List the names of the presets in the package."""
     return sorted(
         Path(entry.name).stem
         for entry in resources.files("pipeline.settings").joinpath("presets").iterdir()
@@ -42,7 +42,7 @@ def presets() -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class GivenSettings:
-    """What the user gave: only the settings that a preset, a file, `--set` or an option names.
+    """The settings that the user gave with a preset, a file, `--set` or an option.
 
     Attributes:
         tree: section -> setting -> value, not validated yet.
@@ -54,7 +54,7 @@ class GivenSettings:
         """Fill in the defaults and check every value.
 
         Raises:
-            UsageError: a value of the wrong type or range, with its key and what is allowed.
+            UsageError: a value has the wrong type or range; the message names its key and what is allowed.
         """
         try:
             return pydantic.TypeAdapter(Settings).validate_python(self.tree)
@@ -62,7 +62,7 @@ class GivenSettings:
             raise UsageError(_first_fault(error)) from error
 
     def names_in(self, section: str) -> frozenset[str]:
-        """List the settings of a section that the user gave, such as `extractor.recipe`, also with default values."""
+        """List the settings of a section that the user gave, such as `extractor.recipe`, even with a default value."""
         return frozenset(key for key, _ in _flatten(self.tree.get(section, {})))
 
 
@@ -77,12 +77,12 @@ def given_settings(
 
     Args:
         preset: a name of `presets()`.
-        config_file: a YAML file like the output of `show_settings`; any part may be missing.
+        config_file: a YAML file like the output of `show_settings`; any setting may be missing.
         assignments: texts `section.key=value`.
         options: dotted key -> value of the command's own options; None if an option was not given.
 
     Raises:
-        UsageError: an unknown preset or key, or a file that is not YAML of settings.
+        UsageError: a preset or key is unknown, or the file does not contain settings in YAML.
     """
     tree: dict[str, Any] = {}
     if preset is not None:
@@ -112,7 +112,7 @@ def load_settings(
     """Collect what the user gave and validate it; see `given_settings`.
 
     Raises:
-        UsageError: as `given_settings` and `GivenSettings.validate`.
+        UsageError: as for `given_settings` and `GivenSettings.validate`.
     """
     given = given_settings(preset=preset, config_file=config_file, assignments=assignments, options=options)
     return given.validate()
@@ -124,26 +124,27 @@ def _read_preset(name: str) -> str:
     return resources.files("pipeline.settings").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
 
 
-def _merge(tree: dict[str, Any], text: str, where: str) -> None:
+def _merge(tree: dict[str, Any], text: str, origin: str) -> None:
     """Put the settings of a YAML text into the tree.
 
-    Values stay texts, for a setting's own type says what they mean: YAML 1.1 reads `off` as False and `1e-3` as a text.
+    Values stay texts; the type of each setting converts them later. YAML 1.1 would read `off` as False and `1e-3` as a
+    text.
     """
     try:
-        document = yaml.load(text, Loader=yaml.BaseLoader) or {}  # noqa: S506 - it builds texts, lists and mappings only
+        document = yaml.load(text, Loader=yaml.BaseLoader) or {}  # noqa: S506 - BaseLoader builds only texts, lists and mappings
     except yaml.YAMLError as error:
-        raise UsageError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{origin} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
-        raise UsageError(f"{where}: expected sections such as training: and daan:")
+        raise UsageError(f"{origin}: expected sections such as training: and daan:")
     for section, values in document.items():
         if values and not isinstance(values, dict):
-            raise UsageError(f"{where}: {section} must hold settings, such as {section}: {{key: value}}")
+            raise UsageError(f"{origin}: {section} must hold settings, such as {section}: {{key: value}}")
         for key, value in _flatten(values or {}, f"{section}."):
             _assign(tree, key, value)
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of nested mappings."""
+    """Yield the dotted keys and values of nested mappings."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{name}.")
@@ -151,7 +152,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield f"{prefix}{name}", value
 
 
-def _assign(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 - a text, or what an option brings
+def _assign(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 - a text, or the value of an option
     if key not in setting_names():
         raise UsageError(f"unknown setting {key}.{_nearest_setting(key)} (all settings: avzsl train --show-config)")
     *sections, name = key.split(".")
@@ -162,43 +163,43 @@ def _assign(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401
 
 @functools.cache
 def setting_names() -> tuple[str, ...]:
-    """Every dotted key, such as training.epochs."""
+    """List every dotted key, such as training.epochs."""
     return tuple(key for key, _ in _flatten(_tree_of(Settings())))
 
 
 def _tree_of(settings: Settings) -> dict[str, Any]:
-    """All settings as plain values, section by section."""
+    """Convert all settings to plain values, section by section."""
     return dataclasses.asdict(settings)
 
 
 def _nearest_setting(key: str) -> str:
-    """' Did you mean X?': a setting of that name in another section, else one that is written alike."""
+    """Suggest a setting with the same name in another section, or else the most similar key: ' Did you mean X?'."""
     name = key.rpartition(".")[2]
     elsewhere = [known for known in setting_names() if known.rpartition(".")[2] == name]
     return f" Did you mean {' or '.join(elsewhere)}?" if elsewhere else did_you_mean(key, setting_names())
 
 
 def _first_fault(error: pydantic.ValidationError) -> str:
-    """The first setting at fault: its key, its value, what is allowed.
+    """Describe the first wrong setting: its key, its value and what is allowed.
 
-    A setting of several types has a fault for each of them, whose place ends with the type.
+    A setting that allows several types has one fault for each type; the location of the fault ends with the type.
     """
     faults = error.errors()
     first = faults[0]
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "value_error":  # of a section's own checks: the message begins with the name of a field
-        return f"{place}.{first['ctx']['error']}"
-    key = next(name for name in setting_names() if f"{place}.".startswith(f"{name}."))
+    location = ".".join(map(str, first["loc"]))
+    if first["type"] == "value_error":  # from a section's own checks: the message begins with the name of a field
+        return f"{location}.{first['ctx']['error']}"
+    key = next(name for name in setting_names() if f"{location}.".startswith(f"{name}."))
     depth = key.count(".") + 1
     allowed = [_allowed(fault["msg"]) for fault in faults if fault["loc"][:depth] == first["loc"][:depth]]
     return f"{key} = {first['input']!r}: input should be {' or '.join(allowed)}"
 
 
 def _allowed(message: str) -> str:
-    """`a valid integer` of `Input should be a valid integer, unable to parse string as an integer`."""
+    """Shorten `Input should be a valid integer, unable to parse string as an integer` to `a valid integer`."""
     return message.removeprefix("Input should be ").partition(", unable")[0]
 
 
 def show_settings(settings: Settings) -> str:
-    """The settings as YAML that --config reads."""
+    """Write the settings as YAML that --config can read."""
     return yaml.safe_dump(_tree_of(settings), sort_keys=False, allow_unicode=True)

@@ -1,4 +1,4 @@
-"""What `avzsl status` says of a workspace."""
+"""pipeline/status.py: the states of stages that `avzsl status` shows."""
 
 import dataclasses
 from collections.abc import Callable
@@ -24,11 +24,11 @@ CPU = torch.device("cpu")
 
 
 class StoppedError(Exception):
-    """Stands for whatever stops a training."""
+    """Raised to stop a training."""
 
 
 def states(workspace: Workspace) -> dict[str, StageStatus]:
-    """Status by stage."""
+    """Return the status of each stage by its name."""
     return {entry.stage: entry for entry in workspace_status(workspace)}
 
 
@@ -42,16 +42,16 @@ def run_training(workspace: Workspace, *, stop: bool = False) -> None:
     train(workspace, SETTINGS, device=CPU, reporter=SilentReporter(), on_epoch=on_epoch)
 
 
-def test_a_fresh_workspace_misses_its_dataset(tmp_path: Path) -> None:
-    """Nothing was made; the next command is named; looking creates nothing."""
+def test_in_a_new_workspace_the_dataset_is_missing(tmp_path: Path) -> None:
+    """The next command is given; asking for the status creates nothing."""
     (entry,) = workspace_status(Workspace(tmp_path / "new"))
 
     assert (entry.stage, entry.state, entry.next_command) == ("dataset", "missing", "avzsl extract VIDEOS")
     assert not (tmp_path / "new").exists()
 
 
-def test_a_run_that_was_stopped_is_partial_and_says_how_far_it_is(extracted: Callable[..., Workspace]) -> None:
-    """Epochs done of how many; `avzsl train` goes on."""
+def test_a_stopped_run_is_partial_with_its_number_of_epochs(extracted: Callable[..., Workspace]) -> None:
+    """The next command continues the run."""
     workspace = extracted(classes=4)
     with pytest.raises(StoppedError):
         run_training(workspace, stop=True)
@@ -65,7 +65,7 @@ def test_a_run_that_was_stopped_is_partial_and_says_how_far_it_is(extracted: Cal
 
 
 def test_stages_are_done_after_they_ran(extracted: Callable[..., Workspace]) -> None:
-    """Model and report with their figures."""
+    """Model and report are done; the report's detail gives its metrics."""
     workspace = extracted(classes=4)
     run_training(workspace)
     assert states(workspace)["report"].state == "missing"
@@ -77,8 +77,10 @@ def test_stages_are_done_after_they_ran(extracted: Callable[..., Workspace]) -> 
     assert "ZSL" in found["report"].detail
 
 
-def test_a_model_of_older_features_is_stale(extracted: Callable[..., Workspace]) -> None:
-    """New features make the model stale, and a new model the report."""
+def test_a_model_of_older_features_and_a_report_of_an_older_model_are_stale(
+    extracted: Callable[..., Workspace],
+) -> None:
+    """New features make the model stale; a new model makes the report stale."""
     workspace = extracted(classes=4)
     run_training(workspace)
     evaluate(workspace, device=CPU, reporter=SilentReporter())

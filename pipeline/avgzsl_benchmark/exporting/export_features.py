@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.avgzsl_benchmark.exporting.class_split import videos_of_stages, write_class_split
-from pipeline.avgzsl_benchmark.exporting.names import class_names, class_words, video_names
+from pipeline.avgzsl_benchmark.exporting.names import class_names, class_wording, video_names
 from pipeline.avgzsl_benchmark.exporting.store import ExportedStore, notes_of
 from pipeline.avgzsl_benchmark.exporting.vectors import vectors_of
 from pipeline.avgzsl_benchmark.layouts import avca, tcaf
@@ -142,7 +142,7 @@ def _gather(workspace: Workspace, layout: str, benchmark: str | None, text: str 
     if without_split:
         reporter.warn(f"{counted(without_split, 'video')} not in any split: not exported")
     phrases = dict(sorted({**dataset.without_videos, **dataset.phrases}.items()))
-    wording_of = class_words(phrases.values())
+    wording_of = class_wording(phrases.values())
     vectors = vectors_of(workspace, phrases.values(), text)
     single = [(phrase,) for given in phrases.values() if len(given) > 1 for phrase in given]
     of_phrases = vectors_of(workspace, single, text) if single else {}

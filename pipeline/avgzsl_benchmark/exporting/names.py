@@ -25,7 +25,7 @@ def class_names(names: Iterable[str]) -> dict[str, str]:
     return _unique(names, lambda name: _line(_NO_FILE.sub("_", name), _CLASS_BYTES), str.casefold)
 
 
-def class_words(classes: Iterable[Phrases]) -> dict[Phrases, str]:
+def class_wording(classes: Iterable[Phrases]) -> dict[Phrases, str]:
     """Map the phrases of each class to a unique wording that fits into one cell of a list."""
     phrases_of = {phrases_text(phrases): phrases for phrases in classes}
     wordings = _unique(phrases_of, lambda text: _line(" / ".join(phrases_of.get(text, (text,))), _CLASS_BYTES), str)

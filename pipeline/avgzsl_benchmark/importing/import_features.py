@@ -132,7 +132,7 @@ def _keep(
     )
     dataset = dataset_of(folder.source.resolve(), videos, phrases)
     splits = Splits(
-        **{split: tuple(keys) for split, keys in imported.parts.items()}, origin={"imported": folder.layout}
+        **{split: tuple(keys) for split, keys in imported.videos_by_split.items()}, origin={"imported": folder.layout}
     )
     check_splits(splits, dataset, str(folder.features.folder))
     target = DatasetFolder(workspace.dataset_folder, origin=str(dataset.source))
@@ -154,7 +154,7 @@ def _report(folder: OfficialFolder, imported: ImportedStore, dataset: Dataset, p
         audio_width=imported.widths["audio"],
         without_visual=sum(not video.has_visual for video in imported.videos),
         without_audio=sum(not video.has_audio for video in imported.videos),
-        split_counts={split: len(keys) for split, keys in imported.parts.items()},
+        split_counts={split: len(keys) for split, keys in imported.videos_by_split.items()},
     )
 
 

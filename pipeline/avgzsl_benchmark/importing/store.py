@@ -27,12 +27,14 @@ class ImportedStore:
     """The content of the written file, and the irregularities that were found."""
 
     videos: list[StoredVideo] = field(default_factory=list)
-    parts: dict[str, list[str]] = field(default_factory=lambda: {split: [] for split in SPLIT_OF_STAGE.values()})
+    videos_by_split: dict[str, list[str]] = field(
+        default_factory=lambda: {split: [] for split in SPLIT_OF_STAGE.values()}
+    )
     widths: dict[str, int] = field(default_factory=dict)
     content: str = ""
     shortened: int = 0  # videos with more rows of one modality than of the other
     repeated: int = 0  # videos that a file lists twice
-    partless: int = 0  # videos that only stage_2_train has, so that they are in no split
+    without_split: int = 0  # videos that only stage_2_train has, so that they are in no split
     unlisted: Counter[str] = field(default_factory=Counter)  # class missing in the list of the split -> videos
     _class_of: dict[str, str] = field(default_factory=dict)
 
@@ -60,8 +62,8 @@ class ImportedStore:
             reporter.warn(
                 f"{counted(self.repeated, 'video')} listed twice in a file, with the same features: used once"
             )
-        if self.partless:
-            reporter.warn(f"{counted(self.partless, 'video')} only in stage_2_train: not in any split")
+        if self.without_split:
+            reporter.warn(f"{counted(self.without_split, 'video')} only in stage_2_train: not in any split")
         if self.unlisted:
             names = ", ".join(sorted(self.unlisted))
             count = counted(self.unlisted.total(), "video")
@@ -157,11 +159,11 @@ def _add_to_splits(imported: ImportedStore, key: str, video: OfficialVideo, name
     The folder of a video gives its split. Classes that are missing in the list of the split are left out.
     """
     splits = [split for stage, split in SPLIT_OF_STAGE.items() if stage in video.stages]
-    imported.partless += not splits
+    imported.without_split += not splits
     imported.shortened += video.shortened
     for split in splits:
         if name in folder.classes.listed.get(split, {name}):
-            imported.parts[split].append(key)
+            imported.videos_by_split[split].append(key)
         else:
             imported.unlisted[name] += 1
 

@@ -93,7 +93,7 @@ def synthetic_benchmark(
     index_of = {name: index for index, name in enumerate(list(given)[: shape.classes])}
     classes = tuple(sorted(index_of))  # as in every dataset
     vectors = np.stack([np.asarray(given[name], np.float32) for name in classes])
-    splits: dict[str, tuple[str, ...]] = dict.fromkeys(shape.classes_of_parts, ())
+    splits: dict[str, tuple[str, ...]] = dict.fromkeys(shape.classes_of_splits, ())
     keys: list[tuple[str, ...]] = []  # of each class
     for name in classes:
         of_class = {

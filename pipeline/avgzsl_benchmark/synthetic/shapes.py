@@ -27,7 +27,7 @@ class Shape:
             raise ValueError(
                 f"train_classes is {self.train_classes}, must be at least 2; the other numbers of classes at least 0"
             )
-        for split, classes in self.classes_of_parts.items():
+        for split, classes in self.classes_of_splits.items():
             videos = getattr(self, split)
             if videos and videos < len(classes):
                 raise ValueError(f"{split} is {videos}, must be 0 or at least {len(classes)}, one video per class")
@@ -40,7 +40,7 @@ class Shape:
         return self.train_classes + self.val_unseen_classes + self.test_unseen_classes
 
     @property
-    def classes_of_parts(self) -> dict[str, range]:
+    def classes_of_splits(self) -> dict[str, range]:
         """The indices of the classes of each split, in the order train, val_unseen, test_unseen."""
         train, seen = self.train_classes, self.train_classes + self.val_unseen_classes
         return {
@@ -51,12 +51,12 @@ class Shape:
             "test_unseen": range(seen, self.classes),
         }
 
-    def videos_of_class(self, place: int) -> dict[str, int]:
-        """Map each split to its number of videos of the class at index `place`; classes differ by at most one video."""
+    def videos_of_class(self, index: int) -> dict[str, int]:
+        """Map each split to its number of videos of the class with this index; classes differ by at most one video."""
         return {
-            split: getattr(self, split) // len(classes) + (place - classes.start < getattr(self, split) % len(classes))
-            for split, classes in self.classes_of_parts.items()
-            if place in classes
+            split: getattr(self, split) // len(classes) + (index - classes.start < getattr(self, split) % len(classes))
+            for split, classes in self.classes_of_splits.items()
+            if index in classes
         }
 
 

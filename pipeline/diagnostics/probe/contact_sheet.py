@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from extractors.decoding.interface import Second
 from extractors.selavi.filterbank import FILTERS, LogFilterbank
-from pipeline.base.figures import save_picture
+from pipeline.base.figures import save_figure
 
 MOST_CELLS = 60
 _HARDLY_AUDIBLE = 33  # 60 dB below the full scale of 16 bits
-COLUMNS_A_CELL = 99  # windows of the filterbank in one second
+COLUMNS_PER_CELL = 99  # windows of the filterbank in one second
 
 _CELLS_PER_ROW = 10
 _CELL_INCHES = 112 / 120  # one pixel of the figure per pixel of the network's input
@@ -152,7 +152,7 @@ def contact_sheet_picture(sheet: ContactSheet, title: Sequence[str], path: Path)
         bar = figure.colorbar(image, cax=figure.add_axes(rectangle))
         bar.set_label("log energy", fontsize=7)
         bar.ax.tick_params(labelsize=7)
-    save_picture(figure, path)
+    save_figure(figure, path)
 
 
 def _write_title(figure: Figure, title: Sequence[str], height: float) -> None:
@@ -209,8 +209,8 @@ def _draw_sound(axes: Axes, sheet: ContactSheet, first: int, count: int, *, last
         axes.set_facecolor("0.85")
         axes.text(0.5, 0.5, "no sound", transform=axes.transAxes, ha="center", va="center")
         return None
-    columns = sheet.energies[:, first * COLUMNS_A_CELL : (first + count) * COLUMNS_A_CELL]
-    end = start + columns.shape[1] / COLUMNS_A_CELL * sheet.cell_seconds
+    columns = sheet.energies[:, first * COLUMNS_PER_CELL : (first + count) * COLUMNS_PER_CELL]
+    end = start + columns.shape[1] / COLUMNS_PER_CELL * sheet.cell_seconds
     axes.set_facecolor("0.85")
     named = [hertz for hertz in _NAMED_HZ if hertz < sheet.rate_hz / 2]
     axes.set_yticks([_filter_of(hertz, sheet.rate_hz) for hertz in named], [_hertz_words(hertz) for hertz in named])

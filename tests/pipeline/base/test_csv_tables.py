@@ -1,4 +1,4 @@
-"""pipeline/base/csv_tables.py: every cell comes back; a table that is not as expected is refused by line."""
+"""pipeline/base/csv_tables.py: every cell is read as it was written; wrong tables are refused with the line."""
 
 from pathlib import Path
 
@@ -13,8 +13,10 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 
 
 @given(rows=st.lists(st.tuples(CELLS, CELLS), max_size=5))
-def test_every_cell_comes_back(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]) -> None:
-    """Commas, quotes and every kind of line end stay in their cell."""
+def test_every_cell_is_read_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
+) -> None:
+    """Cells may contain commas, quotes and every kind of line end."""
     path = tmp_path_factory.mktemp("tables") / "a.csv"
 
     write_rows(path, [("first", "second"), *rows])
@@ -23,7 +25,7 @@ def test_every_cell_comes_back(tmp_path_factory: pytest.TempPathFactory, rows: l
 
 
 def test_a_table_without_rows_is_an_empty_file(tmp_path: Path) -> None:
-    """It has no columns either, and reads as no rows."""
+    """The file has no columns either, and reading it gives no rows."""
     write_table(tmp_path / "a.csv", [])
 
     assert (tmp_path / "a.csv").read_bytes() == b""
@@ -31,8 +33,8 @@ def test_a_table_without_rows_is_an_empty_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("row", ["1", "1,2,3"])
-def test_a_row_that_does_not_fit_the_header_is_damage(tmp_path: Path, row: str) -> None:
-    """In a table that avzsl wrote, with its number."""
+def test_a_row_that_does_not_fit_the_header_is_a_storage_error(tmp_path: Path, row: str) -> None:
+    """In a table that avzsl wrote, such a row means damage; the message gives its number."""
     (tmp_path / "a.csv").write_text(f"a,b\n1,2\n{row}\n")
 
     with pytest.raises(StorageError, match="row 2 does not fit the header"):
@@ -40,7 +42,7 @@ def test_a_row_that_does_not_fit_the_header_is_damage(tmp_path: Path, row: str) 
 
 
 def test_a_users_table_may_lack_cells_but_not_columns(tmp_path: Path) -> None:
-    """A missing cell is empty; a missing column is named, with those that exist."""
+    """A missing cell is read as empty; the message about a missing column lists the existing ones."""
     (tmp_path / "a.csv").write_text("a,b\n1\n")
 
     assert list(read_user_table(tmp_path / "a.csv", required=("a",))) == [(2, {"a": "1", "b": ""})]
@@ -48,8 +50,8 @@ def test_a_users_table_may_lack_cells_but_not_columns(tmp_path: Path) -> None:
         list(read_user_table(tmp_path / "a.csv", required=("a", "c")))
 
 
-def test_a_users_table_with_too_many_cells_is_refused_unless_it_may(tmp_path: Path) -> None:
-    """The line is named, and what to do about it."""
+def test_a_users_table_with_too_many_cells_is_refused_if_strict(tmp_path: Path) -> None:
+    """The message gives the line; without `strict` the extra cells are ignored."""
     (tmp_path / "a.csv").write_text("a,b\n1,2,3\n")
 
     with pytest.raises(UsageError, match=r"line 2: more cells than the first line has names \(2\)"):
@@ -58,8 +60,8 @@ def test_a_users_table_with_too_many_cells_is_refused_unless_it_may(tmp_path: Pa
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-def test_the_delimiter_of_the_first_line_counts(tmp_path: Path, delimiter: str) -> None:
-    """Empty lines are left out, line numbers are those of the file."""
+def test_the_most_frequent_delimiter_of_the_first_line_is_used(tmp_path: Path, delimiter: str) -> None:
+    """Empty lines are left out; the line numbers are those of the file."""
     (tmp_path / "a.csv").write_text(f"a{delimiter}b\n\n1{delimiter}2\n")
 
     assert list(read_by_line(tmp_path / "a.csv", delimiters=",;\t")) == [(1, ["a", "b"]), (3, ["1", "2"])]

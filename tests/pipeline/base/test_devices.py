@@ -1,4 +1,4 @@
-"""pipeline/base/devices.py: from the name of a device to the device, or what to give instead."""
+"""pipeline/base/devices.py: a name is converted to a device, or the message says what to give."""
 
 import os
 
@@ -10,13 +10,13 @@ from pipeline.base.errors import UsageError
 from pipeline.base.system import usable_cores
 
 
-def test_the_cpu_is_always_there() -> None:
+def test_the_cpu_always_exists() -> None:
     """`cpu` needs no GPU."""
     assert resolve_device("cpu") == torch.device("cpu")
 
 
-def test_auto_takes_the_first_gpu_and_else_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What torch sees decides."""
+def test_auto_is_the_first_gpu_or_else_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The choice depends on `torch.cuda.is_available`."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert resolve_device("auto") == torch.device("cuda:0")
 
@@ -24,8 +24,8 @@ def test_auto_takes_the_first_gpu_and_else_the_cpu(monkeypatch: pytest.MonkeyPat
     assert resolve_device("auto") == torch.device("cpu")
 
 
-def test_auto_takes_the_cpu_where_only_it_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenVINO beside a GPU needs no second option; a GPU that is named is still taken at its word."""
+def test_auto_is_the_cpu_if_only_the_cpu_is_possible(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With OpenVINO, `auto` ignores a GPU; a GPU that is named is still used."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
 
@@ -35,15 +35,15 @@ def test_auto_takes_the_cpu_where_only_it_will_do(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(("name", "index"), [("cuda", 0), ("cuda:0", 0), ("cuda:1", 1)])
 def test_a_gpu_is_resolved_with_its_number(monkeypatch: pytest.MonkeyPatch, name: str, index: int) -> None:
-    """`cuda` alone is the first one, so that equal devices compare equal."""
+    """`cuda` is the first GPU with its number, so that equal devices compare equal."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
 
     assert resolve_device(name) == torch.device("cuda", index)
 
 
 @pytest.mark.parametrize("name", ["cuda:2", "cuda:256", "cuda:99999999999"])
-def test_a_gpu_that_is_not_there_fails(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """The message says how many GPUs there are."""
+def test_a_gpu_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The message gives the number of GPUs."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
 
     with pytest.raises(UsageError, match=rf"device '{name}' is not on this machine \(2 GPUs seen\): use --device auto"):
@@ -51,14 +51,14 @@ def test_a_gpu_that_is_not_there_fails(monkeypatch: pytest.MonkeyPatch, name: st
 
 
 @pytest.mark.parametrize("name", ["", "CPU", "gpu", "cuda:", "cuda:x", "cuda:-1", "meta", "mps"])
-def test_another_name_fails_and_says_what_is_allowed(name: str) -> None:
-    """A device that torch knows but avzsl does not use is refused as well."""
+def test_an_unknown_name_is_refused_with_the_allowed_ones(name: str) -> None:
+    """Devices that torch knows but avzsl does not use are refused too."""
     with pytest.raises(UsageError, match="give auto, cpu, cuda or cuda:n"):
         resolve_device(name)
 
 
-def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container or `taskset` gives fewer than the machine has; where nothing says so, all count."""
+def test_only_cores_that_the_process_may_use_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container or `taskset` may allow fewer than all; if the system cannot tell, all are counted."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 7}, raising=False)
     assert usable_cores() == 3
 

@@ -1,4 +1,4 @@
-"""pipeline/base/errors.py: what a command's exit code will be."""
+"""pipeline/base/errors.py: the exit codes of errors."""
 
 import pytest
 
@@ -17,6 +17,6 @@ from pipeline.base import errors
     ],
 )
 def test_every_error_is_a_pipeline_error_with_an_exit_code(error: type[errors.PipelineError], exit_code: int) -> None:
-    """Usage ends with 2, work that fails with 1."""
+    """Wrong usage has exit code 2, failed work 1."""
     assert issubclass(error, errors.PipelineError)
     assert error.exit_code == exit_code

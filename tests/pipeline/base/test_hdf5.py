@@ -1,4 +1,4 @@
-"""pipeline/base/hdf5.py: an HDF5 file appears whole or not at all, on a full disk too."""
+"""pipeline/base/hdf5.py: an HDF5 file is written whole or not at all, also on a full disk."""
 
 import os
 import signal
@@ -34,7 +34,8 @@ except StorageError as error:
     print(error)
 """
 
-# Writes one file again and again while another process sends it Ctrl-C; prints how often it was interrupted.
+# A program that writes one file again and again while another process sends it SIGINT. It prints how often it was
+# interrupted.
 INTERRUPTED = """
 import os, signal, subprocess, sys
 from pathlib import Path
@@ -74,10 +75,10 @@ print(interrupted)
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
 @pytest.mark.parametrize(("seconds", "limit"), [(10, 0), (10, 50_000), (10, 2_000_000), (0, 2_000), (0, 30_000)])
-def test_a_disk_that_fills_up_is_an_error_and_not_a_crash(tmp_path: Path, seconds: int, limit: int) -> None:
-    """HDF5 crashes the process when it may not write; here the old part stays, and one line says why."""
+def test_a_full_disk_is_an_error_and_not_a_crash(tmp_path: Path, seconds: int, limit: int) -> None:
+    """HDF5 would crash the process if a write fails; here the old file stays, and the message is one line."""
     path = tmp_path / "part.h5"
     path.write_text("old")
     command = [sys.executable, "-c", FILL, str(seconds), str(limit), str(path)]
@@ -90,8 +91,8 @@ def test_a_disk_that_fills_up_is_an_error_and_not_a_crash(tmp_path: Path, second
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_new_file_is_read_by_plain_h5py(tmp_path: Path) -> None:
-    """What is written through it is an ordinary HDF5 file, larger than any buffer."""
+def test_h5py_can_read_a_new_file(tmp_path: Path) -> None:
+    """The result is an ordinary HDF5 file; this one is larger than any buffer."""
     values = np.random.default_rng(0).random((3000, 512))
     with new_hdf5(tmp_path / "a.h5") as file:
         file.create_dataset("x", data=values, chunks=(100, 512))
@@ -106,7 +107,7 @@ def test_a_new_file_is_read_by_plain_h5py(tmp_path: Path) -> None:
 
 
 def test_an_error_while_filling_leaves_the_old_file(tmp_path: Path) -> None:
-    """The error is the writer's own."""
+    """The error of the writer is raised unchanged."""
     (tmp_path / "a.h5").write_text("old")
 
     with pytest.raises(ZeroDivisionError), new_hdf5(tmp_path / "a.h5") as file:
@@ -118,21 +119,21 @@ def test_an_error_while_filling_leaves_the_old_file(tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _same_handlers() -> Iterator[None]:
-    """Whatever a test does, Ctrl-C means afterwards what it meant before."""
+    """Check that a test leaves the signal handlers unchanged."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     assert {number: signal.getsignal(number) for number in before} == before
 
 
-def test_a_signal_waits_for_the_end() -> None:
-    """What is inside goes on; behind it the interrupt comes."""
+def test_a_signal_is_handled_at_the_end_of_the_context() -> None:
+    """The work inside the context goes on; the interrupt comes after it."""
     done: list[str] = []
 
     def work() -> None:
         with deferred_signals():
             signal.raise_signal(signal.SIGINT)
             done.append("inside")
-        done.append("behind")
+        done.append("after")
 
     with pytest.raises(KeyboardInterrupt):
         work()
@@ -140,40 +141,40 @@ def test_a_signal_waits_for_the_end() -> None:
     assert done == ["inside"]
 
 
-def test_a_signal_is_handled_where_the_work_can_be_left() -> None:
-    """Once, and only if it came before."""
+def test_a_signal_is_handled_when_the_work_allows_it() -> None:
+    """The yielded function handles only signals that arrived before."""
     done: list[str] = []
 
     def work() -> None:
         with deferred_signals() as handle:
             handle()
             signal.raise_signal(signal.SIGINT)
-            done.append("came")
+            done.append("signal sent")
             handle()
             done.append("handled")
 
     with pytest.raises(KeyboardInterrupt):
         work()
 
-    assert done == ["came"]
+    assert done == ["signal sent"]
 
 
-def test_what_somebody_else_made_of_a_signal_counts() -> None:
-    """Each of several signals reaches the handler that was there."""
-    heard: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+def test_delayed_signals_reach_the_handler_that_was_set_before() -> None:
+    """Each of several signals reaches it."""
+    handled: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: handled.append(number))
     try:
         with deferred_signals():
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGTERM)
-            assert heard == []
-        assert heard == [signal.SIGTERM, signal.SIGTERM]
+            assert handled == []
+        assert handled == [signal.SIGTERM, signal.SIGTERM]
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def test_outside_the_main_thread_nothing_changes() -> None:
-    """Python lets only the main thread handle signals."""
+def test_signals_are_not_delayed_outside_the_main_thread() -> None:
+    """Python handles signals only in the main thread."""
     done: list[bool] = []
 
     def work() -> None:
@@ -189,8 +190,8 @@ def test_outside_the_main_thread_nothing_changes() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals between processes")
-def test_ctrl_c_amid_a_file_neither_crashes_nor_leaves_half_of_it(tmp_path: Path) -> None:
-    """The HDF5 library ends the process with SIGSEGV where Python's interrupt reaches it."""
+def test_ctrl_c_during_writing_neither_crashes_nor_leaves_half_a_file(tmp_path: Path) -> None:
+    """Without the delay, an interrupt inside the HDF5 library ends the process with SIGSEGV."""
     command = [sys.executable, "-c", INTERRUPTED, str(tmp_path / "a.h5")]
 
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

@@ -1,4 +1,4 @@
-"""pipeline/base/locks.py: one process holds a lock, others learn who."""
+"""pipeline/base/locks.py: one process holds a lock, and the others get its name."""
 
 import os
 import threading
@@ -11,8 +11,8 @@ from pipeline.base.errors import StorageError
 from pipeline.base.locks import LockHeldError, held, holder_of
 
 
-def test_a_held_lock_is_refused_with_its_holder(tmp_path: Path) -> None:
-    """In a folder that is made for it; afterwards nothing says that somebody holds it."""
+def test_a_held_lock_is_refused_and_its_holder_named(tmp_path: Path) -> None:
+    """The folder of the lock is created; after the context, no holder is recorded."""
     path = tmp_path / "new" / "a.lock"
     with held(path, "extract"):
         holder = holder_of(path)
@@ -26,8 +26,8 @@ def test_a_held_lock_is_refused_with_its_holder(tmp_path: Path) -> None:
     assert not path.with_suffix(".json").exists()
 
 
-def test_asking_does_not_hold(tmp_path: Path) -> None:
-    """Who looks at a free lock leaves it free."""
+def test_asking_for_the_holder_leaves_the_lock_free(tmp_path: Path) -> None:
+    """A free lock can be taken after the question."""
     path = tmp_path / "a.lock"
 
     assert holder_of(path) is None
@@ -35,25 +35,25 @@ def test_asking_does_not_hold(tmp_path: Path) -> None:
         pass
 
 
-def test_a_lock_is_waited_for(tmp_path: Path) -> None:
-    """It comes free within the time given."""
-    path, began = tmp_path / "a.lock", threading.Event()
+def test_a_process_waits_for_a_lock(tmp_path: Path) -> None:
+    """The lock is released before the waiting time ends."""
+    path, started = tmp_path / "a.lock", threading.Event()
 
     def hold() -> None:
         with held(path, "extract"):
-            began.set()
+            started.set()
             time.sleep(0.3)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    began.wait()
+    started.wait()
     with held(path, "train", wait_seconds=30):
         pass
     thread.join()
 
 
-def test_an_unwritable_place_is_one_line(tmp_path: Path) -> None:
-    """A file where the folder should be."""
+def test_a_folder_that_cannot_be_created_is_a_storage_error(tmp_path: Path) -> None:
+    """The path of the folder is that of a file."""
     (tmp_path / "file").touch()
 
     with pytest.raises(StorageError, match="file"), held(tmp_path / "file" / "a.lock", "extract"):

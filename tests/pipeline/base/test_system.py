@@ -1,32 +1,32 @@
-"""pipeline/base/system.py: the search for forgotten objects is put off, and not forgotten."""
+"""pipeline/base/system.py: the garbage collector is paused and then runs again."""
 
 import gc
 
 from pipeline.base.system import collector_paused
 
 
-def test_the_collector_is_off_inside_and_back_afterwards() -> None:
-    """Behind an error too."""
-    seen: list[bool] = []
+def test_the_collector_is_off_inside_and_on_again_afterwards() -> None:
+    """It is also on again after an error."""
+    enabled: list[bool] = []
 
     @collector_paused()
     def work(*, failing: bool) -> None:
-        seen.append(gc.isenabled())
+        enabled.append(gc.isenabled())
         if failing:
             raise ZeroDivisionError
 
     work(failing=False)
-    seen.append(gc.isenabled())
+    enabled.append(gc.isenabled())
     try:
         work(failing=True)
     except ZeroDivisionError:
-        seen.append(gc.isenabled())
+        enabled.append(gc.isenabled())
 
-    assert seen == [False, True, False, True]
+    assert enabled == [False, True, False, True]
 
 
-def test_where_it_was_off_it_stays_off() -> None:
-    """Somebody else's decision is kept."""
+def test_a_collector_that_was_off_stays_off() -> None:
+    """The context restores the state before it."""
     gc.disable()
     try:
         with collector_paused():

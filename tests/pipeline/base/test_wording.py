@@ -1,4 +1,4 @@
-"""pipeline/base/wording.py: numbers as people write them."""
+"""pipeline/base/wording.py: numbers and suggestions for people."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from pipeline.base.wording import byte_size, counted, did_you_mean, does_not_exi
     ("number", "words"), [(0, "0 videos"), (1, "1 video"), (2, "2 videos"), (12_345_678, "12 345 678 videos")]
 )
 def test_things_are_counted(number: int, words: str) -> None:
-    """One is singular; thousands are apart."""
+    """1 has the singular; groups of three digits are separated."""
     assert counted(number, "video") == words
     assert grouped(number) == words.split(" video", maxsplit=1)[0]
 
@@ -21,23 +21,23 @@ def test_things_are_counted(number: int, words: str) -> None:
     [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (5 << 20, "5.0 MiB"), (3 << 40, "3072.0 GiB")],
 )
 def test_sizes_have_the_largest_fitting_unit(size_bytes: int, words: str) -> None:
-    """Up to GiB."""
+    """GiB is the largest unit."""
     assert byte_size(size_bytes) == words
 
 
-def test_the_nearest_choice_is_suggested() -> None:
-    """A slip of one letter finds the name it was meant for."""
+def test_the_most_similar_choice_is_suggested() -> None:
+    """A typing error of one letter finds the right name."""
     assert did_you_mean("daan.betta", ["daan.beta", "daan.heads"]) == " Did you mean daan.beta?"
 
 
-def test_nothing_is_suggested_when_nothing_is_near() -> None:
-    """A far-fetched suggestion would only confuse."""
+def test_nothing_is_suggested_if_no_choice_is_similar() -> None:
+    """A wrong suggestion would confuse."""
     assert did_you_mean("xyz", ["daan.beta", "training.epochs"]) == ""
     assert did_you_mean("xyz", []) == ""
 
 
-def test_a_missing_path_suggests_its_neighbour_whatever_the_case(tmp_path: Path) -> None:
-    """Another ending or capital letter is the usual reason why a file is not there."""
+def test_a_missing_path_suggests_a_similar_one_in_any_case(tmp_path: Path) -> None:
+    """A wrong ending or capital letter is the usual reason for a missing file."""
     (tmp_path / "Holiday.MP4").touch()
 
     message = does_not_exist(tmp_path / "holiday.mov")
@@ -46,7 +46,7 @@ def test_a_missing_path_suggests_its_neighbour_whatever_the_case(tmp_path: Path)
 
 
 def test_a_path_in_a_missing_folder_is_named_without_a_suggestion(tmp_path: Path) -> None:
-    """Nothing can be near where there is no folder to look into."""
+    """A folder that does not exist contains no similar name."""
     path = tmp_path / "nowhere" / "clip.mp4"
 
     assert does_not_exist(path) == f"{path} does not exist."

@@ -1,4 +1,4 @@
-"""pipeline/base/workspace.py: where things lie, what stages were made from, one writer at a time."""
+"""pipeline/base/workspace.py: paths, records of stages, and one writer at a time."""
 
 import json
 import os
@@ -25,13 +25,13 @@ HOLD = (
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """An empty workspace."""
+    """Return a workspace that does not exist yet."""
     return Workspace(tmp_path / "workspace")
 
 
 @pytest.fixture
 def holder(workspace: Workspace) -> Iterator["subprocess.Popen[str]"]:
-    """Another process that holds the workspace's lock until its input ends."""
+    """Start another process that holds the workspace's lock until its input ends."""
     command = [sys.executable, "-c", HOLD, str(workspace.root)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -40,14 +40,14 @@ def holder(workspace: Workspace) -> Iterator["subprocess.Popen[str]"]:
         process.kill()
 
 
-def test_a_fresh_workspace_has_no_stages_and_creates_nothing(workspace: Workspace) -> None:
-    """Looking does not write."""
+def test_reading_the_stages_of_a_new_workspace_creates_nothing(workspace: Workspace) -> None:
+    """A new workspace has no stages."""
     assert workspace.stages() == {}
     assert not workspace.root.exists()
 
 
-def test_recorded_stages_come_back_and_a_newer_record_replaces_the_old(workspace: Workspace) -> None:
-    """stages.json keeps one record a stage, with the time it was made."""
+def test_recorded_stages_are_read_and_a_newer_record_replaces_the_old(workspace: Workspace) -> None:
+    """stages.json has one record per stage, with its time."""
     workspace.record("features", StageRecord("abc", "features/abc/features.h5", summary={"videos": 3}))
     workspace.record("model", StageRecord("def", "models/def", inputs={"features": "abc"}))
     workspace.record("features", StageRecord("xyz", "features/xyz/features.h5"))
@@ -63,8 +63,8 @@ def test_recorded_stages_come_back_and_a_newer_record_replaces_the_old(workspace
 @pytest.mark.parametrize(
     "content", ["", "{", "[1]", '"text"', '{"a": 1}', '{"a": []}', '{"a": {}}', '{"a": {"other": 1}}', "\x00\x01"]
 )
-def test_damaged_stages_fail_with_a_remedy(workspace: Workspace, content: str) -> None:
-    """Whatever else stands in stages.json is one line, not a traceback."""
+def test_a_damaged_stages_file_is_a_storage_error(workspace: Workspace, content: str) -> None:
+    """Any other content of stages.json gives one line instead of a traceback."""
     workspace.root.mkdir()
     workspace.stages_file.write_text(content)
 
@@ -72,16 +72,16 @@ def test_damaged_stages_fail_with_a_remedy(workspace: Workspace, content: str) -
         workspace.stages()
 
 
-def test_features_and_models_are_missing_until_they_are_made(workspace: Workspace) -> None:
-    """The message names the command that makes them."""
+def test_missing_features_and_models_are_named_with_their_command(workspace: Workspace) -> None:
+    """The message says which command makes them."""
     with pytest.raises(MissingStageError, match="holds no features yet: run avzsl extract VIDEOS first"):
         workspace.current_features()
     with pytest.raises(MissingStageError, match="holds no trained model yet: run avzsl train first"):
         workspace.current_model()
 
 
-def test_what_was_recorded_is_current_while_it_is_there(workspace: Workspace) -> None:
-    """Output that somebody deleted counts as not made."""
+def test_recorded_output_is_current_only_while_it_exists(workspace: Workspace) -> None:
+    """Deleted output counts as not made."""
     features, model = workspace.feature_folder("abc") / "features.h5", workspace.model_folder("def")
     for stage, output in (("features", features), ("model", model)):
         workspace.record(stage, StageRecord("f", str(output.relative_to(workspace.root))))
@@ -99,8 +99,8 @@ def test_what_was_recorded_is_current_while_it_is_there(workspace: Workspace) ->
     assert workspace.current_model("def") == model
 
 
-def test_an_unknown_run_fails_and_the_known_ones_are_listed(workspace: Workspace) -> None:
-    """A name that no model has is answered with the names there are."""
+def test_an_unknown_run_is_refused_with_a_list_of_the_known_ones(workspace: Workspace) -> None:
+    """The message lists the runs that have a model, or says that there are none."""
     with pytest.raises(UsageError, match="has no run 'x'; it has none"):
         workspace.current_model("x")
     for run in ("b", "a"):
@@ -111,10 +111,10 @@ def test_an_unknown_run_fails_and_the_known_ones_are_listed(workspace: Workspace
         workspace.current_model("x")
 
 
-def test_a_second_process_is_told_who_works_in_the_workspace(
+def test_a_second_process_is_refused_with_the_name_of_the_first(
     workspace: Workspace, holder: "subprocess.Popen[str]"
 ) -> None:
-    """The message names command, process and remedy; the first process is not disturbed."""
+    """The message gives the command, the process and what to do; the first process goes on."""
     expected = rf"is in use by avzsl extract \(process {holder.pid} on .+\): wait for it, or choose another"
 
     with pytest.raises(WorkspaceInUseError, match=expected), workspace.locked("train"):
@@ -124,8 +124,10 @@ def test_a_second_process_is_told_who_works_in_the_workspace(
     assert json.loads((workspace.root / "lock.json").read_text())["command"] == "extract"
 
 
-def test_a_holder_that_left_no_name_is_another_process(workspace: Workspace, holder: "subprocess.Popen[str]") -> None:
-    """Between taking the lock and writing its name a process is anonymous."""
+def test_a_holder_without_a_valid_record_is_another_process(
+    workspace: Workspace, holder: "subprocess.Popen[str]"
+) -> None:
+    """A process takes the lock before it writes lock.json, so that file may be missing or incomplete."""
     for content in ("", "[]", "{}", None):
         if content is None:
             (workspace.root / "lock.json").unlink()
@@ -135,8 +137,8 @@ def test_a_holder_that_left_no_name_is_another_process(workspace: Workspace, hol
             pass
 
 
-def test_the_lock_is_free_when_its_holder_ends(workspace: Workspace, holder: "subprocess.Popen[str]") -> None:
-    """An orderly end leaves nothing that says somebody works here."""
+def test_the_lock_is_free_after_its_holder_ended(workspace: Workspace, holder: "subprocess.Popen[str]") -> None:
+    """A process that ends normally removes lock.json."""
     holder.communicate()
 
     assert not (workspace.root / "lock.json").exists()
@@ -145,8 +147,8 @@ def test_the_lock_is_free_when_its_holder_ends(workspace: Workspace, holder: "su
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills by signal")
-def test_a_lock_of_a_killed_process_is_no_obstacle(workspace: Workspace, holder: "subprocess.Popen[str]") -> None:
-    """`kill -9` leaves lock.json behind, and the next process takes over."""
+def test_the_lock_of_a_killed_process_is_free(workspace: Workspace, holder: "subprocess.Popen[str]") -> None:
+    """`kill -9` leaves lock.json, but the next process can take the lock."""
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     assert (workspace.root / "lock.json").exists()
@@ -155,8 +157,8 @@ def test_a_lock_of_a_killed_process_is_no_obstacle(workspace: Workspace, holder:
         assert json.loads((workspace.root / "lock.json").read_text())["pid"] == os.getpid()
 
 
-def test_the_lock_is_freed_by_an_error(workspace: Workspace) -> None:
-    """A failed stage does not lock the next one out."""
+def test_an_error_frees_the_lock(workspace: Workspace) -> None:
+    """The next stage can take the lock after a failed one."""
     with pytest.raises(ZeroDivisionError), workspace.locked("train"):
         _ = 1 // 0
 
@@ -164,8 +166,8 @@ def test_the_lock_is_freed_by_an_error(workspace: Workspace) -> None:
         pass
 
 
-def test_a_file_where_the_workspace_should_be_fails(workspace: Workspace) -> None:
-    """The path is named in one line."""
+def test_a_workspace_path_that_is_a_file_is_a_storage_error(workspace: Workspace) -> None:
+    """The message names the path."""
     workspace.root.touch()
 
     with pytest.raises(StorageError, match="workspace"), workspace.locked("train"):
@@ -173,14 +175,14 @@ def test_a_file_where_the_workspace_should_be_fails(workspace: Workspace) -> Non
 
 
 def test_the_environment_chooses_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """AVZSL_CACHE goes before the user's own cache folder."""
+    """AVZSL_CACHE replaces the user's cache folder."""
     monkeypatch.setenv("AVZSL_CACHE", str(tmp_path))
 
     assert cache_folder() == tmp_path
 
 
-def test_a_tilde_means_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where no shell replaced it, as in a service's settings, ~ is still no folder of that name."""
+def test_a_tilde_in_the_cache_folder_means_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """If no shell replaced the ~, as in the settings of a service, avzsl does."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AVZSL_CACHE", "~/kept")
 
@@ -188,8 +190,8 @@ def test_a_tilde_means_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_without_a_choice_it_is_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
-    """An unset or empty variable chooses nothing."""
+def test_by_default_the_cache_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    """This also holds if AVZSL_CACHE is empty."""
     if value is None:
         monkeypatch.delenv("AVZSL_CACHE", raising=False)
     else:

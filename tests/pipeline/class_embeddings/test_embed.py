@@ -1,4 +1,4 @@
-"""pipeline/class_embeddings/embed.py: vectors of classes, kept in the workspace, and the public code's wrong order."""
+"""pipeline/class_embeddings/{embed,legacy_order}.py: cached class vectors, and the wrong order of published code."""
 
 import csv
 from pathlib import Path
@@ -26,15 +26,15 @@ PHRASES = {"Alto": ("tenor voice",), "Bass": ("double bass",), "Cello": ("cello"
 
 @pytest.fixture
 def vectors_file(tmp_path: Path) -> str:
-    """Unit vectors along the axes: of every phrase, and of one that no class has."""
+    """Write unit vectors along the axes for every phrase, and for one more phrase that no class has."""
     names = [*(phrase for (phrase,) in PHRASES.values()), "a drum"]
     path = tmp_path / "vectors.npy"
-    np.save(path, dict(zip(names, np.eye(4, dtype=np.float32), strict=True)))  # type: ignore[arg-type]  # a dict, as the benchmark's
+    np.save(path, dict(zip(names, np.eye(4, dtype=np.float32), strict=True)))  # type: ignore[arg-type]  # a dict, as in the benchmark
     return str(path)
 
 
-def test_embeddings_follow_the_classes_and_are_stored_once(tmp_path: Path, vectors_file: str) -> None:
-    """The second call reads the file and gives the same."""
+def test_embeddings_have_the_order_of_the_classes_and_are_cached(tmp_path: Path, vectors_file: str) -> None:
+    """The second call reads the file and gives the same vectors."""
     workspace = Workspace(tmp_path / "workspace")
 
     first = embed_classes(workspace, PHRASES, vectors_file)
@@ -49,19 +49,19 @@ def test_embeddings_follow_the_classes_and_are_stored_once(tmp_path: Path, vecto
 
 
 @given(st.dictionaries(st.text(), st.tuples(st.text()), max_size=8))
-def test_the_kth_class_gets_the_kth_phrase_of_sorted_ones(phrases: dict[str, tuple[str]]) -> None:
-    """Classes and phrases are sorted apart from each other, which is the fault."""
+def test_the_kth_sorted_class_gets_the_kth_sorted_phrase(phrases: dict[str, tuple[str]]) -> None:
+    """The fault is that classes and phrases are sorted separately."""
     found = legacy_phrases(phrases)
 
     names, sorted_phrases = list(phrases), list(phrases.values())
     names.sort()
     sorted_phrases.sort()
-    for place, name in enumerate(names):
-        assert found[name] == sorted_phrases[place]
+    for index, name in enumerate(names):
+        assert found[name] == sorted_phrases[index]
 
 
-def test_the_legacy_order_moves_vectors_and_leaves_the_stored_file_right(tmp_path: Path, vectors_file: str) -> None:
-    """`cello` sorts first among phrases, so that Alto gets it."""
+def test_the_legacy_order_moves_vectors_but_does_not_change_the_cache(tmp_path: Path, vectors_file: str) -> None:
+    """`cello` is the first of the sorted phrases, so Alto gets it."""
     workspace = Workspace(tmp_path / "workspace")
     right = embed_classes(workspace, PHRASES, vectors_file)
 
@@ -74,7 +74,7 @@ def test_the_legacy_order_moves_vectors_and_leaves_the_stored_file_right(tmp_pat
 
 
 def test_a_class_without_videos_shifts_the_legacy_order(vectors_file: str) -> None:
-    """Its phrase, which has no row yet, is embedded for the class that is given it."""
+    """Its phrase has no vector yet and is embedded for the class that gets it."""
     embeddings = encode_phrases(read_spec(vectors_file), list(PHRASES.values()))
     listed = {**PHRASES, "Zither": ("a drum",)}
 
@@ -84,14 +84,14 @@ def test_a_class_without_videos_shifts_the_legacy_order(vectors_file: str) -> No
     np.testing.assert_array_equal(wrong.vectors, np.eye(4)[[3, 2, 1]])
 
 
-def test_a_phrase_without_a_vector_fails(vectors_file: str) -> None:
-    """The message names it."""
+def test_a_phrase_without_a_vector_is_refused(vectors_file: str) -> None:
+    """The message names the phrase."""
     with pytest.raises(UsageError, match="has no vector for 'zither'"):
         encode_phrases(read_spec(vectors_file), [("cello",), ("zither",)])
 
 
 def test_several_phrases_of_a_class_are_averaged(tmp_path: Path) -> None:
-    """The mean of unit vectors, of length 1 again; a class with one phrase keeps that vector as it is."""
+    """The mean of the unit vectors is scaled to length 1; the vector of a single phrase is not changed."""
     path = tmp_path / "vectors.txt"
     path.write_text("dog 3 0 0\nwoof 0 5 0\ncat 1 2 2\n")
 
@@ -104,14 +104,14 @@ def test_several_phrases_of_a_class_are_averaged(tmp_path: Path) -> None:
     assert vectors.dtype == np.float32
 
 
-def test_phrases_that_cancel_each_other_fail(tmp_path: Path) -> None:
+def test_phrases_that_cancel_each_other_are_refused(tmp_path: Path) -> None:
     """Their mean has no direction."""
     (tmp_path / "vectors.txt").write_text("hot 1 0 2\ncold -2 0 -4\n")
     with pytest.raises(UsageError, match=r"'hot \| cold' have opposite vectors"):
         encode_phrases(read_spec(str(tmp_path / "vectors.txt")), [("hot", "cold")])
 
 
-def test_the_legacy_order_gives_away_a_class_with_all_its_phrases(vectors_file: str) -> None:
+def test_the_legacy_order_moves_all_phrases_of_a_class_together(vectors_file: str) -> None:
     """The phrases of a class are sorted as one text."""
     phrases = {"Alto": ("tenor voice",), "Bass": ("double bass", "a drum"), "Cello": ("cello",)}
     embeddings = encode_phrases(read_spec(vectors_file), list(phrases.values()))
@@ -122,8 +122,8 @@ def test_the_legacy_order_gives_away_a_class_with_all_its_phrases(vectors_file: 
     np.testing.assert_allclose(wrong.vectors[1], np.array([0, 1, 0, 1]) / 2**0.5, atol=1e-6)
 
 
-def test_a_workspace_uses_what_it_remembers_until_another_is_asked_for(tmp_path: Path, vectors_file: str) -> None:
-    """`auto` is minilm in a fresh workspace; a name or file that is asked for always wins."""
+def test_auto_is_the_recorded_encoder_of_the_workspace(tmp_path: Path, vectors_file: str) -> None:
+    """In a new workspace `auto` is minilm; a given name or file always wins."""
     workspace = Workspace(tmp_path / "workspace")
     assert str(chosen_spec(workspace, "auto")) == "minilm"
 
@@ -138,7 +138,7 @@ def test_a_workspace_uses_what_it_remembers_until_another_is_asked_for(tmp_path:
 
 
 def test_a_moved_workspace_finds_its_file_of_vectors(tmp_path: Path, vectors_file: str) -> None:
-    """A file inside is noted by its place there, one outside by its own."""
+    """A file inside the workspace is recorded with a relative path, one outside with an absolute path."""
     workspace = Workspace(tmp_path / "workspace")
     workspace.text_folder.mkdir(parents=True)
     inside = workspace.text_folder / "vectors.npy"
@@ -153,18 +153,18 @@ def test_a_moved_workspace_finds_its_file_of_vectors(tmp_path: Path, vectors_fil
     assert str(chosen_spec(Workspace(moved.root.rename(tmp_path / "again")), "auto")) == vectors_file
 
 
-def test_a_relative_path_is_remembered_from_the_current_folder(
+def test_a_relative_path_is_recorded_as_an_absolute_path(
     tmp_path: Path, vectors_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As it was meant when it was given."""
+    """It is relative to the current folder at the time of the record."""
     monkeypatch.chdir(tmp_path)
     record_spec(Workspace(Path("workspace")), read_spec("vectors.npy"))
     monkeypatch.chdir("/")
     assert str(chosen_spec(Workspace(tmp_path / "workspace"), "auto")) == vectors_file
 
 
-def test_what_a_workspace_remembers_may_be_gone_or_damaged(tmp_path: Path, vectors_file: str) -> None:
-    """The user asked for nothing wrong, so that is no wrong usage; the line says what to do."""
+def test_a_missing_recorded_file_or_a_damaged_record_is_refused(tmp_path: Path, vectors_file: str) -> None:
+    """The exit code is 1, as the input was not wrong; the message says what to do."""
     workspace = Workspace(tmp_path / "workspace")
     record_spec(workspace, read_spec(vectors_file))
     Path(vectors_file).unlink()
@@ -177,8 +177,8 @@ def test_what_a_workspace_remembers_may_be_gone_or_damaged(tmp_path: Path, vecto
             chosen_spec(workspace, "auto")
 
 
-def test_what_is_no_text_encoder_is_wrong_usage_and_not_remembered(tmp_path: Path) -> None:
-    """Neither a name nor a file."""
+def test_an_unknown_text_encoder_is_wrong_usage_and_not_recorded(tmp_path: Path) -> None:
+    """The text is neither the name of an encoder nor a file."""
     workspace = Workspace(tmp_path / "workspace")
     with pytest.raises(UsageError, match="neither a text encoder"):
         record_spec(workspace, read_spec("nonsense"))
@@ -187,21 +187,21 @@ def test_what_is_no_text_encoder_is_wrong_usage_and_not_remembered(tmp_path: Pat
         embed_classes(workspace, PHRASES, "nonsense")
 
 
-def test_workspaces_with_different_encoders_never_mix(tmp_path: Path, vectors_file: str) -> None:
-    """Equal contents under two names make equal fingerprints, other contents another one."""
+def test_the_fingerprint_depends_on_the_content_of_the_vectors(tmp_path: Path, vectors_file: str) -> None:
+    """Equal files with two names have equal fingerprints; another file has another one."""
     other = tmp_path / "other.npy"
     np.save(
         other, dict(zip((phrase for (phrase,) in PHRASES.values()), np.eye(3, dtype=np.float32)[::-1], strict=True))
     )  # type: ignore[arg-type]  # a dict
     copy = tmp_path / "copy.npy"
     copy.write_bytes(Path(vectors_file).read_bytes())
-    prints = []
-    for place, spec in enumerate((vectors_file, str(copy), str(other))):
-        workspace = Workspace(tmp_path / str(place))
+    fingerprints = []
+    for number, spec in enumerate((vectors_file, str(copy), str(other))):
+        workspace = Workspace(tmp_path / str(number))
         record_spec(workspace, read_spec(spec))
         embed_classes(workspace, PHRASES, "auto")
-        prints.append(workspace.stages()["text"].fingerprint)
-    assert prints[0] == prints[1] != prints[2]
+        fingerprints.append(workspace.stages()["text"].fingerprint)
+    assert fingerprints[0] == fingerprints[1] != fingerprints[2]
 
 
 @pytest.mark.needs_shared
@@ -213,10 +213,10 @@ def test_workspaces_with_different_encoders_never_mix(tmp_path: Path, vectors_fi
         ("VGGSound", "vggsound", 205, 309),
     ],
 )
-def test_the_public_code_gives_so_many_classes_the_wrong_vector(
+def test_the_legacy_order_gives_many_benchmark_classes_a_wrong_vector(
     shared: Path, folder: str, file: str, wrong: int, classes: int
 ) -> None:
-    """On the benchmark's own lists of names: the counts of benchmark.md."""
+    """The counts for the benchmark's own lists of names are those of pipeline/avgzsl_benchmark/README.md."""
     path = shared / "benchmark" / folder / "class-split" / f"{file}_w2v_class_names.csv"
     with path.open(encoding="utf-8", newline="") as lines:
         phrases = {row["original"]: (row["manual"],) for row in csv.DictReader(lines)}
@@ -234,10 +234,10 @@ def test_the_public_code_gives_so_many_classes_the_wrong_vector(
         ("vectors.npy", b"\x93NUMPYnothing", r"vectors\.npy is refused: it is damaged"),
     ],
 )
-def test_a_file_that_cannot_be_what_was_asked_for_is_wrong_usage(
+def test_a_file_of_another_format_is_wrong_usage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, content: bytes, message: str
 ) -> None:
-    """Exit code 2, as with every input that cannot be right."""
+    """The message names the file and the fault."""
     monkeypatch.chdir(tmp_path)
     Path(named.rpartition(":")[2]).write_bytes(content)
     with pytest.raises(UsageError, match=message):

@@ -1,4 +1,4 @@
-"""pipeline/class_embeddings/neighbours.py: near classes, classes nearly the same, classes without a vector."""
+"""pipeline/class_embeddings/neighbours.py: nearest classes, nearly equal classes, classes without a vector."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ WORDS = {"dog": [1, 0, 0], "woof": [0.8, 0.6, 0], "cat": [0.9, 0.1, 0.3], "kitte
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    """GloVe vectors of some words."""
+    """Write GloVe vectors of some words."""
     path = tmp_path / "glove.txt"
     path.write_text("".join(f"{word} {' '.join(map(str, row))}\n" for word, row in WORDS.items()))
     return str(path)
 
 
-def test_neighbours_are_those_of_the_cosines(file: str) -> None:
-    """Nearest first, never the class itself, as many as asked for, or as there are."""
+def test_neighbours_have_the_highest_cosine_similarities(file: str) -> None:
+    """The nearest is first; the class itself is left out; there are at most as many as requested."""
     phrases = {"Dog": ("dog", "woof"), "Cat": ("cat",), "Yoga": ("yoga",), "Kitten": ("kitten",)}
     table = embedding_table(read_spec(file), phrases, neighbours=2)
 
@@ -36,8 +36,8 @@ def test_neighbours_are_those_of_the_cosines(file: str) -> None:
     assert len(embedding_table(read_spec(file), phrases, neighbours=9).classes[0].nearest) == 3
 
 
-def test_pairs_that_are_nearly_the_same_are_named_once(file: str) -> None:
-    """Most alike first."""
+def test_nearly_equal_pairs_are_listed_once(file: str) -> None:
+    """The most similar pair is first."""
     table = embedding_table(
         read_spec(file),
         {"Cat": ("cat",), "Kitten": ("kitten",), "Kitty": ("kitten", "cat"), "Yoga": ("yoga",)},
@@ -52,8 +52,8 @@ def test_pairs_that_are_nearly_the_same_are_named_once(file: str) -> None:
     assert table.alike[-1][:2] == ("Cat", "Kitten")
 
 
-def test_classes_without_a_vector_are_named_with_their_unknown_words(file: str) -> None:
-    """The others are compared all the same; one phrase of several is enough to miss."""
+def test_classes_without_a_vector_are_listed_with_their_unknown_words(file: str) -> None:
+    """One phrase without a vector is enough; the other classes are still compared."""
     table = embedding_table(
         read_spec(file), {"Dog": ("dog", "barks loudly"), "Cat": ("cat",), "Zither": ("zither",)}, neighbours=3
     )
@@ -63,8 +63,8 @@ def test_classes_without_a_vector_are_named_with_their_unknown_words(file: str) 
     assert embedding_table(read_spec(file), {"Zither": ("zither",)}, neighbours=3).classes == ()
 
 
-def test_an_encoder_that_cannot_be_loaded_fails(tmp_path: Path) -> None:
-    """Wrong usage where it is no encoder, failed work where its file is damaged."""
+def test_an_encoder_that_cannot_be_loaded_is_refused(tmp_path: Path) -> None:
+    """An unknown encoder is wrong usage; a damaged file has exit code 1."""
     with pytest.raises(UsageError, match="neither a text encoder"):
         embedding_table(read_spec("nonsense"), {"a": ("a",)}, neighbours=1)
     (tmp_path / "vectors.txt").write_text("dog 1 x\n")

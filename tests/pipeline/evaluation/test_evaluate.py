@@ -53,7 +53,7 @@ def test_all_three_scores_are_reported_and_written(extracted: Callable[..., Work
     assert document["classes"] == {"seen": 6, "unseen": 2}
     assert set(document["grids"]) == {"avca", "clipclap"}
     assert report.chance == 50.0
-    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in report.pictures)
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in report.figures)
 
 
 def test_zsl_accuracy_equals_a_count_of_nearest_unseen_classes(extracted: Callable[..., Workspace]) -> None:

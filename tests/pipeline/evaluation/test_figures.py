@@ -112,7 +112,7 @@ def test_rates_that_were_not_used_have_no_panel(
 ) -> None:
     """There is one column per branch of QDMA, two rows of norms, and one row per rate."""
     drawn: list[Figure] = []
-    monkeypatch.setattr(figures, "save_picture", lambda figure, _path: drawn.append(figure))
+    monkeypatch.setattr(figures, "save_figure", lambda figure, _path: drawn.append(figure))
     history = [dataclasses.replace(row, **dict.fromkeys(without, UNUSED)) for row in rows(3)]
 
     balance_figure(history, tmp_path / "balance.png")

@@ -1,4 +1,4 @@
-"""pipeline/extraction/extract.py: what is extracted, what is extracted again, and what cannot change a feature."""
+"""pipeline/extraction/extract.py: which videos are extracted (again), and what does not change a feature."""
 
 import csv
 import os
@@ -30,14 +30,14 @@ SETTINGS = ExtractionSettings(extractor=ExtractorOptions(weights="untrained", wi
 Features = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-class Listener(SilentReporter):
-    """Keeps the warnings."""
+class WarningCollector(SilentReporter):
+    """A reporter that collects the warnings."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
     def warn(self, line: str) -> None:
-        """Remember the line, unless it says that the weights are untrained."""
+        """Add the line, unless it warns about untrained weights."""
         if "untrained" not in line:
             self.warnings.append(line)
 
@@ -47,11 +47,11 @@ def run(
 ) -> ExtractionReport:
     """Extract on the CPU."""
     options = {"reporter": SilentReporter(), **options}
-    return extract(workspace, source, settings, device=torch.device("cpu"), **options)  # type: ignore[arg-type]  # as extract takes them
+    return extract(workspace, source, settings, device=torch.device("cpu"), **options)  # type: ignore[arg-type]  # options of extract
 
 
 def features_of(features: Path) -> Features:
-    """Picture and sound (T, D) of every video in a features.h5."""
+    """Read the visual and audio features (T, D) of every video in a features.h5."""
     with open_store(features) as store:
         visual, audio = store.features("visual"), store.features("audio")
         store.check(visual, audio)
@@ -63,15 +63,15 @@ def features_of(features: Path) -> Features:
 
 
 def assert_same(found: Features, expected: Features) -> None:
-    """The same videos with the same features, to 1e-5."""
+    """Check that both have the same videos with the same features, to 1e-5."""
     assert found.keys() == expected.keys()
     for key, pair in expected.items():
-        for mine, theirs in zip(found[key], pair, strict=True):
-            np.testing.assert_allclose(mine, theirs, atol=1e-5, rtol=1e-5, err_msg=key)
+        for found_rows, expected_rows in zip(found[key], pair, strict=True):
+            np.testing.assert_allclose(found_rows, expected_rows, atol=1e-5, rtol=1e-5, err_msg=key)
 
 
 def copy_clips(folder: Path, clips: Sequence[str] = CLIPS) -> Path:
-    """Some sample clips in class folders."""
+    """Copy sample clips into class folders."""
     for clip in clips:
         (folder / clip).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(SAMPLES / clip, folder / clip)
@@ -80,7 +80,7 @@ def copy_clips(folder: Path, clips: Sequence[str] = CLIPS) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A folder of clips and a workspace with their features."""
+    """Make a folder of clips and a workspace with their features."""
     folder = tmp_path_factory.mktemp("plain")
     videos = copy_clips(folder / "videos")
     run(Workspace(folder / "work"), videos)
@@ -89,22 +89,22 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def home(plain: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Workspace, Features]:
-    """Copies of both to spoil, and what the features were."""
+    """Copy both for changes; also return the features."""
     videos, work = tmp_path / "videos", tmp_path / "work"
     shutil.copytree(plain[0], videos)
     shutil.copytree(plain[1], work)
     workspace = Workspace(work)
-    run(workspace, videos)  # the videos are others now, but their content is not
+    run(workspace, videos)  # the paths of the videos changed, their content did not
     return videos, workspace, features_of(workspace.current_features())
 
 
 def parts_of(workspace: Workspace) -> Path:
-    """The folder of part files."""
+    """Return the folder of part files."""
     return workspace.current_features().parent / "parts"
 
 
-def spoil(part: Path, *, keep_time: bool) -> None:
-    """Flip a bit amid the features of a part."""
+def damage(part: Path, *, keep_time: bool) -> None:
+    """Flip a bit in the features of a part file."""
     stat, content = part.stat(), bytearray(part.read_bytes())
     with open_store(part) as store:
         content[content.index(store.features("visual").tobytes()) + 1] ^= 1
@@ -113,8 +113,8 @@ def spoil(part: Path, *, keep_time: bool) -> None:
         os.utime(part, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def test_order_batch_and_workers_change_no_feature(plain: tuple[Path, Path], tmp_path: Path) -> None:
-    """A manifest that lists the clips backwards, batches that mix videos, and several processes."""
+def test_order_batch_size_and_workers_change_no_feature(plain: tuple[Path, Path], tmp_path: Path) -> None:
+    """A manifest lists the clips in reverse order, batches mix videos, and there are several processes."""
     with (tmp_path / "manifest.csv").open("w", newline="") as file:
         rows = [(clip, plain[0] / clip, clip.split("/")[0]) for clip in reversed(CLIPS)]
         csv.writer(file).writerows([("video", "path", "class"), *rows])
@@ -127,14 +127,16 @@ def test_order_batch_and_workers_change_no_feature(plain: tuple[Path, Path], tmp
     assert_same(found, expected)
 
 
-def test_a_stopped_extraction_keeps_what_is_finished_and_goes_on(plain: tuple[Path, Path], tmp_path: Path) -> None:
-    """The first question for it comes before the second clip is begun; nothing is merged until all are there."""
+def test_a_stopped_extraction_keeps_finished_videos_and_can_be_continued(
+    plain: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The second call of `stop` comes before the second clip starts; features.h5 is written only at the end."""
     workspace = Workspace(tmp_path / "work")
-    asked: list[bool] = []
+    calls: list[bool] = []
 
     def stop() -> bool:
-        asked.append(True)
-        return len(asked) > 1
+        calls.append(True)
+        return len(calls) > 1
 
     with pytest.raises(ExtractionStoppedError, match="stopped: 1 of 3 videos are extracted and kept; the same command"):
         run(workspace, plain[0], stop=stop)
@@ -148,16 +150,16 @@ def test_a_stopped_extraction_keeps_what_is_finished_and_goes_on(plain: tuple[Pa
     assert_same(features_of(report.features), features_of(Workspace(plain[1]).current_features()))
 
 
-def test_a_long_video_does_not_keep_a_stopped_extraction_from_ending(
+def test_a_stopped_extraction_does_not_wait_for_a_long_video(
     plain: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is under way may finish within some seconds, here none; then it is given up."""
+    """Videos in progress have FINISHING_SECONDS to finish, here none; then they are given up."""
     monkeypatch.setattr("pipeline.extraction.extract_missing.FINISHING_SECONDS", -1.0)
-    asked: list[bool] = []
+    calls: list[bool] = []
 
     def stop() -> bool:
-        asked.append(True)
-        return len(asked) > 1
+        calls.append(True)
+        return len(calls) > 1
 
     with pytest.raises(ExtractionStoppedError, match="stopped: 0 of 3 videos"):
         run(Workspace(tmp_path / "work"), plain[0], replace(SETTINGS, batch_seconds=1), stop=stop)
@@ -165,21 +167,21 @@ def test_a_long_video_does_not_keep_a_stopped_extraction_from_ending(
     assert run(Workspace(tmp_path / "work"), plain[0]).extracted == 3
 
 
-@pytest.mark.parametrize("keep_time", [False, True], ids=["written to", "rotten"])
-def test_a_part_damaged_on_disk_is_found_and_its_videos_extracted_again(
+@pytest.mark.parametrize("keep_time", [False, True], ids=["new time", "old time"])
+def test_a_damaged_part_is_found_and_its_videos_are_extracted_again(
     home: tuple[Path, Workspace, Features], keep_time: bool
 ) -> None:
-    """By its time at once; where the disk alone changed a bit, when its features are next merged."""
+    """A new time of the file shows the damage at once; with the old time, the next merge finds it."""
     videos, workspace, expected = home
     (part,) = parts_of(workspace).glob("part-*.h5")
-    spoil(part, keep_time=keep_time)
+    damage(part, keep_time=keep_time)
     if keep_time:
         workspace.current_features().unlink()
-    listener = Listener()
+    collector = WarningCollector()
 
-    report = run(workspace, videos, reporter=listener)
+    report = run(workspace, videos, reporter=collector)
 
-    assert listener.warnings == [
+    assert collector.warnings == [
         f"{part} is damaged: its videos are extracted again; {part.stem}.damaged may be deleted"
     ]
     assert report.extracted == len(CLIPS)
@@ -188,8 +190,8 @@ def test_a_part_damaged_on_disk_is_found_and_its_videos_extracted_again(
     assert run(workspace, videos).did_nothing
 
 
-def test_a_video_that_changed_is_extracted_again_and_no_other(home: tuple[Path, Workspace, Features]) -> None:
-    """Its content decides; a new time alone is no change."""
+def test_only_a_changed_video_is_extracted_again(home: tuple[Path, Workspace, Features]) -> None:
+    """Only new content is a change; a new time is not."""
     videos, workspace, expected = home
     for clip in CLIPS:
         os.utime(videos / clip)
@@ -206,8 +208,8 @@ def test_a_video_that_changed_is_extracted_again_and_no_other(home: tuple[Path, 
     )
 
 
-def test_another_recipe_is_another_store(home: tuple[Path, Workspace, Features]) -> None:
-    """Nothing of the former is used or touched; going back finds it as it was."""
+def test_another_recipe_has_its_own_features(home: tuple[Path, Workspace, Features]) -> None:
+    """The features of the former recipe are neither used nor changed; the former recipe can be used again."""
     videos, workspace, expected = home
     former = workspace.current_features()
     other = replace(SETTINGS, extractor=replace(SETTINGS.extractor, recipe="selavi"))
@@ -217,15 +219,15 @@ def test_another_recipe_is_another_store(home: tuple[Path, Workspace, Features])
     assert (report.extracted, report.reused) == (3, 0)
     assert report.features.parent != former.parent
     assert not np.allclose(features_of(report.features)[CLIPS[0]][1], expected[CLIPS[0]][1])
-    assert run(workspace, videos).did_nothing  # what is not named is as before
+    assert run(workspace, videos).did_nothing  # settings that are not given keep their values
     assert workspace.current_features() == report.features
     assert run(workspace, videos, passed=frozenset({"extractor.recipe"})).did_nothing
     assert workspace.current_features() == former
     assert_same(features_of(former), expected)
 
 
-def test_a_merge_that_is_refused_changes_nothing_that_is_remembered(home: tuple[Path, Workspace, Features]) -> None:
-    """Nothing was extracted with the other recipe, so a bare extraction still means the former."""
+def test_a_refused_merge_does_not_change_the_recorded_extractor(home: tuple[Path, Workspace, Features]) -> None:
+    """Nothing was extracted with the other recipe, so an extraction without options uses the former one."""
     videos, workspace, _ = home
     other = replace(SETTINGS, extractor=replace(SETTINGS.extractor, recipe="selavi"))
     with pytest.raises(PipelineError, match="3 of 3 videos are not extracted yet"):
@@ -234,14 +236,14 @@ def test_a_merge_that_is_refused_changes_nothing_that_is_remembered(home: tuple[
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["a bit", "cut"])
-def test_a_damaged_store_is_merged_anew(home: tuple[Path, Workspace, Features], cut: bool) -> None:
-    """One bit of a feature, or half of the file: found at the next extraction, which extracts nothing."""
+def test_a_damaged_features_file_is_merged_again(home: tuple[Path, Workspace, Features], cut: bool) -> None:
+    """A changed bit or half a file is found by the next extraction, which merges but extracts nothing."""
     videos, workspace, expected = home
     features = workspace.current_features()
     content = bytearray(features.read_bytes())
     with h5py.File(features) as file:
-        place = file["visual"].id.get_offset()
-    content[place] ^= 1
+        offset = file["visual"].id.get_offset()
+    content[offset] ^= 1
     features.write_bytes(content[: len(content) // 2] if cut else content)
 
     report = run(workspace, videos)
@@ -251,38 +253,38 @@ def test_a_damaged_store_is_merged_anew(home: tuple[Path, Workspace, Features], 
     assert run(workspace, videos).did_nothing
 
 
-def test_what_killed_processes_left_half_written_is_swept(home: tuple[Path, Workspace, Features]) -> None:
-    """In every folder that an extraction writes to; finished files stay."""
+def test_temporary_files_of_killed_processes_are_removed(home: tuple[Path, Workspace, Features]) -> None:
+    """This holds in every folder that an extraction writes to; finished files stay."""
     videos, workspace, expected = home
     store = workspace.current_features().parent
-    strays = [
+    leftovers = [
         folder / ".name.abc.tmp"
         for folder in (workspace.root, workspace.dataset_folder, store.parent, store, store / "parts")
     ]
-    for stray in strays:
-        stray.touch()
+    for leftover in leftovers:
+        leftover.touch()
 
     report = run(workspace, videos)
 
-    assert not any(stray.exists() for stray in strays)
+    assert not any(leftover.exists() for leftover in leftovers)
     assert report.did_nothing
     assert_same(features_of(report.features), expected)
 
 
-def test_an_error_amid_the_extraction_keeps_what_is_finished(
+def test_an_error_during_the_extraction_keeps_finished_videos(
     plain: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever it is, the videos before it are in a part."""
+    """The videos before the error are in a part file."""
     workspace, add, calls = Workspace(tmp_path / "work"), PartWriter.add, []
 
     def failing(writer: PartWriter, *arguments: object) -> None:
         calls.append(1)
         if len(calls) == 2:
-            raise PipelineError("here it ends")
-        add(writer, *arguments)  # type: ignore[arg-type]  # as they came
+            raise PipelineError("an error")
+        add(writer, *arguments)  # type: ignore[arg-type]  # unchanged
 
     monkeypatch.setattr(PartWriter, "add", failing)
-    with pytest.raises(PipelineError, match="here it ends"):
+    with pytest.raises(PipelineError, match="an error"):
         run(workspace, plain[0])
     monkeypatch.undo()
 
@@ -291,7 +293,7 @@ def test_an_error_amid_the_extraction_keeps_what_is_finished(
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_a_runtime_that_cannot_run_is_refused_before_anything_is_written(tmp_path: Path, precision: str) -> None:
-    """OpenVINO in half precision; the workspace stays as empty as it was, so that no such recipe is remembered."""
+    """OpenVINO refuses half precision; the workspace stays empty, so such a recipe is not recorded."""
     settings = ExtractionSettings(
         extractor=ExtractorOptions(weights="untrained", width=2, precision=precision),  # type: ignore[arg-type]
         runtime="openvino",

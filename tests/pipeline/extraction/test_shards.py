@@ -1,4 +1,4 @@
-"""pipeline/extraction/shards.py, `extract --part` and `--merge`: processes share an extraction without double work."""
+"""pipeline/extraction/shards.py: processes with `extract --part` divide an extraction, and `--merge` joins it."""
 
 import json
 import shutil
@@ -27,39 +27,39 @@ FAST = ("--weights", "untrained", "--width", "2", "--workers", "1")
 
 @given(st.integers(1, 9), st.text(max_size=30))
 def test_every_video_is_in_exactly_one_shard(count: int, key: str) -> None:
-    """Whatever its name and however many shards there are."""
+    """This holds for every name and every number of shards."""
     assert sum(Shard(number, count).takes(key) for number in range(1, count + 1)) == 1
 
 
-def test_shards_are_of_about_the_same_size_and_stay_when_videos_come_along() -> None:
-    """A video's shard is a matter of its name alone."""
+def test_shards_have_about_the_same_size_and_do_not_depend_on_other_videos() -> None:
+    """The shard of a video depends only on its name."""
     keys = [f"class_{number % 7}/video_{number}.mp4" for number in range(4000)]
 
     sizes = [sum(Shard(number, 4).takes(key) for key in keys) for number in (1, 2, 3, 4)]
 
     assert sum(sizes) == 4000
     assert min(sizes) > 900
-    # Also with the next version, as half a store may be there.
+    # The shard must not change with the version, as some shards may be extracted already.
     assert [n for n in (1, 2, 3, 4) if Shard(n, 4).takes("red_ball_bouncing/000.mp4")] == [4]
 
 
 @pytest.mark.parametrize("text", ["1/1", " 2/4 ", "4/4", "17/200"])
-def test_a_shard_reads_as_it_is_written(text: str) -> None:
-    """i/n."""
+def test_a_shard_is_written_as_it_is_read(text: str) -> None:
+    """The form is i/n."""
     assert str(parse_shard(text)) == text.strip()
 
 
 @pytest.mark.parametrize(
     "text", ["", "1", "0/4", "5/4", "-1/4", "1/0", "1/4/2", "a/b", "1.5/4", "²/4", "1 / 4", "9999999999/9999999999"]
 )
-def test_what_is_no_shard_fails(text: str) -> None:
+def test_a_text_of_another_form_is_refused(text: str) -> None:
     """The message shows an example."""
     with pytest.raises(UsageError, match="must be i/n with i from 1 to n, such as 2/4"):
         parse_shard(text)
 
 
-def test_a_shard_is_taken_once_and_one_division_at_a_time(tmp_path: Path) -> None:
-    """Others of the same division go along; each refusal says who works."""
+def test_a_shard_is_taken_once_and_all_shards_have_the_same_count(tmp_path: Path) -> None:
+    """Other shards with the same count may run; each refusal names the running process."""
     workspace = Workspace(tmp_path)
     with working_on(workspace, Shard(1, 2)), working_on(workspace, Shard(2, 2)):
         assert set(running_shards(workspace)) == {Shard(1, 2), Shard(2, 2)}
@@ -83,7 +83,7 @@ def test_a_shard_is_taken_once_and_one_division_at_a_time(tmp_path: Path) -> Non
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Some clips and one that is broken."""
+    """Copy some clips into class folders and add a broken one."""
     folder = tmp_path_factory.mktemp("videos")
     for clip in CLIPS:
         (folder / clip).parent.mkdir(exist_ok=True)
@@ -94,19 +94,19 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def avzsl(videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> "Commands":
-    """Runs `avzsl extract` on the clips in a workspace."""
+    """Make a runner of `avzsl extract` for the clips and a new workspace."""
     return Commands(videos, tmp_path / "work", capsys)
 
 
 class Commands:
-    """What was printed last, and how to print more."""
+    """Runs `avzsl extract` and keeps the last output."""
 
     def __init__(self, videos: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.videos, self.workspace, self._capsys = videos, Workspace(work), capsys
         self.err = ""
 
     def extract(self, *arguments: str) -> int:
-        """The exit code."""
+        """Run the command and return its exit code."""
         command = ["extract", str(self.videos), "-w", str(self.workspace.root), *FAST, "--json", *arguments]
         self._capsys.readouterr()
         code = run_command(command)
@@ -121,7 +121,7 @@ class Commands:
 
     @property
     def features(self) -> dict[str, np.ndarray]:
-        """Picture and sound, (T, 2 D), of each video."""
+        """The visual and audio features (T, 2 D) of each video."""
         with open_store(self.workspace.current_features()) as store:
             rows = np.hstack([store.features("visual"), store.features("audio")])
             ends = zip(store.videos(), store.offsets().tolist(), strict=True)
@@ -129,7 +129,7 @@ class Commands:
 
 
 def test_shards_that_are_merged_equal_one_extraction(avzsl: Commands, tmp_path: Path) -> None:
-    """Features to 1e-5 in the same order, failures too; until all is there merging says what is missing."""
+    """The features are equal to 1e-5 and the failures are the same; merging too early reports what is missing."""
     assert avzsl.extract("--merge") == 1
     assert "5 of 5 videos are not extracted yet" in avzsl.err
     assert "--allow-missing" not in avzsl.err
@@ -161,7 +161,7 @@ def test_shards_that_are_merged_equal_one_extraction(avzsl: Commands, tmp_path: 
 
 
 def test_a_shard_that_is_done_does_nothing_again(avzsl: Commands) -> None:
-    """Its videos are reused, also those that a plain extraction made."""
+    """Its videos are reused, also those of an extraction without shards."""
     avzsl.extract()
     parts = sorted(avzsl.workspace.root.glob("features/*/parts/part-*.h5"))
 
@@ -171,8 +171,8 @@ def test_a_shard_that_is_done_does_nothing_again(avzsl: Commands) -> None:
     assert sorted(avzsl.workspace.root.glob("features/*/parts/part-*.h5")) == parts
 
 
-def test_while_a_shard_is_extracted_the_whole_is_left_alone(avzsl: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plain extraction, merging and the same shard are refused in one line; another shard is not."""
+def test_during_a_shard_only_other_shards_may_be_extracted(avzsl: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An extraction of all videos, a merge and the same shard are refused; another shard is not."""
     monkeypatch.setattr("pipeline.extraction.shards._WAIT_SECONDS", 0.1)
     with working_on(avzsl.workspace, Shard(1, 2)):
         for arguments in ((), ("--merge",), ("--merge", "--allow-missing")):
@@ -186,24 +186,24 @@ def test_while_a_shard_is_extracted_the_whole_is_left_alone(avzsl: Commands, mon
         assert "is in use by avzsl train" in avzsl.err
 
 
-def test_a_shard_leaves_damaged_parts_and_what_others_write_in_their_place(avzsl: Commands) -> None:
-    """Others may be at work; the videos of a damaged part are extracted again all the same."""
+def test_a_shard_does_not_rename_damaged_parts_or_remove_temporary_files(avzsl: Commands) -> None:
+    """Other processes may use these files; the videos of a damaged part file are still extracted again."""
     avzsl.extract("--part", "1/1")
     (part,) = avzsl.workspace.root.glob("features/*/parts/part-*.h5")
     content = part.read_bytes()
     part.write_bytes(content[: len(content) // 2])
-    stray = part.with_name(".part-000002-abc.h5.abc.tmp")
-    stray.touch()
+    temporary = part.with_name(".part-000002-abc.h5.abc.tmp")
+    temporary.touch()
 
     avzsl.extract("--part", "1/1")
 
     assert "is damaged: its videos are extracted again" in avzsl.err
     assert avzsl.document["extracted"] == 4
     assert part.exists()
-    assert stray.exists()
+    assert temporary.exists()
     assert avzsl.extract("--merge", "--allow-failures") == 0
     assert part.with_suffix(".damaged").exists()
-    assert not stray.exists()
+    assert not temporary.exists()
 
 
 @pytest.mark.parametrize(
@@ -212,10 +212,12 @@ def test_a_shard_leaves_damaged_parts_and_what_others_write_in_their_place(avzsl
         (("--part", "3/2"), "part '3/2': must be i/n"),
         (("--part", "1/2", "--merge"), "--merge extracts nothing"),
         (("--merge", "--retry-failed"), "--merge extracts nothing"),
-        (("--allow-missing",), "--allow-missing goes with --merge only"),
+        (("--allow-missing",), "--allow-missing works only with --merge"),
     ],
 )
-def test_options_that_contradict_each_other_fail(avzsl: Commands, arguments: tuple[str, ...], message: str) -> None:
-    """Wrong usage, before anything is read."""
+def test_options_that_contradict_each_other_are_refused(
+    avzsl: Commands, arguments: tuple[str, ...], message: str
+) -> None:
+    """This is wrong usage, found before any file is read."""
     assert avzsl.extract(*arguments) == 2
     assert message in avzsl.err

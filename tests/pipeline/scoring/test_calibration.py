@@ -1,4 +1,4 @@
-"""pipeline/scoring/calibration.py: no beta and no temperature beats the one that is found."""
+"""pipeline/scoring/calibration.py: no beta and no temperature is better than the one that is found."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ Case = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @st.composite
 def cases(draw: st.DrawFn, smallest: int = 0) -> Case:
-    """Distances (N, C) with many ties, labels and seen flags, groups and classes without samples among them."""
+    """Draw distances (N, C) with many ties, labels and seen flags; groups and classes may have no samples."""
     n_classes, n_videos = draw(st.integers(1, 6)), draw(st.integers(smallest, 12))
     numbers = draw(st.sampled_from([st.integers(0, 6), st.floats(0, 10, width=32)]))
     row = st.lists(numbers, min_size=n_classes, max_size=n_classes)
@@ -29,7 +29,7 @@ def cases(draw: st.DrawFn, smallest: int = 0) -> Case:
 
 
 def slow_mean(case: Case, beta: float) -> float:
-    """HM by adding beta to the distances of seen classes, choosing each video's class, and counting."""
+    """Compute HM with loops: add beta to the distances of seen classes, choose each video's class, and count."""
     recalls: dict[bool, list[float]] = {True: [], False: []}
     for label in sorted(set(case[1].tolist())):
         rows = [row for row, true in zip(case[0].tolist(), case[1], strict=True) if true == label]
@@ -42,9 +42,9 @@ def slow_mean(case: Case, beta: float) -> float:
 
 
 def slow_choice(row: list[float], seen: np.ndarray, beta: float) -> int:
-    """The nearest class after calibration; of equally near ones an unseen one, else the first."""
+    """Choose the nearest class after calibration; of equally near classes an unseen one, else the first."""
     groups = {
-        group: min((place for place in range(len(row)) if seen[place] == group), key=lambda place: row[place])
+        group: min((index for index in range(len(row)) if seen[index] == group), key=lambda index: row[index])
         for group in set(seen.tolist())
     }
     if len(groups) == 1:
@@ -53,77 +53,77 @@ def slow_choice(row: list[float], seen: np.ndarray, beta: float) -> int:
 
 
 def means_of(distances: Any, labels: Any, seen: Any) -> HarmonicMeans:
-    """HM over betas of distances (N, C)."""
+    """Compute HM over betas from distances (N, C)."""
     return HarmonicMeans.over_betas(NearestClasses.from_distances(distances, seen), labels)
 
 
 def candidates(distances: np.ndarray) -> list[float]:
-    """Every beta at, between and beyond the differences of a video's distances."""
+    """List betas at, between and outside the differences of a video's distances."""
     tried = sorted({0.0, *(float(b) - float(a) for row in distances for a in row for b in row)})
     between = [(low + high) / 2 for low, high in itertools.pairwise(tried)]
     return [tried[0] - 1, *tried, *between, tried[-1] + 1]
 
 
 @given(cases())
-def test_hm_at_every_beta_is_what_the_loops_say(case: Case) -> None:
-    """The curve holds at, between and beyond its steps."""
+def test_hm_at_every_beta_equals_that_of_loops(case: Case) -> None:
+    """The betas are at, between and outside the steps of the curve."""
     means = means_of(*case)
     for beta in candidates(case[0]):
-        held = means.means[np.count_nonzero(means.switching_betas <= beta)]
-        assert held == pytest.approx(slow_mean(case, beta))
+        found = means.means[np.count_nonzero(means.switching_betas <= beta)]
+        assert found == pytest.approx(slow_mean(case, beta))
 
 
 @given(cases())
-def test_no_beta_beats_the_best_beta(case: Case) -> None:
-    """Of all betas at, between and beyond the switching_betas of the videos, none has a higher HM."""
+def test_no_beta_is_better_than_the_best_beta(case: Case) -> None:
+    """No beta at, between or outside the switching betas of the videos has a higher HM."""
     found = slow_mean(case, means_of(*case).best_beta())
     assert found == pytest.approx(max(slow_mean(case, beta) for beta in candidates(case[0])))
 
 
 @given(cases(), st.sampled_from(PUBLISHED_GRIDS).map(lambda grid: grid.betas) | st.lists(st.floats(-9, 9), min_size=1))
-def test_the_choice_of_a_grid_is_that_of_trying_every_beta_of_it(case: Case, betas: tuple[float, ...]) -> None:
-    """The highest HM of the grid, of equals the first."""
+def test_the_choice_from_a_grid_equals_that_of_trying_every_beta(case: Case, betas: tuple[float, ...]) -> None:
+    """It is the beta of the grid with the highest HM; if several have it, the first."""
     tried = [slow_mean(case, beta) for beta in betas]
     first = next(beta for beta, mean in zip(betas, tried, strict=True) if mean >= max(tried) - 1e-9)
     assert means_of(*case).best_of(betas) == first
 
 
 @given(cases())
-def test_no_grid_beats_the_exact_beta(case: Case) -> None:
-    """The exact optimum is at least as good as the choice of either published grid."""
+def test_no_grid_is_better_than_the_exact_beta(case: Case) -> None:
+    """The exact optimum is at least as good as the choice from each published grid."""
     means = means_of(*case)
     exact = slow_mean(case, means.best_beta())
     for grid in PUBLISHED_GRIDS:
         assert slow_mean(case, means.best_of(grid.betas)) <= exact + 1e-9
 
 
-def test_the_published_grids_are_those_of_the_public_code() -> None:
-    """linspace(0, 3, 16) and linspace(0, 5, 76)."""
+def test_the_published_grids_are_those_of_the_published_code() -> None:
+    """They are linspace(0, 3, 16) and linspace(0, 5, 76)."""
     steps = {grid.name: (grid.betas[0], grid.betas[-1], len(grid.betas)) for grid in PUBLISHED_GRIDS}
     assert steps == {"avca": (0, 3, 16), "clipclap": (0, 5, 76)}
     assert PUBLISHED_GRIDS[0].betas[1] == pytest.approx(0.2)
     assert PUBLISHED_GRIDS[1].betas[1] == pytest.approx(1 / 15)
 
 
-def test_a_grid_that_ends_too_early_gives_its_end() -> None:
-    """The switching_betas lie beyond it: nothing in the grid changes a prediction, and the first of equals is 0."""
+def test_a_grid_that_ends_too_early_gives_a_beta_inside_it() -> None:
+    """If no beta of the grid changes a prediction, the first one is chosen: 0."""
     distances = np.array([[0.0, 100.0], [0.0, 60.0]])
     assert means_of(distances, [0, 1], [True, False]).best_of(PUBLISHED_GRIDS[1].betas) == 0.0
     nearer = np.array([[0.0, 100.0], [0.0, 4.99]])
     assert means_of(nearer, [0, 1], [True, False]).best_of(PUBLISHED_GRIDS[1].betas) == 5.0
 
 
-def test_the_best_beta_is_the_middle_of_the_widest_best_stretch() -> None:
-    """Far from any change: switching_betas at 1 and 5 hold both classes right, the middle is 3."""
+def test_the_best_beta_is_the_middle_of_the_widest_best_interval() -> None:
+    """Both classes are right between the switching betas 1 and 5; the middle is 3."""
     distances = np.array([[0.0, 5.0], [0.0, 1.0]])
     assert means_of(distances, [0, 1], [True, False]).best_beta() == 3.0
     assert gzsl_metrics(NearestClasses.from_distances(distances, [True, False]), [0, 1], 3.0).HM == 100
-    # A third video, wrong at every beta, parts no stretch.
+    # A third video with the switching beta 4 is right only from there on.
     assert means_of([*distances, [0.0, 4.0]], [0, 1, 1], [True, False]).best_beta() == 4.5
 
 
-def test_wrong_videos_between_do_not_part_a_stretch() -> None:
-    """A change that leaves HM as it was is no end of a stretch."""
+def test_a_change_that_keeps_hm_does_not_end_an_interval() -> None:
+    """A video that is wrong at every beta changes its prediction inside the best interval."""
     distances = [[0.0, 9.0, 5.0], [9.0, 0.0, 1.0], [0.0, 9.0, 2.0]]
     labels = [0, 2, 1]
     assert means_of(distances, labels, [True, True, False]).best_beta() == 3.0
@@ -133,39 +133,40 @@ def test_wrong_videos_between_do_not_part_a_stretch() -> None:
     ("labels", "seen"), [([0, 0], [True, False]), ([1, 1], [True, False]), ([0, 1], [True, True]), ([], [True, False])]
 )
 def test_without_seen_or_unseen_samples_beta_is_zero(labels: list[int], seen: list[bool]) -> None:
-    """There is nothing to calibrate, and HM is undefined rather than wrong."""
+    """There is nothing to calibrate, and HM is undefined."""
     distances = np.ones((len(labels), 2))
     assert means_of(distances, labels, seen).best_beta() == 0.0
     assert means_of(distances, labels, seen).best_of((0.0, 1.0)) == 0.0
     assert math.isnan(gzsl_metrics(NearestClasses.from_distances(distances, seen), labels, 0.0).HM)
 
 
-def test_the_best_beta_lies_beyond_every_published_grid_where_it_must() -> None:
-    """A fixed grid ends at 3 or 5; distances know no such end."""
+def test_the_best_beta_may_be_outside_every_published_grid() -> None:
+    """The grids end at 3 and 5, but distances may be larger."""
     distances = np.array([[0.0, 100.0], [0.0, 60.0]])
     assert means_of(distances, [0, 1], [True, False]).best_beta() == 80.0
 
 
-def test_gaps_that_are_neighbouring_numbers_still_give_the_best_beta() -> None:
-    """Between two floats without a number between them, the lower is the beta."""
-    gap = np.nextafter(1.0, 2.0)
-    distances = np.array([[0.0, gap], [0.0, 1.0]])
+def test_switching_betas_that_are_neighbouring_floats_give_the_best_beta() -> None:
+    """There is no float between them, so the lower one is the beta."""
+    next_float = np.nextafter(1.0, 2.0)
+    distances = np.array([[0.0, next_float], [0.0, 1.0]])
     beta = means_of(distances, [0, 1], [True, False]).best_beta()
     assert gzsl_metrics(NearestClasses.from_distances(distances, [True, False]), [0, 1], beta).HM == 100
 
 
 def slow_likelihood(distances: np.ndarray, labels: np.ndarray, temperature: float) -> float:
-    """Negative log likelihood by loops."""
+    """Compute the negative log likelihood with loops."""
     total = 0.0
     for row, label in zip(distances.astype(float), labels, strict=True):
-        near = min(row)
-        total += (row[label] - near) / temperature + math.log(sum(math.exp((near - d) / temperature) for d in row))
+        nearest = min(row)
+        total += (row[label] - nearest) / temperature
+        total += math.log(sum(math.exp((nearest - distance) / temperature) for distance in row))
     return total
 
 
 @given(cases(1))
-def test_no_temperature_beats_the_best_temperature(case: Case) -> None:
-    """On a grid over the whole allowed range, no temperature has a higher likelihood."""
+def test_no_temperature_is_better_than_the_best_temperature(case: Case) -> None:
+    """No temperature of a grid over the whole allowed range has a higher likelihood."""
     distances, labels, _ = case
     found = best_temperature(distances, labels)
     assert 1e-3 <= found <= 1e3 * (1 + 1e-9)
@@ -173,8 +174,8 @@ def test_no_temperature_beats_the_best_temperature(case: Case) -> None:
     assert slow_likelihood(distances, labels, found) <= best + 1e-4 * len(labels)
 
 
-def test_the_temperature_behind_a_sample_is_found_again() -> None:
-    """Labels drawn at temperature 0.3 are best explained by about 0.3."""
+def test_the_temperature_of_a_sample_is_found() -> None:
+    """For labels drawn at temperature 0.3, the result is about 0.3."""
     rng = np.random.default_rng(0)
     distances = rng.uniform(0, 2, (20_000, 10))
     labels = (probabilities(distances, 0.3).cumsum(1) > rng.uniform(size=(len(distances), 1))).argmax(1)
@@ -182,7 +183,7 @@ def test_the_temperature_behind_a_sample_is_found_again() -> None:
 
 
 def test_without_videos_the_temperature_is_one() -> None:
-    """Nothing to fit changes nothing."""
+    """A temperature of 1 changes nothing."""
     assert best_temperature(np.zeros((0, 3)), []) == 1.0
 
 
@@ -194,13 +195,13 @@ def test_without_videos_the_temperature_is_one() -> None:
         ([[1.0, 2.0]], [2], "expected indices of 2 classes"),
     ],
 )
-def test_a_temperature_of_arrays_that_do_not_fit_fails(distances: Any, labels: Any, message: str) -> None:
-    """A wrong shape, or a label without a class."""
+def test_best_temperature_refuses_arrays_that_do_not_fit(distances: Any, labels: Any, message: str) -> None:
+    """A shape is wrong, or a label is not the index of a class."""
     with pytest.raises(ValueError, match=message):
         best_temperature(distances, labels)
 
 
-def test_labels_that_do_not_fit_have_no_best_beta() -> None:
-    """As many labels as videos, each a class."""
+def test_harmonic_means_refuse_labels_that_do_not_fit() -> None:
+    """Each video needs one label."""
     with pytest.raises(ValueError, match="for 1 videos"):
         means_of([[1.0, 2.0]], [0, 1], [True, False])

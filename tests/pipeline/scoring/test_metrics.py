@@ -1,4 +1,4 @@
-"""pipeline/scoring/metrics.py against slow loops that say what each score is."""
+"""pipeline/scoring/metrics.py: the metrics equal those of slow loops that follow the definitions."""
 
 import math
 
@@ -21,7 +21,7 @@ Case = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @st.composite
 def cases(draw: st.DrawFn, smallest: int = 0) -> Case:
-    """Distances (N, C) with many ties, labels and seen flags, groups and classes without samples among them."""
+    """Draw distances (N, C) with many ties, labels and seen flags; groups and classes may have no samples."""
     n_classes, n_videos = draw(st.integers(1, 6)), draw(st.integers(smallest, 12))
     numbers = draw(st.sampled_from([st.integers(0, 6), st.floats(0, 10, width=32)]))
     row = st.lists(numbers, min_size=n_classes, max_size=n_classes)
@@ -32,56 +32,56 @@ def cases(draw: st.DrawFn, smallest: int = 0) -> Case:
 
 
 def slow_choice(row: np.ndarray, seen: np.ndarray, beta: float) -> int:
-    """The nearest class; of a seen and an unseen one, the unseen unless the seen one is nearer by more than beta."""
+    """Choose the nearest unseen class, or the nearest seen class if it is nearer by more than beta."""
     nearest: dict[bool, int] = {}
-    for place in range(len(row)):
-        group = bool(seen[place])
-        if group not in nearest or row[place] < row[nearest[group]]:
-            nearest[group] = place
+    for index in range(len(row)):
+        group = bool(seen[index])
+        if group not in nearest or row[index] < row[nearest[group]]:
+            nearest[group] = index
     if len(nearest) == 1:
         return next(iter(nearest.values()))
     return nearest[True] if beta < float(row[nearest[False]]) - float(row[nearest[True]]) else nearest[False]
 
 
 def slow_mean_recall(choices: list[int], labels: np.ndarray, classes: list[int]) -> float:
-    """The mean over classes that have samples of the share of them that is right, in percent."""
+    """Average the recall in percent over the classes with samples."""
     recalls = []
-    for one in classes:
-        hits = [choice == one for choice, label in zip(choices, labels, strict=True) if label == one]
+    for index in classes:
+        hits = [choice == index for choice, label in zip(choices, labels, strict=True) if label == index]
         if hits:
             recalls.append(100 * sum(hits) / len(hits))
     return sum(recalls) / len(recalls) if recalls else math.nan
 
 
-def slow_scores(case: Case, beta: float) -> list[float]:
-    """S, U, HM, ZSL by loops."""
+def slow_metrics(case: Case, beta: float) -> list[float]:
+    """Compute S, U, HM and ZSL with loops."""
     distances, labels, seen = case
-    groups = {group: [place for place in range(len(seen)) if seen[place] == group] for group in (True, False)}
+    groups = {group: [index for index in range(len(seen)) if seen[index] == group] for group in (True, False)}
     choices = [slow_choice(row, seen, beta) for row in distances]
     s, u = (slow_mean_recall(choices, labels, groups[group]) for group in (True, False))
     hm = 0.0 if s + u == 0 else 2 * s * u / (s + u)
-    unseen = [min(groups[False], key=lambda place: row[place]) if groups[False] else -1 for row in distances]
+    unseen = [min(groups[False], key=lambda index: row[index]) if groups[False] else -1 for row in distances]
     return [s, u, hm, slow_mean_recall(unseen, labels, groups[False])]
 
 
 @given(cases(), st.integers(-7, 7) | st.floats(-10, 10))
-def test_scores_are_what_the_loops_say(case: Case, beta: float) -> None:
-    """S, U, HM and ZSL, with ties, negative betas and empty groups."""
+def test_metrics_equal_those_of_loops(case: Case, beta: float) -> None:
+    """The cases include ties, negative betas and empty groups."""
     distances, labels, seen = case
     metrics = gzsl_metrics(NearestClasses.from_distances(distances, seen), labels, beta)
-    np.testing.assert_allclose([metrics.S, metrics.U, metrics.HM, metrics.ZSL], slow_scores(case, beta), atol=1e-9)
+    np.testing.assert_allclose([metrics.S, metrics.U, metrics.HM, metrics.ZSL], slow_metrics(case, beta), atol=1e-9)
     assert metrics.beta == beta
 
 
 @given(cases())
-def test_counts_are_what_the_loops_say(case: Case) -> None:
-    """Recall, confusion and classes without samples."""
+def test_counts_equal_those_of_loops(case: Case) -> None:
+    """The counts are recall, confusion matrix and classes without samples."""
     distances, labels, seen = case
     predictions, n_classes = NearestClasses.from_distances(distances, seen).predictions(0.5), len(seen)
     matrix = np.zeros((n_classes, n_classes), int)
     for label, prediction in zip(labels, predictions, strict=True):
         matrix[label, prediction] += 1
-    recall = [slow_mean_recall(list(predictions), labels, [place]) for place in range(n_classes)]
+    recall = [slow_mean_recall(list(predictions), labels, [index]) for index in range(n_classes)]
     np.testing.assert_array_equal(confusion_matrix(predictions, labels, n_classes), matrix)
     np.testing.assert_allclose(recall_per_class(predictions, labels, n_classes), recall)
     assert list(classes_without_samples(labels, n_classes)) == [c for c in range(n_classes) if c not in labels]
@@ -89,7 +89,7 @@ def test_counts_are_what_the_loops_say(case: Case) -> None:
 
 @given(cases(1), st.floats(1e-3, 1e3))
 def test_probabilities_are_a_softmax(case: Case, temperature: float) -> None:
-    """They sum to 1, fall with distance, and large distances overflow nothing."""
+    """They sum to 1, the nearest class has the highest, and large distances cause no overflow."""
     distances = case[0] * 1000
     found = probabilities(distances, temperature)
     np.testing.assert_allclose(found.sum(axis=1), 1)
@@ -98,7 +98,7 @@ def test_probabilities_are_a_softmax(case: Case, temperature: float) -> None:
     assert np.isfinite(found).all()
 
 
-def test_a_label_that_is_no_class_fails() -> None:
-    """It is said, not counted as a class."""
+def test_a_label_that_is_not_a_class_is_refused() -> None:
+    """It is not counted as a class."""
     with pytest.raises(ValueError, match="expected indices of 2 classes"):
         gzsl_metrics(NearestClasses.from_distances([[1.0, 2.0]], [True, False]), [2], 0.0)

@@ -1,4 +1,4 @@
-"""pipeline/scoring/nearest_classes.py: what is kept of a video's distances, against loops over all of them."""
+"""pipeline/scoring/nearest_classes.py: the results equal those of loops over all distances."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ Case = tuple[np.ndarray, np.ndarray]
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Distances (N, C) with many ties, and seen flags, all classes of one group among them."""
+    """Draw distances (N, C) with many ties, and seen flags; all classes may be in one group."""
     n_classes, n_videos = draw(st.integers(1, 6)), draw(st.integers(0, 12))
     numbers = draw(st.sampled_from([st.integers(0, 6), st.floats(0, 10, width=32)]))
     row = st.lists(numbers, min_size=n_classes, max_size=n_classes)
@@ -25,39 +25,39 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def slow_nearest(row: np.ndarray, classes: list[int]) -> tuple[int, float]:
-    """The first of the nearest of some classes."""
+    """Find the first of the nearest of some classes."""
     best, distance = -1, math.inf
-    for place in classes:
-        if row[place] < distance:
-            best, distance = place, float(row[place])
+    for index in classes:
+        if row[index] < distance:
+            best, distance = index, float(row[index])
     return best, distance
 
 
 @given(cases())
-def test_the_nearest_of_each_group_are_kept(case: Case) -> None:
-    """The first of the nearest seen and of the nearest unseen classes, and how far they are."""
+def test_the_nearest_seen_and_unseen_class_equal_those_of_loops(case: Case) -> None:
+    """Of equally near classes, the first is kept, with its distance."""
     distances, seen = case
     nearest = NearestClasses.from_distances(distances, seen)
     for video, row in enumerate(distances):
-        expected_seen = slow_nearest(row, [place for place in range(len(seen)) if seen[place]])
-        expected_unseen = slow_nearest(row, [place for place in range(len(seen)) if not seen[place]])
+        expected_seen = slow_nearest(row, [index for index in range(len(seen)) if seen[index]])
+        expected_unseen = slow_nearest(row, [index for index in range(len(seen)) if not seen[index]])
         assert (nearest.nearest_seen[video], nearest.seen_distances[video]) == expected_seen
         assert (nearest.nearest_unseen[video], nearest.unseen_distances[video]) == expected_unseen
 
 
 @given(cases(), st.integers(-7, 7) | st.floats(-10, 10))
 def test_predictions_are_the_nearest_class_of_the_calibrated_distances(case: Case, beta: float) -> None:
-    """The unseen class unless the seen one is nearer by more than beta; of equals within a group the first."""
+    """The seen class must be nearer by more than beta; of equally near classes in a group, the first counts."""
     distances, seen = case
     for row, choice in zip(distances, NearestClasses.from_distances(distances, seen).predictions(beta), strict=True):
-        near_seen = slow_nearest(row, [place for place in range(len(seen)) if seen[place]])
-        near_unseen = slow_nearest(row, [place for place in range(len(seen)) if not seen[place]])
+        near_seen = slow_nearest(row, [index for index in range(len(seen)) if seen[index]])
+        near_unseen = slow_nearest(row, [index for index in range(len(seen)) if not seen[index]])
         assert choice == (near_seen[0] if beta < near_unseen[1] - near_seen[1] else near_unseen[0])
 
 
 @given(cases(), st.data())
-def test_chunks_in_any_order_fill_up_the_whole(case: Case, data: st.DataObject) -> None:
-    """Scoring shuffled chunks and putting each in its place gives, bit for bit, what scoring all at once gives."""
+def test_chunks_in_any_order_give_the_same_as_all_videos_at_once(case: Case, data: st.DataObject) -> None:
+    """The results are equal bit for bit."""
     distances, seen = case
     shuffled = np.array(data.draw(st.permutations(range(len(distances)))), int)
     cuts = data.draw(st.lists(st.integers(0, len(distances)), max_size=3).map(sorted))
@@ -77,8 +77,8 @@ def test_chunks_in_any_order_fill_up_the_whole(case: Case, data: st.DataObject) 
         ([[1.0, 2.0], [math.inf, 3.0]], [True, False], "video 1 are not all finite"),
     ],
 )
-def test_distances_that_cannot_be_compared_fail(distances: Any, seen: Any, message: str) -> None:
-    """A wrong shape, or a distance that is none, is said rather than scored; also where it is not the nearest."""
+def test_wrong_distances_are_refused(distances: Any, seen: Any, message: str) -> None:
+    """A shape is wrong, or a distance is not finite, even if it is not the nearest one."""
     with pytest.raises(ValueError, match=message):
         NearestClasses.from_distances(distances, seen)
 
@@ -87,7 +87,7 @@ def test_distances_that_cannot_be_compared_fail(distances: Any, seen: Any, messa
     ("labels", "message"),
     [([0, 1], "for 1 videos"), ([2], "expected indices of 2 classes"), ([-1], "expected indices of 2 classes")],
 )
-def test_labels_that_do_not_fit_fail(labels: list[int], message: str) -> None:
-    """A label too many, or one that is no class."""
+def test_labels_that_do_not_fit_are_refused(labels: list[int], message: str) -> None:
+    """There are too many labels, or a label is not the index of a class."""
     with pytest.raises(ValueError, match=message):
         NearestClasses.from_distances([[1.0, 2.0]], [True, False]).checked_labels(labels)

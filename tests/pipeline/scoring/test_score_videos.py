@@ -1,4 +1,4 @@
-"""pipeline/scoring/score_videos.py: chunked scoring keeps what all distances at once would say, and no more of them."""
+"""pipeline/scoring/score_videos.py: scoring in chunks gives the same as all videos at once, with less memory."""
 
 import gc
 from collections.abc import Callable, Iterator
@@ -21,16 +21,16 @@ CPU = torch.device("cpu")
 
 
 def embedded(rows: np.ndarray, width: int = 4) -> EmbeddedVideos:
-    """Random embeddings of some videos, the same for a video whatever its chunk; some lack a modality."""
+    """Make random embeddings that depend only on the video, not on its chunk; some videos lack a modality."""
     drawn = [torch.randn(2, width, generator=torch.Generator().manual_seed(int(row))) for row in rows]
     thetas = torch.stack(drawn) if drawn else torch.zeros(0, 2, width)
-    places = torch.from_numpy(rows)
-    return EmbeddedVideos(rows, thetas[:, 0], thetas[:, 1], places % 3 != 0, places % 4 != 0)
+    indices = torch.from_numpy(rows)
+    return EmbeddedVideos(rows, thetas[:, 0], thetas[:, 1], indices % 3 != 0, indices % 4 != 0)
 
 
 @pytest.mark.parametrize("sizes", [[9], [4, 4, 1], [1] * 9])
-def test_chunks_in_any_order_say_what_all_distances_at_once_say(sizes: list[int]) -> None:
-    """NearestClasses of every video, and the distances of the sampled ones, wherever chunks begin and end."""
+def test_chunks_in_any_order_give_the_same_as_all_videos_at_once(sizes: list[int]) -> None:
+    """This holds for the nearest classes of every video and for the distances of the sampled ones."""
     theta_w, seen = torch.randn(6, 4), np.array([True, False, True, True, False, True])
     whole = embedded(np.arange(9))
     expected = class_distances(
@@ -49,15 +49,15 @@ def test_chunks_in_any_order_say_what_all_distances_at_once_say(sizes: list[int]
         np.testing.assert_allclose(scored.sample_distances[score], expected[score].numpy()[sample], atol=1e-5)
 
 
-def test_without_videos_there_are_rivals_of_none() -> None:
-    """An empty part of the splits is no error of scoring."""
+def test_without_videos_the_result_is_empty() -> None:
+    """An empty split is not an error."""
     scored = score_embeddings([], 0, torch.randn(3, 4), np.array([True, False, True]))
     assert [len(scored.nearest[score].switching_betas) for score in SCORES] == [0, 0, 0]
     assert scored.sample_distances["sum"].shape == (0, 3)
 
 
-def test_memory_stays_flat_over_chunks() -> None:
-    """While the last chunk is scored, no more distances are alive than while the third one was."""
+def test_memory_does_not_grow_with_the_number_of_chunks() -> None:
+    """As many distance tensors exist during the last chunk as during the third one."""
     videos, classes, alive = 7, 11, []
 
     def counted_chunks() -> Iterator[EmbeddedVideos]:
@@ -75,10 +75,10 @@ def test_memory_stays_flat_over_chunks() -> None:
 
 @pytest.mark.parametrize(("n_videos", "at_most"), [(0, 5), (1, 5), (5, 5), (7, 5), (1000, 7)])
 def test_a_sample_is_evenly_spread(n_videos: int, at_most: int) -> None:
-    """All videos where they are few; else as many as allowed, each once, their distances differing by one at most."""
+    """A small number of videos is chosen whole; otherwise the steps between the videos differ by at most 1."""
     chosen = evenly_chosen(n_videos, at_most)
     assert len(chosen) == min(n_videos, at_most)
-    assert all(0 <= place < n_videos for place in chosen)
+    assert all(0 <= index < n_videos for index in chosen)
     steps = np.diff([*chosen, n_videos]) if len(chosen) else np.ones(1)
     assert steps.min() >= 1
     assert steps.max() - steps.min() <= 1
@@ -86,36 +86,36 @@ def test_a_sample_is_evenly_spread(n_videos: int, at_most: int) -> None:
 
 @pytest.fixture
 def features(extracted: Callable[..., Workspace]) -> FeatureSet:
-    """Forty short videos of eight classes, one of them silent."""
+    """Load the features of 40 short videos of 8 classes; one video is silent."""
     workspace = extracted(silent=("red_ball/0.mp4",))
     return load_features(workspace.current_features(), load_dataset(workspace.dataset_folder).classes)
 
 
 def network() -> Daan:
-    """A small one, as it begins."""
+    """Make a small network with its initial weights."""
     return Daan(DaanConfig(audio_width=16, visual_width=16, text_width=8, hidden_width=32, output_width=16, heads=2))
 
 
-def test_distances_do_not_depend_on_who_shares_the_batch(features: FeatureSet) -> None:
-    """A video scored alone and among longer ones is as far from every class."""
+def test_distances_do_not_depend_on_the_other_videos_of_the_batch(features: FeatureSet) -> None:
+    """A video has the same distances alone and in a batch with longer videos."""
     daan, vectors, seen = network(), torch.randn(8, 8), np.arange(8) < 6
     standardiser = features.statistics(torch.arange(40))
 
-    def distances(places: list[int]) -> dict[str, np.ndarray]:
-        kept = np.arange(len(places))
+    def distances(indices: list[int]) -> dict[str, np.ndarray]:
+        kept = np.arange(len(indices))
         scored = score_videos(
-            daan, features, torch.tensor(places), vectors, seen, standardiser, CPU, sample=kept
+            daan, features, torch.tensor(indices), vectors, seen, standardiser, CPU, sample=kept
         ).sample_distances
         return dict(scored)
 
     together = distances(list(range(10)))
-    for place in range(10):
-        for score, alone in distances([place]).items():
-            np.testing.assert_allclose(alone[0], together[score][place], atol=1e-4)
+    for index in range(10):
+        for score, alone in distances([index]).items():
+            np.testing.assert_allclose(alone[0], together[score][index], atol=1e-4)
 
 
 def test_the_network_keeps_its_mode(features: FeatureSet) -> None:
-    """Validation between epochs does not end training."""
+    """Validation between epochs does not change the mode of training."""
     daan = network()
     for training in (True, False):
         daan.train(training)
@@ -125,8 +125,8 @@ def test_the_network_keeps_its_mode(features: FeatureSet) -> None:
         assert daan.training is training
 
 
-def test_a_diverged_network_is_refused_by_the_first_video_it_shows_in(features: FeatureSet) -> None:
-    """One line that says what to change, not a score of NaN."""
+def test_a_diverged_network_is_refused_at_its_first_wrong_video(features: FeatureSet) -> None:
+    """The message says what to change; no metric becomes NaN."""
     daan = network()
     with torch.no_grad():
         for parameter in daan.parameters():

@@ -1,4 +1,4 @@
-"""The presets of the benchmarks: the paper's values, each of which --set overrides."""
+"""pipeline/settings/presets: the benchmark presets have the values of the paper, and --set overrides each value."""
 
 import dataclasses
 from importlib import resources
@@ -22,7 +22,7 @@ COMMON = {
     "training.patience_epochs": 3,
     "training.learning_rate_factor": 0.1,
 }
-OF_THE_PAPER = {
+PAPER_VALUES = {
     name: {
         **COMMON,
         "daan.omega": omega,
@@ -40,31 +40,31 @@ OTHER_CHOICES = {"daan.qdma": "off", "daan.csgm": "convergence"}
 
 
 def value_of(settings: object, key: str) -> Any:
-    """What a dotted key stands for."""
+    """Read the value of a dotted key."""
     for name in key.split("."):
         settings = getattr(settings, name)
     return settings
 
 
-@pytest.mark.parametrize("preset", OF_THE_PAPER)
-def test_a_preset_holds_the_papers_values_and_nothing_else(preset: str) -> None:
-    """Its file names exactly the settings of daan.md's section 7, and they arrive as numbers and texts."""
+@pytest.mark.parametrize("preset", PAPER_VALUES)
+def test_a_preset_has_exactly_the_values_of_the_paper(preset: str) -> None:
+    """Its file gives exactly these settings, and they are read with the right types."""
     text = resources.files("pipeline.settings").joinpath("presets", f"{preset}.yaml").read_text(encoding="utf-8")
 
     settings = load_settings(preset=preset)
 
     named = {f"{section}.{key}" for section, values in yaml.safe_load(text).items() for key in values}
-    assert {key: value_of(settings, key) for key in named} == OF_THE_PAPER[preset]
+    assert {key: value_of(settings, key) for key in named} == PAPER_VALUES[preset]
     plain = load_settings()
     assert dataclasses.replace(settings, daan=plain.daan, training=plain.training) == plain
 
 
-@pytest.mark.parametrize(("preset", "key"), [(preset, key) for preset, keys in OF_THE_PAPER.items() for key in keys])
+@pytest.mark.parametrize(("preset", "key"), [(preset, key) for preset, keys in PAPER_VALUES.items() for key in keys])
 def test_set_overrides_each_value_of_a_preset(preset: str, key: str) -> None:
-    """Only that setting changes."""
-    value = OF_THE_PAPER[preset][key]
+    """No other setting changes."""
+    value = PAPER_VALUES[preset][key]
     other = OTHER_CHOICES[key] if isinstance(value, str) else value * 2 if key.count("factor") == 0 else 0.5
 
     settings = load_settings(preset=preset, assignments=[f"{key}={other}"])
 
-    assert {name: value_of(settings, name) for name in OF_THE_PAPER[preset]} == {**OF_THE_PAPER[preset], key: other}
+    assert {name: value_of(settings, name) for name in PAPER_VALUES[preset]} == {**PAPER_VALUES[preset], key: other}

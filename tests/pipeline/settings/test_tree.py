@@ -1,4 +1,4 @@
-"""pipeline/settings/tree.py: defaults, preset, file, --set and options; a fault names its remedy."""
+"""pipeline/settings/tree.py: defaults, preset, file, --set and options; messages about wrong settings."""
 
 import dataclasses
 from pathlib import Path
@@ -16,20 +16,20 @@ from pipeline.settings.tree import Settings, given_settings, load_settings, pres
 
 
 def value_of(settings: Settings, key: str) -> Any:
-    """The value behind a dotted key."""
+    """Read the value of a dotted key."""
     value: Any = settings
     for name in key.split("."):
         value = getattr(value, name)
     return value
 
 
-def test_nothing_given_means_the_defaults() -> None:
+def test_without_given_settings_the_defaults_are_used() -> None:
     """Every stage works without an option."""
     assert load_settings() == Settings()
 
 
 def test_every_setting_has_a_dotted_name() -> None:
-    """Also those of a part of a part; a part itself is no setting."""
+    """This includes nested sections; a section itself is not a setting."""
     names = setting_names()
 
     assert {"training.epochs", "daan.beta", "extraction.extractor.width", "text.encoder", "holdout.seed"} <= set(names)
@@ -39,7 +39,7 @@ def test_every_setting_has_a_dotted_name() -> None:
 
 
 def test_later_sources_win(tmp_path: Path) -> None:
-    """Defaults, then preset, then file, then --set, then the command's options; None is not given."""
+    """The order is defaults, preset, file, --set, options; the option None was not given."""
     file = tmp_path / "mine.yaml"
     file.write_text("training:\n  epochs: 7\n  batch_pairs: 8\n  seed: 9\ndaan:\n")
 
@@ -50,7 +50,7 @@ def test_later_sources_win(tmp_path: Path) -> None:
         options={"training.seed": 13, "training.epochs": None},
     )
 
-    assert settings.training.patience_epochs == 10  # the preset's
+    assert settings.training.patience_epochs == 10  # from the preset
     assert settings.training.epochs == 7
     assert settings.training.batch_pairs == 10
     assert settings.training.seed == 13
@@ -59,12 +59,14 @@ def test_later_sources_win(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", presets())
 def test_every_preset_is_valid(name: str) -> None:
-    """A preset that names an old setting would fail here, not at a user's."""
-    assert (load_settings(preset=name) == Settings()) == (name == "ucf")  # the defaults are the paper's for UCF
+    """A preset with an old setting would fail here."""
+    assert (load_settings(preset=name) == Settings()) == (
+        name == "ucf"
+    )  # the defaults are the values of the paper for UCF
 
 
-def test_an_unknown_preset_fails_with_the_known_ones() -> None:
-    """The list is made from the files, so it cannot go stale."""
+def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
+    """The list is made from the files of the presets."""
     with pytest.raises(UsageError, match=r"unknown preset 'smaple': choose one of .*sample"):
         load_settings(preset="smaple")
 
@@ -89,8 +91,8 @@ def test_an_unknown_preset_fails_with_the_known_ones() -> None:
         ("extraction.extractor.width=16", 16),
     ],
 )
-def test_a_setting_reads_its_value_by_its_own_type(assignment: str, value: Any) -> None:
-    """On the command line as in a file, where YAML 1.1 takes `off` for False and `1e-3` for a text."""
+def test_the_type_of_a_setting_converts_its_value(assignment: str, value: Any) -> None:
+    """YAML 1.1 would read `off` as False and `1e-3` as a text."""
     key = assignment.partition("=")[0].strip()
 
     found = value_of(load_settings(assignments=[assignment]), key)
@@ -102,8 +104,8 @@ def test_a_setting_reads_its_value_by_its_own_type(assignment: str, value: Any) 
 @given(
     rate=st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan=False), form=st.sampled_from("gef")
 )
-def test_numbers_in_every_notation_are_numbers(rate: float, form: str) -> None:
-    """Scientific and plain, as Python writes them."""
+def test_numbers_in_every_notation_are_read(rate: float, form: str) -> None:
+    """The notations are those of Python's format codes g, e and f."""
     text = format(rate, f".17{form}")
     if float(text) > 0:
         assert load_settings(assignments=[f"training.learning_rate={text}"]).training.learning_rate == float(text)
@@ -111,8 +113,8 @@ def test_numbers_in_every_notation_are_numbers(rate: float, form: str) -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(epochs=st.integers(1, 10**9), pairs=st.integers(2, 10**9), encoder=st.text(min_size=1).map(str.strip))
-def test_set_takes_any_text_behind_the_first_equals_sign(epochs: int, pairs: int, encoder: str) -> None:
-    """Numbers become numbers, texts stay texts, whatever YAML would make of them."""
+def test_set_uses_the_whole_text_after_the_first_equals_sign(epochs: int, pairs: int, encoder: str) -> None:
+    """Texts stay texts, even if YAML would read them as something else."""
     settings = load_settings(
         assignments=[f"training.epochs={epochs}", f"training.batch_pairs={pairs}", f"text.encoder={encoder}"]
     )
@@ -130,7 +132,7 @@ def test_set_takes_any_text_behind_the_first_equals_sign(epochs: int, pairs: int
     encoder=st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["1e3", "null", "~", "- a", "#"]),
     standardise=st.booleans(),
 )
-def test_shown_settings_are_read_as_the_same(
+def test_shown_settings_are_read_with_the_same_values(
     tmp_path_factory: pytest.TempPathFactory,
     epochs: int,
     rate: float,
@@ -139,7 +141,7 @@ def test_shown_settings_are_read_as_the_same(
     encoder: str,
     standardise: bool,
 ) -> None:
-    """`--show-config` prints what `--config` reads."""
+    """`--config` can read the output of `--show-config`."""
     settings = dataclasses.replace(
         Settings(),
         daan=DaanConfig(tcn_gap=gap, qdma=qdma),
@@ -164,8 +166,8 @@ def test_shown_settings_are_read_as_the_same(
         ("zzz", r"unknown setting zzz\. \(all settings"),
     ],
 )
-def test_an_unknown_setting_fails_with_the_one_that_was_meant(key: str, hint: str) -> None:
-    """Usage, so exit code 2; the message says where all settings are shown."""
+def test_an_unknown_setting_is_refused_with_a_similar_one(key: str, hint: str) -> None:
+    """The exit code is 2; the message says which command shows all settings."""
     with pytest.raises(UsageError, match=hint) as caught:
         load_settings(assignments=[f"{key}=1"])
 
@@ -203,8 +205,8 @@ def test_an_unknown_setting_fails_with_the_one_that_was_meant(key: str, hint: st
         ("daan.qdma=maybe", "daan.qdma = 'maybe': input should be 'off' or 'on'"),
     ],
 )
-def test_a_wrong_value_fails_with_key_value_and_what_is_allowed(assignment: str, message: str) -> None:
-    """One line in the words of the command line."""
+def test_a_wrong_value_is_refused_with_its_key_and_what_is_allowed(assignment: str, message: str) -> None:
+    """The message is one line with the names of the command line."""
     with pytest.raises(UsageError) as caught:
         load_settings(assignments=[assignment])
 
@@ -212,22 +214,22 @@ def test_a_wrong_value_fails_with_key_value_and_what_is_allowed(assignment: str,
     assert "\n" not in str(caught.value)
 
 
-def test_an_options_wrong_value_is_named_in_the_same_way() -> None:
-    """A value of a command's own option comes with its type."""
+def test_a_wrong_value_of_an_option_has_the_same_message() -> None:
+    """The value of an option is a number already."""
     with pytest.raises(UsageError, match=r"training\.epochs is -3, must be at least 1"):
         load_settings(options={"training.epochs": -3})
 
 
 @pytest.mark.parametrize("assignment", ["", "training.epochs", "=3", " = 3"])
-def test_set_without_key_or_value_fails_with_an_example(assignment: str) -> None:
-    """The form is shown."""
+def test_set_without_key_or_equals_sign_is_refused(assignment: str) -> None:
+    """The message shows an example."""
     with pytest.raises(UsageError, match=r"expected section\.key=value, such as --set training\.epochs=20"):
         load_settings(assignments=[assignment])
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "training:\n", "training: {}\ndaan:\n"])
-def test_a_file_may_leave_everything_out(tmp_path: Path, text: str) -> None:
-    """Any part of the tree may be missing."""
+def test_a_file_may_leave_out_every_setting(tmp_path: Path, text: str) -> None:
+    """Sections may be missing or empty."""
     (tmp_path / "mine.yaml").write_text(text)
 
     assert load_settings(config_file=tmp_path / "mine.yaml") == Settings()
@@ -251,7 +253,7 @@ def test_a_file_may_leave_everything_out(tmp_path: Path, text: str) -> None:
         ),
     ],
 )
-def test_a_wrong_file_fails_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+def test_a_wrong_file_is_refused_with_one_line(tmp_path: Path, text: str, message: str) -> None:
     """The message names the file or the setting."""
     (tmp_path / "mine.yaml").write_text(text)
 
@@ -261,8 +263,8 @@ def test_a_wrong_file_fails_in_one_line(tmp_path: Path, text: str, message: str)
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_fails_with_its_neighbour(tmp_path: Path) -> None:
-    """A folder is no file either."""
+def test_a_missing_file_is_refused_with_a_similar_name(tmp_path: Path) -> None:
+    """A folder is refused too."""
     (tmp_path / "mine.yaml").touch()
 
     with pytest.raises(UsageError, match=r"mein\.yaml does not exist\. Did you mean .*mine\.yaml\?"):
@@ -271,16 +273,16 @@ def test_a_missing_file_fails_with_its_neighbour(tmp_path: Path) -> None:
         load_settings(config_file=tmp_path)
 
 
-def test_a_file_in_another_encoding_fails(tmp_path: Path) -> None:
-    """Bytes that are not UTF-8 are no traceback."""
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    """The message says that the file is not UTF-8."""
     (tmp_path / "mine.yaml").write_bytes(b"text: {encoder: \xe9}")
 
     with pytest.raises(StorageError, match="not a text file in UTF-8"):
         load_settings(config_file=tmp_path / "mine.yaml")
 
 
-def test_settings_that_were_given_are_known_even_with_their_default_value(tmp_path: Path) -> None:
-    """By an option, --set or a file."""
+def test_given_settings_are_listed_even_with_their_default_value(tmp_path: Path) -> None:
+    """They are given by an option, --set or a file."""
     file = tmp_path / "settings.yaml"
     file.write_text("extraction: {decoder: pyav}\ntraining: {epochs: 3}\n")
     given = given_settings(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.avgzsl_benchmark.exporting.names import class_names, class_words, video_names
+from pipeline.avgzsl_benchmark.exporting.names import class_names, class_wording, video_names
 
 texts = st.lists(st.text(min_size=1), unique=True, max_size=8)
 
@@ -41,7 +41,7 @@ def test_names_of_classes_fit_into_lines_and_files_and_differ_by_more_than_case(
 @given(texts)
 def test_wordings_of_classes_fit_into_a_list_and_are_unique(names: list[str]) -> None:
     """Each wording is one cell of a CSV file."""
-    wordings = class_words([(name,) for name in names])
+    wordings = class_wording([(name,) for name in names])
     buffer = io.StringIO(newline="")
     csv.writer(buffer).writerows([(wording,) for wording in wordings.values()])
 
@@ -53,7 +53,7 @@ def test_wordings_of_classes_fit_into_a_list_and_are_unique(names: list[str]) ->
 def test_a_class_that_pandas_does_not_read_as_text_is_renamed(name: str) -> None:
     """Pandas takes some names for a number, a truth value or a missing value."""
     assert class_names([name])[name].startswith("class ")
-    assert class_words([(name,)])[(name,)].startswith("class ")
+    assert class_wording([(name,)])[(name,)].startswith("class ")
 
 
 def test_a_long_name_keeps_its_end() -> None:
