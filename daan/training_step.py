@@ -35,7 +35,7 @@ def training_step(
     generator: torch.Generator | None = None,
     clip_norm: float = 0.0,
     precision: Precision = "float32",
-    pieces: int = 1,
+    micro_batches: int = 1,
 ) -> Step:
     """Do one forward pass over 2B videos, one backward pass, and one step of the optimiser.
 
@@ -50,25 +50,25 @@ def training_step(
         generator: source of modality dropout; None for torch's own. Dropout layers always draw from torch's own.
         clip_norm: largest norm of the whole gradient; 0 for no limit.
         precision: precision of the network's products; bfloat16 uses autocast, and weights and losses stay float32.
-        pieces: number of pieces into which the batch is cut; their gradients are added. More pieces need less memory,
-            but batch statistics and CSGM's rates are then computed per piece.
+        micro_batches: number of micro-batches of the batch; their gradients are added. More of them need less memory,
+            but batch statistics and CSGM's rates are then computed per micro-batch.
 
     Returns:
         The losses, norms and rates.
 
     Raises:
-        ValueError: numbers of videos or pieces, or widths, that do not fit.
+        ValueError: numbers of videos or micro-batches, or widths, that do not fit.
     """
     pairs, odd = divmod(len(videos), 2)
     if odd or pairs == 0:
         raise ValueError(f"{len(videos)} videos: give one or more positives, and then as many negatives")
-    if not 1 <= pieces <= pairs:
-        raise ValueError(f"{pieces} pieces of {pairs} pairs: give each piece at least one pair")
+    if not 1 <= micro_batches <= pairs:
+        raise ValueError(f"{micro_batches} micro-batches of {pairs} pairs: give each micro-batch at least one pair")
     optimizer.zero_grad(set_to_none=True)
     found: list[tuple[Losses, Rates | None]] = []
-    for rows in _rows_of_pieces(pairs, pieces, videos.audio.device):
+    for rows in _rows_of_micro_batches(pairs, micro_batches, videos.audio.device):
         weight = len(rows) / len(videos)
-        batch = (videos, text) if pieces == 1 else (videos[rows], text[rows])
+        batch = (videos, text) if micro_batches == 1 else (videos[rows], text[rows])
         found.append(_add_gradients(network, *batch, weight=weight, generator=generator, precision=precision))
     norms = branch_norms(network)
     if network.config.modulates:
@@ -79,9 +79,9 @@ def training_step(
     return Step(_summed([losses for losses, _ in found]), norms, _joined([rates for _, rates in found]))
 
 
-def _rows_of_pieces(pairs: int, pieces: int, device: torch.device) -> list[Tensor]:
-    """List the row indices of each piece, positives first; the pieces are nearly equal."""
-    edges = [pairs * piece // pieces for piece in range(1, pieces)]
+def _rows_of_micro_batches(pairs: int, micro_batches: int, device: torch.device) -> list[Tensor]:
+    """List the row indices of each micro-batch, positives first; their sizes are nearly equal."""
+    edges = [pairs * number // micro_batches for number in range(1, micro_batches)]
     positives = torch.arange(pairs, device=device).tensor_split(edges)
     return [torch.cat((rows, rows + pairs)) for rows in positives]
 
@@ -121,6 +121,6 @@ def _summed(losses: list[Losses]) -> Losses:
 
 
 def _joined(rates: list[Rates | None]) -> Rates | None:
-    """Concatenate the rates of the pieces along the pairs."""
+    """Concatenate the rates of the micro-batches along the pairs."""
     known = [each for each in rates if each is not None]
     return Rates(*(torch.cat(values) for values in zip(*known, strict=True))) if known else None

@@ -1,7 +1,7 @@
-"""The picture of a sample video: a coloured shape that moves over a muted background, one frame at a time.
+"""Draw the picture of a sample video: a coloured shape that moves over a muted background.
 
-Lengths are in units of the picture's short side, from its middle, x to the right and y downwards. A movement's
-place in its cycle is `cycles`: whole at the start of each bounce, turn, shake, blink, swing or slide.
+Lengths are in units of the picture's short side. They start at its middle; x points to the right and y points down.
+`cycles` counts the bounces, turns, shakes, blinks, swings or slides; it is a whole number at the start of each.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a shape is at one moment: offset from its home, turn, squash and how brightly it is lit."""
+    """The pose of a shape at one moment: offset from its home, angle, squash and brightness."""
 
     x: float = 0.0
     y: float = 0.0
@@ -34,7 +34,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Look:
-    """What does not change during one video: size, home and lean of the shape, its tint, the strength of the grain."""
+    """The values that are constant in one video: size, home, lean and tint of the shape, and the grain."""
 
     width: int
     height: int
@@ -97,7 +97,7 @@ def _triangle(x: Array, y: Array) -> Array:
 
 
 def _star(x: Array, y: Array) -> Array:
-    """Five points: the angle is folded onto half a point, whose edge is a straight line from tip to notch."""
+    """Draw a star: fold the angle onto half a point. The edge of half a point is a straight line from tip to notch."""
     fold = np.abs((np.arctan2(x, -y) + np.pi / 5) % (2 * np.pi / 5) - np.pi / 5)
     tip, notch = np.array((1.15, 0.0)), 0.48 * np.array((np.cos(np.pi / 5), np.sin(np.pi / 5)))
     along = notch - tip
@@ -111,7 +111,7 @@ def _heart(x: Array, y: Array) -> Array:
     return (u**2 + v**2 - 1.0) ** 3 - u**2 * v**3
 
 
-# Each is negative inside the shape, which is about 1 in radius.
+# Each function is negative inside its shape. The radius of a shape is about 1.
 SHAPES: dict[str, Callable[[Array, Array], Array]] = {
     "ball": _ball,
     "square": _square,
@@ -122,26 +122,26 @@ SHAPES: dict[str, Callable[[Array, Array], Array]] = {
 
 
 def _grid(look: Look) -> tuple[Array, Array]:
-    """Coordinates x and y of every pixel, (H, W) each."""
+    """Make the coordinates x and y of every pixel, (H, W) each."""
     short = min(look.width, look.height)
     y, x = np.mgrid[: look.height, : look.width].astype(np.float64)
     return (x + 0.5 - look.width / 2) / short, (y + 0.5 - look.height / 2) / short
 
 
 def _coverage(shape: str, look: Look, pose: Pose) -> tuple[Array, Array]:
-    """How much of each pixel the shape covers, in [0, 1], and whether the pixel is in its darker half; (H, W) each."""
+    """Compute the covered fraction of each pixel, and whether it is in the darker half of the shape; (H, W) each."""
     x, y = _grid(look)
     x = (x - look.home_x - pose.x) / (look.radius * (1.0 + pose.squash))
     y = (y - look.home_y - pose.y) / (look.radius * (1.0 - pose.squash))
     cos, sin = np.cos(pose.angle_radians + look.lean_radians), np.sin(pose.angle_radians + look.lean_radians)
     x, y = x * cos + y * sin, y * cos - x * sin
     level = SHAPES[shape](x, y)
-    steepness = np.hypot(*np.gradient(level)) + 1e-9  # change of level from a pixel to the next: edges blend over one
+    steepness = np.hypot(*np.gradient(level)) + 1e-9  # change of level per pixel, so that edges blend over one pixel
     return np.clip(0.5 - level / steepness, 0.0, 1.0), x > 0.25
 
 
 def background(look: Look, rng: np.random.Generator) -> Array:
-    """A muted surface of soft waves, nearly grey: (H, W, 3) in [0, 1]."""
+    """Draw a muted, nearly grey surface of soft waves, (H, W, 3) in [0, 1]."""
     x, y = _grid(look)
     grey = np.full_like(x, rng.uniform(0.34, 0.46))
     for _ in range(4):
@@ -151,19 +151,19 @@ def background(look: Look, rng: np.random.Generator) -> Array:
 
 
 def frames(shape: str, movement: str, look: Look, cycles: Array, rng: np.random.Generator) -> Iterator[Array]:
-    """One frame (H, W, 3) in [0, 1] for each place in `cycles` (T,)."""
-    behind = background(look, rng)
-    for place in cycles:
-        pose = POSES[movement](float(place))
+    """Draw one frame (H, W, 3) in [0, 1] for each value of `cycles` (T,)."""
+    surface = background(look, rng)
+    for cycle in cycles:
+        pose = POSES[movement](float(cycle))
         covered, darker = _coverage(shape, look, pose)
         paint = np.asarray(look.tint) * np.where(darker, 0.6, 1.0)[..., None]
         alpha = (covered * pose.light)[..., None]
-        picture = behind * (1.0 - alpha) + paint * alpha
+        picture = surface * (1.0 - alpha) + paint * alpha
         yield np.clip(picture + look.grain * (rng.random(picture.shape[:2]) - 0.5)[..., None], 0.0, 1.0)
 
 
-def blurred(frame: Array, rng: np.random.Generator) -> Array:  # noqa: ARG001 - all flaws are called alike
-    """As if far out of focus: three passes of a box of 13 pixels, across and down."""
+def blurred(frame: Array, rng: np.random.Generator) -> Array:  # noqa: ARG001 - all flaws have the same parameters
+    """Blur a frame with three passes of a box of 13 pixels, in both directions."""
     box = np.full(13, 1 / 13)
     for axis in (0, 1):
         for _ in range(3):
@@ -173,18 +173,18 @@ def blurred(frame: Array, rng: np.random.Generator) -> Array:  # noqa: ARG001 - 
 
 
 def dark(frame: Array, rng: np.random.Generator) -> Array:  # noqa: ARG001
-    """As if at night: a tenth of the light."""
+    """Darken a frame to a tenth of its light."""
     return frame * 0.1
 
 
 def covered(frame: Array, rng: np.random.Generator) -> Array:  # noqa: ARG001
-    """As if behind a fence: grey boards leave a gap of a fifth."""
+    """Cover a frame with grey boards, with gaps of a fifth between them."""
     hidden = np.arange(frame.shape[1]) % 40 < 32
     return np.where(hidden[None, :, None], 0.45, frame)
 
 
 def noisy(frame: Array, rng: np.random.Generator) -> Array:
-    """As if badly received: most of the light is noise in blocks of 8 pixels."""
+    """Replace most of the light of a frame by noise in blocks of 8 pixels."""
     height, width = frame.shape[:2]
     blocks = rng.random((-(-height // 8), -(-width // 8), 3)).repeat(8, 0).repeat(8, 1)[:height, :width]
     return 0.3 * frame + 0.7 * blocks

@@ -1,7 +1,7 @@
-"""The sound of a sample video: what the movement sounds like, over a background of coloured noise.
+"""Make the sound of a sample video: the sound of the movement over a background of coloured noise.
 
-All sounds are mono at SAMPLE_RATE_HZ, as float64 (N,) about within [-1, 1]. `cycles` (N,) is the movement's place in
-its cycle at each sample, the same that the picture is drawn from: a thud falls on the bounce that is seen.
+All sounds are mono at SAMPLE_RATE_HZ, float64 (N,), with values roughly in [-1, 1]. `cycles` (N,) counts the cycles of
+the movement at each sample. The picture uses the same values, so a thud comes with the bounce in the picture.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ SAMPLE_RATE_HZ = 44_100
 
 
 def _thuds(cycles: Array, rate_hz: float, rng: np.random.Generator) -> Array:
-    """A low, dying tone with a knock at each bounce."""
+    """Make a low, fading tone with a knock at each bounce."""
     since_seconds = cycles % 1.0 / rate_hz
     pitch_hz = rng.uniform(70.0, 110.0)
     tone = np.sin(2 * np.pi * pitch_hz * since_seconds) * np.exp(-since_seconds / 0.15)
@@ -23,36 +23,36 @@ def _thuds(cycles: Array, rate_hz: float, rng: np.random.Generator) -> Array:
     return tone + knock
 
 
-def _whirr(cycles: Array, rate_hz: float, rng: np.random.Generator) -> Array:  # noqa: ARG001 - all sounds are called alike
-    """A buzz rich in harmonics that swells with every half turn."""
+def _whirr(cycles: Array, rate_hz: float, rng: np.random.Generator) -> Array:  # noqa: ARG001 - all sounds have the same parameters
+    """Make a buzz with many harmonics that becomes louder with every half turn."""
     pitch_hz = rng.uniform(180.0, 240.0)
     buzz = sum(_tone(pitch_hz * k, len(cycles)) / k**0.5 for k in range(1, 24))
     return 0.15 * buzz * (0.7 + 0.3 * np.sin(4 * np.pi * cycles))
 
 
 def _rattle(cycles: Array, rate_hz: float, rng: np.random.Generator) -> Array:
-    """A short hiss, high up, at both ends of every shake."""
+    """Make a short, high hiss at both ends of every shake."""
     since_seconds = (2 * cycles) % 1.0 / (2 * rate_hz)
     low_hz = rng.uniform(5000.0, 6000.0)
     return 1.5 * _noise(len(cycles), low_hz, 12_000.0, rng) * np.exp(-since_seconds / 0.025)
 
 
 def _beeps(cycles: Array, rate_hz: float, rng: np.random.Generator) -> Array:
-    """A clear tone, with two overtones, for as long as the light is on."""
-    place = cycles % 1.0
-    on = np.clip(np.minimum(place, 0.5 - place) / rate_hz / 0.005, 0.0, 1.0)  # ramps of 5 ms: no clicks
+    """Make a clear tone with two overtones while the light is on."""
+    cycle = cycles % 1.0
+    on = np.clip(np.minimum(cycle, 0.5 - cycle) / rate_hz / 0.005, 0.0, 1.0)  # ramps of 5 ms prevent clicks
     pitch_hz = rng.uniform(1000.0, 1300.0)
     return 0.4 * on * sum(_tone(pitch_hz * k, len(cycles)) / k for k in (1, 3, 5))
 
 
 def _scrape(cycles: Array, rate_hz: float, rng: np.random.Generator) -> Array:  # noqa: ARG001
-    """A steady hiss in the middle of the spectrum, which stops for a moment where the slide turns."""
+    """Make a steady hiss of middle frequencies, which stops for a moment when the slide turns."""
     turning = np.abs(np.sin(2 * np.pi * cycles)) < 0.2
     low_hz = rng.uniform(1800.0, 2200.0)
     return _noise(len(cycles), low_hz, 2.2 * low_hz, rng) * np.where(turning, 0.1, 0.7)
 
 
-# What is not here (swinging) makes no sound of its own.
+# A movement that is missing here (swinging) has no sound.
 SOUNDS: dict[str, Callable[[Array, float, np.random.Generator], Array]] = {
     "bouncing": _thuds,
     "spinning": _whirr,
@@ -67,7 +67,7 @@ def _tone(frequency_hz: float, samples: int) -> Array:
 
 
 def _noise(samples: int, low_hz: float, high_hz: float, rng: np.random.Generator) -> Array:
-    """Noise between two frequencies, root mean square 0.3."""
+    """Make noise between two frequencies, with a root mean square of 0.3."""
     frequencies_hz = np.fft.rfftfreq(samples, 1 / SAMPLE_RATE_HZ)
     spectrum = np.exp(2j * np.pi * rng.random(len(frequencies_hz)))
     spectrum *= (frequencies_hz >= low_hz) & (frequencies_hz < high_hz)
@@ -79,7 +79,7 @@ def _level(sound: Array, rms: float) -> Array:
 
 
 def room(samples: int, loudness: float, rng: np.random.Generator) -> Array:
-    """The background: noise that falls off towards high frequencies, more or less steeply; rms `loudness`."""
+    """Make the background: noise that becomes weaker towards high frequencies, with rms `loudness`."""
     frequencies_hz = np.fft.rfftfreq(samples, 1 / SAMPLE_RATE_HZ)
     fall = rng.uniform(0.5, 0.7)
     spectrum = np.exp(2j * np.pi * rng.random(len(frequencies_hz))) / np.maximum(frequencies_hz, 50.0) ** fall
@@ -89,8 +89,8 @@ def room(samples: int, loudness: float, rng: np.random.Generator) -> Array:
 def sound(
     movement: str | None, cycles: Array, rate_hz: float, *, loudness: float, noise: float, rng: np.random.Generator
 ) -> Array:
-    """Mix what is heard: the movement's own sound at `loudness`, where it has one, over a background of rms `noise`."""
-    heard = room(len(cycles), noise, rng)
+    """Mix the sound of the movement at `loudness`, if it has one, with a background of rms `noise`."""
+    mixed = room(len(cycles), noise, rng)
     if movement in SOUNDS:
-        heard += loudness * SOUNDS[movement](cycles, rate_hz, rng)
-    return np.clip(heard, -1.0, 1.0)
+        mixed += loudness * SOUNDS[movement](cycles, rate_hz, rng)
+    return np.clip(mixed, -1.0, 1.0)

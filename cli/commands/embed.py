@@ -60,12 +60,11 @@ def _phrases(workspace: "Workspace", classes: str | None) -> "dict[str, Phrases]
     """Return class name -> phrases, for the named classes or, if there are none, for the classes of the workspace."""
     from pipeline.base.errors import MissingStageError
     from pipeline.datasets.dataset import load_dataset
-    from pipeline.datasets.phrases import phrases_of_name
     from pipeline.prediction.classes import parse_classes
 
-    names = parse_classes(classes)
-    if names is not None:
-        return {name: phrases_of_name(name) for name in names}
+    named = parse_classes(classes)
+    if named is not None:
+        return named
     try:
         return dict(load_dataset(workspace.dataset_folder).phrases)
     except MissingStageError as error:

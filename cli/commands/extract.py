@@ -217,9 +217,9 @@ def _show_shard(report: "ShardReport", terminal: Terminal) -> None:
     reused = f", {report.reused} of them in an earlier run" if report.reused else ""
     failed = f", {report.failed} failed" if report.failed else ""
     videos = counted(report.extracted + report.reused, "video")
-    terminal.show(f"part {report.shard}: {videos} extracted{reused}{failed}")
+    terminal.show(f"shard {report.shard}: {videos} extracted{reused}{failed}")
     _show_failures(report, terminal)
-    terminal.say("Next, when all parts are extracted: avzsl extract --merge")
+    terminal.say("Next, when all shards are extracted: avzsl extract --merge")
 
 
 def _show_failures(report: "ExtractionReport | ShardReport", terminal: Terminal) -> None:

@@ -68,7 +68,7 @@ class Download:
     def vectors(self) -> NDArray[np.float32]:
         """Wait for the vectors (N, D) and return a copy of them, because they are kept for long.
 
-        The copy holds no pinned memory. It is also no small block among those that the network threads allocate and
+        The copy contains no pinned memory. It is also no small block among those that the network threads allocate and
         free, which would keep the C library from using the memory between them.
         """
         if self._arrival is not None:

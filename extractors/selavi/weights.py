@@ -73,26 +73,39 @@ def _untrained(seed: int, reason: str = "") -> ResolvedWeights:
     return ResolvedWeights(name="untrained", path=None, sha256="", note=f"{note}; {reason}" if reason else f"{note}.")
 
 
-def _cached(name: str, cache_dir: Path) -> ResolvedWeights | None:
-    """Return a checkpoint from the cache, or None. A file put there by hand is recorded; a changed file is refused."""
-    path = cache_dir / _file_name(name)
+def cached_path(name: str, cache_dir: Path) -> Path:
+    """Return the path of a published checkpoint in the cache; the file need not exist."""
+    return cache_dir / f"selavi_{name}.pth"
+
+
+def cached_weights(name: str, cache_dir: Path) -> ResolvedWeights | None:
+    """Read a published checkpoint's sha256 from the cache; None if it is not there. Nothing is written.
+
+    Raises:
+        WeightsError: the file cannot be read, or has changed since it was fetched.
+    """
+    path = cached_path(name, cache_dir)
     if not path.is_file():
         return None
-    sha256 = _sha256(path)
-    record = _record_of(path)
-    if not record.exists():
-        _write_record(record, sha256)
-    elif record.read_text().split()[:1] != [sha256]:
+    sha256, record = _sha256(path), _record_of(path)
+    if record.exists() and record.read_text().split()[:1] != [sha256]:
         raise WeightsError(
             f"{path} has changed since it was fetched (sha256 {sha256}). Delete it, so that it is fetched again."
         )
     return ResolvedWeights(name=name, path=path, sha256=sha256, note="")
 
 
+def _cached(name: str, cache_dir: Path) -> ResolvedWeights | None:
+    """Return a checkpoint from the cache, or None. Record the sha256 of a file that a person put there."""
+    found, record = cached_weights(name, cache_dir), _record_of(cached_path(name, cache_dir))
+    if found is not None and not record.exists():
+        _write_record(record, found.sha256)
+    return found
+
+
 def _fetch(name: str, cache_dir: Path, on_progress: OnProgress | None) -> ResolvedWeights:
-    file_name = _file_name(name)
-    url = f"{BASE_URL}/{file_name}"
-    path = cache_dir / file_name
+    path = cached_path(name, cache_dir)
+    file_name, url = path.name, f"{BASE_URL}/{path.name}"
     partial = path.with_name(f"{file_name}.partial")
     try:
         _check_online()
@@ -117,10 +130,6 @@ def _fetch(name: str, cache_dir: Path, on_progress: OnProgress | None) -> Resolv
 def _check_online() -> None:
     if is_offline():
         raise DownloadError("AVZSL_OFFLINE is set")
-
-
-def _file_name(name: str) -> str:
-    return f"selavi_{name}.pth"
 
 
 def _record_of(path: Path) -> Path:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _FILES = (CONFIG, TOKENIZER, WEIGHTS)
 _PROJECTION = "text_projection.weight"
-# What the shapes of the weights do not tell.
+# Values that the shapes of the weights do not determine.
 _SETTINGS = (
     "vocab_size",
     "hidden_size",
@@ -43,8 +43,8 @@ _SPECIAL_TOKENS = {"bos_token_id": None, "eos_token_id": 2, "pad_token_id": None
 _MODEL_TYPES = {"clip", "clip_text_model"}
 _PHRASES_AT_ONCE = 64
 _MAX_PHRASE_TOKENS = 77  # of every published CLIP; the rest of a longer description is ignored
-# What transformers, safetensors and tokenizers raise for files that are damaged or belong to another model.
-_LOADING_ERRORS = (KeyError, TypeError, ValueError, RuntimeError, SafetensorError)
+# The errors of transformers, for a network whose sizes make no sense or do not fit the weights.
+_NETWORK_ERRORS = (KeyError, TypeError, ValueError, RuntimeError)
 
 
 def load_clip(spec: TextSpec, cache_dir: Path | None) -> "ClipText":
@@ -102,7 +102,7 @@ class ClipText:
                 batch = indices[start : start + _PHRASES_AT_ONCE]
                 vectors[batch] = self._encode_batch(torch.tensor([tokens[index] for index in batch])).numpy()
         if not np.isfinite(vectors).all():
-            raise self._damaged(ValueError("its vectors contain numbers that are not finite"))
+            raise self._damaged("its vectors contain numbers that are not finite")
         return vectors
 
     @torch.inference_mode()
@@ -115,10 +115,7 @@ class ClipText:
 
     def _load(self) -> "tuple[Tokenizer, CLIPTextModelWithProjection]":
         if self._loaded is None:
-            try:
-                self._loaded = self._tokenizer(), self._network()
-            except _LOADING_ERRORS as error:
-                raise self._damaged(error) from error
+            self._loaded = self._tokenizer(), self._network()
         return self._loaded
 
     def _tokenizer(self) -> "Tokenizer":
@@ -127,10 +124,10 @@ class ClipText:
         try:
             tokenizer = Tokenizer.from_file(str(self._folder / TOKENIZER))
         except Exception as error:  # tokenizers raises no narrower type for a damaged file
-            raise ValueError(f"{TOKENIZER}: {error}") from error
+            raise self._damaged(f"{TOKENIZER}: {error}") from error
         if not tokenizer.num_special_tokens_to_add(is_pair=False):
-            raise ValueError(f"its {TOKENIZER} does not mark the end of a phrase")
-        tokenizer.enable_truncation(int(self._settings["max_position_embeddings"]))
+            raise self._damaged(f"its {TOKENIZER} does not mark the end of a phrase")
+        tokenizer.enable_truncation(self._settings["max_position_embeddings"])
         tokenizer.no_padding()
         return tokenizer
 
@@ -142,15 +139,21 @@ class ClipText:
         fields: dict[str, Any] = {**self._settings, **_SPECIAL_TOKENS}
         try:
             config = CLIPTextConfig(**fields)
-        except StrictDataclassError as error:
-            raise ValueError(f"{CONFIG}: {error}") from error
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # its initial random weights must not change the random state of a training
-            network = CLIPTextModelWithProjection(config)
-        with safe_open(self._folder / WEIGHTS, framework="pt") as file:
-            weights = {name: file.get_tensor(name).float() for name in network.state_dict()}
-        network.load_state_dict(weights, assign=True)
+            # The initial random weights of the network must not change the random state of a training.
+            with torch.random.fork_rng(devices=[]):
+                network = CLIPTextModelWithProjection(config)
+        except (StrictDataclassError, *_NETWORK_ERRORS) as error:
+            raise self._damaged(f"{CONFIG}: {error}") from error
+        names = list(network.state_dict())
+        try:
+            with safe_open(self._folder / WEIGHTS, framework="pt") as file:
+                weights = {name: file.get_tensor(name).float() for name in names}
+        except (SafetensorError, OSError) as error:
+            raise self._damaged(str(error)) from error
+        try:
+            network.load_state_dict(weights, assign=True)
+        except RuntimeError as error:  # the shapes differ
+            raise self._damaged(str(error)) from error
         network.train(mode=False)
         return network
 
@@ -159,25 +162,30 @@ class ClipText:
         try:
             document = json.loads((self._folder / CONFIG).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise self._damaged(error) from error
+            raise self._damaged(str(error)) from error
         kind = document.get("model_type") if isinstance(document, dict) else None
         if kind not in _MODEL_TYPES:
             raise TextEncoderError(
-                f"{self._folder} holds no CLIP model ({kind or 'unknown'}): give a model with a text tower"
+                f"{self._folder} contains no CLIP model ({kind or 'unknown'}): give a model with a text tower"
             )
         settings = document.get("text_config") or document
+        if not isinstance(settings, dict):
+            raise self._damaged(f"{CONFIG}: text_config is not an object")
+        tokens = settings.get("max_position_embeddings", _MAX_PHRASE_TOKENS)
+        if not isinstance(tokens, int):
+            raise self._damaged(f"{CONFIG}: max_position_embeddings is {tokens!r}")
         try:
             with safe_open(self._folder / WEIGHTS, framework="pt") as file:
                 width = file.get_slice(_PROJECTION).get_shape()[0]
-            return {name: settings[name] for name in _SETTINGS if name in settings} | {
-                "projection_dim": width,
-                "max_position_embeddings": settings.get("max_position_embeddings", _MAX_PHRASE_TOKENS),
-            }
-        except _LOADING_ERRORS as error:
-            raise self._damaged(error) from error
+        except (SafetensorError, OSError) as error:
+            raise self._damaged(str(error)) from error
+        return {name: settings[name] for name in _SETTINGS if name in settings} | {
+            "projection_dim": width,
+            "max_position_embeddings": tokens,
+        }
 
-    def _damaged(self, error: Exception) -> TextEncoderError:
-        reason = " ".join(str(error).split())[:120]
+    def _damaged(self, fault: str) -> TextEncoderError:
+        reason = " ".join(fault.split())[:120]
         return TextEncoderError(
             f"the CLIP model in {self._folder} cannot be loaded ({reason}): download its files again"
         )

@@ -168,7 +168,7 @@ def _read_named(path: Path) -> dict[str, NDArray[np.float32]]:
     except PickleRefusedError as error:
         raise TextSpecError(f"{path} is refused: {error}") from error
     if not isinstance(stored, dict) or not stored:
-        raise TextSpecError(f"{path} holds no vectors: expected a dict of class names and vectors, saved by numpy.save")
+        raise TextSpecError(f"{path} contains no vectors: expected a dict of class names and vectors from numpy.save")
     return {_checked_name(path, name): _checked_vector(path, name, vector, stored) for name, vector in stored.items()}
 
 

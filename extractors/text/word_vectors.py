@@ -60,7 +60,7 @@ def open_word_vectors(path: Path) -> WordVectorFile:
     if header:
         count, width = int(header[1]), int(header[2])
         if count == 0 or width == 0 or not sample:
-            raise TextEncoderError(f"{path} holds no vectors: give a file of word2vec or GloVe vectors")
+            raise TextEncoderError(f"{path} contains no vectors: give a file of word2vec or GloVe vectors")
         if _is_text(sample):
             return TextVectors(path, width, announced=count)
         return BinaryVectors(path, width, announced=count)

@@ -1,4 +1,4 @@
-"""Write new HDF5 files whole or not at all, also on a full disk."""
+"""Read HDF5 files that may be damaged, and write new ones whole or not at all, on a full disk too."""
 
 import contextlib
 import io
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from pipeline.base.files import replacing
 
@@ -17,6 +18,27 @@ from pipeline.base.files import replacing
 HDF5_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def reading_hdf5(damage: Callable[[Exception], Exception]) -> Iterator[None]:
+    """Convert what h5py raises on damaged bytes.
+
+    Put only calls of h5py inside: an error in our own code must keep its traceback.
+
+    Args:
+        damage: makes the error to raise instead.
+    """
+    try:
+        yield
+    except HDF5_ERRORS as error:
+        raise damage(error) from error
+
+
+def plain_attributes(item: Any) -> dict[str, Any]:  # noqa: ANN401 - h5py has no types
+    """Read the attributes of a file or dataset as Python values; call it inside `reading_hdf5`."""
+    values = dict(item.attrs)
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
 
 
 class _RawFile(io.FileIO):

@@ -68,6 +68,8 @@ def _holder(holder_file: Path) -> str:
     """Describe the holder of a lock by its JSON file; "another avzsl process" if that file is missing or damaged."""
     try:
         holder = json.loads(holder_file.read_text())
-        return f"avzsl {holder['command']} (process {holder['pid']} on {holder['host']})"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
+        holder = None
+    if not isinstance(holder, dict) or not {"command", "pid", "host"} <= holder.keys():
         return "another avzsl process"
+    return f"avzsl {holder['command']} (process {holder['pid']} on {holder['host']})"

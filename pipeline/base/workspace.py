@@ -109,7 +109,7 @@ class Workspace:
         """
         record = self.stages().get(Stage.FEATURES)
         if record is None or not (self.root / record.output).exists():
-            raise MissingStageError(f"{self.root} holds no features yet: run avzsl extract VIDEOS first")
+            raise MissingStageError(f"{self.root} has no features yet: run avzsl extract VIDEOS first")
         return self.root / record.output
 
     def current_model(self, run: str | None = None) -> Path:
@@ -127,7 +127,7 @@ class Workspace:
             return folder
         record = self.stages().get(Stage.MODEL)
         if record is None or not (self.root / record.output).exists():
-            raise MissingStageError(f"{self.root} holds no trained model yet: run avzsl train first")
+            raise MissingStageError(f"{self.root} has no trained model yet: run avzsl train first")
         return self.root / record.output
 
     @contextlib.contextmanager

@@ -15,7 +15,7 @@ from extractors.text.loading import load_text_encoder
 from extractors.text.spec import MINILM, TextSpec, parse_text_spec
 from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.files import fingerprint, read_json, write_json
-from pipeline.base.hdf5 import new_hdf5
+from pipeline.base.hdf5 import new_hdf5, reading_hdf5
 from pipeline.base.workspace import Stage, StageRecord, Workspace, cache_folder
 from pipeline.datasets.phrases import Phrases, phrases_text
 
@@ -38,7 +38,7 @@ def read_spec(text: str) -> TextSpec:
     """Parse the value of `--text`.
 
     Args:
-        text: the value: minilm, `KIND:PLACE` such as `glove:vectors.txt`, or the path of a file of vectors.
+        text: the value: minilm, `KIND:LOCATION` such as `glove:vectors.txt`, or the path of a file of vectors.
 
     Raises:
         UsageError: the value is neither the name of a text encoder nor a file.
@@ -188,10 +188,11 @@ def embed_classes(workspace: Workspace, phrases: Mapping[str, Phrases], setting:
 def _read_cached(path: Path, made_from: str) -> NDArray[np.float32] | None:
     """Read the cached vectors; None if they were made from other phrases or by another encoder."""
     try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("fingerprint") != made_from:
-                return None
-            vectors: NDArray[np.float32] = file["vectors"][...]
-            return vectors
-    except (OSError, KeyError):  # missing or damaged: the file is made again
+        with reading_hdf5(lambda error: StorageError(str(error))), h5py.File(path, "r") as file:
+            written, vectors = file.attrs.get("fingerprint"), file["vectors"][...]
+    except StorageError:  # the file is missing or damaged, and is made again
         return None
+    if not isinstance(written, str) or written != made_from or vectors.dtype != np.float32 or vectors.ndim != 2:
+        return None
+    cached: NDArray[np.float32] = vectors
+    return cached

@@ -127,7 +127,7 @@ def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int, dict[str, int]]:
         )
     if not videos:
         raise UsageError(
-            f"{folder} holds no videos: expected {folder.name}/<class>/<file>.mp4 (or .mkv, .webm, .avi, .mov, ...)"
+            f"{folder} contains no videos: expected {folder.name}/<class>/<file>.mp4 (or .mkv, .webm, .avi, .mov, ...)"
         )
     return tuple(sorted(videos, key=lambda video: video.key)), without_class, dict(others.most_common())
 
@@ -237,12 +237,12 @@ def load_dataset(folder: Path) -> Dataset:
     """Read the dataset from its folder in a workspace.
 
     Raises:
-        MissingStageError: the folder holds no dataset yet.
+        MissingStageError: the folder has no dataset yet.
     """
     manifest = folder / "manifest.csv"
     if not manifest.exists():
         raise MissingStageError(
-            f"{folder.parent} holds no dataset yet: run avzsl extract VIDEOS, or avzsl prepare, first"
+            f"{folder.parent} has no dataset yet: run avzsl extract VIDEOS, or avzsl prepare, first"
         )
     return read_source(manifest)
 
@@ -276,7 +276,7 @@ def named_dataset(source: Path | None, folder: Path) -> Dataset:
         folder: the dataset folder of the workspace.
 
     Raises:
-        PipelineError: a wrong source; or no source for a workspace that holds no dataset or only generated features.
+        PipelineError: a wrong source; or no source for a workspace that has no dataset or only generated features.
     """
     record = dataset_record(folder)
     if record.get("generated") and source is None:

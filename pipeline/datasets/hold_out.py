@@ -20,15 +20,15 @@ class Amounts:
     """How much to hold out. For None, `hold_out` takes the number nearest to its own fraction.
 
     Attributes:
-        unseen_test: classes held out for test: their number (int) or their least share of all classes (float).
-        unseen_val: classes held out for validation, as number or least share of the classes that are then left.
-        seen_test: least share of the videos of each seen class that is held out for test. One video of each class
+        unseen_test: classes held out for test: their number (int) or at least this fraction of all classes (float).
+        unseen_val: classes held out for validation, as number, or as fraction of the classes that are then left.
+        seen_test: at least this fraction of the videos of each seen class is held out for test. One video of each class
             always stays for training, so a class with one video gives none.
-        seen_val: least share of the remaining videos of each trained class that is held out for validation. Again one
-            video always stays.
+        seen_val: at least this fraction of the remaining videos of each trained class is held out for
+            validation. Again one video always stays.
 
     Raises:
-        UsageError: a share that is not below 1, or a negative number.
+        UsageError: a fraction that is not below 1, or a negative number.
     """
 
     unseen_test: int | float | None = None
@@ -101,8 +101,8 @@ class Amounts:
 _OF_CLASSES = ("unseen_test", "unseen_val")
 
 
-def parse_classes(text: str | None, name: str) -> int | float | None:
-    """Parse a number of classes (`12`) or a share of them (`0.25`).
+def parse_amount(text: str | None, name: str) -> int | float | None:
+    """Parse a number of classes (`12`) or a fraction of them (`0.25`).
 
     Args:
         text: text from the user; None for no amount.
@@ -121,8 +121,8 @@ def parse_classes(text: str | None, name: str) -> int | float | None:
 
 def _expected(name: str) -> str:
     if name in _OF_CLASSES:
-        return "a number of classes such as 12, or a share of them from 0 to below 1 such as 0.25"
-    return "a share of a class's videos from 0 to below 1, such as 0.2"
+        return "a number of classes such as 12, or a fraction of them from 0 to below 1 such as 0.25"
+    return "a fraction of a class's videos from 0 to below 1, such as 0.2"
 
 
 def _option(name: str) -> str:

@@ -107,7 +107,7 @@ def find_clips(paths: Sequence[Path]) -> list[Path]:
         if path.is_dir():
             found = list(media_files(path))
             if not found:
-                raise UsageError(f"{path} holds no videos")
+                raise UsageError(f"{path} contains no videos")
             clips += found
         elif path.exists():
             clips.append(path)

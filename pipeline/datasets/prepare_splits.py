@@ -49,7 +49,7 @@ def prepare_splits(
     """
     if not (folder.path / "manifest.csv").exists():
         raise UsageError(
-            f"{folder.path} holds no manifest.csv: make one with avzsl prepare, or avzsl extract VIDEOS, first"
+            f"{folder.path} contains no manifest.csv: make one with avzsl prepare, or avzsl extract VIDEOS, first"
         )
     dataset = load_dataset(folder.path)
     splits = make_splits(dataset.videos, amounts, seed=seed, least_videos=least_videos)

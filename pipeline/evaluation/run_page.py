@@ -138,14 +138,14 @@ def _about_section(models: Path) -> Section:
     if not is_complete(models):
         return Section(paragraphs=["Training has not ended yet."])
     model = read_description(models)
-    training, daan = model["training"], model["daan"]
-    seen = sum(bool(entry["seen"]) for entry in model["classes"])
+    training = model.training
+    seen = sum(entry.seen for entry in model.classes)
     rows = [
-        ("classes", f"{seen} seen, {len(model['classes']) - seen} unseen"),
-        ("features", " ".join(str(model["extractor"].get(name, "")) for name in ("extractor", "recipe", "weights"))),
-        ("class embeddings", " ".join(str(value) for value in model["text_encoder"].values())),
+        ("classes", f"{seen} seen, {len(model.classes) - seen} unseen"),
+        ("features", " ".join(str(model.extractor.get(name, "")) for name in ("extractor", "recipe", "weights"))),
+        ("class embeddings", " ".join(str(value) for value in model.text_encoder.values())),
         ("best epoch of stage 1", training["best_epoch"]),
-        ("QDMA / CSGM", f"{daan['qdma']} / {daan.get('csgm', 'off')}"),
+        ("QDMA / CSGM", f"{model.daan.qdma} / {model.daan.csgm}"),
         *((f"validation {name}", _number(value)) for name, value in training["validation"].items()),
     ]
     return Section(rows=rows)

@@ -66,7 +66,7 @@ class ExtractionPlan:
     def recheck(self, reporter: Reporter) -> "ExtractionPlan":
         """Read every part file in full and rename the damaged ones. Call this only under the workspace's lock."""
         parts = FeatureParts(self.folder / "parts", read_fully="all")
-        parts.set_damaged_aside(reporter)
+        parts.back_up_damaged(reporter)
         parts.save_checks()
         return dataclasses.replace(self, parts=parts)
 
@@ -110,7 +110,7 @@ def plan_extraction(
         sweep(workspace.root, workspace.dataset_folder, folder.parent, folder, folder / "parts")
     parts = FeatureParts(folder / "parts", read_fully="unknown")
     if alone:
-        parts.set_damaged_aside(reporter)
+        parts.back_up_damaged(reporter)
         parts.save_checks()
     for path in parts.damaged:
         reporter.warn(f"{path} is damaged: its videos are extracted again")

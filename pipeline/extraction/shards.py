@@ -74,7 +74,7 @@ def working_on(workspace: Workspace, shard: Shard) -> Iterator[None]:
     for other, holder in running_shards(workspace).items():
         if other.count != shard.count:
             raise WorkspaceInUseError(
-                f"part {shard}: {holder} works on part {other}: divide by {other.count} too, or wait for it"
+                f"shard {shard}: {holder} works on shard {other}: divide by {other.count} too, or wait for it"
             )
     with contextlib.ExitStack() as stack:
         try:
@@ -82,7 +82,7 @@ def working_on(workspace: Workspace, shard: Shard) -> Iterator[None]:
             stack.enter_context(held(lock, f"extract --part {shard}"))
         except LockHeldError as error:
             raise WorkspaceInUseError(
-                f"part {shard} is being extracted by {error}: choose another part, or wait for it"
+                f"shard {shard} is being extracted by {error}: choose another shard, or wait for it"
             ) from error
         yield
 
@@ -108,6 +108,6 @@ def refuse_running_shards(workspace: Workspace) -> None:
         shard, holder = next(iter(running.items()))
         more = f" and {len(running) - 1} more" if len(running) > 1 else ""
         raise WorkspaceInUseError(
-            f"{workspace.root}: part {shard} is being extracted by {holder}{more}: wait for all parts to end, "
+            f"{workspace.root}: shard {shard} is being extracted by {holder}{more}: wait for all shards to end, "
             f"or help with another part: avzsl extract --part i/{shard.count}"
         )

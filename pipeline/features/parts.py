@@ -36,7 +36,7 @@ def key_of(video: Video) -> _Key:
 
 
 def source_of(path: Path) -> SourceFile:
-    """Return the hash, size and time of a video's file; zeros if it is no readable regular file (decoding says why)."""
+    """Return the hash, size and time of a file; zeros if it cannot be read, and decoding gives the reason."""
     try:
         if not path.is_file():
             return SourceFile("", 0, 0)
@@ -97,13 +97,16 @@ class FeatureParts:
             except DamagedFileError:
                 self.damaged.append(path)
 
-    def set_damaged_aside(self, reporter: Reporter) -> None:
+    def back_up_damaged(self, reporter: Reporter) -> None:
         """Give damaged part files another name, and say so. Call this only while no other process adds part files."""
         with storage_errors(self.folder):
             for path in self.damaged:
-                aside = path.with_suffix(".damaged")
-                reporter.warn(f"{path} is damaged: its videos are extracted again; {aside.name} may be deleted")
-                path.replace(aside)
+                backup = path.with_suffix(".damaged")
+                reporter.warn(
+                    f"{path} is damaged: its videos are extracted again. "
+                    f"The damaged file is saved as {backup.name}; you may delete it"
+                )
+                path.replace(backup)
         self.damaged = []
 
     def save_checks(self) -> None:

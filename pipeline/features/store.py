@@ -11,6 +11,7 @@ has a checksum of its video's features, which is compared when they are copied, 
 import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.base.errors import DamagedFileError, StorageError
 from pipeline.base.files import storage_errors
-from pipeline.base.hdf5 import HDF5_ERRORS, new_hdf5
+from pipeline.base.hdf5 import new_hdf5, plain_attributes, reading_hdf5
 from pipeline.features.index import (
     FAILURE_DTYPE,
     INDEX_DTYPE,
@@ -184,8 +185,7 @@ class Store:
     def attributes(self) -> dict[str, Any]:
         """The root attributes as plain values."""
         with _reading(self.path):
-            values = dict(self._file.attrs)
-        return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+            return plain_attributes(self._file)
 
     def videos(self) -> list[StoredVideo]:
         """Convert every row of the index."""
@@ -240,13 +240,8 @@ class Store:
         return [written[span] for span in (written if spans is None else spans)]
 
 
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Convert what h5py raises on damaged bytes. Put nothing but calls of h5py inside: a bug keeps its traceback."""
-    try:
-        yield
-    except HDF5_ERRORS as error:
-        raise _damage(path) from error
+def _reading(path: Path) -> AbstractContextManager[None]:
+    return reading_hdf5(lambda _: _damage(path))
 
 
 def _damage(path: Path) -> DamagedFileError:

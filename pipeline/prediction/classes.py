@@ -1,6 +1,6 @@
 """Parse the class names that a user gives, and find their vectors; the model may not know the classes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from pipeline.training.trained_model import Model
 _LIST_ENDINGS = {".txt", ".csv", ".list"}
 
 
-def parse_classes(text: str | None) -> list[str] | None:
+def parse_classes(text: str | None) -> dict[str, Phrases] | None:
     """Parse the class names that a user gives.
 
     A name may consist of several phrases with `|` between them, "dog barking|a dog barks". Their vectors are averaged.
@@ -27,7 +27,7 @@ def parse_classes(text: str | None) -> list[str] | None:
         text: names such as "a, b, c", or a text file with one name per line; None or empty for all known classes.
 
     Returns:
-        The names; None for all known classes.
+        Class name -> its phrases; None for all known classes.
 
     Raises:
         UsageError: a file that does not exist, an empty name, or a duplicate name.
@@ -47,17 +47,20 @@ def parse_classes(text: str | None) -> list[str] | None:
         raise UsageError(does_not_exist(path))
     else:
         names, where = [name.strip() for name in text.split(",")], "--classes"
+    classes: dict[str, Phrases] = {}
     known: dict[Phrases, str] = {}
     for name in names:
-        phrases = comparable_phrases(phrases_of_name(name))
-        if not phrases:
+        phrases = phrases_of_name(name)
+        comparable = comparable_phrases(phrases)
+        if not comparable:
             raise UsageError(
                 f'{where}: a class name is empty; give names such as --classes "dog barking, playing drums"'
             )
-        if phrases in known:
-            raise UsageError(f"{where}: duplicate class names: {known[phrases]!r} and {name!r} read the same")
-        known[phrases] = name
-    return names
+        if comparable in known:
+            raise UsageError(f"{where}: duplicate class names: {known[comparable]!r} and {name!r} read the same")
+        known[comparable] = name
+        classes[name] = phrases
+    return classes
 
 
 def _exists(path: Path) -> bool:
@@ -68,13 +71,13 @@ def _exists(path: Path) -> bool:
 
 
 def class_vectors(
-    model: Model, classes: Sequence[str] | None, text: str | None
+    model: Model, classes: Mapping[str, Phrases] | None, text: str | None
 ) -> tuple[list[str], NDArray[np.float32], NDArray[np.bool_]]:
     """Find the vectors of class names.
 
     Args:
         model: the model, which contains the vectors of its own classes.
-        classes: class names, with `|` between several phrases of one name; None for the model's classes.
+        classes: class name -> its phrases; None for the model's classes.
         text: the text encoder, if its path changed since training; None for the path that the model records.
 
     Returns:
@@ -88,15 +91,16 @@ def class_vectors(
     known |= {comparable_phrases(map(phrase_of, entry.phrases)): index for index, entry in enumerate(model.classes)}
     known |= {comparable_phrases(phrases_of_name(entry.name)): index for index, entry in enumerate(model.classes)}
     if classes is None:
-        classes = [entry.name for entry in model.classes]
+        classes = {entry.name: entry.phrases for entry in model.classes}
         indices: list[int | None] = [*range(len(classes))]
     else:
-        indices = [known.get(comparable_phrases(phrases_of_name(name))) for name in classes]
+        indices = [known.get(comparable_phrases(phrases)) for phrases in classes.values()]
     vectors = np.zeros((len(classes), model.class_vectors.shape[1]), np.float32)
     new = [row for row, index in enumerate(indices) if index is None]
     if new or text is not None:
         encoder = _text_encoder(model, text)
-        vectors[new] = encode_classes(encoder, [phrases_of_name(classes[row]) for row in new])
+        phrases = list(classes.values())
+        vectors[new] = encode_classes(encoder, [phrases[row] for row in new])
     for row, index in enumerate(indices):
         if index is not None:
             vectors[row] = model.class_vectors[index]

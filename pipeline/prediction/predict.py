@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from daan.batch import VideoBatch
+from daan.modulation.csgm_rates import MODALITY_AXIS
 from daan.scoring import class_distances
 from extractors.decoding.interface import DecodingRequest
 from extractors.decoding.pool import DecodingPool, VideoFailed
@@ -19,6 +20,7 @@ from extractors.selavi.extractor import ExtractorOptions, describe, load_selavi
 from extractors.selavi.networks import FEATURES_PER_CHANNEL, SELAVI_WIDTH
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import Reporter
+from pipeline.datasets.phrases import Phrases
 from pipeline.extraction.extractor_choice import extractor_errors, fetch_weights
 from pipeline.prediction.classes import class_vectors
 from pipeline.scoring.calibration import calibrated
@@ -79,7 +81,7 @@ class PredictionReport:
 def predict(
     model_folder: Path,
     clips: Sequence[Path],
-    classes: Sequence[str] | None,
+    classes: Mapping[str, Phrases] | None,
     *,
     device: torch.device,
     reporter: Reporter,
@@ -91,7 +93,8 @@ def predict(
     Args:
         model_folder: folder of model.json and model.safetensors.
         clips: video files.
-        classes: class names to choose from, which need not be trained on; None for all classes of the model.
+        classes: class name -> phrases of the classes to choose from, which need not be trained on; None for all classes
+            of the model.
         device: device of the networks.
         reporter: receives progress messages.
         weights: the extractor's weights, if their path changed since training; None for the recorded path.
@@ -230,7 +233,7 @@ def _predict_one(
 def _decided_by(by_score: dict[str, NDArray[np.float32]], order: NDArray[np.intp]) -> str:
     """Find the modality in which the first class is further ahead of the second."""
     first, second = order[0], order[1]
-    lead = {name: float(by_score[name][second] - by_score[name][first]) for name in ("audio", "visual")}
+    lead = {name: float(by_score[name][second] - by_score[name][first]) for name in MODALITY_AXIS}
     return "sound" if lead["audio"] > lead["visual"] else "picture"
 
 

@@ -169,7 +169,7 @@ class Epoch:
             text,
             clip_norm=stage.settings.clip_norm,
             precision=stage.settings.precision,
-            pieces=min(stage.settings.accumulate, stage.pairs),
+            micro_batches=min(stage.settings.accumulate, stage.pairs),
         )
         for name, value in _values_of(step).items():
             self._values.setdefault(name, []).append(value)

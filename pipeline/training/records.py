@@ -33,6 +33,13 @@ class Distribution:
     q95: float
 
 
+_DISTRIBUTION_COLUMNS = tuple(entry.name for entry in fields(Distribution))
+_NUMBER_COLUMNS = (
+    *("gradient_norm", "parameter_norm", "at_gamma"),
+    *(f"{rate}_{name}" for rate in _RATES for name in _DISTRIBUTION_COLUMNS),
+)
+
+
 @dataclass(frozen=True)
 class BalanceRecord:
     """A row of balance.csv: the numbers of one epoch, modality and branch."""
@@ -59,11 +66,7 @@ class BalanceRecord:
 
     @classmethod
     def from_row(cls, row: Mapping[str, str | int | float]) -> "BalanceRecord":
-        """Read a row that `to_row` made; its values may be texts.
-
-        Raises:
-            KeyError, ValueError: a column that is missing or is not a number.
-        """
+        """Make a record of a row that `to_row` made."""
         return cls(
             epoch=int(row["epoch"]),
             modality=str(row["modality"]),
@@ -78,7 +81,7 @@ class BalanceRecord:
 
 
 def _distribution_in(row: Mapping[str, str | int | float], rate: str) -> Distribution:
-    return Distribution(**{entry.name: float(row[f"{rate}_{entry.name}"]) for entry in fields(Distribution)})
+    return Distribution(**{name: float(row[f"{rate}_{name}"]) for name in _DISTRIBUTION_COLUMNS})
 
 
 def step_values(step: Step) -> dict[str, Tensor]:
@@ -162,10 +165,24 @@ def read_balance(path: Path) -> list[BalanceRecord]:
     """
     if not path.exists():
         return []
+    rows = read_table(path)
+    for number, row in enumerate(rows, start=1):
+        for column in _NUMBER_COLUMNS:
+            if not _is_number(row.get(column, "")):
+                raise StorageError(
+                    f"{path} is damaged ({column} in row {number} is {row.get(column)!r}): train the run again"
+                )
+        if not row.get("epoch", "").isdecimal() or not {"modality", "part"} <= row.keys():
+            raise StorageError(f"{path} is damaged (row {number} has no epoch, modality or part): train the run again")
+    return [BalanceRecord.from_row(row) for row in rows]
+
+
+def _is_number(cell: str) -> bool:
     try:
-        return [BalanceRecord.from_row(row) for row in read_table(path)]
-    except (KeyError, ValueError) as error:
-        raise StorageError(f"{path} is damaged ({error}): train the run again") from error
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

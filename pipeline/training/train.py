@@ -171,13 +171,13 @@ def _relevant_settings(settings: Settings) -> Settings:
 def _report(folder: Path, run: str, *, seed: int, did_nothing: bool) -> TrainingReport:
     """Make the report of a finished run from its model folder."""
     description = read_description(folder)
-    training = description["training"]
+    training = description.training
     return TrainingReport(
         run=run,
         folder=folder,
         did_nothing=did_nothing,
         seed=seed,
-        seen=tuple(entry["name"] for entry in description["classes"] if entry["seen"]),
+        seen=tuple(entry.name for entry in description.classes if entry.seen),
         unseen=tuple(training["unseen"]),
         best_epoch=training["best_epoch"],
         validation=training["validation"],

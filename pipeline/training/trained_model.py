@@ -99,7 +99,7 @@ def is_complete(folder: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class _SavedClass:
+class ClassDescription:
     """A class in model.json."""
 
     name: str
@@ -108,11 +108,11 @@ class _SavedClass:
 
 
 @dataclass(frozen=True)
-class _Description:
+class ModelDescription:
     """The content of model.json."""
 
     daan: DaanConfig
-    classes: list[_SavedClass]
+    classes: list[ClassDescription]
     text_encoder: dict[str, str]
     text_spec: str
     extractor: dict[str, Any]
@@ -123,7 +123,7 @@ class _Description:
     grid_betas: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
-def read_description(folder: Path) -> dict[str, Any]:
+def read_description(folder: Path) -> ModelDescription:
     """Read model.json.
 
     Raises:
@@ -138,15 +138,11 @@ def read_description(folder: Path) -> dict[str, Any]:
             f"{folder} is a model of schema {description['schema']}, this version of avzsl reads {SCHEMA}: "
             "train it again"
         )
-    _checked_description(description, path)
-    return description
 
-
-def _checked_description(description: dict[str, Any], path: Path) -> _Description:
     def damage(fault: str) -> StorageError:
         return StorageError(f"{path} is damaged ({fault}): train the model again")
 
-    return checked_document(description, _Description, damage)
+    return checked_document(description, ModelDescription, damage)
 
 
 def load_model(folder: Path, device: torch.device) -> Model:
@@ -160,7 +156,7 @@ def load_model(folder: Path, device: torch.device) -> Model:
         raise MissingStageError(
             f"{folder} does not contain a trained model: run avzsl train first, or give a model folder with --model"
         )
-    description = _checked_description(read_description(folder), folder / "model.json")
+    description = read_description(folder)
     tensors = _read_tensors(folder)
     network = Daan(description.daan)
     try:

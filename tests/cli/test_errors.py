@@ -56,7 +56,7 @@ def test_the_error_about_an_empty_folder_shows_the_expected_layout(
     """An empty folder is wrong usage."""
     (tmp_path / "videos").mkdir()
 
-    assert "videos holds no videos: expected videos/<class>/<file>" in refused(capsys, 2, "extract", "videos")
+    assert "videos contains no videos: expected videos/<class>/<file>" in refused(capsys, 2, "extract", "videos")
 
 
 def test_the_error_about_a_flat_folder_shows_how_to_sort_the_videos(

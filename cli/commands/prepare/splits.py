@@ -49,14 +49,14 @@ def command(
     Example: avzsl prepare splits --unseen-test 12 --unseen-val 8 --seed 0
     """
     from pipeline.datasets.dataset_folder import locked_folder
-    from pipeline.datasets.hold_out import Amounts, parse_classes
+    from pipeline.datasets.hold_out import Amounts, parse_amount
     from pipeline.datasets.prepare import counts_by_split
     from pipeline.datasets.prepare_splits import prepare_splits
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     amounts = Amounts(
-        unseen_test=parse_classes(unseen_test, "unseen_test"),
-        unseen_val=parse_classes(unseen_val, "unseen_val"),
+        unseen_test=parse_amount(unseen_test, "unseen_test"),
+        unseen_val=parse_amount(unseen_val, "unseen_val"),
         seen_test=seen_test,
         seen_val=seen_val,
     )

@@ -226,10 +226,10 @@ def _write_features(export: _Export, folder: Path, reporter: Reporter) -> int:
     return files
 
 
-def _renamed_wordings(export: _Export) -> dict[str, str]:
+def _renamed_wordings(export: _Export) -> dict[str, Phrases]:
     """Map exported wordings to the phrases in the workspace, if they differ."""
-    texts = {name: phrases_text(phrases) for name, phrases in export.phrases.items()}
-    return {wording: texts[name] for name, wording in export.wordings.items() if wording != texts[name]}
+    wordings = {wording: export.phrases[name] for name, wording in export.wordings.items()}
+    return {wording: phrases for wording, phrases in wordings.items() if wording != phrases_text(phrases)}
 
 
 def _report(export: _Export, target: Path, files: int) -> ExportReport:

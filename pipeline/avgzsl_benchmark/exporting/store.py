@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.avgzsl_benchmark.layouts.notes import ExportNotes
+from pipeline.datasets.phrases import Phrases
 from pipeline.features.feature_set import FeatureSet
 from pipeline.features.index import StoredVideo
 
@@ -51,7 +52,7 @@ def notes_of(
     layout: str,
     videos: Mapping[str, str],
     classes: Mapping[str, str],
-    phrases: Mapping[str, str],
+    phrases: Mapping[str, Phrases],
     phrase_vectors: Mapping[str, NDArray[np.float32]],
 ) -> ExportNotes:
     """Collect the facts about a store that the layout does not store.

@@ -17,7 +17,7 @@ from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.class_embeddings.embed import encode_phrases, read_spec, record_spec
 from pipeline.datasets.dataset import Dataset, Video, dataset_of, dataset_record
 from pipeline.datasets.dataset_folder import DatasetFolder
-from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_of_name, phrases_text
+from pipeline.datasets.phrases import Phrases, phrases_of_name, phrases_text
 from pipeline.datasets.splits import Splits, check_splits
 
 _STAGE_VERSION = 1
@@ -106,9 +106,9 @@ def _phrases(folder: OfficialFolder) -> dict[str, Phrases]:
     if folder.notes is None:
         return dict(folder.classes.phrases)
     classes, phrases_of = folder.notes.classes, folder.notes.phrases
-    wordings = {name: phrases_text(phrases) for name, phrases in folder.classes.phrases.items()}
     return {
-        classes.get(name, name): parse_phrases(phrases_of.get(wording, wording)) for name, wording in wordings.items()
+        classes.get(name, name): phrases_of.get(phrases_text(phrases), phrases)
+        for name, phrases in folder.classes.phrases.items()
     }
 
 
@@ -218,11 +218,13 @@ def _import_vectors(spec: TextSpec, folder: OfficialFolder, workspace: Workspace
     record_spec(workspace, read_spec(str(target)))
 
 
-def _by_phrase(named: Mapping[str, Any], renamed: Mapping[str, str], of_phrases: Mapping[str, Any]) -> dict[str, Any]:
+def _by_phrase(
+    named: Mapping[str, Any], renamed: Mapping[str, Phrases], of_phrases: Mapping[str, Any]
+) -> dict[str, Any]:
     """Map phrases to vectors (W,): a phrase has its own vector if the notes contain it, else that of its class."""
     vectors = {name: vector for name, vector in named.items() if name not in renamed}
     for name in named.keys() & renamed.keys():
-        for phrase in parse_phrases(renamed[name]) or (renamed[name],):
+        for phrase in renamed[name]:
             vectors[phrase] = of_phrases.get(phrase, named[name])
     return vectors
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.avgzsl_benchmark.layouts.class_file import ClassFile, checked_class_file
 from pipeline.base.errors import UsageError
 from pipeline.base.files import storage_errors
-from pipeline.base.hdf5 import HDF5_ERRORS, new_hdf5
+from pipeline.base.hdf5 import new_hdf5, reading_hdf5
 
 ENDING = ".h5"
 
@@ -48,11 +48,10 @@ def read_class_file(path: Path) -> ClassFile:
 def _foreign_hdf5(path: Path) -> Iterator[None]:
     """Convert the errors that h5py raises on a file of another kind. Put only calls of h5py inside."""
     try:
-        yield
+        with reading_hdf5(lambda _: _wrong_file(path)):
+            yield
     except MemoryError as error:
         raise UsageError(f"{path} declares more numbers than fit into memory: make or download it again") from error
-    except HDF5_ERRORS as error:
-        raise _wrong_file(path) from error
 
 
 def _wrong_file(path: Path) -> UsageError:

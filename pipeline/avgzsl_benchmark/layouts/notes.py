@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.base.errors import UsageError
 from pipeline.base.files import checked_document, read_text, write_json
+from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_text
 from pipeline.features.store import Attributes
 
 NOTES_FILE = "avzsl.json"
@@ -32,7 +33,7 @@ class ExportNotes:
     attributes: Attributes  # of the store: they name the extractor
     videos: Mapping[str, str] = field(default_factory=dict)  # name -> its name in the store, if they differ
     classes: Mapping[str, str] = field(default_factory=dict)  # name -> its name in the store, if they differ
-    phrases: Mapping[str, str] = field(default_factory=dict)  # wording of a class -> its phrases, if they differ
+    phrases: Mapping[str, Phrases] = field(default_factory=dict)  # wording of a class -> its phrases, if they differ
     # Phrase -> (W,), for classes with several phrases: the layouts store only the mean of their vectors.
     phrase_vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     # Modality -> videos without it, whose exported features are zeros.
@@ -77,7 +78,9 @@ class _SavedNotes:
 def write_notes(notes: ExportNotes, folder: Path) -> None:
     """Write the notes into a dataset's folder."""
     vectors = {phrase: _packed(vector) for phrase, vector in notes.phrase_vectors.items()}
-    write_json(folder / NOTES_FILE, {"format": _FORMAT, **asdict(notes), "phrase_vectors": vectors})
+    phrases = {wording: phrases_text(of_class) for wording, of_class in notes.phrases.items()}
+    document = {"format": _FORMAT, **asdict(notes), "phrases": phrases, "phrase_vectors": vectors}
+    write_json(folder / NOTES_FILE, document)
 
 
 def _packed(vector: NDArray[np.float32]) -> str:
@@ -108,7 +111,8 @@ def read_notes(folder: Path) -> ExportNotes | None:
 
     saved = checked_document(document, _SavedNotes, damage)
     vectors = {phrase: _unpacked(text) for phrase, text in saved.phrase_vectors.items()}
-    return ExportNotes(**{**vars(saved), "phrase_vectors": vectors})
+    phrases = {wording: parse_phrases(text) for wording, text in saved.phrases.items()}
+    return ExportNotes(**{**vars(saved), "phrases": phrases, "phrase_vectors": vectors})
 
 
 def _document(path: Path) -> Any:  # noqa: ANN401 - any JSON value

@@ -3,7 +3,6 @@
 The protocol is described in pipeline/avgzsl_benchmark/README.md.
 """
 
-import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -11,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import torch
 
 from pipeline.avgzsl_benchmark.reproduction.published import Variant, variants_of
 from pipeline.base.errors import StorageError, UsageError
-from pipeline.base.files import fingerprint, read_json
+from pipeline.base.files import checked_document, fingerprint, read_json
 from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.evaluation.evaluate import Evaluator
@@ -26,7 +26,7 @@ from pipeline.training.fitting import OnEpoch
 from pipeline.training.inputs import TrainingInputs
 from pipeline.training.train import Trainer, TrainingReport, make_current
 
-Figures = Mapping[str, float]
+Metrics = Mapping[str, float]
 Trained = tuple[TrainingReport, StageRecord]
 
 
@@ -37,7 +37,7 @@ class SeedResult:
     seed: int
     run: str
     best_epoch: int
-    metrics: Mapping[str, Figures]
+    metrics: Mapping[str, Metrics]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,25 @@ class VariantResult:
     def over_seeds(self, score: str) -> tuple[dict[str, float], dict[str, float]]:
         """Compute mean and sample standard deviation of S, U, HM and ZSL; the deviation of a single seed is NaN."""
         return mean_and_deviation([seed.metrics[score] for seed in self.seeds])
+
+
+class _SavedScore(pydantic.BaseModel):
+    """The metrics of one score in metrics.json; an undefined metric is null."""
+
+    S: float | None
+    U: float | None
+    HM: float | None
+    ZSL: float | None
+
+
+class _SavedMetrics(pydantic.BaseModel):
+    """The entries of metrics.json that a reproduction uses."""
+
+    run: str
+    part: str
+    audio: _SavedScore
+    visual: _SavedScore
+    sum: _SavedScore
 
 
 @dataclass(frozen=True)
@@ -151,7 +170,7 @@ def _make_first_current(workspace: Workspace, first: Trained, reporter: Reporter
 
 def _evaluate(
     runs: Sequence[str], workspace: Workspace, device: torch.device, reporter: Reporter
-) -> dict[str, Mapping[str, Figures]]:
+) -> dict[str, Mapping[str, Metrics]]:
     """Evaluate runs that were not evaluated before: run -> score -> metrics.
 
     The name of a run depends on everything that it was made from, so an existing metrics.json is always valid.
@@ -169,15 +188,17 @@ def _evaluate(
     return found
 
 
-def _evaluated_before(workspace: Workspace, run: str) -> Mapping[str, Figures] | None:
+def _evaluated_before(workspace: Workspace, run: str) -> Mapping[str, Metrics] | None:
     path = workspace.report_folder(run) / "metrics.json"
     if not path.is_file():
         return None
-    with contextlib.suppress(StorageError, AttributeError, KeyError, TypeError):  # a damaged file is written again
-        document = read_json(path)
-        if document["run"] == run and document["part"] == "test":
-            return {score: {name: _number(document[score][name]) for name in METRICS} for score in SCORES}
-    return None
+    try:
+        document = checked_document(read_json(path), _SavedMetrics, StorageError)
+    except StorageError:  # a damaged file is written again
+        return None
+    if document.run != run or document.part != "test":
+        return None
+    return {score: {name: _number(getattr(getattr(document, score), name)) for name in METRICS} for score in SCORES}
 
 
 def _number(value: float | None) -> float:

@@ -41,10 +41,10 @@ class Recipe:
     text_width: int = 300  # of generated class vectors
     audio_strength: float = 0.4  # between classes
     visual_strength: float = 0.8
-    own: float = 0.15  # share of the variance between classes that class vectors do not predict, 0 to 1
+    own: float = 0.15  # fraction of the variance between classes that class vectors do not predict, 0 to 1
     noise: float = 1.0  # between the videos of a class
     second_noise: float = 1.0  # between the seconds of a video
-    missing_audio: float = 0.0  # share of videos without audio; no video lacks both modalities
+    missing_audio: float = 0.0  # fraction of videos without audio; no video lacks both modalities
     missing_visual: float = 0.0
     dtype: Literal["float16", "float32"] = "float16"
     seed: int = 0

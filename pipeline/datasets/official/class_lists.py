@@ -62,7 +62,7 @@ def find_class_split(source: Path, feature_folder: Path, given: Path | None) -> 
         for folder in (given, given / "class-split", given / "class_split", given.parent):
             if _is_class_split(folder):
                 return folder
-        raise UsageError(f"{given} holds no splits: expected all_class.txt and main_split/stage_1_train.txt")
+        raise UsageError(f"{given} contains no splits: expected all_class.txt and main_split/stage_1_train.txt")
     roots = [source, *feature_folder.parents[:3]]
     candidates = [root / name for root in roots for name in ("class-split", "class_split")]
     return next((folder for folder in candidates if _is_class_split(folder)), None)

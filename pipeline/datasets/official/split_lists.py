@@ -99,7 +99,7 @@ def _split_folder(given: Path) -> tuple[Path, list[str]]:
             return folder, [f"the splits are those of {folder}{alternatives}"]
     if not (given / first).is_file():
         raise UsageError(
-            f"{given} holds no official splits: expected class-split, or main_split or cls_split in it, "
+            f"{given} contains no official splits: expected class-split, or main_split or cls_split in it, "
             f"with {first} and the like"
         )
     return given, []

@@ -131,10 +131,10 @@ def _segments(entry: Mapping[str, Any], where: str) -> Iterator[tuple[str, float
     if not isinstance(annotations, list):
         raise UsageError(f"{where}: its annotations are not a list: expected {_LAYOUT}")
     for annotation in annotations:
-        try:
-            label, (start, end) = annotation["label"], annotation["segment"]
-        except (TypeError, KeyError, ValueError) as error:
-            raise UsageError(f"{where}: an annotation is {str(annotation)[:60]}: expected {_LAYOUT}") from error
+        segment = annotation.get("segment") if isinstance(annotation, dict) else None
+        if not isinstance(segment, list) or len(segment) != 2 or "label" not in annotation:
+            raise UsageError(f"{where}: an annotation is {str(annotation)[:60]}: expected {_LAYOUT}")
+        label, (start, end) = annotation["label"], segment
         if not isinstance(label, str) or not label.strip():
             raise UsageError(f"{where}: an annotation has the label {label!r}: expected the name of a class")
         refuse_unwritable(label.strip(), f"{where}: the label of an annotation")

@@ -64,7 +64,7 @@ class MediaIndex:
         for path in media_files(self.folder):
             self._files[path.stem].append(path)
         if not self._files:
-            raise UsageError(f"{folder} holds no videos: give the folder that contains them")
+            raise UsageError(f"{folder} contains no videos: give the folder that contains them")
 
     @property
     def names(self) -> list[str]:

@@ -24,7 +24,7 @@ def find_ucf101(folder: Path) -> Found:
     names = [match for name in index.names if (match := _NAME.fullmatch(name))]
     if not names:
         raise UsageError(
-            f"{folder} holds no video named as UCF101's are: expected v_<Class>_gNN_cNN.avi, found {index.names[0]}"
+            f"{folder} contains no video named as UCF101's are: expected v_<Class>_gNN_cNN.avi, found {index.names[0]}"
         )
     matches = [(match, path) for match in names if (path := index.find([match[0]]))]
     classes_of_folder: dict[Path, set[str]] = defaultdict(set)

@@ -1,6 +1,5 @@
 """Check everything that avzsl needs. Each check uses the thing, instead of only looking for it."""
 
-import importlib
 import importlib.metadata
 import os
 import platform
@@ -12,11 +11,10 @@ from pipeline.base.wording import byte_size, counted
 from pipeline.base.workspace import Workspace
 from pipeline.diagnostics.doctor.check import Check
 from pipeline.diagnostics.doctor.folders import folder_checks, setting_checks
+from pipeline.diagnostics.doctor.libraries import import_failure, import_library
 from pipeline.diagnostics.doctor.media import decoder_checks, weights_checks
 from pipeline.diagnostics.doctor.text import text_checks, workspace_text_check
 
-# The errors of importing a library that is broken or built for another machine.
-_IMPORT_ERRORS = (ImportError, OSError, RuntimeError, AttributeError)
 _OLDEST_PYTHON, _FIRST_PYTHON_TOO_NEW = (3, 11), (3, 13)
 _TOGETHER = "pip install --force-reinstall 'torch==2.11.*' 'torchvision==0.26.*' 'torchaudio==2.11.*'"
 
@@ -58,36 +56,23 @@ def _python() -> Check:
     return Check("Python", "note", found, "avzsl is made for Python 3.11 and 3.12")
 
 
-def _import(name: str) -> ModuleType | Exception:
-    """Import a library; return the error if it cannot be imported."""
-    try:
-        return importlib.import_module(name)
-    except _IMPORT_ERRORS as error:
-        return error
-
-
 def _version(library: ModuleType) -> str:
     return str(getattr(library, "__version__", "of unknown version"))
 
 
-def _why(error: Exception) -> str:
-    """Describe a failed import in one line."""
-    if isinstance(error, ModuleNotFoundError):
-        return f"not installed ({error})"
-    return f"does not load: {' '.join(str(error).split()) or type(error).__name__}"
-
-
 def _library(name: str, remedy: str) -> Check:
-    library = _import(name)
+    library = import_library(name)
     if isinstance(library, Exception):
-        return Check(name, "missing", _why(library), remedy, essential=True)
+        return Check(name, "missing", import_failure(library), remedy, essential=True)
     return Check(name, "ok", _version(library), essential=True)
 
 
 def _av() -> Check:
-    av = _import("av")
+    av = import_library("av")
     if isinstance(av, Exception):
-        return Check("PyAV", "missing", _why(av), "pip install --force-reinstall 'av>=18,<19'", essential=True)
+        return Check(
+            "PyAV", "missing", import_failure(av), "pip install --force-reinstall 'av>=18,<19'", essential=True
+        )
     libraries = ", ".join(
         f"{name.removeprefix('lib')} {'.'.join(map(str, version))}"
         for name, version in av.library_versions.items()
@@ -97,25 +82,29 @@ def _av() -> Check:
 
 
 def _decord() -> Check:
-    decord = _import("decord")
+    decord = import_library("decord")
     if isinstance(decord, ModuleType):
         return Check("decord", "ok", _version(decord))
     built_for_here = (sys.platform == "linux" and platform.machine() == "x86_64") or sys.platform == "win32"
     if built_for_here:
-        return Check("decord", "note", f"{_why(decord)}: PyAV does all decoding", "pip install decord==0.6.0")
+        return Check("decord", "note", f"{import_failure(decord)}: PyAV does all decoding", "pip install decord==0.6.0")
     return Check("decord", "note", f"has no build for {sys.platform} {platform.machine()}: PyAV does all decoding")
 
 
 def _openvino() -> Check:
-    runtime = _import("extractors.runtime.openvino_network")  # not openvino itself, which would report over the network
+    runtime = import_library(
+        "extractors.runtime.openvino_network"
+    )  # not openvino itself, which would report over the network
     if isinstance(runtime, ModuleType):
         version = _version(sys.modules["openvino"]).split("-")[0]
         return Check("openvino", "ok", f"{version}: --runtime openvino is faster on a CPU")
-    return Check("openvino", "note", f"{_why(runtime)}: an extra, faster on a CPU", "pip install 'avzsl[openvino]'")
+    return Check(
+        "openvino", "note", f"{import_failure(runtime)}: an extra, faster on a CPU", "pip install 'avzsl[openvino]'"
+    )
 
 
 def _devices() -> Iterator[Check]:
-    torch = _import("torch")
+    torch = import_library("torch")
     if isinstance(torch, Exception):
         return  # reported by the check of torch
     if not torch.cuda.is_available():

@@ -1,31 +1,29 @@
 """Check which decoders and weights work on this machine."""
 
-import contextlib
 import importlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from extractors.files.checksums import sha256_of_file
+from extractors.errors import WeightsError
+from extractors.selavi.weights import BASE_URL, PUBLISHED, cached_path, cached_weights
 from pipeline.base.wording import byte_size
 from pipeline.base.workspace import cache_folder
 from pipeline.diagnostics.doctor.check import Check
+from pipeline.diagnostics.doctor.libraries import import_library, one_line
 
 _DECODERS = ("pyav", "decord")
-# The errors of importing a library that is broken or built for another machine.
-_LIBRARY_ERRORS = (ImportError, OSError, RuntimeError, AttributeError, ValueError)
 
 
 def decoder_checks() -> Iterator[Check]:
     """Make a clip and decode it with each decoder, in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="avzsl-doctor-") as folder:
         clip = Path(folder) / "clip.mp4"
-        try:
-            av = importlib.import_module("av")
-            self_test = importlib.import_module("extractors.decoding.self_test")
-        except _LIBRARY_ERRORS as error:
-            yield _no_clip(error)
+        av = import_library("av")
+        if isinstance(av, Exception):
+            yield _no_clip(av)
             return
+        self_test = importlib.import_module("extractors.decoding.self_test")  # it imports av
         try:
             self_test.write_tiny_clip(clip)
         except (OSError, av.FFmpegError, av.codec.codec.UnknownCodecError) as error:  # a full disk, no H.264 encoder
@@ -44,46 +42,35 @@ def decoder_checks() -> Iterator[Check]:
 
 
 def _no_clip(error: Exception) -> Check:
-    detail = f"cannot be tried: no clip could be made ({_line(error)})"
+    detail = f"cannot be tried: no clip could be made ({one_line(error)})"
     return Check("decoding", "missing", detail, "repair PyAV first", essential=True)
 
 
 def weights_checks() -> Iterator[Check]:
     """Check which published SeLaVi weights are in the cache, and that they are unchanged since the download."""
-    from extractors.selavi.weights import BASE_URL, PUBLISHED  # noqa: PLC0415 - with the rest of the extractors
-
     folder = cache_folder() / "weights"
-    paths = {name: folder / f"selavi_{name}.pth" for name in PUBLISHED}
-    present = {name: path for name, path in paths.items() if path.is_file()}
-    for name, path in present.items():
-        yield _weights(name, path)
+    present = [name for name in PUBLISHED if cached_path(name, folder).is_file()]
+    for name in present:
+        yield _weights(name, folder)
     preferred = PUBLISHED[0]
     if preferred not in present:
+        path = cached_path(preferred, folder)
         yield Check(
             f"weights: {preferred}",
             "missing",
             "not fetched: untrained weights are used instead, which are only good for trying things out",
-            f"avzsl extract --weights {preferred} fetches them; or save {BASE_URL}/{paths[preferred].name} as "
-            f"{paths[preferred]}",
+            f"avzsl extract --weights {preferred} fetches them; or save {BASE_URL}/{path.name} as {path}",
         )
     for path in sorted(folder.glob("selavi_*.partial")):
         yield Check(f"weights: {path.name}", "note", f"{byte_size(path.stat().st_size)} of an interrupted download")
 
 
-def _weights(name: str, path: Path) -> Check:
-    record = path.with_name(f"{path.name}.sha256")
+def _weights(name: str, folder: Path) -> Check:
+    path = cached_path(name, folder)
     try:
-        sha256 = sha256_of_file(path)
-        known = record.read_text().split()[:1] if record.exists() else [sha256]
-    except OSError as error:
-        return Check(f"weights: {name}", "missing", f"cannot be read: {_line(error)}", f"make {path} readable")
-    if known != [sha256]:
-        detail = f"{path} has changed since it was fetched (sha256 {sha256})"
-        return Check(f"weights: {name}", "missing", detail, "delete it, and it is fetched again")
-    with contextlib.suppress(OSError):
-        return Check(f"weights: {name}", "ok", f"{path}, {byte_size(path.stat().st_size)}, sha256 {sha256[:12]}…")
-    return Check(f"weights: {name}", "ok", f"{path}, sha256 {sha256[:12]}…")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        weights = cached_weights(name, folder)
+        size_bytes = path.stat().st_size
+    except (WeightsError, OSError) as error:
+        return Check(f"weights: {name}", "missing", one_line(error), f"make {path} readable, or delete it")
+    sha256 = weights.sha256[:12] if weights else ""
+    return Check(f"weights: {name}", "ok", f"{path}, {byte_size(size_bytes)}, sha256 {sha256}…")

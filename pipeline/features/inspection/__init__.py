@@ -1,1 +1,1 @@
-"""What `avzsl inspect` finds in a store of features."""
+"""`avzsl inspect`: the content of a feature file, and damage to it."""

@@ -52,7 +52,7 @@ class IndexSummary:
 
     @property
     def absent(self) -> dict[str, int]:
-        """How many videos lack each modality."""
+        """The number of videos without each modality."""
         return {modality: int(np.count_nonzero(~present)) for modality, present in self.present.items()}
 
 
@@ -81,8 +81,8 @@ def read_index(blocks: Iterable[NDArray[np.void]], videos: int, *, rows: int, ex
 
     Args:
         blocks: the rows of `/index`, some at a time.
-        videos: N, how many there are.
-        rows: how many seconds of features the file holds.
+        videos: N, the number of rows.
+        rows: number of seconds of features in the file.
         extractor: the fingerprint of the extractor that made them.
     """
     columns = _Columns(ContentDigest(extractor), videos)
@@ -133,7 +133,7 @@ class _Columns:
             self.checksums[rows] = block["checksum"]
         for modality, present in self.present.items():
             present[rows] = block[f"has_{modality}"]
-        # The checksum of the table tells that a text is damaged; the rest of the report is still worth having.
+        # The checksum of the table finds a damaged text, and then the rest of the report is still useful.
         names, classes, hashes = (
             [text.decode(errors="replace") for text in block[column]] for column in ("video", "class", "content_hash")
         )
@@ -183,6 +183,6 @@ def _row_problems(columns: _Columns) -> list[str]:
         "without a name": columns.nameless,
         "without a class": columns.classes.get("", 0),
         "with neither sound nor picture": int(np.count_nonzero(neither)),
-        "whose duration is no positive number": int(np.count_nonzero(~(np.isfinite(durations) & (durations > 0)))),
+        "whose duration is not a positive number": int(np.count_nonzero(~(np.isfinite(durations) & (durations > 0)))),
     }
     return [f"index: {counted(count, 'video')} {what}" for what, count in found.items() if count]

@@ -1,4 +1,4 @@
-"""What a store of features holds, and whether it is whole. A store is only read, one block at a time."""
+"""The content of a feature file, and whether it is whole. The file is only read, one block at a time."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -97,7 +97,7 @@ class StoreReport:
         """Return the document of `inspect --json`."""
         document = dataclasses.asdict(self)
         for entry in document["statistics"]:
-            del entry["odd_rows"], entry["unreadable"]  # odd_rows and problems say it with names
+            del entry["odd_rows"], entry["unreadable"]  # the named lists odd_rows and problems contain them
         return document | {"path": str(self.path), "whole": self.whole}
 
 
@@ -106,7 +106,7 @@ def inspect_store(path: Path, reporter: Reporter) -> StoreReport:
 
     Raises:
         UsageError: there is no such file.
-        StorageError: the file is no store, or too damaged to say anything about it.
+        StorageError: the file is not a feature file, or too damaged to say anything about it.
     """
     with opened(path) as file:
         features, attributes = file.features, file.attributes

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import storage_errors
-from pipeline.base.hdf5 import HDF5_ERRORS
+from pipeline.base.hdf5 import plain_attributes, reading_hdf5
 from pipeline.base.wording import does_not_exist
 from pipeline.features.index import INDEX_DTYPE, MODALITIES
 from pipeline.features.store import SCHEMA
@@ -37,17 +38,14 @@ class StoredFile:
     def __init__(self, file: Any, path: Path) -> None:  # noqa: ANN401 - h5py has no types
         self._file = file
         self.path = path
-        with reading(path):
-            values = dict(file.attrs)
+        with _reading(path):
+            self.attributes = plain_attributes(file)
             self.features = {modality: file[modality] for modality in MODALITIES}
             self.index = file["index"]
             self.failures = len(file["failures"]) if "failures" in file else 0
-        self.attributes = {
-            key: value.item() if isinstance(value, np.generic) else value for key, value in values.items()
-        }
         for modality, dataset in self.features.items():
             if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != "f" or len(dataset.shape) != 2:
-                raise _damage(path, f"/{modality} is no table of numbers")
+                raise _damage(path, f"/{modality} is not a table of numbers")
         columns = (self.index.dtype.names or ()) if isinstance(self.index, h5py.Dataset) else ()
         missing = [name for name in INDEX_DTYPE.names or () if name not in {*columns, *_NEWER_COLUMNS}]
         if missing:
@@ -56,25 +54,25 @@ class StoredFile:
     def index_blocks(self) -> Iterator[NDArray[np.void]]:
         """Read the index a block at a time."""
         for start in range(0, len(self.index), _BLOCK_VIDEOS):
-            with reading(self.path):
+            with _reading(self.path):
                 block = self.index[start : start + _BLOCK_VIDEOS]
             yield block
 
     def index_row(self, row: int) -> np.void:
         """Read one row of the index."""
-        with reading(self.path):
+        with _reading(self.path):
             values: np.void = self.index[row]
         return values
 
     def failures_table(self) -> NDArray[np.void]:
         """Read `/failures`, which is small."""
-        with reading(self.path):
+        with _reading(self.path):
             table: NDArray[np.void] = self._file["failures"][...]
         return table
 
     def written_checksum(self, table: str) -> int | None:
         """Read the checksum that was written with a table; None if an older avzsl wrote none."""
-        with reading(self.path):
+        with _reading(self.path):
             checksum = self._file[table].attrs.get("checksum")
         return None if checksum is None else int(checksum)
 
@@ -85,7 +83,7 @@ def opened(path: Path) -> Iterator[StoredFile]:
 
     Raises:
         UsageError: there is no such file.
-        StorageError: the file is no store, or too damaged to say anything about it.
+        StorageError: the file is not a feature file, or too damaged to say anything about it.
     """
     if not path.exists():
         raise UsageError(does_not_exist(path))
@@ -94,30 +92,23 @@ def opened(path: Path) -> Iterator[StoredFile]:
     with storage_errors(path), path.open("rb"):
         pass  # HDF5 would say "not a store" of a file that may not be read
     if not h5py.is_hdf5(path):
-        raise StorageError(
-            f"{path} is not a store of features: it is not an HDF5 file. Give a features.h5 of avzsl extract"
-        )
-    with reading(path, "HDF5 file"):
+        raise StorageError(f"{path} is not a feature file: it is not an HDF5 file. Give a features.h5 of avzsl extract")
+    with _reading(path, "HDF5 file"):
         file = h5py.File(path, "r")
     with file:
-        with reading(path, "HDF5 file"):
+        with _reading(path, "HDF5 file"):
             schema = file.attrs.get("schema")
         if not isinstance(schema, int | np.integer) or schema != SCHEMA:
             what = "HDF5, but not written by avzsl extract" if schema is None else f"of schema {schema}, not {SCHEMA}"
-            raise StorageError(f"{path} is not a store of features that this avzsl reads: it is {what}")
+            raise StorageError(f"{path} is not a feature file that this avzsl reads: it is {what}")
         yield StoredFile(file, path)
 
 
-@contextlib.contextmanager
-def reading(path: Path, what: str = "store of features") -> Iterator[None]:
-    """Convert what h5py raises on damaged bytes. Put only calls of h5py inside, so that a bug keeps its traceback."""
-    try:
-        yield
-    except HDF5_ERRORS as error:
-        raise _damage(path, _words(error), what) from error
+def _reading(path: Path, what: str = "feature file") -> AbstractContextManager[None]:
+    return reading_hdf5(lambda error: _damage(path, _words(error), what))
 
 
-def _damage(path: Path, why: str, what: str = "store of features") -> StorageError:
+def _damage(path: Path, why: str, what: str = "feature file") -> StorageError:
     return StorageError(
         f"{path} is a damaged {what} ({why}): delete it and run avzsl extract again, which merges the part files again"
     )

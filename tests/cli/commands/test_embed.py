@@ -53,7 +53,7 @@ def test_an_empty_workspace_without_classes_is_an_error(capsys: pytest.CaptureFi
     """The line says that there is no dataset, and that --classes is another way."""
     assert run_command(["embed", "-w", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "holds no dataset yet" in line
+    assert "has no dataset yet" in line
     assert "--classes" in line
 
 

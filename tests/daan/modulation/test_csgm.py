@@ -236,19 +236,19 @@ def test_clipping_comes_after_the_noise(csgm: str) -> None:
 
 
 @pytest.mark.parametrize("csgm", ["off", "full"])
-def test_gradients_of_pieces_are_added(csgm: str) -> None:
-    """A batch in two pieces gives the mean of the pieces as separate batches, weighted by their sizes."""
+def test_gradients_of_micro_batches_are_added(csgm: str) -> None:
+    """A batch in two micro-batches gives the mean of two separate batches, weighted by their sizes."""
     whole, data = network(torch.float64, csgm=csgm), batch(5, 3, torch.float64)
     alone = copy.deepcopy(whole)
-    result = step(whole, data, pieces=2)
+    result = step(whole, data, micro_batches=2)
 
     expected: dict[str, Tensor] = {}
     totals = []
-    for piece in (slice(0, 2), slice(2, 5)):
-        rows = torch.arange(5)[piece]
+    for part in (slice(0, 2), slice(2, 5)):
+        rows = torch.arange(5)[part]
         rows = torch.cat((rows, rows + 5))
         result_of_piece = step(alone, (data[0][rows], data[1][rows]))
-        weight = (piece.stop - piece.start) / 5
+        weight = (part.stop - part.start) / 5
         totals.append(weight * result_of_piece.losses.total)
         for name, gradient in gradients(alone).items():
             expected[name] = expected.get(name, 0) + weight * gradient
@@ -260,9 +260,9 @@ def test_gradients_of_pieces_are_added(csgm: str) -> None:
 
 
 def test_more_pieces_than_pairs_are_refused() -> None:
-    """Each piece needs at least one pair."""
-    with pytest.raises(ValueError, match="3 pieces of 2 pairs: give each piece at least one pair"):
-        step(network(), batch(2, 1), pieces=3)
+    """Each micro-batch needs at least one pair."""
+    with pytest.raises(ValueError, match="3 micro-batches of 2 pairs: give each micro-batch at least one pair"):
+        step(network(), batch(2, 1), micro_batches=3)
 
 
 @pytest.mark.parametrize("csgm", ["off", "full"])

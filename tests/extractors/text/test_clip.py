@@ -94,8 +94,8 @@ def test_a_pickle_is_never_read(folder: Path, tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("config.json", "{", "cannot be loaded"),
-        ("config.json", '{"model_type": "bert"}', r"holds no CLIP model \(bert\)"),
-        ("config.json", "[]", r"holds no CLIP model \(unknown\)"),
+        ("config.json", '{"model_type": "bert"}', r"contains no CLIP model \(bert\)"),
+        ("config.json", "[]", r"contains no CLIP model \(unknown\)"),
         ("config.json", '{"model_type": "clip", "hidden_size": 9}', "cannot be loaded"),
         ("config.json", '{"model_type": "clip", "hidden_size": "wide"}', "cannot be loaded"),
         ("config.json", '{"model_type": "clip", "text_config": 3}', "cannot be loaded"),

@@ -130,8 +130,8 @@ def test_every_form_gives_back_what_was_written(
     [
         (b"", "is empty"),
         (b"\n", "is empty"),
-        (b"0 300\n", "holds no vectors"),
-        (b"2 3\n", "holds no vectors"),
+        (b"0 300\n", "contains no vectors"),
+        (b"2 3\n", "contains no vectors"),
         (b"This is a letter.\nNot vectors.\n", "not a file of vectors"),
         (b"\x00\x01\x02\x03" * 50, "not a file of vectors"),
         (b"dog 1 2 3\nbarking 1 2\n", "line 2: 2 numbers but the first line has 3"),
@@ -193,8 +193,8 @@ class Hostile:
     ("stored", "message"),
     [
         ({"dog": Hostile()}, r"refused: it would load \w+\.system"),
-        ({}, "holds no vectors"),
-        ([1, 2], "holds no vectors"),
+        ({}, "contains no vectors"),
+        ([1, 2], "contains no vectors"),
         ({1: np.ones(3)}, "the key 1 is not a class name"),
         ({"dog": np.ones((1, 3))}, "'dog' is not a vector"),
         ({"dog": "text"}, "'dog' is not a vector"),

@@ -125,6 +125,15 @@ def _same_handlers() -> Iterator[None]:
     assert {number: signal.getsignal(number) for number in before} == before
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Give SIGINT its usual handler: a shell that runs the tests in the background may have it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_is_handled_at_the_end_of_the_context() -> None:
     """The work inside the context goes on; the interrupt comes after it."""
     done: list[str] = []
@@ -141,6 +150,7 @@ def test_a_signal_is_handled_at_the_end_of_the_context() -> None:
     assert done == ["inside"]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_is_handled_when_the_work_allows_it() -> None:
     """The yielded function handles only signals that arrived before."""
     done: list[str] = []

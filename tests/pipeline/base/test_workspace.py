@@ -74,9 +74,9 @@ def test_a_damaged_stages_file_is_a_storage_error(workspace: Workspace, content:
 
 def test_missing_features_and_models_are_named_with_their_command(workspace: Workspace) -> None:
     """The message says which command makes them."""
-    with pytest.raises(MissingStageError, match="holds no features yet: run avzsl extract VIDEOS first"):
+    with pytest.raises(MissingStageError, match="has no features yet: run avzsl extract VIDEOS first"):
         workspace.current_features()
-    with pytest.raises(MissingStageError, match="holds no trained model yet: run avzsl train first"):
+    with pytest.raises(MissingStageError, match="has no trained model yet: run avzsl train first"):
         workspace.current_model()
 
 
@@ -85,9 +85,9 @@ def test_recorded_output_is_current_only_while_it_exists(workspace: Workspace) -
     features, model = workspace.feature_folder("abc") / "features.h5", workspace.model_folder("def")
     for stage, output in (("features", features), ("model", model)):
         workspace.record(stage, StageRecord("f", str(output.relative_to(workspace.root))))
-    with pytest.raises(MissingStageError, match="holds no features yet"):
+    with pytest.raises(MissingStageError, match="has no features yet"):
         workspace.current_features()
-    with pytest.raises(MissingStageError, match="holds no trained model yet"):
+    with pytest.raises(MissingStageError, match="has no trained model yet"):
         workspace.current_model()
 
     features.parent.mkdir(parents=True)

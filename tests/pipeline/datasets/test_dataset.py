@@ -164,8 +164,8 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], r"holds no videos: expected videos/<class>/<file>\.mp4"),
-        (["c/readme.txt"], "holds no videos"),
+        ([], r"contains no videos: expected videos/<class>/<file>\.mp4"),
+        (["c/readme.txt"], "contains no videos"),
         (["1.mp4", "2.mp4"], r"its 2 videos are not in class folders\. Sort them as videos/<class>/<file>"),
     ],
 )
@@ -205,7 +205,7 @@ def test_a_single_video_or_fifo_is_refused(tmp_path: Path) -> None:
 
 def test_an_empty_workspace_holds_no_dataset(tmp_path: Path) -> None:
     """The message names the command that makes one."""
-    with pytest.raises(MissingStageError, match=f"^{re.escape(str(tmp_path))} holds no dataset yet: run avzsl extract"):
+    with pytest.raises(MissingStageError, match=f"^{re.escape(str(tmp_path))} has no dataset yet: run avzsl extract"):
         load_dataset(tmp_path / "dataset")
 
 

@@ -12,7 +12,7 @@ from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.datasets.dataset import Dataset, Video, save_dataset
 from pipeline.datasets.dataset_folder import DatasetFolder
-from pipeline.datasets.hold_out import Amounts, make_splits, parse_classes
+from pipeline.datasets.hold_out import Amounts, make_splits, parse_amount
 from pipeline.datasets.prepare_splits import prepare_splits
 from pipeline.datasets.splits import Splits, check_splits
 
@@ -137,10 +137,10 @@ def test_a_dataset_that_is_too_small_is_refused(
     ("amounts", "message"),
     [
         ({"unseen_test": 0}, "--unseen-test 0: zero-shot learning needs at least 1"),
-        ({"unseen_test": 1.0}, "--unseen-test 1.0: give a number of classes such as 12, or a share"),
+        ({"unseen_test": 1.0}, "--unseen-test 1.0: give a number of classes such as 12, or a fraction"),
         ({"unseen_val": -1}, "--unseen-val -1: give a number"),
-        ({"seen_test": 1.5}, "--seen-test 1.5: give a share of a class's videos"),
-        ({"seen_val": math.nan}, "--seen-val nan: give a share"),
+        ({"seen_test": 1.5}, "--seen-test 1.5: give a fraction of a class's videos"),
+        ({"seen_val": math.nan}, "--seen-val nan: give a fraction"),
     ],
 )
 def test_impossible_amounts_are_refused(amounts: dict[str, float], message: str) -> None:
@@ -151,11 +151,11 @@ def test_impossible_amounts_are_refused(amounts: dict[str, float], message: str)
 
 def test_classes_are_given_as_a_number_or_a_share() -> None:
     """The decimal point distinguishes `12` from `0.25`."""
-    assert parse_classes("12", "unseen_test") == 12
-    assert parse_classes("0.25", "unseen_test") == 0.25
-    assert parse_classes(None, "unseen_test") is None
+    assert parse_amount("12", "unseen_test") == 12
+    assert parse_amount("0.25", "unseen_test") == 0.25
+    assert parse_amount(None, "unseen_test") is None
     with pytest.raises(UsageError, match="--unseen-test 'few': give a number of classes"):
-        parse_classes("few", "unseen_test")
+        parse_amount("few", "unseen_test")
 
 
 class RecordingReporter(SilentReporter):

@@ -65,14 +65,14 @@ def test_a_shard_is_taken_once_and_all_shards_have_the_same_count(tmp_path: Path
         assert set(running_shards(workspace)) == {Shard(1, 2), Shard(2, 2)}
         with (
             pytest.raises(
-                WorkspaceInUseError, match=r"part 2/2 is being extracted by avzsl extract --part 2/2 \(process"
+                WorkspaceInUseError, match=r"shard 2/2 is being extracted by avzsl extract --part 2/2 \(process"
             ),
             working_on(workspace, Shard(2, 2)),
         ):
             pass
         with pytest.raises(WorkspaceInUseError, match="divide by 2 too"), working_on(workspace, Shard(3, 3)):
             pass
-        with pytest.raises(WorkspaceInUseError, match=r"part 1/2 is being extracted by .* and 1 more: wait for all"):
+        with pytest.raises(WorkspaceInUseError, match=r"shard 1/2 is being extracted by .* and 1 more: wait for all"):
             refuse_running_shards(workspace)
 
     assert running_shards(workspace) == {}
@@ -177,9 +177,9 @@ def test_during_a_shard_only_other_shards_may_be_extracted(avzsl: Commands, monk
     with working_on(avzsl.workspace, Shard(1, 2)):
         for arguments in ((), ("--merge",), ("--merge", "--allow-missing")):
             assert avzsl.extract(*arguments) == 1
-            assert "part 1/2 is being extracted by avzsl extract --part 1/2 (process " in avzsl.err
+            assert "shard 1/2 is being extracted by avzsl extract --part 1/2 (process " in avzsl.err
         assert avzsl.extract("--part", "1/2") == 1
-        assert "part 1/2 is being extracted by" in avzsl.err
+        assert "shard 1/2 is being extracted by" in avzsl.err
         assert avzsl.extract("--part", "2/2", "--allow-failures") == 0
     with avzsl.workspace.locked("train"):
         assert avzsl.extract("--part", "1/2") == 1

@@ -164,13 +164,13 @@ def test_a_damaged_part_costs_its_own_videos_only(folder: Path, tmp_path: Path, 
     listener = Listener()
 
     parts = FeatureParts(folder)
-    parts.set_damaged_aside(listener)
+    parts.back_up_damaged(listener)
 
     assert parts.valid_entry(a) is None
     assert parts.valid_entry(b) == entry_of(b)
-    assert listener.warnings == [
-        f"{victim} is damaged: its videos are extracted again; {victim.stem}.damaged may be deleted"
-    ]
+    (warning,) = listener.warnings
+    assert warning.startswith(f"{victim} is damaged: its videos are extracted again")
+    assert f"saved as {victim.stem}.damaged" in warning
     assert not victim.exists()
     assert FeatureParts(folder).damaged == []
 
@@ -204,7 +204,7 @@ def test_a_bug_in_reading_a_part_is_not_called_damage(
 
     monkeypatch.setattr("pipeline.features.store.stored_videos", buggy)
     with pytest.raises(TypeError, match="a bug of ours"):
-        FeatureParts(folder).set_damaged_aside(SilentReporter())
+        FeatureParts(folder).back_up_damaged(SilentReporter())
 
     assert [path.suffix for path in folder.iterdir()] == [".h5"]
 
@@ -276,7 +276,7 @@ def test_a_damaged_record_only_costs_reading_the_parts(folder: Path, tmp_path: P
 
 
 def test_records_of_two_writers_are_joined_and_missing_parts_are_dropped(folder: Path, tmp_path: Path) -> None:
-    """Each process knows only its own part files. A part file that was set aside is dropped."""
+    """Each process knows only its own part files. A part file with another name is dropped."""
     first, second = FeatureParts(folder), FeatureParts(folder)
     for parts, name in ((first, "a.mp4"), (second, "b.mp4")):
         write(parts, (make_video(tmp_path, name), 1.0))

@@ -14,6 +14,7 @@ from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import encode_phrases, read_spec
+from pipeline.datasets.phrases import Phrases, phrases_of_name
 from pipeline.prediction.classes import class_vectors, parse_classes
 from pipeline.settings.training import TextSettings, TrainingSettings
 from pipeline.settings.tree import Settings
@@ -41,6 +42,11 @@ def makers(fasttext_model: Callable[..., Path], clip_model: Callable[..., Path])
     }
 
 
+def named(*names: str) -> dict[str, Phrases]:
+    """Map class names to their phrases."""
+    return {name: phrases_of_name(name) for name in names}
+
+
 def trained(workspace: Workspace, spec: str) -> Model:
     """Train a model for one epoch."""
     settings = Settings(
@@ -63,9 +69,9 @@ def test_a_model_accepts_only_its_own_encoder(
     model = trained(extracted(), f"{kind}:{files}")
     moved = files.rename(tmp_path / "moved")
     with pytest.raises(PipelineError, match=r"no longer at .*give their path with --text FILE .*sha256"):
-        class_vectors(model, ["cat"], None)
+        class_vectors(model, named(*["cat"]), None)
 
-    _, vectors, seen = class_vectors(model, ["cat", "red_ball"], f"{kind}:{moved}")
+    _, vectors, seen = class_vectors(model, named(*["cat", "red_ball"]), f"{kind}:{moved}")
 
     np.testing.assert_allclose(vectors[0], encode_phrases(read_spec(f"{kind}:{moved}"), [("cat",)]).vectors[0])
     assert not seen[0]
@@ -74,7 +80,7 @@ def test_a_model_accepts_only_its_own_encoder(
     others = [f"{other}:{make(tmp_path)}" for other, make in makers.items() if other != kind]
     for wrong in (*others, "minilm", f"{kind}:{_changed(moved, tmp_path / 'changed')}"):
         # Known names need no encoder, but a wrong one is refused anyway.
-        for names in (["cat"], ["red_ball"], None):
+        for names in (named("cat"), named("red_ball"), None):
             with pytest.raises(PipelineError, match="is another text encoder than the model was trained with"):
                 class_vectors(model, names, wrong)
 
@@ -96,7 +102,7 @@ def test_a_text_option_that_is_not_an_encoder_is_a_usage_error(
     """An encoder that no longer exists is another error."""
     model = trained(extracted(), str(makers["glove"](tmp_path)))
     with pytest.raises(UsageError, match="neither a text encoder"):
-        class_vectors(model, ["cat"], "nonsense")
+        class_vectors(model, named(*["cat"]), "nonsense")
 
 
 def test_a_model_in_a_moved_workspace_finds_its_vectors(extracted: Callable[..., Workspace], makers: Makers) -> None:
@@ -105,11 +111,11 @@ def test_a_model_in_a_moved_workspace_finds_its_vectors(extracted: Callable[...,
     workspace.text_folder.mkdir()
     model = trained(workspace, str(makers["glove"](workspace.text_folder)))
     (folder,) = workspace.root.glob("models/daan-*")
-    before = class_vectors(model, ["cat"], None)[1]
+    before = class_vectors(model, named(*["cat"]), None)[1]
 
     moved = workspace.root.rename(workspace.root.with_name("moved"))
 
-    after = class_vectors(load_model(moved / "models" / folder.name, CPU), ["cat"], None)[1]
+    after = class_vectors(load_model(moved / "models" / folder.name, CPU), named(*["cat"]), None)[1]
     np.testing.assert_array_equal(after, before)
 
 
@@ -133,7 +139,7 @@ def test_several_phrases_of_a_new_class_are_averaged(
     model = dataclasses.replace(model, classes=(entry, *model.classes[1:]))
 
     asked = ["cat|black-dog", "green dog|black cat", entry.name]
-    names, vectors, _ = class_vectors(model, asked, None)
+    names, vectors, _ = class_vectors(model, named(*asked), None)
 
     assert names == asked
     np.testing.assert_array_equal(vectors[0], encode_phrases(read_spec(spec), [("cat", "black dog")]).vectors[0])
@@ -143,7 +149,10 @@ def test_several_phrases_of_a_new_class_are_averaged(
 
 def test_names_are_separated_by_commas_and_phrases_by_bars() -> None:
     """Two names with the same set of phrases are refused."""
-    assert parse_classes("dog barking|a dog barks, yoga") == ["dog barking|a dog barks", "yoga"]
+    assert parse_classes("dog barking|a dog barks, yoga") == {
+        "dog barking|a dog barks": ("dog barking", "a dog barks"),
+        "yoga": ("yoga",),
+    }
     with pytest.raises(UsageError, match="read the same"):
         parse_classes("a|b, B | a")
     with pytest.raises(UsageError, match="a class name is empty"):

@@ -262,7 +262,7 @@ def test_splits_and_vectors_may_be_in_other_folders(official: Official, tmp_path
     report, _ = official.imported(splits=tmp_path / "class-split", text=str(tmp_path / "vectors.npy"))
 
     assert report.benchmark == "ucf"
-    with pytest.raises(UsageError, match=r"holds no splits: expected all_class\.txt"):
+    with pytest.raises(UsageError, match=r"contains no splits: expected all_class\.txt"):
         official.imported(splits=official.folder)
     with pytest.raises(UsageError, match=r"has no class vectors .*--text FILE"):
         official.imported(splits=tmp_path / "class-split")

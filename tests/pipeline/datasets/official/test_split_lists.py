@@ -190,7 +190,7 @@ def test_a_class_listed_as_seen_and_as_unseen_is_refused(tmp_path: Path, seen: s
 
 def test_a_folder_without_lists_is_refused(tmp_path: Path) -> None:
     """The message gives what was expected; missing lists and lists with other columns are also refused."""
-    with pytest.raises(UsageError, match=r"holds no official splits: expected class-split, or main_split"):
+    with pytest.raises(UsageError, match=r"contains no official splits: expected class-split, or main_split"):
         read_official_splits(tmp_path)
     write_lists(tmp_path)
     (tmp_path / "main_split/stage_1_val_seen.csv").write_text("a,b\n")

@@ -253,5 +253,5 @@ def test_a_path_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
         find_folder(tmp_path / "d/a.mp4")
     with pytest.raises(UsageError, match=r"does not exist\. Did you mean"):
         find_ucf101(tmp_path / "dd")
-    with pytest.raises(UsageError, match="holds no videos"):
+    with pytest.raises(UsageError, match="contains no videos"):
         find_ucf101(touch(tmp_path / "e", "x.txt"))

@@ -192,7 +192,7 @@ def changed(path: Path, column: str, row: int, value: object) -> Path:
         ("video", 0, "", "1 video without a name"),
         ("video", 1, "dog/a.mp4", "1 video listed twice"),
         ("has_visual", 1, False, "with neither sound nor picture"),
-        ("duration_seconds", 1, np.nan, "no positive number"),
+        ("duration_seconds", 1, np.nan, "not a positive number"),
     ],
 )
 def test_an_index_that_does_not_fit_is_damage(store: Path, column: str, row: int, value: object, message: str) -> None:
@@ -320,7 +320,7 @@ def damaged_file(tmp_path: Path, store: Path, what: str) -> Path:
         ("cut", "damaged HDF5 file"),
         ("foreign", "not written by avzsl"),
         ("newer", "of schema 99, not 1"),
-        ("no audio", "damaged store"),
+        ("no audio", "damaged feature file"),
         ("no column", "the index lacks start_seconds"),
     ],
 )
@@ -362,11 +362,11 @@ def test_an_empty_store_and_a_part_file_are_stores_too(tmp_path: Path) -> None:
 
 
 def test_the_parts_and_failures_of_a_workspace_are_summed_up(tmp_path: Path, store: Path) -> None:
-    """One unreadable part file counts as damage. Part files that were set aside earlier do not count."""
+    """One unreadable part file counts as damage. Part files that were backed up earlier do not count."""
     parts = tmp_path / "parts"
     parts.mkdir()
     shutil.copy(store, parts / "part-000001-7.h5")
-    (parts / "part-000000-7.damaged").write_bytes(b"set aside")
+    (parts / "part-000000-7.damaged").write_bytes(b"backed up")
     (tmp_path / "failures.csv").write_text("video,reason\na,cut short\nb,not a video\nc,cut short\n")
     found = inspect(store)
     assert found.whole
