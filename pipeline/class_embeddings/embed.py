@@ -168,7 +168,7 @@ def embed_classes(workspace: Workspace, phrases: Mapping[str, Phrases], setting:
     texts = {name: phrases_text(of_class) for name, of_class in phrases.items()}
     made_from = fingerprint({"stage": _STAGE_VERSION, "phrases": list(texts.items()), "encoder": identity})
     path = workspace.text_folder / "class_embeddings.h5"
-    vectors = _read_cached(path, made_from)
+    vectors = _read_cached(path, made_from, (len(phrases), encoder.width))
     if vectors is None:
         vectors = encode_classes(encoder, list(phrases.values()))
         with new_hdf5(path) as file:
@@ -185,14 +185,14 @@ def embed_classes(workspace: Workspace, phrases: Mapping[str, Phrases], setting:
     return ClassEmbeddings(vectors=vectors, phrases=tuple(phrases.values()), encoder=identity, spec=spec)
 
 
-def _read_cached(path: Path, made_from: str) -> NDArray[np.float32] | None:
-    """Read the cached vectors; None if they were made from other phrases or by another encoder."""
+def _read_cached(path: Path, made_from: str, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    """Read the cached vectors of `shape` (C, W); None if they were made from other phrases or by another encoder."""
     try:
         with reading_hdf5(lambda error: StorageError(str(error))), h5py.File(path, "r") as file:
-            written, vectors = file.attrs.get("fingerprint"), file["vectors"][...]
+            written, stored = file.attrs.get("fingerprint"), file["vectors"]
+            # The sizes are compared first, because a damaged file may declare more numbers than fit into memory.
+            fits = isinstance(stored, h5py.Dataset) and (stored.shape, stored.dtype) == (shape, np.float32)
+            vectors: NDArray[np.float32] | None = stored[...] if fits else None
     except StorageError:  # the file is missing or damaged, and is made again
         return None
-    if not isinstance(written, str) or written != made_from or vectors.dtype != np.float32 or vectors.ndim != 2:
-        return None
-    cached: NDArray[np.float32] = vectors
-    return cached
+    return vectors if isinstance(written, str) and written == made_from else None

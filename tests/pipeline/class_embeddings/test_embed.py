@@ -1,6 +1,7 @@
 """pipeline/class_embeddings/{embed,legacy_order}.py: cached class vectors, and the wrong order of published code."""
 
 import csv
+import random
 from pathlib import Path
 
 import h5py
@@ -46,6 +47,20 @@ def test_embeddings_have_the_order_of_the_classes_and_are_cached(tmp_path: Path,
     np.testing.assert_array_equal(first.vectors, np.eye(4)[:3])
     np.testing.assert_array_equal(first.vectors, second.vectors)
     assert stored.stat().st_mtime_ns == written
+
+
+def test_a_damaged_cache_is_made_again(tmp_path: Path, vectors_file: str) -> None:
+    """No flipped bit leads to an error: the vectors can always be made from the phrases."""
+    workspace = Workspace(tmp_path / "workspace")
+    embed_classes(workspace, PHRASES, vectors_file)
+    stored = workspace.text_folder / "class_embeddings.h5"
+    content, chance = stored.read_bytes(), random.Random(0)
+
+    for _ in range(300):
+        damaged = bytearray(content)
+        damaged[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        stored.write_bytes(damaged)
+        assert embed_classes(workspace, PHRASES, vectors_file).vectors.shape == (3, 4)
 
 
 @given(st.dictionaries(st.text(), st.tuples(st.text()), max_size=8))
