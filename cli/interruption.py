@@ -55,7 +55,7 @@ def interruptions_remembered() -> Iterator[list[int]]:
         The signals received so far.
     """
     seen: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # only there can Python handle signals
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals only there
         yield seen
         return
 

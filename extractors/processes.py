@@ -83,7 +83,7 @@ def _answer(call: "Future[ResultT]", limit_seconds: float) -> ResultT | VideoErr
     except TimeoutError:
         return VideoError(f"it was not read within {limit_seconds:g} s: given up")
     except ProcessExpired as error:
-        return VideoError(f"the process that read it ended by itself (exit code {error.exitcode})")
+        return VideoError(f"the process that read it exited unexpectedly (exit code {error.exitcode})")
     except Exception as error:  # noqa: BLE001 - a bug fails only the file that triggers it; the message names the bug
         return VideoError(f"unexpected {type(error).__name__} while reading it: {error}")
 

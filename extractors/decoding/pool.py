@@ -237,9 +237,9 @@ def _slow_reason(worker: _Worker) -> str:
 
 
 def _exit_reason(exit_code: int | None) -> str:
-    """Describe why a process ended by itself."""
+    """Describe why a process exited unexpectedly."""
     if exit_code is not None and exit_code < 0:
         name = Signals(-exit_code).name
         hint = " (out of memory?)" if name == "SIGKILL" else ""
         return f"the decoding process was ended by {name}{hint}"
-    return f"the decoding process ended by itself (exit code {exit_code})"
+    return f"the decoding process exited unexpectedly (exit code {exit_code})"

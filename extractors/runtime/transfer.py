@@ -68,8 +68,8 @@ class Download:
     def vectors(self) -> NDArray[np.float32]:
         """Wait for the vectors (N, D) and return a copy of them, because they are kept for long.
 
-        The copy contains no pinned memory. It is also no small block among those that the network threads allocate and
-        free, which would keep the C library from using the memory between them.
+        The copy is not in pinned memory. It is also not one of the blocks that the network threads allocate and free.
+        Otherwise the C library could not reuse the memory between those blocks.
         """
         if self._arrival is not None:
             self._arrival.synchronize()

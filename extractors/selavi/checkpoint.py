@@ -20,7 +20,7 @@ def load_weights(path: Path, networks: Mapping[str, nn.Module]) -> None:
     """Load the weights of each network from a checkpoint.
 
     Args:
-        path: checkpoint file. Its entry `model` holds `[module.]<network>.base.<parameter>`; the rest is ignored.
+        path: checkpoint file. Only the entries `[module.]<network>.base.<parameter>` in `model` are used.
         networks: networks by their name in the checkpoint (`video_network`, `audio_network`); changed in place.
 
     Raises:

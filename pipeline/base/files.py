@@ -170,9 +170,8 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
     with storage_errors(path):
         content = path.read_bytes()
     try:
-        return json.loads(
-            content.decode("utf-8", "surrogateescape")
-        )  # write_text writes paths that are not UTF-8 like this
+        # write_text writes paths that are not UTF-8 like this.
+        return json.loads(content.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError) as error:
         raise StorageError(
             f"{path} is damaged: not JSON ({error}). Delete it and run the command that makes it again"

@@ -63,7 +63,7 @@ class StoredVideo:
 
     @property
     def key(self) -> tuple[str, float | None, float | None]:
-        """The video and its segment, as they were asked for."""
+        """The name of the video and its segment, which together name an entry."""
         return self.video, self.start_seconds, self.end_seconds
 
 
@@ -79,7 +79,7 @@ class StoredFailure:
 
     @property
     def key(self) -> tuple[str, float | None, float | None]:
-        """The video and its segment, as they were asked for."""
+        """The name of the video and its segment, which together name an entry."""
         return self.video, self.start_seconds, self.end_seconds
 
 

@@ -44,9 +44,9 @@ class ExtractionSettings:
     def workers_for(self, device: torch.device) -> int:
         """Compute the number of decoding processes if the networks run on `device`.
 
-        On a CPU, `auto` is one process for every two cores. A second of video takes 0.02 s (small pictures) to 0.2 s
-        (1080p) of a core to decode, and 0.1 to 3 s in the networks; more processes would only wait. With a GPU, `auto`
-        is all cores except the one that feeds the GPU.
+        On a CPU, `auto` is one process for every two cores; more processes would only wait. To decode a second of video
+        takes 0.02 s (small pictures) to 0.2 s (1080p) of a core. The networks take 0.1 to 3 s. With a GPU, `auto` is
+        all cores except the one that feeds the GPU.
         """
         if self.workers != "auto":
             return self.workers

@@ -143,7 +143,9 @@ def train(
         PipelineError: a missing stage, splits that do not fit, a workspace in use, or a full disk.
     """
     if settings.training.seeds:
-        raise UsageError(f"training.seeds are {list(settings.training.seeds)}: one run is trained here, leave them out")
+        raise UsageError(
+            f"training.seeds are {list(settings.training.seeds)}, but this trains one run: leave training.seeds out"
+        )
     with workspace.locked("train"):
         trainer = Trainer(
             workspace=workspace, device=device, reporter=reporter, on_epoch=on_epoch, stop=stop, resume=resume

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from daan.network import Daan
 from pipeline.base.progress import Reporter, Stop
+from pipeline.base.wording import counted
 from pipeline.features.feature_set import Standardiser
 from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.training import TrainingSettings
@@ -74,7 +75,8 @@ class Run:
     ) -> TrainingStage:
         """Set up a stage on the videos of the named splits; it validates unless its learning rates are given."""
         indices = self.inputs.indices(*splits)
-        self.reporter.say(f"{name[:-1]} {name[-1]} of 2 on {self.device}: videos: {len(indices)}, epochs: {epochs}")
+        amounts = f"{counted(len(indices), 'video')}, {counted(epochs, 'epoch')}"
+        self.reporter.say(f"{name[:-1]} {name[-1]} of 2 on {self.device}: {amounts}")
         standardiser = self._standardiser(indices)
         return TrainingStage(
             name=name,

@@ -49,7 +49,7 @@ def test_a_process_that_crashes_fails_only_its_file(tmp_path: Path, crashing: Ca
     answers = dict(call_guarded_each(crashing, paths, workers=2, limit_seconds=60))
 
     assert [answers[tmp_path / name] for name in "abc"] == ["hello"] * 3
-    assert "ended by itself (exit code 3)" in str(answers[tmp_path / "crash"])
+    assert "exited unexpectedly (exit code 3)" in str(answers[tmp_path / "crash"])
 
 
 def test_many_crashes_lose_no_file(tmp_path: Path, crashing: Callable[[Path], str]) -> None:
@@ -132,7 +132,7 @@ def test_an_expected_error_of_a_single_call_is_raised(tmp_path: Path) -> None:
 
 def test_a_single_call_that_crashes_is_an_error(tmp_path: Path, crashing: Callable[[Path], str]) -> None:
     """The error contains the exit code."""
-    with pytest.raises(VideoError, match=r"ended by itself \(exit code 3\)"):
+    with pytest.raises(VideoError, match=r"exited unexpectedly \(exit code 3\)"):
         call_guarded(crashing, *files(tmp_path, "crash"), limit_seconds=60)
 
 

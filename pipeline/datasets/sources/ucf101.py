@@ -61,7 +61,7 @@ def _spellings(matches: "list[tuple[re.Match[str], Path]]", classes_of_folder: d
 
 
 def _is_elsewhere(parent: Path, class_name: str, classes_of_folder: dict[Path, set[str]]) -> bool:
-    """Whether a file is in the folder of another class; a folder with files of several classes may be no class."""
+    """Return whether a file is in the folder of another class. A folder with several classes need not be a class."""
     classes = classes_of_folder[parent]
     own = parent.name.casefold()
     return own != class_name.casefold() and (own in classes or len(classes) == 1)
