@@ -19,7 +19,7 @@ import torch
 
 from daan.config import DaanConfig
 from daan.network import Daan
-from pipeline.avgzsl_benchmark.synthetic.generate import Recipe, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticRecipe, synthetic_benchmark
 from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES
 from pipeline.settings.training import TrainingSettings
 from pipeline.training.epoch import TrainingStage
@@ -44,7 +44,7 @@ def run(task: tuple[str, float, int]) -> dict[str, Any]:
     """Train with one reading, noise level and seed, and return the validation metrics by epoch."""
     reading, noise, seed = task
     torch.set_num_threads(1)
-    benchmark = synthetic_benchmark(replace(SHAPES["ucf"], seconds=(1, 4)), Recipe(seed=seed))
+    benchmark = synthetic_benchmark(replace(SHAPES["ucf"], seconds=(1, 4)), SyntheticRecipe(seed=seed))
     features, splits = benchmark.features, benchmark.splits.by_name
     train = features.indices(splits["train"])
     held_out = features.indices([*splits["val_seen"], *splits["val_unseen"]])

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+MODALITY_AXIS = ("audio", "visual")  # order of the modality axis of tensors
+
 
 @dataclass(frozen=True)
 class VideoBatch:
@@ -23,7 +25,7 @@ class VideoBatch:
     visual_mask: Tensor  # (B, T) bool
 
     def __post_init__(self) -> None:
-        for name in ("audio", "visual"):
+        for name in MODALITY_AXIS:
             features, mask = getattr(self, name), getattr(self, f"{name}_mask")
             if features.ndim != 3 or mask.dtype != torch.bool or mask.shape != features.shape[:2]:
                 raise ValueError(

@@ -11,8 +11,8 @@ class MaskedBatchNorm(nn.Module):
     """Batch normalisation with the result of `nn.BatchNorm1d` on the concatenated valid seconds of a batch.
 
     The mask is used as weights. Gathering the valid rows instead would make the host wait for the GPU to learn their
-    number. A single valid second in training has no known variance: the output is then the bias, because the value is
-    its own mean, and the running statistics do not change.
+    number. In training, a single valid second has no known variance. Its output is the bias, because the value is its
+    own mean, and the running statistics do not change.
 
     Args:
         width: width D of a second.

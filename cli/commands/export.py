@@ -22,7 +22,7 @@ BenchmarkOption = Annotated[
         metavar="NAME",
     ),
 ]
-TextOption = Annotated[
+ExportedTextOption = Annotated[
     str | None,
     typer.Option("--text", help="Text encoder or file of vectors. By default the one recorded in the workspace."),
 ]
@@ -33,7 +33,7 @@ def export_avca(
     target: TargetArgument,
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     benchmark: BenchmarkOption = None,
-    text: TextOption = None,
+    text: ExportedTextOption = None,
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
 ) -> int:
@@ -49,7 +49,7 @@ def export_tcaf(
     target: TargetArgument,
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     benchmark: BenchmarkOption = None,
-    text: TextOption = None,
+    text: ExportedTextOption = None,
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
 ) -> int:

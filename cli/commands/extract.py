@@ -75,7 +75,7 @@ def command(
     device: options.DeviceOption = "auto",
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry videos that failed before.")] = False,
     allow_failures: options.AllowFailuresOption = False,
-    part: Annotated[
+    shard: Annotated[
         str | None,
         typer.Option(
             "--part",
@@ -102,7 +102,7 @@ def command(
     """
     from pipeline.settings.tree import given_settings
 
-    if merge and (part or retry_failed):
+    if merge and (shard or retry_failed):
         raise typer.BadParameter("--merge extracts nothing: remove --part and --retry-failed")
     if allow_missing and not merge:
         raise typer.BadParameter("--allow-missing works only with --merge")
@@ -123,8 +123,8 @@ def command(
     work = _Work(options.open_workspace(workspace), source, settings, given.names_in("extraction"), terminal)
     if merge:
         failed = work.merge(allow_missing=allow_missing)
-    elif part:
-        failed = work.extract_shard(part, device=device, retry_failed=retry_failed)
+    elif shard:
+        failed = work.extract_shard(shard, device=device, retry_failed=retry_failed)
     else:
         failed = work.extract(device=device, retry_failed=retry_failed)
     return 1 if failed and not allow_failures else 0

@@ -24,7 +24,7 @@ MethodOption = Annotated[
         "--method", help="Kind of features: the name of a folder in features/, such as cls_features.", metavar="NAME"
     ),
 ]
-SplitsOption = Annotated[
+ImportedSplitsOption = Annotated[
     Path | None,
     typer.Option(
         "--splits",
@@ -32,7 +32,7 @@ SplitsOption = Annotated[
         metavar="DIR",
     ),
 ]
-TextOption = Annotated[
+VectorsOption = Annotated[
     str | None,
     typer.Option(
         "--text",
@@ -47,8 +47,8 @@ def import_avca(
     folder: FolderArgument,
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     method: MethodOption = None,
-    splits: SplitsOption = None,
-    text: TextOption = None,
+    splits: ImportedSplitsOption = None,
+    text: VectorsOption = None,
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
 ) -> int:
@@ -64,8 +64,8 @@ def import_tcaf(
     folder: FolderArgument,
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     method: MethodOption = None,
-    splits: SplitsOption = None,
-    text: TextOption = None,
+    splits: ImportedSplitsOption = None,
+    text: VectorsOption = None,
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
 ) -> int:

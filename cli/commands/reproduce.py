@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from cli import options
-from cli.commands.import_features import MethodOption, SplitsOption, TextOption
+from cli.commands.import_features import ImportedSplitsOption, MethodOption, VectorsOption
 from cli.console import Terminal
 from cli.interruption import interruption
 from cli.options import training_settings
@@ -40,8 +40,8 @@ def command(
         ),
     ] = None,
     method: MethodOption = None,
-    splits: SplitsOption = None,
-    text: TextOption = None,
+    splits: ImportedSplitsOption = None,
+    text: VectorsOption = None,
     config: options.ConfigOption = None,
     assignments: options.SetOption = None,
     device: options.DeviceOption = "auto",

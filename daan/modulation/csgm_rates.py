@@ -15,7 +15,6 @@ from daan.batch import VideoBatch
 from daan.config import DaanConfig
 from daan.network import Embeddings
 
-MODALITY_AXIS = ("audio", "visual")  # order of the modality axis
 BRANCH_AXIS = ("attention", "bypass")  # order of the branch axis; p = 1 and p = 2 of the paper
 
 

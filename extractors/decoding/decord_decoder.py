@@ -28,7 +28,7 @@ from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
 from extractors.decoding.media_file import check_media_file
 from extractors.decoding.pyav.sound import mono_gain
 from extractors.decoding.pyav.stream import StreamReader
-from extractors.decoding.seconds import SoundPiece, SoundTrack, join_seconds, summarise
+from extractors.decoding.seconds import SoundPiece, SoundTrack, join_seconds, summarise_video
 from extractors.decoding.timeline import Segment, TimedFrame, frames_by_second
 from extractors.errors import VideoError
 
@@ -59,7 +59,7 @@ class DecordDecoder:
             warnings = [] if pictures is None else pictures.warnings
             if sound.exists and track is None:
                 warnings.append("the sound track cannot be decoded: treated as absent")
-            return summarise(
+            return summarise_video(
                 segment,
                 duration_seconds=duration,
                 announced_seconds=(sound if pictures is None else picture).announced_seconds[0],

@@ -150,7 +150,7 @@ def _with_sound(
         yield Second(frames=frames, audio=None if track is None else track.read_second())
 
 
-def summarise(
+def summarise_video(
     segment: Segment,
     *,
     duration_seconds: float,

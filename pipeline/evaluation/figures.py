@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from daan.modulation.csgm_rates import BRANCH_AXIS, MODALITY_AXIS
+from daan.batch import MODALITY_AXIS
+from daan.modulation.csgm_rates import BRANCH_AXIS
 from pipeline.base.figures import save_figure
 from pipeline.training.records import BalanceRecord
 

@@ -173,7 +173,7 @@ def _merge(plan: ExtractionPlan, reporter: Reporter, *, allow_missing: bool) -> 
     if len(missing) == videos or (missing and not allow_missing):
         remedy = "" if len(missing) == videos else "; or merge what exists with --allow-missing"
         raise PipelineError(
-            f"{len(missing)} of {videos} videos are not extracted yet: run the parts that did not end, "
+            f"{len(missing)} of {videos} videos are not extracted yet: run the shards that did not end, "
             f"or avzsl extract without --part for what is missing{remedy}"
         )
     return merge_parts_of(plan.keep(reporter), missing=missing)

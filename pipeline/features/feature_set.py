@@ -52,8 +52,8 @@ class Standardiser:
 class FeatureSet:
     """All videos of a features.h5, on the host.
 
-    Legend: N videos, M a selection of them, D the width of a second's vector, B videos in a batch, T seconds of the
-    longest one, R seconds of all videos in the batch.
+    Legend: N videos, M a selection of them, B videos in a batch. D is the width of a second's vector. The longest video
+    of a batch has T seconds, and all of them together have R seconds.
     """
 
     keys: tuple[str, ...]  # N

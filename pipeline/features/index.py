@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.base.files import fingerprint
 
-MODALITIES = ("visual", "audio")  # in the order of the datasets and of a video's checksum
+MODALITIES = ("visual", "audio")  # order in files and in a video's checksum; tensors have daan.batch.MODALITY_AXIS
 _TEXT = h5py.string_dtype("utf-8")
 _SOURCE_FIELDS = [
     ("video", _TEXT),

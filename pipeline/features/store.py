@@ -1,8 +1,8 @@
 """Features on disk: ragged arrays in HDF5, in part files and in the merged features.h5.
 
-Layout (schema version in the root attribute `schema`): `/visual` and `/audio`, both (sum of seconds, D); `/index`, one
-row per video; in part files also `/failures`, one row per video that could not be extracted. The root attributes
-describe the extractor. A video's rows are `offset` to `offset + seconds`; the rows of an absent modality are zeros.
+Layout: `/visual` and `/audio` are both (sum of seconds, D). `/index` has one row per video. Part files also have
+`/failures`, with one row per video that could not be extracted. The root attributes describe the extractor; `schema` is
+the version of this layout. A video's rows are `offset` to `offset + seconds`; the rows of an absent modality are zeros.
 
 Checksums: each table has an attribute `checksum`, which is compared whenever the file is opened. Each row of the index
 has a checksum of its video's features, which is compared when they are copied, or by `Store.check`.

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from daan.batch import VideoBatch
-from daan.modulation.csgm_rates import MODALITY_AXIS
+from daan.batch import MODALITY_AXIS, VideoBatch
 from daan.scoring import class_distances
 from extractors.decoding.interface import DecodingRequest
 from extractors.decoding.pool import DecodingPool, VideoFailed

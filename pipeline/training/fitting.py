@@ -14,7 +14,14 @@ from pipeline.base.errors import PipelineError, StorageError, TrainingStoppedErr
 from pipeline.base.files import replacing, storage_errors
 from pipeline.base.progress import Stop
 from pipeline.training.epoch import Epoch, PairSampler, TrainingStage
-from pipeline.training.records import BalanceRecord, EpochRecord, audio_share, summarise, write_balance, write_history
+from pipeline.training.records import (
+    BalanceRecord,
+    EpochRecord,
+    audio_share,
+    balance_records,
+    write_balance,
+    write_history,
+)
 from pipeline.training.validation import Validation
 
 _CHECKPOINT_VERSION = 3
@@ -102,7 +109,7 @@ class _Fitting:
         if validation is not None and stage.validator is not None and stage.validator.chooses:
             self._plateau.step(validation.validation_metric[0])
         config = self._network.config
-        balance = summarise(epoch.number, values, gamma=config.gamma, weighs=config.csgm == "full")
+        balance = balance_records(epoch.number, values, gamma=config.gamma, weighs=config.csgm == "full")
         record = EpochRecord.of_epoch(
             epoch.number, values["losses"], validation, audio_share=audio_share(balance), learning_rate=learning_rate
         )

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from daan.modulation.csgm_rates import BRANCH_AXIS, MODALITY_AXIS
+from daan.batch import MODALITY_AXIS
+from daan.modulation.csgm_rates import BRANCH_AXIS
 from daan.training_step import Step
 from pipeline.base.csv_tables import read_table, write_table
 from pipeline.base.errors import StorageError
@@ -96,7 +97,7 @@ def step_values(step: Step) -> dict[str, Tensor]:
     return values
 
 
-def summarise(epoch: int, values: Mapping[str, Tensor], *, gamma: float, weighs: bool) -> list[BalanceRecord]:
+def balance_records(epoch: int, values: Mapping[str, Tensor], *, gamma: float, weighs: bool) -> list[BalanceRecord]:
     """Summarise an epoch in four rows, one per modality and branch.
 
     Args:

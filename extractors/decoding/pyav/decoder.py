@@ -16,7 +16,7 @@ from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
 from extractors.decoding.media_file import check_media_file
 from extractors.decoding.pyav.sound import sound_pieces
 from extractors.decoding.pyav.stream import StreamReader
-from extractors.decoding.seconds import SoundTrack, join_seconds, summarise
+from extractors.decoding.seconds import SoundTrack, join_seconds, summarise_video
 from extractors.decoding.timeline import (
     Segment,
     StreamClock,
@@ -45,7 +45,7 @@ class PyAvDecoder:
             track = _open_sound(sound, request.audio_rate_hz, segment, origin_seconds)
             seconds = None if pictures is None else frames_by_second(pictures, _PictureConverter(), segment)
             duration = yield from join_seconds(seconds, track, segment)
-            return summarise(
+            return summarise_video(
                 segment,
                 duration_seconds=duration,
                 announced_seconds=_announced_seconds(sound if pictures is None else picture, track, segment, duration),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.avgzsl_benchmark.synthetic.generate import Recipe, SyntheticBenchmark, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticBenchmark, SyntheticRecipe, synthetic_benchmark
 from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES, Shape
 from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
 from pipeline.base.errors import UsageError
@@ -51,7 +51,7 @@ class SyntheticReport:
     text: Path  # the file of class vectors
 
 
-def recipe_of(values: Mapping[str, object], assignments: Sequence[str]) -> Recipe:
+def recipe_of(values: Mapping[str, object], assignments: Sequence[str]) -> SyntheticRecipe:
     """Make a recipe from values and from texts NAME=VALUE.
 
     Args:
@@ -61,7 +61,7 @@ def recipe_of(values: Mapping[str, object], assignments: Sequence[str]) -> Recip
     Raises:
         UsageError: an unknown name, or a value that is not allowed.
     """
-    kinds = {entry.name: type(getattr(Recipe(), entry.name)) for entry in fields(Recipe)}
+    kinds = {entry.name: type(getattr(SyntheticRecipe(), entry.name)) for entry in fields(SyntheticRecipe)}
     chosen: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
@@ -78,7 +78,7 @@ def recipe_of(values: Mapping[str, object], assignments: Sequence[str]) -> Recip
         if not equals:
             raise UsageError(f"--set {assignment}: write {name}=VALUE")
     try:
-        recipe = replace(Recipe(), **chosen)
+        recipe = replace(SyntheticRecipe(), **chosen)
     except ValueError as error:
         raise UsageError(str(error)) from error
     if recipe.dtype not in {"float16", "float32"}:
@@ -91,7 +91,7 @@ def recipe_of(values: Mapping[str, object], assignments: Sequence[str]) -> Recip
 
 
 def prepare_synthetic(
-    workspace: Workspace, shape_name: str, benchmark_folder: Path | None, recipe: Recipe, reporter: Reporter
+    workspace: Workspace, shape_name: str, benchmark_folder: Path | None, recipe: SyntheticRecipe, reporter: Reporter
 ) -> SyntheticReport:
     """Fill a workspace with generated features, so that `avzsl train` runs on them.
 
@@ -135,7 +135,7 @@ def prepare_synthetic(
     )
 
 
-def _generated(shape_name: str, folder: Path | None, recipe: Recipe) -> tuple[SyntheticBenchmark, str]:
+def _generated(shape_name: str, folder: Path | None, recipe: SyntheticRecipe) -> tuple[SyntheticBenchmark, str]:
     """Generate the data; return them with the source of their class names."""
     if folder is None or shape_name == "small":
         if folder is not None:

@@ -8,7 +8,7 @@ import pytest
 
 from cli.main import run_command
 from pipeline.avgzsl_benchmark.reproduction.published import PUBLISHED
-from pipeline.avgzsl_benchmark.synthetic.generate import Recipe, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticRecipe, synthetic_benchmark
 from pipeline.avgzsl_benchmark.synthetic.shapes import Shape
 from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
 from pipeline.base.workspace import Workspace
@@ -36,7 +36,9 @@ TINY = [
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A workspace with generated data; commands run in the folder above it, in a terminal of 80 columns."""
     generated = Workspace(tmp_path / "generated")
-    benchmark = synthetic_benchmark(SHAPE, Recipe(audio_width=6, visual_width=6, text_width=300, missing_audio=0.2))
+    benchmark = synthetic_benchmark(
+        SHAPE, SyntheticRecipe(audio_width=6, visual_width=6, text_width=300, missing_audio=0.2)
+    )
     record_spec(generated, read_spec(str(write_benchmark(benchmark, generated))))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
@@ -252,7 +254,7 @@ def test_a_model_of_imported_features_predicts_with_weights_that_the_user_names(
     """The weights are used with a warning if they give features of the same width."""
     monkeypatch.chdir(tmp_path)
     generated = Workspace(tmp_path / "generated")
-    benchmark = synthetic_benchmark(SHAPE, Recipe(audio_width=16, visual_width=16, text_width=300))
+    benchmark = synthetic_benchmark(SHAPE, SyntheticRecipe(audio_width=16, visual_width=16, text_width=300))
     record_spec(generated, read_spec(str(write_benchmark(benchmark, generated))))
     assert run_command(["export", "tcaf", "UCF", "-w", "generated"]) == 0
     Path("UCF/avzsl.json").unlink()

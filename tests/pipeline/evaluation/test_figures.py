@@ -11,7 +11,8 @@ import pytest
 from matplotlib import image
 from matplotlib.figure import Figure
 
-from daan.modulation.csgm_rates import BRANCH_AXIS, MODALITY_AXIS
+from daan.batch import MODALITY_AXIS
+from daan.modulation.csgm_rates import BRANCH_AXIS
 from pipeline.evaluation import figures
 from pipeline.evaluation.figures import balance_figure, confusion_matrix_figure, training_curves
 from pipeline.training.records import BalanceRecord, Distribution

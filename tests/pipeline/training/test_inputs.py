@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from daan.config import DaanConfig
-from pipeline.avgzsl_benchmark.synthetic.generate import Recipe, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticRecipe, synthetic_benchmark
 from pipeline.avgzsl_benchmark.synthetic.shapes import Shape
 from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
 from pipeline.base.errors import PipelineError, UsageError
@@ -59,7 +59,7 @@ class Generated:
     def __init__(self, root: Path) -> None:
         self.workspace, self.reporter = Workspace(root), RecordingReporter()
         vectors = {name: np.eye(9, dtype=np.float32)[index] for index, name in enumerate(NAMES)}
-        self.benchmark = synthetic_benchmark(SHAPE, Recipe(audio_width=12, visual_width=12), vectors)
+        self.benchmark = synthetic_benchmark(SHAPE, SyntheticRecipe(audio_width=12, visual_width=12), vectors)
         self.encoder = str(write_benchmark(self.benchmark, self.workspace))
         self.settings = Settings(text=TextSettings(encoder=self.encoder), training=TrainingSettings(batch_pairs=8))
 
@@ -256,7 +256,7 @@ def test_the_legacy_order_gives_79_of_101_ucf_classes_another_vector(tmp_path: P
     workspace, reporter = Workspace(tmp_path), RecordingReporter()
     shape = dataclasses.replace(SHAPE, train_classes=97, train=97, val_seen=0, test_seen=99, test_unseen=2)
     names = {name: np.ones(1, np.float32) for name in manual}
-    write_benchmark(synthetic_benchmark(shape, Recipe(audio_width=4, visual_width=4), names), workspace)
+    write_benchmark(synthetic_benchmark(shape, SyntheticRecipe(audio_width=4, visual_width=4), names), workspace)
     with (workspace.dataset_folder / "classes.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("class", "phrase"), *manual.items()])
     encoder = str(folder / "w2v_features/word_embeddings_ucf_normed.npy")

@@ -16,10 +16,10 @@ from pipeline.training.records import (
     BalanceRecord,
     EpochRecord,
     audio_share,
+    balance_records,
     read_balance,
     read_history,
     step_values,
-    summarise,
     write_balance,
     write_history,
 )
@@ -36,7 +36,7 @@ def values(*, modulated: bool = True) -> dict[str, torch.Tensor]:
 
 def records(*, modulated: bool = True) -> list[BalanceRecord]:
     """Make the rows of a random epoch."""
-    return summarise(4, values(modulated=modulated), gamma=0.0, weighs=True)
+    return balance_records(4, values(modulated=modulated), gamma=0.0, weighs=True)
 
 
 def test_a_row_summarises_all_pairs_of_all_steps_of_its_modality_and_branch() -> None:
@@ -44,7 +44,7 @@ def test_a_row_summarises_all_pairs_of_all_steps_of_its_modality_and_branch() ->
     epoch = values()
     epoch["M"] = epoch["M"].clamp_min(0.5)
 
-    row = summarise(4, epoch, gamma=0.5, weighs=True)[3]
+    row = balance_records(4, epoch, gamma=0.5, weighs=True)[3]
 
     assert (row.epoch, row.modality, row.branch) == (4, "visual", "bypass")
     rates = sorted(float(value) for value in epoch["M"][:, :, 1, 1].flatten())
@@ -57,7 +57,7 @@ def test_a_row_summarises_all_pairs_of_all_steps_of_its_modality_and_branch() ->
 
 def test_rates_that_are_not_used_are_nan() -> None:
     """V_o is NaN with convergence only, and every rate in plain training. Norms are always finite."""
-    convergence = summarise(1, values(), gamma=0.1, weighs=False)[0]
+    convergence = balance_records(1, values(), gamma=0.1, weighs=False)[0]
     plain = records(modulated=False)[0]
 
     assert math.isnan(convergence.V_o.mean)
@@ -98,10 +98,10 @@ def test_audio_share_compares_the_gradient_norms_of_both_modalities() -> None:
     """The norm is Euclidean over both branches, or that of the one branch of the ablation's baseline."""
     epoch = values()
     epoch["gradient_norm"] = torch.tensor([[[3.0, 4.0], [0.0, 15.0]]])
-    assert audio_share(summarise(1, epoch, gamma=0.1, weighs=True)) == pytest.approx(0.25)
+    assert audio_share(balance_records(1, epoch, gamma=0.1, weighs=True)) == pytest.approx(0.25)
 
     epoch["gradient_norm"] = torch.tensor([[[2.0, math.nan], [6.0, math.nan]]])
-    assert audio_share(summarise(1, epoch, gamma=0.1, weighs=True)) == pytest.approx(0.25)
+    assert audio_share(balance_records(1, epoch, gamma=0.1, weighs=True)) == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("csgm", ["off", "convergence", "full"])
@@ -114,7 +114,7 @@ def test_the_values_of_a_real_step_can_be_summarised(csgm: str) -> None:
     step = training_step(daan, torch.optim.Adam(daan.parameters()), batch, torch.randn(8, 5))
 
     stacked = {name: value[None] for name, value in step_values(step).items()}
-    rows = summarise(1, stacked, gamma=config.gamma, weighs=csgm == "full")
+    rows = balance_records(1, stacked, gamma=config.gamma, weighs=csgm == "full")
 
     assert len(rows) == 4
     assert all(row.gradient_norm > 0 and row.parameter_norm > 0 for row in rows)

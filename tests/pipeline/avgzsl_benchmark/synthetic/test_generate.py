@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.avgzsl_benchmark.synthetic.generate import Recipe, SyntheticBenchmark, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticBenchmark, SyntheticRecipe, synthetic_benchmark
 from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES, Shape
 from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
 from pipeline.base.workspace import Workspace
@@ -26,7 +26,7 @@ SMALL = Shape(
     test_unseen=31,
     seconds=(1, 4),
 )
-NARROW = Recipe(audio_width=24, visual_width=24, text_width=10)
+NARROW = SyntheticRecipe(audio_width=24, visual_width=24, text_width=10)
 
 
 def classes_of(benchmark: SyntheticBenchmark, split: str) -> set[str]:
@@ -110,7 +110,7 @@ def test_the_strengths_of_a_recipe_decide_which_modality_separates_the_classes_b
 def nearest_class_rate(own: float) -> float:
     """Compute how often a video of an unseen class is nearest to its class, by a linear map fitted on seen classes."""
     shape = dataclasses.replace(SMALL, train_classes=60, train=1200, val_seen=60, test_seen=62, test_unseen=300)
-    recipe = Recipe(audio_width=24, visual_width=24, text_width=10, visual_strength=1.5, own=own)
+    recipe = SyntheticRecipe(audio_width=24, visual_width=24, text_width=10, visual_strength=1.5, own=own)
     benchmark = synthetic_benchmark(shape, recipe)
     features, vectors = benchmark.features, torch.from_numpy(benchmark.class_vectors).double()
     first = features.visual[features.offsets].double()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.avgzsl_benchmark.synthetic.generate import Recipe
+from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticRecipe
 from pipeline.avgzsl_benchmark.synthetic.prepare import SyntheticReport, prepare_synthetic, recipe_of
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
@@ -14,7 +14,7 @@ from pipeline.datasets.dataset import load_dataset, named_dataset, read_phrases
 from pipeline.datasets.splits import read_splits
 from pipeline.status import workspace_status
 
-NARROW = Recipe(audio_width=8, visual_width=8)
+NARROW = SyntheticRecipe(audio_width=8, visual_width=8)
 
 
 def prepared(workspace: Workspace, shape: str = "small", benchmark: Path | None = None) -> SyntheticReport:
@@ -105,7 +105,7 @@ def test_a_recipe_is_made_from_options_and_assignments() -> None:
     """Values that are not given keep their defaults."""
     recipe = recipe_of({"audio_strength": 0.1, "visual_strength": None, "seed": 3}, ["noise=2", "dtype=float32"])
 
-    assert recipe == Recipe(audio_strength=0.1, seed=3, noise=2.0, dtype="float32")
+    assert recipe == SyntheticRecipe(audio_strength=0.1, seed=3, noise=2.0, dtype="float32")
 
 
 @pytest.mark.parametrize(
