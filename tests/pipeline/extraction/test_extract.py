@@ -182,7 +182,10 @@ def test_a_damaged_part_is_found_and_its_videos_are_extracted_again(
     report = run(workspace, videos, reporter=collector)
 
     assert collector.warnings == [
-        f"{part} is damaged: its videos are extracted again; {part.stem}.damaged may be deleted"
+        (
+            f"{part} is damaged: its videos are extracted again. "
+            f"The damaged file is saved as {part.stem}.damaged; you may delete it"
+        )
     ]
     assert report.extracted == len(CLIPS)
     assert part.with_suffix(".damaged").exists()

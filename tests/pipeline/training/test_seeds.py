@@ -111,5 +111,5 @@ def test_without_validation_all_metrics_are_nan(extracted: Callable[..., Workspa
 
 def test_training_one_run_refuses_several_seeds(extracted: Callable[..., Workspace]) -> None:
     """`train` trains one run, so it refuses a setting that it would have to ignore."""
-    with pytest.raises(UsageError, match=r"training\.seeds are \[0, 5, 2\]: one run is trained here, leave them out"):
+    with pytest.raises(UsageError, match=r"training\.seeds are \[0, 5, 2\], but this trains one run"):
         train(extracted(), SETTINGS, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
