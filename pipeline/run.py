@@ -163,7 +163,7 @@ def demo(
     videos = {video.key: video for video in dataset.videos}
     splits = read_splits(workspace.model_folder(chain.training.run) / "splits.yaml", dataset)
     video = videos[splits.test_unseen[0]]
-    unseen = {phrases_text(phrases): phrases for phrases in map(dataset.phrases.__getitem__, chain.training.unseen)}
+    unseen = {phrases_text(phrases): phrases for phrases in (dataset.phrases[name] for name in chain.training.unseen)}
     report = predict(workspace.model_folder(chain.training.run), [video.path], unseen, device=device, reporter=reporter)
     return DemoReport(
         chain=chain, prediction=report, clip=video.path, true_class=phrases_text(dataset.phrases[video.class_name])

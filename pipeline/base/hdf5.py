@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pipeline.base.files import replacing
+from pipeline.base.files import replacing, storage_errors
 
 # The errors that h5py raises on damaged bytes, found by flipping bits of small files. Catch them only around calls of
 # h5py: an error in our own code must keep its traceback.
@@ -33,6 +33,25 @@ def reading_hdf5(damage: Callable[[Exception], Exception]) -> Iterator[None]:
         yield
     except HDF5_ERRORS as error:
         raise damage(error) from error
+
+
+@contextlib.contextmanager
+def opened_hdf5(path: Path, damage: Callable[[Exception], Exception]) -> Iterator[Any]:
+    """Open an existing HDF5 file for reading.
+
+    Args:
+        path: the file.
+        damage: makes the error to raise if the file is not HDF5 or is damaged.
+
+    Raises:
+        StorageError: the file may not be read.
+    """
+    with storage_errors(path), path.open("rb"):
+        pass  # HDF5 does not separate a missing permission from damage
+    with reading_hdf5(damage):
+        file = h5py.File(path, "r")
+    with file:
+        yield file
 
 
 def plain_attributes(item: Any) -> dict[str, Any]:  # noqa: ANN401 - h5py has no types

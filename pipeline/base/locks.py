@@ -9,16 +9,26 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import filelock
 
 from pipeline.base.errors import StorageError
-from pipeline.base.files import make_folder, storage_errors
+from pipeline.base.files import checked_document, make_folder, read_json, storage_errors
 
 
 class LockHeldError(Exception):
     """Raised when another process holds a lock; the message names this process if it is known."""
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """The process that holds a lock, as its JSON file names it."""
+
+    pid: int
+    host: str
+    command: str
 
 
 @contextlib.contextmanager
@@ -48,7 +58,7 @@ def held(path: Path, command: str, *, wait_seconds: float = 0.0) -> Iterator[Non
             ) from error
     try:
         with storage_errors(holder_file):
-            holder_file.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "command": command}))
+            holder_file.write_text(json.dumps(asdict(_Holder(os.getpid(), socket.gethostname(), command))))
         yield
     finally:
         holder_file.unlink(missing_ok=True)
@@ -67,9 +77,7 @@ def holder_of(path: Path) -> str | None:
 def _holder(holder_file: Path) -> str:
     """Describe the holder of a lock by its JSON file; "another avzsl process" if that file is missing or damaged."""
     try:
-        holder = json.loads(holder_file.read_text())
-    except (OSError, ValueError):
-        holder = None
-    if not isinstance(holder, dict) or not {"command", "pid", "host"} <= holder.keys():
+        holder = checked_document(read_json(holder_file), _Holder, StorageError)
+    except StorageError:
         return "another avzsl process"
-    return f"avzsl {holder['command']} (process {holder['pid']} on {holder['host']})"
+    return f"avzsl {holder.command} (process {holder.pid} on {holder.host})"

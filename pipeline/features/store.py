@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.errors import DamagedFileError, StorageError
-from pipeline.base.files import storage_errors
-from pipeline.base.hdf5 import new_hdf5, plain_attributes, reading_hdf5
+from pipeline.base.hdf5 import new_hdf5, opened_hdf5, plain_attributes, reading_hdf5
 from pipeline.features.index import (
     FAILURE_DTYPE,
     INDEX_DTYPE,
@@ -260,11 +259,7 @@ def open_store(path: Path) -> Iterator[Store]:
     """
     if not path.exists():
         raise StorageError(f"{path} does not exist: run avzsl extract again")
-    with storage_errors(path), path.open("rb"):
-        pass  # a file that may not be read is not damaged, and HDF5 does not tell the two apart
-    with _reading(path):
-        file = h5py.File(path, "r")
-    with file:
+    with opened_hdf5(path, lambda _: _damage(path)) as file:
         with _reading(path):
             schema = file.attrs.get("schema")
         if schema != SCHEMA:

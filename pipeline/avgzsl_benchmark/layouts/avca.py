@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.avgzsl_benchmark.layouts.class_file import ClassFile, checked_class_file
 from pipeline.base.errors import UsageError
-from pipeline.base.files import storage_errors
-from pipeline.base.hdf5 import new_hdf5, reading_hdf5
+from pipeline.base.hdf5 import new_hdf5, opened_hdf5, reading_hdf5
 
 ENDING = ".h5"
 
@@ -28,11 +27,7 @@ def read_class_file(path: Path) -> ClassFile:
         UsageError: a file that is not HDF5, or has other content.
         StorageError: a file that cannot be read.
     """
-    with storage_errors(path), path.open("rb"):
-        pass  # the errors of HDF5 do not separate missing permission from damage
-    with _foreign_hdf5(path):
-        file = h5py.File(path, "r")
-    with file:
+    with opened_hdf5(path, lambda _: _wrong_file(path)) as file:
         data, urls = _own_dataset(path, file, "data"), _own_dataset(path, file, "video_urls")
         with _foreign_hdf5(path):
             shapes = data.shape, urls.shape

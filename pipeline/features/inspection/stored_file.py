@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.errors import StorageError, UsageError
-from pipeline.base.files import storage_errors
-from pipeline.base.hdf5 import plain_attributes, reading_hdf5
+from pipeline.base.hdf5 import opened_hdf5, plain_attributes, reading_hdf5
 from pipeline.base.wording import does_not_exist
 from pipeline.features.index import INDEX_DTYPE, MODALITIES
 from pipeline.features.store import SCHEMA
@@ -89,13 +88,7 @@ def opened(path: Path) -> Iterator[StoredFile]:
         raise UsageError(does_not_exist(path))
     if path.is_dir():
         raise UsageError(f"{path} is a folder: give the features.h5 in it")
-    with storage_errors(path), path.open("rb"):
-        pass  # HDF5 would say "not a store" of a file that may not be read
-    if not h5py.is_hdf5(path):
-        raise StorageError(f"{path} is not a feature file: it is not an HDF5 file. Give a features.h5 of avzsl extract")
-    with _reading(path, "HDF5 file"):
-        file = h5py.File(path, "r")
-    with file:
+    with opened_hdf5(path, lambda error: _not_opened(path, error)) as file:
         with _reading(path, "HDF5 file"):
             schema = file.attrs.get("schema")
         if not isinstance(schema, int | np.integer) or schema != SCHEMA:
@@ -106,6 +99,12 @@ def opened(path: Path) -> Iterator[StoredFile]:
 
 def _reading(path: Path, what: str = "feature file") -> AbstractContextManager[None]:
     return reading_hdf5(lambda error: _damage(path, _words(error), what))
+
+
+def _not_opened(path: Path, error: Exception) -> StorageError:
+    if h5py.is_hdf5(path):
+        return _damage(path, _words(error), "HDF5 file")
+    return StorageError(f"{path} is not a feature file: it is not an HDF5 file. Give a features.h5 of avzsl extract")
 
 
 def _damage(path: Path, why: str, what: str = "feature file") -> StorageError:

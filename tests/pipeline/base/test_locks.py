@@ -37,19 +37,22 @@ def test_asking_for_the_holder_leaves_the_lock_free(tmp_path: Path) -> None:
 
 def test_a_process_waits_for_a_lock(tmp_path: Path) -> None:
     """The lock is released before the waiting time ends."""
-    path, started = tmp_path / "a.lock", threading.Event()
+    path, started, events = tmp_path / "a.lock", threading.Event(), list[str]()
 
     def hold() -> None:
         with held(path, "extract"):
             started.set()
             time.sleep(0.3)
+            events.append("released")
 
     thread = threading.Thread(target=hold)
     thread.start()
     started.wait()
     with held(path, "train", wait_seconds=30):
-        pass
+        events.append("taken")
     thread.join()
+
+    assert events == ["released", "taken"]
 
 
 def test_a_folder_that_cannot_be_created_is_a_storage_error(tmp_path: Path) -> None:
