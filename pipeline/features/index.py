@@ -83,6 +83,22 @@ class StoredFailure:
         return self.video, self.start_seconds, self.end_seconds
 
 
+def are_columns_plain(dtype: np.dtype[Any], expected: np.dtype[np.void]) -> bool:
+    """Say whether the columns have the expected kinds, and whether all objects in a table are texts.
+
+    Args:
+        dtype: the type of a table in a file; it may lack columns.
+        expected: INDEX_DTYPE or FAILURE_DTYPE.
+    """
+    kinds = {name: expected[name].kind for name in expected.names or ()}
+    columns = [(name, dtype[name]) for name in dtype.names or ()]
+    return all(
+        column.kind == kinds.get(name, column.kind)
+        and (not column.hasobject or h5py.check_string_dtype(column) is not None)
+        for name, column in columns
+    )
+
+
 def features_checksum(visual: NDArray[np.floating], audio: NDArray[np.floating]) -> int:
     """Compute the CRC-32 of a video's rows, (T, D) each, as stored: first the visual bytes, then the audio bytes."""
     return zlib.crc32(audio.data, zlib.crc32(visual.data))

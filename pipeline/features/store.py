@@ -28,6 +28,7 @@ from pipeline.features.index import (
     MODALITIES,
     StoredFailure,
     StoredVideo,
+    are_columns_plain,
     create_table,
     failure_rows,
     features_checksum,
@@ -174,9 +175,12 @@ class Store:
     def _table(self, name: str, expected: np.dtype[np.void]) -> NDArray[np.void]:
         """Read a table and compare it with its columns and its checksum."""
         with _reading(self.path):
-            table: NDArray[np.void] = self._file[name][...]
-            written = self._file[name].attrs["checksum"]
-        if not set(expected.names or ()) <= set(table.dtype.names or ()) or table_checksum(table) != written:
+            stored = self._file[name]
+            table: NDArray[np.void] = stored[...]
+            dtype, written = stored.dtype, stored.attrs["checksum"]
+        if not set(expected.names or ()) <= set(dtype.names or ()) or not are_columns_plain(dtype, expected):
+            raise _damage(self.path)
+        if not isinstance(written, int | np.integer) or table_checksum(table) != written:
             raise _damage(self.path)
         return table
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.hdf5 import opened_hdf5, plain_attributes, reading_hdf5
 from pipeline.base.wording import does_not_exist
-from pipeline.features.index import INDEX_DTYPE, MODALITIES
+from pipeline.features.index import FAILURE_DTYPE, INDEX_DTYPE, MODALITIES, are_columns_plain
 from pipeline.features.store import SCHEMA
 
 _BLOCK_VIDEOS = 4096
@@ -43,12 +43,18 @@ class StoredFile:
             self.index = file["index"]
             self.failures = len(file["failures"]) if "failures" in file else 0
         for modality, dataset in self.features.items():
-            if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != "f" or len(dataset.shape) != 2:
+            with _reading(path):
+                is_plain = isinstance(dataset, h5py.Dataset) and dataset.dtype.kind == "f" and len(dataset.shape) == 2
+            if not is_plain:
                 raise _damage(path, f"/{modality} is not a table of numbers")
-        columns = (self.index.dtype.names or ()) if isinstance(self.index, h5py.Dataset) else ()
+        with _reading(path):
+            dtype = self.index.dtype if isinstance(self.index, h5py.Dataset) else np.dtype([])
+            columns = dtype.names or ()
         missing = [name for name in INDEX_DTYPE.names or () if name not in {*columns, *_NEWER_COLUMNS}]
         if missing:
             raise _damage(path, f"the index lacks {', '.join(missing)}")
+        if not are_columns_plain(dtype, INDEX_DTYPE):
+            raise _damage(path, "a column of the index has another type")
 
     def index_blocks(self) -> Iterator[NDArray[np.void]]:
         """Read the index a block at a time."""
@@ -66,13 +72,18 @@ class StoredFile:
     def failures_table(self) -> NDArray[np.void]:
         """Read `/failures`, which is small."""
         with _reading(self.path):
-            table: NDArray[np.void] = self._file["failures"][...]
-        return table
+            dtype, table = self._file["failures"].dtype, self._file["failures"][...]
+        if not are_columns_plain(dtype, FAILURE_DTYPE):
+            raise _damage(self.path, "a column of the failures has another type")
+        failures: NDArray[np.void] = table
+        return failures
 
     def written_checksum(self, table: str) -> int | None:
         """Read the checksum that was written with a table; None if an older avzsl wrote none."""
         with _reading(self.path):
             checksum = self._file[table].attrs.get("checksum")
+        if checksum is not None and not isinstance(checksum, int | np.integer):
+            raise _damage(self.path, f"the checksum of /{table} is not a whole number")
         return None if checksum is None else int(checksum)
 
 

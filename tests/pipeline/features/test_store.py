@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.errors import StorageError
+from pipeline.base.progress import SilentReporter
 from pipeline.features.index import SourceFile, StoredFailure, StoredVideo, content_fingerprint
+from pipeline.features.inspection.report import inspect_store
 from pipeline.features.store import FeatureRows, merge_parts, open_store, write_part
 
 WIDTH = 3
@@ -201,6 +203,25 @@ def test_a_file_with_fewer_seconds_than_its_index_is_damaged(tmp_path: Path) -> 
 
     with pytest.raises(StorageError, match="damaged"):
         read_all(path)
+
+
+def test_a_column_of_another_type_is_damage(tmp_path: Path) -> None:
+    """A flipped bit can turn texts into references to objects, which have no characters."""
+    path = write(tmp_path / "part.h5", [stored("a")])
+    with h5py.File(path, "a") as file:
+        table, checksum = file["index"][...], file["index"].attrs["checksum"]
+        dtype = [(name, h5py.ref_dtype if name == "warnings" else table.dtype[name]) for name in table.dtype.names]
+        changed = np.empty(len(table), dtype)
+        for name in table.dtype.names:
+            changed[name] = file["visual"].ref if name == "warnings" else table[name]
+        del file["index"]
+        file["index"] = changed
+        file["index"].attrs["checksum"] = checksum
+
+    with pytest.raises(StorageError, match="damaged"):
+        read_all(path)
+    with pytest.raises(StorageError, match="a column of the index has another type"):
+        inspect_store(path, SilentReporter())
 
 
 def test_names_that_are_not_utf8_are_damage(tmp_path: Path) -> None:
