@@ -24,8 +24,7 @@ class DifferentialAttention(nn.Module):
     def __init__(self, input_width: int, hidden_width: int, *, heads: int, beta: float) -> None:
         super().__init__()
         self.heads, self.beta = heads, beta
-        # One product computes W_Q, W_K and W_V, because all three read the same seconds.
-        self.query_key_value = nn.Linear(input_width, 3 * hidden_width, bias=False)
+        self.query, self.key, self.value = (nn.Linear(input_width, hidden_width, bias=False) for _ in range(3))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Attend over seconds (B, T, D) and return (B, T, H), normalised per head.
@@ -35,21 +34,27 @@ class DifferentialAttention(nn.Module):
             mask: valid seconds (B, T), at least one per video.
         """
         batch, seconds, _ = x.shape
-        query, key, value = self.query_key_value(x).chunk(3, dim=-1)
-        halves = (batch, seconds, self.heads, 2, -1)
-        query = query.view(halves).permute(0, 2, 3, 1, 4)  # (B, heads, 2, T, d)
-        key = key.view(halves).permute(0, 2, 3, 4, 1)  # (B, heads, 2, d, T)
-        value = value.view(batch, seconds, self.heads, -1).transpose(1, 2)  # (B, heads, T, 2d)
-        scores = (query * query.shape[-1] ** -0.5) @ key  # (B, heads, 2, T, T)
-        maps = scores.masked_fill(~mask[:, None, None, None, :], -torch.inf).softmax(-1)
-        first, second = maps.unbind(2)
+        value = self.value(x).view(batch, seconds, self.heads, -1).transpose(1, 2)  # (B, heads, T, 2d)
         # DAAN paper, eq. 1: o1 = [softmax(Q1 K1^T / sqrt(d)) - beta softmax(Q2 K2^T / sqrt(d))] V
-        attended = (first - self.beta * second) @ value  # (B, heads, T, 2d)
+        if seconds == 1:
+            # Each softmax over one second is 1. W_Q and W_K have no effect and no gradient, so they are not computed.
+            attended = (1 - self.beta) * value
+        else:
+            first, second = self.maps(x, mask).unbind(2)
+            attended = (first - self.beta * second) @ value  # (B, heads, T, 2d)
         # DAAN paper, eq. 2, GroupNorm: each head of each second is normalised separately, as in Differential
         # Transformer. It has no weights of its own: the linear layer after it can express them. layer_norm computes
         # it, because torch's GroupNorm is slow on single rows.
         normalised = F.layer_norm(attended, attended.shape[-1:])
         return normalised.transpose(1, 2).flatten(2)
+
+    def maps(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Compute both softmax maps (B, heads, 2, T, T) of features (B, T, D); their rows add up to 1."""
+        halves = (*x.shape[:2], self.heads, 2, -1)
+        query = self.query(x).view(halves).permute(0, 2, 3, 1, 4)  # (B, heads, 2, T, d)
+        key = self.key(x).view(halves).permute(0, 2, 3, 4, 1)  # (B, heads, 2, d, T)
+        scores: Tensor = (query * query.shape[-1] ** -0.5) @ key
+        return scores.masked_fill(~mask[:, None, None, None, :], -torch.inf).softmax(-1)
 
 
 class CrossAttention(nn.Module):
@@ -61,22 +66,21 @@ class CrossAttention(nn.Module):
     Args:
         width: width H of input and output, a multiple of heads.
         heads: number of heads.
-        feedforward_multiple: width of the feed-forward layer, in multiples of H.
+        feedforward_width: width of the feed-forward layer.
         dropout: probability to drop a value that attention or the feed-forward layer adds.
     """
 
-    def __init__(self, width: int, *, heads: int, feedforward_multiple: int, dropout: float) -> None:
+    def __init__(self, width: int, *, heads: int, feedforward_width: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
         self.query_norm, self.other_norm, self.feedforward_norm = (nn.LayerNorm(width) for _ in range(3))
-        self.query = nn.Linear(width, width, bias=False)
-        self.key_value = nn.Linear(width, 2 * width, bias=False)
+        self.query, self.key, self.value = (nn.Linear(width, width, bias=False) for _ in range(3))
         self.output = nn.Linear(width, width)
         self.feedforward = nn.Sequential(
-            nn.Linear(width, feedforward_multiple * width),
+            nn.Linear(width, feedforward_width),
             nn.GELU(),
             # No bias: phi^c next passes the projection's normalisation, which would cancel a bias.
-            nn.Linear(feedforward_multiple * width, width, bias=False),
+            nn.Linear(feedforward_width, width, bias=False),
         )
         self.dropout = nn.Dropout(dropout)
 
@@ -93,17 +97,20 @@ class CrossAttention(nn.Module):
         return masked_mean(x, queries.mask)
 
     def attend(self, queries: Tensor, context: Tensor, context_mask: Tensor) -> Tensor:
-        """Compute multi-head attention (B, T, H).
+        """Compute multi-head attention (B, T, H), or (B, 1, H) if there is one second to attend to.
 
         Args:
             queries: input (B, T, H) of the queries.
             context: input (B, S, H) of the keys and values.
             context_mask: valid seconds (B, S) of `context`.
         """
-        query = self._by_head(self.query(queries))
-        key, value = (self._by_head(each) for each in self.key_value(context).chunk(2, dim=-1))
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=context_mask[:, None, None, :])
-        output: Tensor = self.output(attended.transpose(1, 2).flatten(2))
+        if context.shape[1] == 1:  # a softmax over one second is 1, so queries and keys have no effect
+            attended = self.value(context)  # (B, 1, H), the same for every query
+        else:
+            query, key, value = map(self._by_head, (self.query(queries), self.key(context), self.value(context)))
+            mask = context_mask[:, None, None, :]
+            attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
+        output: Tensor = self.output(attended)
         return output
 
     def _by_head(self, x: Tensor) -> Tensor:

@@ -7,6 +7,10 @@ Score = Literal["audio", "visual", "sum"]
 Csgm = Literal["off", "convergence", "full"]
 Convergence = Literal["sum", "product", "batch"]
 Optimisation = Literal["other", "own", "batch"]
+Tokens = Literal["seconds", "chunks"]
+BypassInput = Literal["refined", "features"]
+NoiseScale = Literal["gradient", "sgd"]
+CsgmApply = Literal["gradient", "update"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,20 +33,33 @@ class DaanConfig:
     heads: int = 8  # C: heads of both attentions; as in Transformer, with halves of 32 at the default width
     qdma: Literal["off", "on"] = "on"  # off: the base of the paper's ablation, an MLP over the averaged seconds
     beta: float = 0.5  # P: weight of the second softmax in eq. 1 and 2; C: its value, halfway from none to full weight
-    dropout: float = 0.2  # C: in QDMA and cross-attention; a usual value; 0 is better for about a hundred clips
-    projection_dropout: float = 0.2  # C: in projections, reconstructors and decoder; chosen in the same way
+    encoder_dropout: float = 0.2  # C: in QDMA and cross-attention; 0 is better for about a hundred clips
+    projection_dropout: float = 0.2  # C: in the projections of audio and visual
+    decoder_dropout: float = 0.2  # C: in the projection of text, the reconstructors and the decoder
+    # C: what attention and bypass read. chunks: the mean over the seconds, cut into pieces; for averaged features
+    tokens: Tokens = "seconds"
+    chunks: int = 8  # C: pieces of a vector with tokens: chunks
+    bypass: Literal["off", "on"] = "on"  # C: off leaves the temporal bypass out, for comparison
+    # refined: D(C(o3)) + o3 (P, eq. 3); features: D(C(x)) + C(x) of the modality's features x (C)
+    bypass_input: BypassInput = "refined"
     # P: dilation in seconds, 3/9/5 for UCF/ActivityNet/VGGSound. C: exponential means 1, 2, 4, ...
     tcn_gap: int | Literal["exponential"] = 3
     tcn_layers: int = 2  # P: number of dilated convolutions, 2/3/5 for UCF/ActivityNet/VGGSound
     tcn_kernel: int = 3  # C: taps per convolution; with the paper's dilations they cover the clips of its benchmarks
-    feedforward_multiple: int = 2  # C: width of the cross-attention's feed-forward layer in H; half of Transformer's
+    feedforward_width: int = 64  # C: width of the cross-attention's feed-forward layer, as in AVCA's block
     margin: float = 1.0  # C: margin of the triplet terms, as AVCA
     score: Score = "sum"  # C: distance to a class; AVCA uses the visual distance alone
     modality_dropout: float = 0.0  # C: probability that one modality of a training video is hidden
     csgm: Csgm = "full"  # P: eq. 5 to 8 and the ablation; convergence: V_o is 1. Without QDMA nothing is modulated
     gamma: float = 0.45  # P: smallest rate M of eq. 5, 0.45/0.5/0.6 for UCF/ActivityNet/VGGSound
     omega: float = 1.15  # P: weight in the normalisation of V_c and V_o, 1.15/0.5/1.2 for UCF/ActivityNet/VGGSound
-    noise: float = 1.0  # C: eps of eq. 8 in standard deviations of the gradient, one per tensor; 0 for no noise
+    noise: float = 1.0  # C: eps of eq. 8 in standard deviations, one per matrix; 0 for no noise
+    # C: standard deviation of eps. gradient: that of the gradient's entries, as OGM-GE; sgd: that of the sum of the
+    # batch's pair gradients, estimated from their spread
+    noise_scale: NoiseScale = "gradient"
+    # C: gradient: M weighs gradients, of which Adam cancels a constant factor; update: the mean M of a batch also
+    # scales the optimiser's update
+    csgm_apply: CsgmApply = "gradient"
     # Normalisation of V_c and V_o. C: the paper gives no formula; daan/README.md compares these readings.
     # sum: balance of the summed deltas; product: product of three balances; batch: eq. 6 squashed over the batch.
     convergence: Convergence = "sum"
@@ -52,12 +69,15 @@ class DaanConfig:
     def __post_init__(self) -> None:
         self._check_widths()
         self._check_choice("qdma", ("off", "on"))
+        self._check_choice("bypass", ("off", "on"))
+        self._check_choice("bypass_input", get_args(BypassInput))
+        self._check_choice("tokens", get_args(Tokens))
         self._check_choice("score", get_args(Score))
         self._check_csgm()
         gap: object = self.tcn_gap  # typed as a Literal, but a settings file can contain any text
         if gap != "exponential" and not (isinstance(gap, int) and gap >= 1):
             raise ValueError(f"tcn_gap is {gap!r}, must be a whole number of at least 1, or exponential")
-        for name in ("beta", "dropout", "projection_dropout", "modality_dropout"):
+        for name in ("beta", "encoder_dropout", "projection_dropout", "decoder_dropout", "modality_dropout"):
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ValueError(f"{name} is {value}, must be at least 0 and less than 1")
@@ -74,7 +94,8 @@ class DaanConfig:
             "heads",
             "tcn_layers",
             "tcn_kernel",
-            "feedforward_multiple",
+            "feedforward_width",
+            "chunks",
         ):
             value = getattr(self, name)
             if value < 1:
@@ -89,6 +110,8 @@ class DaanConfig:
         self._check_choice("csgm", get_args(Csgm))
         self._check_choice("convergence", get_args(Convergence))
         self._check_choice("optimisation", get_args(Optimisation))
+        self._check_choice("noise_scale", get_args(NoiseScale))
+        self._check_choice("csgm_apply", get_args(CsgmApply))
         for name in ("gamma", "omega", "noise"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):

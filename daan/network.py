@@ -59,7 +59,8 @@ class Daan(nn.Module):
     def __init__(self, config: DaanConfig) -> None:
         super().__init__()
         self.config = config
-        hidden, output, dropout = config.hidden_width, config.output_width, config.projection_dropout
+        hidden, output = config.hidden_width, config.output_width
+        video, decoded = config.projection_dropout, config.decoder_dropout
         encoder: type[Qdma | AveragedMlp] = Qdma if config.qdma == "on" else AveragedMlp
         self.absent_audio = nn.Parameter(torch.zeros(config.audio_width))
         self.absent_visual = nn.Parameter(torch.zeros(config.visual_width))
@@ -67,16 +68,19 @@ class Daan(nn.Module):
         self.visual_encoder = encoder(config.visual_width, config)
         self.audio_asks_visual, self.visual_asks_audio = (
             CrossAttention(
-                hidden, heads=config.heads, feedforward_multiple=config.feedforward_multiple, dropout=config.dropout
+                hidden,
+                heads=config.heads,
+                feedforward_width=config.feedforward_width,
+                dropout=config.encoder_dropout,
             )
             for _ in range(2)
         )
-        self.audio_projection = projection(hidden, output, dropout=dropout)
-        self.visual_projection = projection(hidden, output, dropout=dropout)
-        self.text_projection = projection(config.text_width, output, dropout=dropout)
-        self.audio_reconstructor = reconstruction(output, hidden, hidden, dropout=dropout)
-        self.visual_reconstructor = reconstruction(output, hidden, hidden, dropout=dropout)
-        self.decoder = reconstruction(output, hidden, config.text_width, dropout=dropout)
+        self.audio_projection = projection(hidden, output, dropout=video)
+        self.visual_projection = projection(hidden, output, dropout=video)
+        self.text_projection = projection(config.text_width, output, dropout=decoded)
+        self.audio_reconstructor = reconstruction(output, hidden, hidden, dropout=decoded)
+        self.visual_reconstructor = reconstruction(output, hidden, hidden, dropout=decoded)
+        self.decoder = reconstruction(output, hidden, config.text_width, dropout=decoded)
 
     @property
     def branches(self) -> tuple[Branches, Branches]:

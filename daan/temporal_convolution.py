@@ -15,11 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class CausalConvolution(nn.Linear):
+class CausalConvolution(nn.Module):
     """A convolution that reads the seconds t, t - gap, t - 2 gap, ...; seconds before the clip are zeros.
 
-    It is a linear layer over its concatenated taps, with the tap of the present second first. Taps that are omitted at
-    the end count as zeros.
+    It is a linear layer over its concatenated taps, with the tap of the present second first. Each tap has a matrix of
+    its own. A tap that only reads seconds before the clip is omitted. It then has no gradient, and so neither noise nor
+    weight decay moves it.
 
     Args:
         input_width: width D of the input.
@@ -29,13 +30,22 @@ class CausalConvolution(nn.Linear):
     """
 
     def __init__(self, input_width: int, output_width: int, *, kernel: int, gap: int) -> None:
-        # The fan-in is that of nn.Conv1d, and so the default initialisation is the same.
-        super().__init__(kernel * input_width, output_width)
-        self.kernel, self.gap = kernel, gap
+        super().__init__()
+        self.input_width, self.kernel, self.gap = input_width, kernel, gap
+        self.taps = nn.ParameterList(torch.empty(output_width, input_width) for _ in range(kernel))
+        self.bias = nn.Parameter(torch.empty(output_width))
+        bound = (kernel * input_width) ** -0.5  # the default initialisation of nn.Conv1d
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, taps: Tensor) -> Tensor:
         """Compute outputs (..., H) from concatenated taps (..., K * D), with K at most `kernel`."""
-        return F.linear(taps, self.weight[:, : taps.shape[-1]], self.bias)
+        weight = torch.cat(tuple(self.taps_read(taps.shape[-1])), dim=1)
+        return F.linear(taps, weight, self.bias)
+
+    def taps_read(self, width: int) -> list[nn.Parameter]:
+        """Return the matrices of the taps that an input of width K * D reads."""
+        return list(self.taps)[: width // self.input_width]
 
 
 class Reading(NamedTuple):
@@ -46,7 +56,7 @@ class Reading(NamedTuple):
 
 
 class TemporalBypass(nn.Module):
-    """A causal convolution, then dilated ones with a residual connection around them.
+    """A causal convolution C, then dilated ones D, with a residual connection around them (DAAN paper, eq. 3).
 
     Each dilated convolution is followed by ReLU and dropout, as in the temporal convolutional network of
     arXiv 1803.01271 (C: the paper names neither).
@@ -57,13 +67,21 @@ class TemporalBypass(nn.Module):
         kernel: number of taps of each convolution.
         gaps: dilation in seconds of each dilated convolution.
         dropout: probability to drop a value.
+        adds_input: true for D(C(x)) + x, the form of the paper, which needs D = H; false for D(C(x)) + C(x).
     """
 
     def __init__(
-        self, input_width: int, hidden_width: int, *, kernel: int, gaps: Sequence[int], dropout: float
+        self,
+        input_width: int,
+        hidden_width: int,
+        *,
+        kernel: int,
+        gaps: Sequence[int],
+        dropout: float,
+        adds_input: bool,
     ) -> None:
         super().__init__()
-        self.gaps, self.kernel = tuple(gaps), kernel
+        self.gaps, self.kernel, self.adds_input = tuple(gaps), kernel, adds_input
         self.entry = CausalConvolution(input_width, hidden_width, kernel=kernel, gap=1)
         self.dilated = nn.ModuleList(
             CausalConvolution(hidden_width, hidden_width, kernel=kernel, gap=gap) for gap in gaps
@@ -92,7 +110,9 @@ class TemporalBypass(nn.Module):
         for convolution, reading in zip(self.dilated, dilated, strict=True):
             taps = inner.index_select(1, reading.indices.flatten()).view(videos, *reading.indices.shape, -1)
             inner = self.dropout(convolution(_inside(taps, reading, last)).relu())
-        out: Tensor = entered[:, 0] + inner[:, 0]  # DAAN paper, eq. 3; age 0 comes first
+        # Age 0 comes first; x at the last second is the row of the present tap.
+        added = x.flatten(0, 1).index_select(0, rows[:, 0, 0]) if self.adds_input else entered[:, 0]
+        out: Tensor = inner[:, 0] + added  # DAAN paper, eq. 3: R(D(C(x)))
         return out
 
 

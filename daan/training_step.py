@@ -9,8 +9,15 @@ from torch import Tensor, nn
 
 from daan.batch import VideoBatch, hide_modalities
 from daan.losses import Losses, daan_losses
-from daan.modulation.csgm import BranchNorms, add_modulated_gradients, add_noise, branch_norms
+from daan.modulation.csgm import (
+    BranchNorms,
+    add_modulated_gradients,
+    branch_norms,
+    divide_gradients,
+    updates_scaled,
+)
 from daan.modulation.csgm_rates import Rates, have_both_modalities
+from daan.modulation.noise import PairSquares, add_noise
 from daan.modulation.pair_gradients import recorded
 from daan.network import Daan, Embeddings
 
@@ -65,18 +72,25 @@ def training_step(
     if not 1 <= micro_batches <= pairs:
         raise ValueError(f"{micro_batches} micro-batches of {pairs} pairs: give each micro-batch at least one pair")
     optimizer.zero_grad(set_to_none=True)
+    config = network.config
+    squares = PairSquares(wanted=config.modulates and config.noise > 0 and config.noise_scale == "sgd")
     found: list[tuple[Losses, Rates | None]] = []
     for rows in _rows_of_micro_batches(pairs, micro_batches, videos.audio.device):
         weight = len(rows) / len(videos)
         batch = (videos, text) if micro_batches == 1 else (videos[rows], text[rows])
-        found.append(_add_gradients(network, *batch, weight=weight, generator=generator, precision=precision))
+        found.append(_add_gradients(network, *batch, squares, weight=weight, generator=generator, precision=precision))
+    rates = _joined([each for _, each in found])
+    mean_rates = rates.modulation.mean(0) if rates is not None and config.csgm_apply == "update" else None
+    if mean_rates is not None:
+        divide_gradients(network, squares, mean_rates)
     norms = branch_norms(network)
-    if network.config.modulates:
-        add_noise(network)
+    if rates is not None:
+        add_noise(network, squares, pairs)
     if clip_norm > 0:
         nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
-    optimizer.step()
-    return Step(_summed([losses for losses, _ in found]), norms, _joined([rates for _, rates in found]))
+    with nullcontext() if mean_rates is None else updates_scaled(network, mean_rates):
+        optimizer.step()
+    return Step(_summed([losses for losses, _ in found]), norms, rates)
 
 
 def _rows_of_micro_batches(pairs: int, micro_batches: int, device: torch.device) -> list[Tensor]:
@@ -90,6 +104,7 @@ def _add_gradients(
     network: Daan,
     videos: VideoBatch,
     text: Tensor,
+    squares: PairSquares,
     *,
     weight: float,
     generator: torch.Generator | None,
@@ -109,7 +124,7 @@ def _add_gradients(
         losses.total.backward()  # type: ignore[no-untyped-call]  # torch leaves Tensor.backward untyped
         return losses.detach(), None
     has_both = have_both_modalities(videos)
-    rates = add_modulated_gradients(network, losses.total, activations, positive, negative, has_both)
+    rates = add_modulated_gradients(network, losses.total, activations, positive, negative, has_both, squares)
     return losses.detach(), rates
 
 

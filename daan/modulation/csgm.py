@@ -4,15 +4,18 @@ It takes one forward and one backward pass. Autograd computes the gradients at t
 their weights. The modulated gradient of the weights is then one product per layer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from daan.modulation.csgm_rates import Rates, modulation_rates
-from daan.modulation.pair_gradients import Activation, squared_norms, weighted_gradients
+from daan.modulation.noise import PairSquares
+from daan.modulation.pair_gradients import Activation, matrices_of, squared_norms, weighted_gradients
 from daan.network import Daan, Embeddings
+from daan.qdma import Layer
 
 
 class BranchNorms(NamedTuple):
@@ -25,63 +28,87 @@ class BranchNorms(NamedTuple):
 def add_modulated_gradients(
     network: Daan,
     loss: Tensor,
-    activations: Mapping[nn.Linear, Activation],
+    activations: Mapping[Layer, Activation],
     positive: Embeddings,
     negative: Embeddings,
     has_both: Tensor,
+    squares: PairSquares,
 ) -> Rates:
     """Add the gradients of a batch's loss to `.grad`; modulate those of QDMA pair by pair (eq. 8 without its noise).
+
+    A parameter that the forward pass did not read keeps its `.grad`, so that the optimiser leaves it as it is.
 
     Args:
         network: network whose forward pass was recorded.
         loss: loss of B pairs.
-        activations: activations of all layers of the network's branches.
+        activations: activations of the layers of the network's branches that ran.
         positive: embeddings of the B positives.
         negative: embeddings of the B negatives.
         has_both: flags (B,), true if both videos of the pair have both modalities.
+        squares: receives the squared norms of the modulated pair gradients if noise has the scale `sgd`.
 
     Returns:
         The rates by which the gradients were modulated.
     """
-    layers = list(activations)
+    config, layers = network.config, list(activations)
     outputs = [activations[layer].y for layer in layers]
-    modulated = {id(parameter) for layer in layers for parameter in layer.parameters()}
+    modulated = {id(parameter) for layer in _layers(network) for parameter in layer.parameters()}
     others = [each for each in network.parameters() if each.requires_grad and id(each) not in modulated]
     found = torch.autograd.grad(loss, [*outputs, *others], allow_unused=True)
     with torch.no_grad():
         grad_outputs = dict(zip(layers, found[: len(layers)], strict=True))
-        gradient_ratio = _gradient_ratios(network, activations, grad_outputs) if network.config.csgm == "full" else None
-        rates = modulation_rates(positive, negative, gradient_ratio, has_both, network.config)
+        needs_norms = config.csgm == "full" or squares.wanted
+        norms = {
+            layer: squared_norms(layer, activations[layer].x, grad_outputs[layer])
+            for layer in (layers if needs_norms else ())
+        }
+        gradient_ratio = _gradient_ratios(network, norms, len(has_both)) if config.csgm == "full" else None
+        rates = modulation_rates(positive, negative, gradient_ratio, has_both, config)
         for parameter, gradient in zip(others, found[len(layers) :], strict=True):
             _add(parameter, gradient)
         for modality, branches in enumerate(network.branches):
             for branch, branch_layers in enumerate(branches):
-                for layer in branch_layers:
+                for layer in (each for each in branch_layers if each in activations):
                     weights = rates.modulation[:, modality, branch]
-                    gradients = weighted_gradients(layer, activations[layer].x, grad_outputs[layer], weights)
-                    for parameter, gradient in zip(layer.parameters(), gradients, strict=True):
-                        _add(parameter, gradient)
+                    x = activations[layer].x
+                    matrices = matrices_of(layer, x.shape[-1])
+                    gradients = weighted_gradients(layer, x, grad_outputs[layer], weights)
+                    for parameters, gradient in zip(matrices, gradients, strict=True):
+                        _add_to_matrix(parameters, gradient)
+                    if squares.wanted:
+                        for parameters, squared in zip(matrices, norms[layer], strict=True):
+                            squares.add(parameters[0], (weights.square() * squared).sum())
     return rates
 
 
-def _gradient_ratios(
-    network: Daan, activations: Mapping[nn.Linear, Activation], grad_outputs: Mapping[nn.Linear, Tensor]
-) -> Tensor:
+def _layers(network: Daan) -> list[Layer]:
+    """List the layers that can be modulated."""
+    return [layer for branches in network.branches for branch in branches for layer in branch]
+
+
+def _gradient_ratios(network: Daan, norms: Mapping[Layer, list[Tensor]], pairs: int) -> Tensor:
     """Compute r = |g|^2 / |Theta|^2 (B, 2, 2) of each pair, modality and branch (DAAN paper, eq. 7)."""
+    nothing = torch.zeros(pairs, dtype=network.absent_audio.dtype, device=network.absent_audio.device)
 
-    def squares(layer: nn.Linear) -> Tensor:
-        return squared_norms(activations[layer].x, grad_outputs[layer], has_bias=layer.bias is not None)
+    def squares(layers: tuple[Layer, ...]) -> Tensor:
+        found = [each for layer in layers if layer in norms for each in norms[layer]]
+        return torch.stack(found).sum(0) if found else nothing
 
-    by_branch = [
-        [torch.stack([squares(layer) for layer in layers]).sum(0) for layers in branches]
-        for branches in network.branches
-    ]
-    squared = torch.stack([torch.stack(both, dim=1) for both in by_branch], dim=1)
-    return squared / _norms(network, gradients=False).square().clamp_min(torch.finfo(squared.dtype).tiny)
+    by_branch = [torch.stack([squares(layers) for layers in branches], dim=1) for branches in network.branches]
+    squared = torch.stack(by_branch, dim=1)
+    parameters = _norms(network, gradients=False).nan_to_num().square()
+    return squared / parameters.clamp_min(torch.finfo(squared.dtype).tiny)
 
 
-def _add(parameter: nn.Parameter, gradient: Tensor | None) -> None:
+def _add_to_matrix(parameters: list[Tensor], gradient: Tensor) -> None:
+    """Add the gradient of a matrix to the parameters that make it up."""
+    for parameter, of_parameter in zip(parameters, gradient.chunk(len(parameters), dim=-1), strict=True):
+        _add(parameter, of_parameter.contiguous())
+
+
+def _add(parameter: Tensor, gradient: Tensor | None) -> None:
     if gradient is not None:
+        gradient = gradient.to(parameter.dtype)
         parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
 
@@ -95,7 +122,7 @@ def _norms(network: Daan, *, gradients: bool) -> Tensor:
     """Compute the norm (2, 2) of each branch's parameters, or of their gradients."""
     missing = torch.full_like(network.absent_audio[0], torch.nan)
 
-    def norm(layers: tuple[nn.Linear, ...]) -> Tensor:
+    def norm(layers: tuple[Layer, ...]) -> Tensor:
         parameters = [parameter for layer in layers for parameter in layer.parameters()]
         tensors = [parameter.grad if gradients else parameter for parameter in parameters]
         norms = [torch.linalg.vector_norm(tensor) for tensor in tensors if tensor is not None]
@@ -105,17 +132,41 @@ def _norms(network: Daan, *, gradients: bool) -> Tensor:
 
 
 @torch.no_grad()
-def add_noise(network: Daan) -> None:
-    """Add eps ~ N(0, (noise * std(G))^2) to every gradient G of QDMA's branches (DAAN paper, eq. 8).
+def divide_gradients(network: Daan, squares: PairSquares, mean_rates: Tensor) -> None:
+    """Divide the gradients of each branch by its mean rate, so that rates only weigh the pairs.
 
-    C: one standard deviation per tensor, as in OGM-GE.
+    Args:
+        network: network whose gradients were modulated.
+        squares: the squared norms of the modulated pair gradients, which are divided likewise.
+        mean_rates: mean M (2, 2) of each modality and branch.
     """
-    if network.config.noise == 0:
-        return
-    for branches in network.branches:
-        for layers in branches:
+    factors = mean_rates.clamp_min(torch.finfo(mean_rates.dtype).tiny).reciprocal()
+    for modality, branches in enumerate(network.branches):
+        for branch, layers in enumerate(branches):
             for layer in layers:
                 for parameter in layer.parameters():
+                    squares.scale(parameter, factors[modality, branch].square())
                     if parameter.grad is not None:
-                        deviation = network.config.noise * parameter.grad.std(correction=0)
-                        parameter.grad.addcmul_(torch.randn_like(parameter.grad), deviation)
+                        parameter.grad *= factors[modality, branch]
+
+
+@contextmanager
+def updates_scaled(network: Daan, mean_rates: Tensor) -> Iterator[None]:
+    """Scale the update that an optimiser makes to each branch inside the `with` block by the branch's mean rate.
+
+    Args:
+        network: network whose parameters are updated.
+        mean_rates: mean M (2, 2) of each modality and branch.
+    """
+    before = [
+        (parameter, parameter.detach().clone(), mean_rates[modality, branch])
+        for modality, branches in enumerate(network.branches)
+        for branch, layers in enumerate(branches)
+        for layer in layers
+        for parameter in layer.parameters()
+        if parameter.grad is not None
+    ]
+    yield
+    with torch.no_grad():
+        for parameter, old, rate in before:
+            parameter.copy_(torch.lerp(old, parameter, rate.to(old.dtype)))

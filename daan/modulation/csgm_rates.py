@@ -35,7 +35,8 @@ def modulation_rates(
         positive: embeddings of the B positives, detached or not.
         negative: embeddings of their B negatives.
         gradient_ratio: r (B, 2, 2) of eq. 7; None for a V_o of 1.
-        has_both: flags (B,), true if both videos of the pair have both modalities; otherwise V_c and V_o are 1.
+        has_both: flags (B,), true if both videos of the pair have both modalities. The other pairs have V_c = V_o = 1.
+            With a reading `batch` they have the mean M of the batch.
         config: options; gamma, omega and the two readings are used.
     """
     with torch.no_grad():
@@ -45,6 +46,8 @@ def modulation_rates(
         else:
             optimisation = optimisation_rates(gradient_ratio, has_both, config)
         modulation = (convergence[..., None] * optimisation).clamp_min(config.gamma)  # DAAN paper, eq. 5
+        if config.convergence == "batch" or (gradient_ratio is not None and config.optimisation == "batch"):
+            modulation = _with_mean(modulation, _along(has_both, modulation))
         return Rates(modulation, convergence, optimisation)
 
 
@@ -77,7 +80,7 @@ def optimisation_rates(gradient_ratio: Tensor, has_both: Tensor, config: DaanCon
 
     Args:
         gradient_ratio: r (B, 2, 2).
-        has_both: flags (B,), true if both videos of the pair have both modalities; otherwise V_o is 1.
+        has_both: flags (B,), true if both videos of the pair have both modalities.
         config: options; omega and the reading are used.
     """
     if config.optimisation == "batch":
@@ -104,10 +107,19 @@ def balance(x: Tensor, has_both: Tensor, omega: float) -> Tensor:
 
 
 def squashed(x: Tensor, has_both: Tensor, omega: float) -> Tensor:
-    """Compute tanh(omega x / mean of x over the batch) for x (B, ...); 1 for pairs with `has_both` false (C)."""
+    """Compute tanh(omega x / mean of x over the batch) for x (B, ...) (C).
+
+    Pairs with `has_both` false get the mean result of the others, or 1 if there are no others.
+    """
     counted = _along(has_both, x)
     mean = torch.where(counted, x, 0.0).sum(0) / counted.sum(0).clamp_min(1)
-    return torch.where(counted, torch.tanh(omega * x / mean.clamp_min(torch.finfo(x.dtype).tiny)), 1.0)
+    return _with_mean(torch.tanh(omega * x / mean.clamp_min(torch.finfo(x.dtype).tiny)), counted)
+
+
+def _with_mean(x: Tensor, counted: Tensor) -> Tensor:
+    """Replace the values of x (B, ...) that are not counted by the mean of those that are; by 1 if none is."""
+    mean = torch.where(counted, x, 0.0).sum(0) / counted.sum(0).clamp_min(1)
+    return torch.where(counted, x, torch.where(counted.any(0), mean, 1.0))
 
 
 def have_both_modalities(videos: VideoBatch) -> Tensor:

@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from daan.qdma import Layer
 
 _NUMBERS_AT_ONCE = 1 << 24  # size limit of an intermediate result; 64 MiB of float32
 
@@ -24,13 +25,15 @@ _NUMBERS_AT_ONCE = 1 << 24  # size limit of an intermediate result; 64 MiB of fl
 class Activation(NamedTuple):
     """The input and output of one layer in a forward pass."""
 
-    x: Tensor  # input (2B, T, D), detached; if narrower than the layer's weight, the rest counts as zeros
+    x: Tensor  # input (2B, T, D), detached; for a convolution the concatenated taps that it read
     y: Tensor  # output (2B, T, H), with its graph
 
 
 @contextmanager
-def recorded(layers: Iterable[nn.Linear]) -> Iterator[dict[nn.Linear, Activation]]:
+def recorded(layers: Iterable[Layer]) -> Iterator[dict[Layer, Activation]]:
     """Record the activation of each layer whose forward pass runs inside the `with` block.
+
+    A layer that does not run is not in the dict: its gradient is zero.
 
     Args:
         layers: layers to record.
@@ -38,10 +41,10 @@ def recorded(layers: Iterable[nn.Linear]) -> Iterator[dict[nn.Linear, Activation
     Yields:
         The activations by layer; the dict fills during the block.
     """
-    activations: dict[nn.Linear, Activation] = {}
+    activations: dict[Layer, Activation] = {}
 
     def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        assert isinstance(layer, nn.Linear)  # noqa: S101 - hooks are set on linear layers only; for mypy
+        assert isinstance(layer, Layer)  # noqa: S101 - hooks are set on these layers only; for mypy
         activations[layer] = Activation(inputs[0].detach(), output)
 
     handles = [layer.register_forward_hook(keep) for layer in layers]
@@ -52,26 +55,28 @@ def recorded(layers: Iterable[nn.Linear]) -> Iterator[dict[nn.Linear, Activation
             handle.remove()
 
 
-def squared_norms(x: Tensor, grad_output: Tensor, *, has_bias: bool) -> Tensor:
-    """Compute the squared Frobenius norm of each pair gradient of a layer's weight and bias.
+def squared_norms(layer: Layer, x: Tensor, grad_output: Tensor) -> list[Tensor]:
+    """Compute the squared Frobenius norm of each pair gradient of a layer's matrices.
 
     The norms come from Gram matrices or from the pair gradients themselves, whichever takes fewer multiplications.
     Pairs are processed in chunks, so that memory stays bounded for long videos.
 
     Args:
+        layer: the layer.
         x: input (2B, T, D) of the layer.
         grad_output: gradient (2B, T, H) of the loss at the layer's output.
-        has_bias: true if the layer has a bias.
 
     Returns:
-        Squared norms (B,).
+        Squared norms (B,) of the weight and, if there is one, of the bias.
     """
     (seconds, width), out = x.shape[1:], grad_output.shape[-1]
     by_gram = 3 * seconds**2 * (width + out) <= 2 * seconds * width * out
     norms, numbers = (_norms_by_gram, 3 * seconds**2) if by_gram else (_norms_by_products, 2 * width * out)
     pairs_at_once = max(1, _NUMBERS_AT_ONCE // numbers)
-    chunks = zip(*(torch.split(_by_pair(each), pairs_at_once, dim=1) for each in (x, grad_output)), strict=True)
-    return torch.cat([norms(x_chunk, output_chunk, has_bias=has_bias) for x_chunk, output_chunk in chunks])
+    by_pair = _by_pair(grad_output)
+    chunks = zip(*(torch.split(each, pairs_at_once, dim=1) for each in (_by_pair(x), by_pair)), strict=True)
+    of_weight = torch.cat([norms(x_chunk, output_chunk) for x_chunk, output_chunk in chunks])
+    return [of_weight] if layer.bias is None else [of_weight, by_pair.sum((0, 2)).square().sum(-1)]
 
 
 def _by_pair(x: Tensor) -> Tensor:
@@ -80,43 +85,58 @@ def _by_pair(x: Tensor) -> Tensor:
     return x.float() if x.dtype in {torch.bfloat16, torch.float16} else x
 
 
-def _norms_by_gram(x: Tensor, grad_output: Tensor, *, has_bias: bool) -> Tensor:
+def _norms_by_gram(x: Tensor, grad_output: Tensor) -> Tensor:
     """Compute norms (B,) without forming g: |g|^2 = sum over r, s of (d_r . d_s)(x_r . x_s).
 
     Args:
         x: input (2, B, T, D).
         grad_output: gradient d (2, B, T, H) at the output.
-        has_bias: true if the layer has a bias.
     """
-
-    def summed(gram_x: Tensor, gram_output: Tensor) -> Tensor:
-        return ((gram_x + 1 if has_bias else gram_x) * gram_output).sum((-2, -1))  # the input of a bias is 1
-
-    within = summed(x @ x.mT, grad_output @ grad_output.mT).sum(0)
-    across = summed(x[0] @ x[1].mT, grad_output[0] @ grad_output[1].mT)
+    if x.shape[2] == 1:  # one product per second, not a batch of products of single rows
+        within = (x.square().sum(-1) * grad_output.square().sum(-1)).sum((0, 2))
+        across = ((x[0] * x[1]).sum(-1) * (grad_output[0] * grad_output[1]).sum(-1)).sum(-1)
+    else:
+        within = ((x @ x.mT) * (grad_output @ grad_output.mT)).sum((0, -2, -1))
+        across = ((x[0] @ x[1].mT) * (grad_output[0] @ grad_output[1].mT)).sum((-2, -1))
     return (within + 2 * across).clamp_min(0)  # rounding can give a negative number if a pair gradient is 0
 
 
-def _norms_by_products(x: Tensor, grad_output: Tensor, *, has_bias: bool) -> Tensor:
+def _norms_by_products(x: Tensor, grad_output: Tensor) -> Tensor:
     """Compute norms (B,) from the pair gradients themselves; arguments as for `_norms_by_gram`."""
-    norms = (grad_output.mT @ x).sum(0).square().sum((1, 2))
-    return norms + grad_output.sum((0, 2)).square().sum(-1) if has_bias else norms
+    return (grad_output.mT @ x).sum(0).square().sum((1, 2))
 
 
-def weighted_gradients(layer: nn.Linear, x: Tensor, grad_output: Tensor, weights: Tensor) -> list[Tensor]:
-    """Compute the weighted sum of the pair gradients of each parameter, as one product with a scaled grad_output.
+def weighted_gradients(layer: Layer, x: Tensor, grad_output: Tensor, weights: Tensor) -> list[Tensor]:
+    """Compute the weighted sum of the pair gradients of each matrix, as one product with a scaled grad_output.
 
     Args:
-        layer: layer whose gradients are computed.
+        layer: the layer.
         x: input (2B, T, D) of the layer.
         grad_output: gradient (2B, T, H) of the loss at the layer's output.
         weights: weights (B,) of the pairs.
 
     Returns:
-        One gradient per parameter, in the order of `layer.parameters()`.
+        The gradients of the weight (H, D) and, if there is one, of the bias (H,).
     """
     scaled = (grad_output * weights.to(grad_output.dtype).repeat(2)[:, None, None]).flatten(0, 1)
-    weight_gradient = scaled.mT @ x.flatten(0, 1).to(grad_output.dtype)
-    weight_gradient = F.pad(weight_gradient, (0, layer.in_features - x.shape[-1]))
-    gradients = [weight_gradient] if layer.bias is None else [weight_gradient, scaled.sum(0)]
-    return [found.to(parameter.dtype) for found, parameter in zip(gradients, layer.parameters(), strict=True)]
+    of_weight = scaled.mT @ x.flatten(0, 1).to(grad_output.dtype)
+    return [of_weight] if layer.bias is None else [of_weight, scaled.sum(0)]
+
+
+def matrices_of(layer: Layer, width: int | None = None) -> list[list[Tensor]]:
+    """List the matrices of a layer, each as the parameters that make it up.
+
+    The weight of a convolution is one matrix (H, D), the concatenation of its taps.
+
+    Args:
+        layer: the layer.
+        width: width D of an input (..., D), for only the taps that it reads; None for all taps.
+
+    Returns:
+        The parameters of the weight and, if there is one, of the bias.
+    """
+    if isinstance(layer, nn.Linear):
+        weight: list[Tensor] = [layer.weight]
+    else:
+        weight = list(layer.taps if width is None else layer.taps_read(width))
+    return [weight] if layer.bias is None else [weight, [layer.bias]]

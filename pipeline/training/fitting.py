@@ -24,7 +24,7 @@ from pipeline.training.records import (
 )
 from pipeline.training.validation import Validation
 
-_CHECKPOINT_VERSION = 3
+_CHECKPOINT_VERSION = 4
 
 # Called after each epoch with the stage's name, the epoch's record and the seconds that the epoch took.
 OnEpoch = Callable[[str, EpochRecord, float], None]

@@ -23,7 +23,7 @@ from pipeline.base.files import checked_document, read_json, replacing, storage_
 from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_text
 from pipeline.features.feature_set import Standardiser
 
-SCHEMA = 2  # schema 1 used other names for the weights of the temporal bypass
+SCHEMA = 3  # schema 2 had another temporal bypass, and no validation distances
 # These attributes are not compared: they may differ although the extractor computes the same features.
 _NOT_COMPARED = {"content", "extractor_fingerprint", "schema", "dtype", "weights", "weights_file"}
 

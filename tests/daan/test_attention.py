@@ -13,7 +13,7 @@ from daan.masked import Encoded
 
 def slow_attention(layer: DifferentialAttention, x: Tensor) -> Tensor:
     """Compute differential attention (T, H) of one video (T, D) without padding."""
-    w_query, w_key, w_value = layer.query_key_value.weight.chunk(3)
+    w_query, w_key, w_value = layer.query.weight, layer.key.weight, layer.value.weight
     queries, keys, values = x @ w_query.T, x @ w_key.T, x @ w_value.T
     width = values.shape[1] // layer.heads
     half = width // 2
@@ -59,6 +59,23 @@ def test_an_invalid_second_between_valid_ones_is_ignored() -> None:
     torch.testing.assert_close(out[0, [0, 2]], slow_attention(layer, x[0, [0, 2]]))
 
 
+def test_one_second_is_not_attended_to() -> None:
+    """Each softmax over one second is 1: W_Q, W_K and beta have no effect, and the matrices get no gradient."""
+    x, mask = torch.randn(3, 1, 5, dtype=torch.float64), torch.ones(3, 1, dtype=torch.bool)
+    layer = DifferentialAttention(5, 16, heads=2, beta=0.3).double()
+    other = DifferentialAttention(5, 16, heads=2, beta=0.6).double()
+    other.value.load_state_dict(layer.value.state_dict())
+
+    out = layer(x, mask)
+    out.square().sum().backward()
+
+    torch.testing.assert_close(other(x, mask), out, rtol=1e-3, atol=1e-3)  # beta changes the norm's epsilon only
+    assert layer.query.weight.grad is None
+    assert layer.key.weight.grad is None
+    assert layer.value.weight.grad is not None
+    assert torch.equal(layer.maps(x, mask), torch.ones(3, 2, 2, 1, 1, dtype=torch.float64))
+
+
 def sequences(lengths: list[int], width: int = 8) -> Encoded:
     """Make random padded sequences; phi is not used."""
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
@@ -69,7 +86,7 @@ def sequences(lengths: list[int], width: int = 8) -> Encoded:
 def slow_block(block: CrossAttention, asking: Tensor, asked: Tensor) -> Tensor:
     """Compute cross-attention (H,) of one video from (T, H) and (S, H) without padding."""
     width = asking.shape[1] // block.heads
-    w_key, w_value = block.key_value.weight.chunk(2)
+    w_key, w_value = block.key.weight, block.value.weight
     others = [block.other_norm(row) for row in asked]
     rows = []
     for second in asking:
@@ -90,7 +107,7 @@ def slow_block(block: CrossAttention, asking: Tensor, asked: Tensor) -> Tensor:
 @given(pairs=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), min_size=1, max_size=3))
 def test_each_video_reads_its_own_other_modality(pairs: list[tuple[int, int]]) -> None:
     """A padded batch with modalities of different lengths equals the loop over each video alone."""
-    block = CrossAttention(8, heads=2, feedforward_multiple=2, dropout=0.5).double().eval()
+    block = CrossAttention(8, heads=2, feedforward_width=16, dropout=0.5).double().eval()
     asking, asked = sequences([pair[0] for pair in pairs]), sequences([pair[1] for pair in pairs])
 
     out = block(asking, asked)
@@ -102,7 +119,7 @@ def test_each_video_reads_its_own_other_modality(pairs: list[tuple[int, int]]) -
 
 def test_the_residual_path_gives_the_mean_of_the_modality() -> None:
     """If attention and the feed-forward layer add nothing, the output is the average of the input."""
-    block = CrossAttention(8, heads=2, feedforward_multiple=2, dropout=0.0).double()
+    block = CrossAttention(8, heads=2, feedforward_width=16, dropout=0.0).double()
     for parameter in (*block.output.parameters(), *block.feedforward[-1].parameters()):
         nn.init.zeros_(parameter)
     asking = sequences([3])

@@ -12,11 +12,10 @@ from daan.temporal_convolution import CausalConvolution, TemporalBypass
 
 def slow_convolution(layer: CausalConvolution, x: Tensor) -> Tensor:
     """Convolve one video (T, D) to (T, H)."""
-    taps = layer.weight.chunk(layer.kernel, dim=1)
     rows = []
     for t in range(len(x)):
         row = layer.bias.clone()
-        for tap, weight in enumerate(taps):
+        for tap, weight in enumerate(layer.taps):
             if t - tap * layer.gap >= 0:
                 row = row + weight @ x[t - tap * layer.gap]
         rows.append(row)
@@ -26,17 +25,17 @@ def slow_convolution(layer: CausalConvolution, x: Tensor) -> Tensor:
 def slow_bypass(bypass: TemporalBypass, x: Tensor) -> Tensor:
     """Compute the bypass (H,) at the last second of one video (T, D).
 
-    It consists of the entry, dilated layers that are each followed by ReLU, and the residual.
+    It consists of the entry, dilated layers that are each followed by ReLU, and the residual: the input, or the entry.
     """
     inner = entered = slow_convolution(bypass.entry, x)
     for layer in bypass.dilated:
         inner = slow_convolution(layer, inner).clamp(min=0)
-    return (entered + inner)[-1]
+    return ((x if bypass.adds_input else entered) + inner)[-1]
 
 
-def bypass(gaps: Sequence[int], kernel: int = 3) -> TemporalBypass:
+def bypass(gaps: Sequence[int], kernel: int = 3, *, adds_input: bool = True) -> TemporalBypass:
     """Make a bypass in evaluation mode, so that its dropout does nothing."""
-    return TemporalBypass(3, 4, kernel=kernel, gaps=gaps, dropout=0.5).double().eval()
+    return TemporalBypass(3, 3, kernel=kernel, gaps=gaps, dropout=0.5, adds_input=adds_input).double().eval()
 
 
 @settings(deadline=None, max_examples=60)
@@ -45,12 +44,13 @@ def bypass(gaps: Sequence[int], kernel: int = 3) -> TemporalBypass:
     gaps=st.lists(st.integers(1, 4), max_size=3),
     kernel=st.integers(1, 4),
     padding=st.integers(0, 3),
+    adds_input=st.booleans(),
 )
 def test_the_last_second_equals_that_of_the_whole_sequence(
-    lengths: list[int], gaps: list[int], kernel: int, padding: int
+    lengths: list[int], gaps: list[int], kernel: int, padding: int, adds_input: bool
 ) -> None:
     """Values and gradients agree for every video of a padded batch, also for clips shorter than the taps reach."""
-    layers = bypass(gaps, kernel)
+    layers = bypass(gaps, kernel, adds_input=adds_input)
     mask = torch.arange(max(lengths) + padding) < torch.tensor(lengths)[:, None]
     x = torch.randn(*mask.shape, 3, dtype=torch.float64).requires_grad_()
 
@@ -60,16 +60,36 @@ def test_the_last_second_equals_that_of_the_whole_sequence(
     torch.testing.assert_close(found, expected)
     direction = torch.randn_like(found)
     wanted = [x, *layers.parameters()]
-    slow = torch.autograd.grad(expected, wanted, direction)
-    for one, other in zip(torch.autograd.grad(found, wanted, direction), slow, strict=True):
+    options = {"allow_unused": True, "materialize_grads": True}
+    slow = torch.autograd.grad(expected, wanted, direction, **options)
+    for one, other in zip(torch.autograd.grad(found, wanted, direction, **options), slow, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_a_tap_that_only_reads_seconds_before_the_clip_has_no_gradient() -> None:
+    """For one second only the tap of the present second is read; an optimiser leaves the others as they are."""
+    layers = bypass((3, 3))
+
+    layers(torch.randn(4, 1, 3, dtype=torch.float64), torch.ones(4, 1, dtype=torch.bool)).square().sum().backward()
+
+    for layer in layers.layers:
+        assert [tap.grad is None for tap in layer.taps] == [False, True, True]
+
+
+def test_a_convolution_starts_with_the_weights_of_torch() -> None:
+    """The bounds of its random weights are those of nn.Conv1d."""
+    layer, torchs = CausalConvolution(30, 400, kernel=3, gap=1), nn.Conv1d(30, 400, 3)
+
+    for ours, theirs in ((torch.cat(list(layer.taps)), torchs.weight), (layer.bias, torchs.bias)):
+        torch.testing.assert_close(ours.abs().max(), theirs.abs().max(), rtol=0.02, atol=0)
+        torch.testing.assert_close(ours.std(), theirs.std(), rtol=0.05, atol=0)
 
 
 def test_the_loop_equals_the_dilated_convolution_of_torch() -> None:
     """With padding before the clip, the taps are Conv1d's kernel in reverse order."""
     layer = CausalConvolution(3, 4, kernel=3, gap=2)
     x = torch.randn(6, 3)
-    kernel = torch.stack(layer.weight.chunk(3, dim=1)[::-1], dim=2)
+    kernel = torch.stack(list(layer.taps)[::-1], dim=2)
     padded = nn.functional.pad(x.T[None], (4, 0))
 
     expected = nn.functional.conv1d(padded, kernel, layer.bias, dilation=2)[0].T
@@ -104,4 +124,4 @@ def test_a_bypass_can_be_trained_after_it_ran_in_inference_mode() -> None:
 
     layers(x, mask).sum().backward()
 
-    assert layers.entry.weight.grad is not None
+    assert layers.entry.taps[0].grad is not None

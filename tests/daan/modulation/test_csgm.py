@@ -14,13 +14,15 @@ from daan.modulation.csgm_rates import have_both_modalities, modulation_rates
 from daan.network import Daan
 from daan.training_step import Step, training_step
 
+UNUSED_IS_ZERO = {"allow_unused": True, "materialize_grads": True}
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 Batch = tuple[VideoBatch, Tensor]  # 2B videos, positives first, and their class embeddings
 
 
 def network(dtype: torch.dtype = torch.float32, **options: Any) -> Daan:
     """Make a small network in training mode, without dropout, for features 6 wide and class embeddings 5 wide."""
-    small = {"hidden_width": 16, "heads": 2, "output_width": 8, "dropout": 0.0, "projection_dropout": 0.0, "noise": 0.0}
+    dropouts = {"encoder_dropout": 0.0, "projection_dropout": 0.0, "decoder_dropout": 0.0}
+    small = {"hidden_width": 16, "heads": 2, "output_width": 8, "noise": 0.0, **dropouts}
     return Daan(DaanConfig(audio_width=6, visual_width=6, text_width=5, **{**small, **options})).to(dtype)
 
 
@@ -67,23 +69,27 @@ def loop_gradients(daan: Daan, pairs: Batch) -> dict[str, Tensor]:
     plain = dict(
         zip(
             daan.parameters(),
-            torch.autograd.grad(losses.total, list(daan.parameters()), retain_graph=True),
+            torch.autograd.grad(losses.total, list(daan.parameters()), retain_graph=True, **UNUSED_IS_ZERO),
             strict=True,
         )
     )
     squares, weights_squares = torch.zeros(count, 2, 2, dtype=text.dtype), torch.zeros(2, 2, dtype=text.dtype)
     pair_gradients: dict[torch.nn.Parameter, list[Tensor]] = {}
     for layer, (m, p) in branch_of.items():
+        weights_squares[m, p] += sum(parameter.detach().square().sum() for parameter in layer.parameters())
+        if layer not in outputs:  # queries and keys are not computed for one second
+            continue
         output, parameters = outputs[layer], list(layer.parameters())
         grad_output = torch.autograd.grad(losses.total, output, retain_graph=True)[0]
         for parameter in parameters:
-            weights_squares[m, p] += parameter.detach().square().sum()
             pair_gradients[parameter] = []
         for pair in range(count):
             kept = torch.zeros_like(grad_output)
             kept[[pair, count + pair]] = grad_output[[pair, count + pair]]
             for parameter, pair_gradient in zip(
-                parameters, torch.autograd.grad(output, parameters, kept, retain_graph=True), strict=True
+                parameters,
+                torch.autograd.grad(output, parameters, kept, retain_graph=True, **UNUSED_IS_ZERO),
+                strict=True,
             ):
                 squares[pair, m, p] += pair_gradient.square().sum()
                 pair_gradients[parameter].append(pair_gradient)
@@ -93,7 +99,7 @@ def loop_gradients(daan: Daan, pairs: Batch) -> dict[str, Tensor]:
     has_both = have_both_modalities(videos)
     rates = modulation_rates(*embedded.split(count), gradient_ratio, has_both, daan.config).modulation
     for layer, (m, p) in branch_of.items():
-        for parameter in layer.parameters():
+        for parameter in (each for each in layer.parameters() if each in pair_gradients):
             plain[parameter] = sum(rates[pair, m, p] * each for pair, each in enumerate(pair_gradients[parameter]))
     return {name: plain[parameter] for name, parameter in daan.named_parameters()}
 
@@ -116,6 +122,9 @@ def test_a_step_gives_the_gradients_of_a_loop_over_pairs(
 
     found = gradients(daan)
     for name, gradient in expected.items():
+        if name not in found:  # an optimiser leaves these parameters as they are
+            assert not gradient.any(), name
+            continue
         scale = float(gradient.abs().max())
         torch.testing.assert_close(
             found[name], gradient, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * scale, msg=name
@@ -143,8 +152,8 @@ def test_rates_of_one_without_noise_give_plain_training(csgm: str, seconds: int)
     Whether the bits are equal depends on the processor: autograd and CSGM sum a convolution's gradient in an order that
     the processor's library chooses.
     """
-    plain = network(torch.float64, csgm="off", dropout=0.3)
-    modulated = network(torch.float64, csgm=csgm, omega=0.0, gamma=1.0, dropout=0.3)
+    plain = network(torch.float64, csgm="off", encoder_dropout=0.3)
+    modulated = network(torch.float64, csgm=csgm, omega=0.0, gamma=1.0, encoder_dropout=0.3)
     modulated.load_state_dict(plain.state_dict())
     data = batch(6, seconds, torch.float64, absent=True)
     results = []
@@ -167,28 +176,57 @@ def test_only_weights_of_the_layers_of_qdma_are_modulated() -> None:
     step(daan, data)
     step(plain, data)
 
-    inside = ("attention.query_key_value", "refinement", "bypass.entry", "bypass.dilated")
+    inside = ("attention.query", "attention.key", "attention.value", "refinement", "bypass.entry", "bypass.dilated")
     for name, gradient in gradients(plain).items():
         is_inside = any(layer in name for layer in inside)
         assert torch.equal(gradients(daan)[name], gradient) != is_inside, name
 
 
-def test_noise_has_the_standard_deviation_of_its_gradient() -> None:
-    """Noise has one standard deviation per tensor, times the setting, on QDMA's layers only; norms exclude it."""
-    size = {"hidden_width": 128, "heads": 2}
-    quiet, noisy = network(noise=0.0, **size), network(noise=0.5, **size)
-    noisy.load_state_dict(quiet.state_dict())
-    data = batch(6, 4)
+@pytest.mark.parametrize("absent", [False, True])
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+def test_applied_to_the_update_the_mean_rate_scales_the_optimisers_step(optimiser: str, absent: bool) -> None:
+    """The optimiser gets sum_i (M_i / mean M) g_i, and its step of a branch is multiplied by the mean M of the branch.
 
-    quiet_norms, noisy_norms = step(quiet, data).norms, step(noisy, data).norms
+    Plain SGD then does the same as with the modulated gradient; Adam does not.
+    """
+    daan, data = network(torch.float64, csgm_apply="update", gamma=0.2), batch(5, 3, torch.float64, absent=absent)
+    before, modulated = copy.deepcopy(daan), loop_gradients(copy.deepcopy(daan), data)
+    rates = step(copy.deepcopy(daan), data).rates.modulation.mean(0)
+    make = torch.optim.SGD if optimiser == "sgd" else torch.optim.Adam
 
-    assert torch.equal(quiet_norms.gradient, noisy_norms.gradient)
-    before, after = gradients(quiet), gradients(noisy)
-    name = "audio_encoder.attention.query_key_value.weight"
-    noise = after[name] - before[name]
-    assert float(noise.std()) == pytest.approx(0.5 * float(before[name].std()), rel=0.02)
-    assert abs(float(noise.mean())) < 0.06 * float(noise.std())
-    assert torch.equal(after["audio_projection.0.weight"], before["audio_projection.0.weight"])
+    training_step(daan, make(daan.parameters(), lr=1e-2), *data)
+
+    branch_of = {
+        id(parameter): (m, p)
+        for m, branches in enumerate(daan.branches)
+        for p, layers in enumerate(branches)
+        for layer in layers
+        for parameter in layer.parameters()
+    }
+    for (name, found), (_, old) in zip(daan.named_parameters(), before.named_parameters(), strict=True):
+        rate = float(rates[branch_of[id(found)]]) if id(found) in branch_of else 1.0
+        gradient = modulated[name] / rate
+        # The first step of Adam is lr * g / (|g| + eps).
+        change = gradient if optimiser == "sgd" else gradient / (gradient.abs() + 1e-8)
+        torch.testing.assert_close(found, old - 1e-2 * rate * change, rtol=1e-7, atol=1e-9, msg=name)
+        if optimiser == "sgd":
+            torch.testing.assert_close(found, old - 1e-2 * modulated[name], rtol=1e-7, atol=1e-9, msg=name)
+
+
+def test_constant_rates_cancel_under_adam_but_not_if_they_scale_the_update() -> None:
+    """With every M at gamma, `gradient` gives plain training under Adam; `update` gives gamma times its steps."""
+    plain, options = network(torch.float64, csgm="off"), {"csgm": "convergence", "convergence": "batch", "gamma": 3.0}
+    daans = [network(torch.float64, csgm_apply=apply, **options) for apply in ("gradient", "update")]
+    data, start = batch(6, 4, torch.float64), copy.deepcopy(plain.state_dict())
+    for daan in (plain, *daans):
+        daan.load_state_dict(start)
+        assert_rates = training_step(daan, torch.optim.Adam(daan.parameters(), lr=1e-3), *data).rates
+        assert assert_rates is None or bool((assert_rates.modulation == 3).all())
+
+    for name in ("audio_encoder.refinement.weight", "visual_encoder.bypass.entry.taps.0"):
+        change, of_gradient, of_update = (each.state_dict()[name] - start[name] for each in (plain, *daans))
+        torch.testing.assert_close(of_gradient, change, rtol=1e-3, atol=1e-7)
+        torch.testing.assert_close(of_update, 3 * change, rtol=1e-3, atol=1e-7)
 
 
 def test_norms_are_computed_per_branch() -> None:
@@ -198,11 +236,11 @@ def test_norms_are_computed_per_branch() -> None:
     norms = step(daan, batch(4, 3)).norms
 
     for m, encoder in enumerate((daan.audio_encoder, daan.visual_encoder)):
-        attention = [encoder.attention.query_key_value.weight, encoder.refinement.weight]
+        attention = [*encoder.attention.parameters(), encoder.refinement.weight]
         branches = (attention, list(encoder.bypass.parameters()))
         for p, parameters in enumerate(branches):
             of_parameters = torch.cat([each.detach().flatten() for each in parameters]).norm()
-            of_gradients = torch.cat([each.grad.flatten() for each in parameters]).norm()
+            of_gradients = torch.cat([each.grad.flatten() for each in parameters if each.grad is not None]).norm()
             torch.testing.assert_close(norms.parameter[m, p], of_parameters)
             torch.testing.assert_close(norms.gradient[m, p], of_gradients)
 

@@ -92,9 +92,11 @@ def test_rates_follow_the_formulas(convergence: Any, optimisation: Any, pairs: i
     found = modulation_rates(positive, negative, gradient_ratio, has_both, config)
 
     expected = slow_rates(positive, negative, gradient_ratio, has_both, config)
+    if "batch" in {convergence, optimisation}:
+        expected[~has_both] = expected[has_both].mean(0)
     torch.testing.assert_close(found.modulation, expected, rtol=1e-10, atol=1e-12)
     product = found.convergence[..., None] * found.optimisation
-    torch.testing.assert_close(found.modulation, product.clamp_min(0.3), rtol=0, atol=0)
+    torch.testing.assert_close(found.modulation[has_both], product.clamp_min(0.3)[has_both], rtol=0, atol=0)
 
 
 def test_the_slower_modality_gets_the_larger_optimisation_rate() -> None:
@@ -136,6 +138,19 @@ def test_a_pair_that_lacks_a_modality_is_not_modulated(reading: Any) -> None:
     )
 
     assert all(bool((rate == 1).all()) for rate in found)
+
+
+@pytest.mark.parametrize("readings", [("batch", "batch"), ("sum", "batch"), ("batch", "other")])
+def test_with_a_batch_reading_an_incomplete_pair_gets_the_mean_rate(readings: tuple[Any, Any]) -> None:
+    """Otherwise it would get 1 and the other pairs about gamma, so that incomplete pairs would count most."""
+    config = DaanConfig(convergence=readings[0], optimisation=readings[1], gamma=0.3)
+    has_both = torch.tensor([True, False, True, True])
+
+    found = modulation_rates(
+        embeddings(4), embeddings(4), torch.rand(4, 2, 2, dtype=torch.float64), has_both, config
+    ).modulation
+
+    torch.testing.assert_close(found[1], found[has_both].mean(0))
 
 
 @given(positive_numbers, positive_numbers, st.floats(0, 4))

@@ -19,7 +19,7 @@ from pipeline.training.records import EpochRecord
 from pipeline.training.train import TrainingReport, train
 
 SETTINGS = Settings(
-    daan=DaanConfig(hidden_width=32, output_width=16, heads=2, dropout=0.3),
+    daan=DaanConfig(hidden_width=32, output_width=16, heads=2, encoder_dropout=0.3),
     training=TrainingSettings(epochs=6, batch_pairs=16, steps_per_epoch=4),
 )
 CPU = torch.device("cpu")

@@ -15,9 +15,9 @@ ROWS += [row for rows in PUBLISHED_ABLATION.values() for row in rows.values()]
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.method}-{row.HM}")
 def test_hm_is_the_harmonic_mean_of_s_and_u(row: PublishedRow) -> None:
-    """This finds errors in copying: HM = 2SU / (S + U). In the paper, DAAN's row for ActivityNet is 0.10 off."""
+    """This finds errors in copying: HM = 2SU / (S + U), up to the rounding of the printed figures."""
     harmonic_mean = 2 * row.S * row.U / (row.S + row.U)
-    assert harmonic_mean == pytest.approx(row.HM, abs=0.11)
+    assert harmonic_mean == pytest.approx(row.HM, abs=0.011)
 
 
 def test_every_benchmark_has_its_rows_and_its_preset() -> None:
@@ -52,6 +52,8 @@ def test_published_metrics_equal_the_design_notes(shared: Path) -> None:
     }
 
     assert sum(map(len, ours.values())) == 96
+    assert found.pop(("activitynet", "DAAN")) == [20.91, 10.26, 13.87, 11.15]  # as printed
+    assert ours.pop(("activitynet", "DAAN")) == [20.91, 10.26, 13.77, 11.15]
     assert found == ours
 
 
