@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from daan.dropout import Dropout
 from daan.masked import Encoded, masked_mean
 
 
@@ -82,7 +83,7 @@ class CrossAttention(nn.Module):
             # No bias: phi^c next passes the projection's normalisation, which would cancel a bias.
             nn.Linear(feedforward_width, width, bias=False),
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, queries: Encoded, context: Encoded) -> Tensor:
         """Compute phi^c (B, H) of the modality with the queries: apply the block, and average over the valid seconds.

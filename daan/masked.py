@@ -1,4 +1,4 @@
-"""Batch normalisation and means of padded sequences, over valid seconds only."""
+"""Batch normalisation and means: of padded sequences over valid seconds only, and of rows."""
 
 from typing import NamedTuple
 
@@ -64,6 +64,20 @@ class MaskedBatchNorm(nn.Module):
         self.running_variance.lerp_(unbiased, weight)
 
 
+class RowBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of rows (N, D), also of a single row.
+
+    In training, a single row has no known variance. Its output is the bias, because the value is its own mean, and the
+    running statistics do not change.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise rows (N, D)."""
+        if self.training and len(x) == 1:
+            return self.bias + 0 * x
+        return super().forward(x)
+
+
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Average the valid seconds of each video.
 
@@ -74,6 +88,8 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     Returns:
         Means (B, D).
     """
+    if x.shape[1] == 1:
+        return x.squeeze(1)
     weights = mask.to(x.dtype) / mask.sum(1, keepdim=True)
     return (weights[:, None] @ x).squeeze(1)
 
@@ -93,6 +109,9 @@ def with_stand_in(x: Tensor, mask: Tensor, stand_in: Tensor) -> tuple[Tensor, Te
     if mask.shape[1] == 0:
         x, mask = F.pad(x, (0, 0, 0, 1)), F.pad(mask, (0, 1))
     absent = ~mask.any(1, keepdim=True)  # (B, 1)
+    if not x.is_cuda and not absent.any():  # a GPU would make the host wait for the answer
+        # Without the stand-in, the gradient of the features is not needed either.
+        return torch.where(mask[..., None], x, 0.0), mask
     placed = torch.cat((absent, torch.zeros_like(mask[:, 1:])), dim=1)  # (B, T): the first second of an absent sequence
     x = torch.where(placed[..., None], stand_in, torch.where(mask[..., None], x, 0.0))
     return x, mask | placed

@@ -11,13 +11,17 @@ from torch import Tensor, nn
 from daan.attention import CrossAttention
 from daan.batch import VideoBatch
 from daan.config import DaanConfig
-from daan.masked import Encoded, with_stand_in
+from daan.dropout import Dropout
+from daan.masked import Encoded, RowBatchNorm, with_stand_in
 from daan.qdma import AveragedMlp, Branches, Qdma
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """The outputs of the network for B videos and their classes. Suffixes: a for audio, v for visual, w for text."""
+    """The outputs of the network for B videos and their classes. Suffixes: a for audio, v for visual, w for text.
+
+    The losses need `phi_rec` and `rho_w` of positives only. They are empty for negatives.
+    """
 
     theta_a: Tensor  # (B, O) embedding in the shared space
     theta_v: Tensor  # (B, O)
@@ -78,17 +82,23 @@ class Daan(nn.Module):
         self.audio_projection = projection(hidden, output, dropout=video)
         self.visual_projection = projection(hidden, output, dropout=video)
         self.text_projection = projection(config.text_width, output, dropout=decoded)
-        self.audio_reconstructor = reconstruction(output, hidden, hidden, dropout=decoded)
-        self.visual_reconstructor = reconstruction(output, hidden, hidden, dropout=decoded)
-        self.decoder = reconstruction(output, hidden, config.text_width, dropout=decoded)
+        # phi is never negative, so the reconstructors may end with ReLU, as AVCA's. Class embeddings can be negative.
+        self.audio_reconstructor = projection(output, hidden, dropout=decoded)
+        self.visual_reconstructor = projection(output, hidden, dropout=decoded)
+        self.decoder = nn.Sequential(*projection(output, output, dropout=decoded), nn.Linear(output, config.text_width))
 
     @property
     def branches(self) -> tuple[Branches, Branches]:
         """The layers of the audio encoder and of the visual encoder, by branch."""
         return self.audio_encoder.branches, self.visual_encoder.branches
 
-    def forward(self, videos: VideoBatch, text: Tensor) -> Embeddings:
+    def forward(self, videos: VideoBatch, text: Tensor, positives: int | None = None) -> Embeddings:
         """Embed B videos and the class embeddings (B, W) of their classes, and compute all inputs of the losses.
+
+        Args:
+            videos: B videos.
+            text: class embeddings (B, W).
+            positives: number of videos at the beginning that are positives; None for all.
 
         Raises:
             ValueError: widths other than those of the configuration, or different numbers of texts and videos.
@@ -100,16 +110,18 @@ class Daan(nn.Module):
         audio, visual = self._encode(videos)
         theta_a, theta_v = self._project(audio, visual)
         theta_w = self.embed_classes(text)
+        positives = len(videos) if positives is None else positives
         # One pass, so that the shared decoder's batch statistics cover all three, in training as at test time.
-        rho_a, rho_v, rho_w = self.decoder(torch.cat((theta_a, theta_v, theta_w))).chunk(3)
+        rho = self.decoder(torch.cat((theta_a, theta_v, theta_w[:positives])))
+        rho_a, rho_v, rho_w = rho.split((len(theta_a), len(theta_v), positives))
         return Embeddings(
             theta_a=theta_a,
             theta_v=theta_v,
             theta_w=theta_w,
             phi_a=audio.phi,
             phi_v=visual.phi,
-            phi_rec_a=self.audio_reconstructor(theta_a),
-            phi_rec_v=self.visual_reconstructor(theta_v),
+            phi_rec_a=self.audio_reconstructor(theta_a[:positives]),
+            phi_rec_v=self.visual_reconstructor(theta_v[:positives]),
             rho_a=rho_a,
             rho_v=rho_v,
             rho_w=rho_w,
@@ -158,15 +170,7 @@ def projection(input_width: int, output_width: int, *, dropout: float) -> nn.Seq
     return nn.Sequential(
         # No bias: the normalisation after it would cancel it.
         nn.Linear(input_width, output_width, bias=False),
-        nn.BatchNorm1d(output_width),
+        RowBatchNorm(output_width),
         nn.ReLU(),
-        nn.Dropout(dropout),
+        Dropout(dropout),
     )
-
-
-def reconstruction(input_width: int, hidden_width: int, output_width: int, *, dropout: float) -> nn.Sequential:
-    """Build a reconstruction from (B, input_width) to (B, output_width): a projection, then Linear.
-
-    C: the last layer is Linear, because its outputs can be negative.
-    """
-    return nn.Sequential(*projection(input_width, hidden_width, dropout=dropout), nn.Linear(hidden_width, output_width))

@@ -1,5 +1,6 @@
 """QDMA: quality-discrepancy mitigation attention, the encoder of one modality (DAAN paper, eq. 1 to 4)."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -8,7 +9,8 @@ from torch import Tensor, nn
 
 from daan.attention import DifferentialAttention
 from daan.config import DaanConfig
-from daan.masked import Encoded, MaskedBatchNorm, masked_mean
+from daan.dropout import Dropout
+from daan.masked import Encoded, MaskedBatchNorm, RowBatchNorm, masked_mean
 from daan.temporal_convolution import CausalConvolution, TemporalBypass
 
 Layer = nn.Linear | CausalConvolution  # a layer that CSGM can modulate
@@ -44,7 +46,7 @@ class Qdma(nn.Module):
         # No bias: the normalisation after it would cancel it, and under Adam it would drift with rounding errors.
         self.refinement = nn.Linear(width, width, bias=False)
         self.norm = MaskedBatchNorm(width)
-        self.dropout = nn.Dropout(config.encoder_dropout)
+        self.dropout = Dropout(config.encoder_dropout)
         self.reads_refined = config.bypass_input == "refined"
         self.bypass: TemporalBypass | None = None
         if config.bypass == "on":
@@ -111,7 +113,7 @@ def chunks_of_mean(x: Tensor, mask: Tensor, chunks: int) -> tuple[Tensor, Tensor
 
 
 class AveragedMlp(nn.Module):
-    """The encoder without QDMA, the base of the paper's ablation: an MLP over the averaged seconds.
+    """The encoder without QDMA, the base of the paper's ablation: the two-layer MLP of AVCA over the averaged seconds.
 
     Args:
         input_width: width D of the modality.
@@ -120,13 +122,14 @@ class AveragedMlp(nn.Module):
 
     def __init__(self, input_width: int, config: DaanConfig) -> None:
         super().__init__()
-        width = config.hidden_width
+        widths, dropout = (input_width, config.hidden_width, config.hidden_width), config.encoder_dropout
         self.layers = nn.Sequential(
-            nn.Linear(input_width, width, bias=False),
-            nn.BatchNorm1d(width),
-            nn.ReLU(),
-            nn.Dropout(config.encoder_dropout),
-            nn.Linear(width, width),
+            *(
+                layer
+                for before, after in pairwise(widths)
+                # No bias: the normalisation after it would cancel it.
+                for layer in (nn.Linear(before, after, bias=False), RowBatchNorm(after), nn.ReLU(), Dropout(dropout))
+            )
         )
 
     @property

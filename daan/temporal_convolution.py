@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from daan.dropout import Dropout
+
 
 class CausalConvolution(nn.Module):
     """A convolution that reads the seconds t, t - gap, t - 2 gap, ...; seconds before the clip are zeros.
@@ -40,7 +42,8 @@ class CausalConvolution(nn.Module):
 
     def forward(self, taps: Tensor) -> Tensor:
         """Compute outputs (..., H) from concatenated taps (..., K * D), with K at most `kernel`."""
-        weight = torch.cat(tuple(self.taps_read(taps.shape[-1])), dim=1)
+        first, *others = self.taps_read(taps.shape[-1])
+        weight = torch.cat((first, *others), dim=1) if others else first
         return F.linear(taps, weight, self.bias)
 
     def taps_read(self, width: int) -> list[nn.Parameter]:
@@ -86,7 +89,7 @@ class TemporalBypass(nn.Module):
         self.dilated = nn.ModuleList(
             CausalConvolution(hidden_width, hidden_width, kernel=kernel, gap=gap) for gap in gaps
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @property
     def layers(self) -> tuple[CausalConvolution, ...]:

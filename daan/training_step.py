@@ -117,7 +117,7 @@ def _add_gradients(
     half = precision == "bfloat16"
     autocast = torch.autocast(videos.audio.device.type, torch.bfloat16) if half else nullcontext()
     with recorded(layers if config.modulates else []) as activations, autocast:
-        embeddings: Embeddings = network(videos, text)
+        embeddings: Embeddings = network(videos, text, pairs)
     positive, negative = embeddings.float().split(pairs)
     losses = daan_losses(positive, negative, text[:pairs], margin=config.margin).scaled(weight)
     if not config.modulates:

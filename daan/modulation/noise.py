@@ -71,15 +71,14 @@ def _add_noise_to(gradients: list[Tensor], noise: float, squared: Tensor | None,
         squared: sum over the pairs of |M_i g_i|^2 for the scale `sgd`; None for the scale `gradient`.
         pairs: number B of pairs.
     """
-    flat = torch.cat([each.flatten() for each in gradients])
-    used = flat != 0
-    count = used.sum().clamp_min(1)
+    used = [each != 0 for each in gradients]
+    count = torch.stack([each.count_nonzero() for each in used]).sum().clamp_min(1)
+    total = torch.stack([each.square().sum() for each in gradients]).sum()
     if squared is None:  # the standard deviation of the gradient's entries, as in OGM-GE
-        mean = flat.sum() / count
-        variance = torch.where(used, flat - mean, 0.0).square().sum() / count
+        mean = torch.stack([each.sum() for each in gradients]).sum() / count
+        variance = total / count - mean.square()
     else:  # the variance of a sum of B independent pair gradients, estimated from their spread in the batch
-        spread = (squared - flat.square().sum() / pairs).clamp_min(0) * (pairs / max(pairs - 1, 1))
-        variance = spread / count
-    deviation = noise * variance.sqrt()
-    for gradient in gradients:
-        gradient.add_(torch.where(gradient != 0, deviation * torch.randn_like(gradient), 0.0))
+        variance = (squared - total / pairs) * (pairs / max(pairs - 1, 1)) / count
+    deviation = noise * variance.clamp_min(0).sqrt()
+    for gradient, entries in zip(gradients, used, strict=True):
+        gradient.addcmul_(torch.randn_like(gradient).mul_(entries), deviation)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from daan.masked import MaskedBatchNorm, masked_mean, with_stand_in
+from daan.masked import MaskedBatchNorm, RowBatchNorm, masked_mean, with_stand_in
 
 masks = st.integers(1, 5).flatmap(
     lambda seconds: st.lists(
@@ -97,3 +97,30 @@ def test_the_stand_in_is_learned_from_absent_videos_only() -> None:
 
     assert stand_in.grad is not None
     assert stand_in.grad.tolist() == [5.0, 5.0]
+
+
+def test_without_an_absent_modality_the_features_need_no_gradient() -> None:
+    """The stand-in has no effect and no gradient, so an optimiser leaves it as it is."""
+    stand_in = nn.Parameter(torch.ones(3))
+    x, mask = torch.randn(2, 2, 3), torch.tensor([[True, False], [True, True]])
+
+    complete, _ = with_stand_in(x, mask, stand_in)
+    incomplete, _ = with_stand_in(x, mask & torch.tensor([[True], [False]]), stand_in)
+
+    assert not complete.requires_grad
+    assert incomplete.requires_grad
+    assert torch.equal(complete[1], x[1])
+    assert not complete[0, 1].any()
+
+
+def test_rows_are_normalised_as_by_torch() -> None:
+    """Several rows have the result of nn.BatchNorm1d; a single row in training gives the bias."""
+    ours, torchs, x = RowBatchNorm(3), nn.BatchNorm1d(3), torch.randn(4, 3)
+    nn.init.normal_(ours.bias)
+    torchs.load_state_dict(ours.state_dict())
+
+    assert torch.equal(ours(x), torchs(x))
+    before = ours.running_mean.clone()
+    assert torch.equal(ours(x[:1]), ours.bias[None])
+    assert torch.equal(ours.running_mean, before)
+    assert torch.equal(ours.eval()(x[:1]), torchs.eval()(x[:1]))

@@ -128,6 +128,18 @@ def test_forward_equals_embed_videos_and_embed_classes() -> None:
     torch.testing.assert_close(embedded.phi_rec_v, daan.visual_reconstructor(embedded.theta_v))
 
 
+def test_only_positives_are_reconstructed_in_training() -> None:
+    """Reconstructions and text of the negatives, which no loss reads, are left out; in evaluation the rest is equal."""
+    daan, batch, text = network(), videos([2, 3, 1], [1, 3, 2]), torch.randn(3, TEXT, dtype=torch.float64)
+
+    whole, part = daan.eval()(batch, text), daan(batch, text, 1)
+
+    assert len(part.phi_rec_a) == len(part.phi_rec_v) == len(part.rho_w) == 1
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        torch.testing.assert_close(value, getattr(whole, field.name)[: len(value)])
+
+
 def test_splitting_keeps_positives_and_negatives_in_order() -> None:
     """Every embedding is split into the first rows and the rest."""
     embedded = Embeddings(*(torch.arange(5) + 10 * index for index in range(10)))

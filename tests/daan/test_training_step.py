@@ -64,7 +64,7 @@ def test_a_step_equals_forward_backward_and_update() -> None:
     torch.manual_seed(2)
     losses = training_step(daan, optimizers[0], batch, text).losses
     torch.manual_seed(2)
-    embedded = expected(batch, text)
+    embedded = expected(batch, text, 4)
     total = daan_losses(*embedded.split(4), text[:4], margin=1.0).total
     total.backward()
     optimizers[1].step()

@@ -64,7 +64,7 @@ def loop_gradients(daan: Daan, pairs: Batch) -> dict[str, Tensor]:
     outputs: dict[torch.nn.Module, Tensor] = {}
     for layer in branch_of:
         layer.register_forward_hook(lambda module, _inputs, output: outputs.update({module: output}))
-    embedded = daan(videos, text)
+    embedded = daan(videos, text, len(videos) // 2)
     losses = daan_losses(*embedded.split(count), text[:count], margin=daan.config.margin)
     plain = dict(
         zip(
@@ -140,8 +140,9 @@ def test_modulation_is_exact_for_other_dilations_depths_and_kernels(gap: int | s
 
     step(daan, data)
 
+    found = gradients(daan)
     for name, gradient in expected.items():
-        torch.testing.assert_close(gradients(daan)[name], gradient, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(found.get(name, torch.zeros_like(gradient)), gradient, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("seconds", [1, 5])

@@ -107,7 +107,7 @@ def slow_spread(daan: Daan, data: tuple[VideoBatch, Tensor]) -> dict[str, float]
     }
     for layer in branch_of:
         layer.register_forward_hook(lambda module, _inputs, output: outputs.update({module: output}))
-    embedded = daan(videos, text)
+    embedded = daan(videos, text, len(videos) // 2)
     loss = daan_losses(*embedded.split(pairs), text[:pairs], margin=daan.config.margin).total
     rates = step(copy.deepcopy(daan), data).rates.modulation
     spread = {}
