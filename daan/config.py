@@ -35,7 +35,7 @@ class DaanConfig:
     beta: float = 0.5  # P: weight of the second softmax in eq. 1 and 2; C: its value, halfway from none to full weight
     encoder_dropout: float = 0.2  # C: in QDMA and cross-attention; 0 is better for about a hundred clips
     projection_dropout: float = 0.2  # C: in the projections of audio and visual
-    decoder_dropout: float = 0.2  # C: in the projection of text, the reconstructors and the decoder
+    decoder_dropout: float = 0.2  # C: in the projection of text and the reconstructors
     # C: what attention and bypass read. chunks: the mean over the seconds, cut into pieces; for averaged features
     tokens: Tokens = "seconds"
     chunks: int = 8  # C: pieces of a vector with tokens: chunks

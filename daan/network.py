@@ -82,10 +82,11 @@ class Daan(nn.Module):
         self.audio_projection = projection(hidden, output, dropout=video)
         self.visual_projection = projection(hidden, output, dropout=video)
         self.text_projection = projection(config.text_width, output, dropout=decoded)
-        # phi is never negative, so the reconstructors may end with ReLU, as AVCA's. Class embeddings can be negative.
+        # phi is never negative, so a reconstructor can end with ReLU, as AVCA's (C). A class embedding can be negative,
+        # so the decoder is Linear only (C).
         self.audio_reconstructor = projection(output, hidden, dropout=decoded)
         self.visual_reconstructor = projection(output, hidden, dropout=decoded)
-        self.decoder = nn.Sequential(*projection(output, output, dropout=decoded), nn.Linear(output, config.text_width))
+        self.decoder = nn.Linear(output, config.text_width)
 
     @property
     def branches(self) -> tuple[Branches, Branches]:
@@ -111,7 +112,6 @@ class Daan(nn.Module):
         theta_a, theta_v = self._project(audio, visual)
         theta_w = self.embed_classes(text)
         positives = len(videos) if positives is None else positives
-        # One pass, so that the shared decoder's batch statistics cover all three, in training as at test time.
         rho = self.decoder(torch.cat((theta_a, theta_v, theta_w[:positives])))
         rho_a, rho_v, rho_w = rho.split((len(theta_a), len(theta_v), positives))
         return Embeddings(

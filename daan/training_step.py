@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from daan.batch import VideoBatch, hide_modalities
 from daan.losses import Losses, daan_losses
 from daan.modulation.csgm import (
-    BranchNorms,
     add_modulated_gradients,
     branch_norms,
     divide_gradients,
@@ -22,6 +21,13 @@ from daan.modulation.pair_gradients import recorded
 from daan.network import Daan, Embeddings
 
 Precision = Literal["float32", "bfloat16"]
+
+
+class BranchNorms(NamedTuple):
+    """Euclidean norms (2, 2) by modality (audio, visual) and branch (attention, bypass); NaN for a missing branch."""
+
+    gradient: Tensor  # norms of the gradients for the optimiser, before noise and clipping
+    parameter: Tensor  # norms of the parameters before the step
 
 
 @dataclass(frozen=True)
@@ -74,16 +80,21 @@ def training_step(
     optimizer.zero_grad(set_to_none=True)
     config = network.config
     squares = PairSquares(wanted=config.modulates and config.noise > 0 and config.noise_scale == "sgd")
+    parameter_norms = branch_norms(network, gradients=False)
     found: list[tuple[Losses, Rates | None]] = []
     for rows in _rows_of_micro_batches(pairs, micro_batches, videos.audio.device):
         weight = len(rows) / len(videos)
         batch = (videos, text) if micro_batches == 1 else (videos[rows], text[rows])
-        found.append(_add_gradients(network, *batch, squares, weight=weight, generator=generator, precision=precision))
+        found.append(
+            _add_gradients(
+                network, *batch, parameter_norms, squares, weight=weight, generator=generator, precision=precision
+            )
+        )
     rates = _joined([each for _, each in found])
     mean_rates = rates.modulation.mean(0) if rates is not None and config.csgm_apply == "update" else None
     if mean_rates is not None:
         divide_gradients(network, squares, mean_rates)
-    norms = branch_norms(network)
+    norms = BranchNorms(branch_norms(network, gradients=True), parameter_norms)
     if rates is not None:
         add_noise(network, squares, pairs)
     if clip_norm > 0:
@@ -104,6 +115,7 @@ def _add_gradients(
     network: Daan,
     videos: VideoBatch,
     text: Tensor,
+    parameter_norms: Tensor,
     squares: PairSquares,
     *,
     weight: float,
@@ -124,7 +136,9 @@ def _add_gradients(
         losses.total.backward()  # type: ignore[no-untyped-call]  # torch leaves Tensor.backward untyped
         return losses.detach(), None
     has_both = have_both_modalities(videos)
-    rates = add_modulated_gradients(network, losses.total, activations, positive, negative, has_both, squares)
+    rates = add_modulated_gradients(
+        network, losses.total, activations, positive, negative, has_both, parameter_norms, squares
+    )
     return losses.detach(), rates
 
 

@@ -6,7 +6,6 @@ their weights. The modulated gradient of the weights is then one product per lay
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,13 +17,6 @@ from daan.network import Daan, Embeddings
 from daan.qdma import Layer
 
 
-class BranchNorms(NamedTuple):
-    """Euclidean norms (2, 2) by modality (audio, visual) and branch (attention, bypass); NaN for a missing branch."""
-
-    gradient: Tensor  # norms of the gradients for the optimiser, before noise and clipping
-    parameter: Tensor  # norms of the parameters
-
-
 def add_modulated_gradients(
     network: Daan,
     loss: Tensor,
@@ -32,6 +24,7 @@ def add_modulated_gradients(
     positive: Embeddings,
     negative: Embeddings,
     has_both: Tensor,
+    parameter_norms: Tensor,
     squares: PairSquares,
 ) -> Rates:
     """Add the gradients of a batch's loss to `.grad`; modulate those of QDMA pair by pair (eq. 8 without its noise).
@@ -45,6 +38,7 @@ def add_modulated_gradients(
         positive: embeddings of the B positives.
         negative: embeddings of the B negatives.
         has_both: flags (B,), true if both videos of the pair have both modalities.
+        parameter_norms: norms (2, 2) of the branches' parameters.
         squares: receives the squared norms of the modulated pair gradients if noise has the scale `sgd`.
 
     Returns:
@@ -62,8 +56,8 @@ def add_modulated_gradients(
             layer: squared_norms(layer, activations[layer].x, grad_outputs[layer])
             for layer in (layers if needs_norms else ())
         }
-        gradient_ratio = _gradient_ratios(network, norms, len(has_both)) if config.csgm == "full" else None
-        rates = modulation_rates(positive, negative, gradient_ratio, has_both, config)
+        ratios = _gradient_ratios(network, norms, parameter_norms, len(has_both)) if config.csgm == "full" else None
+        rates = modulation_rates(positive, negative, ratios, has_both, config)
         for parameter, gradient in zip(others, found[len(layers) :], strict=True):
             _add(parameter, gradient)
         for modality, branches in enumerate(network.branches):
@@ -86,7 +80,7 @@ def _layers(network: Daan) -> list[Layer]:
     return [layer for branches in network.branches for branch in branches for layer in branch]
 
 
-def _gradient_ratios(network: Daan, norms: Mapping[Layer, list[Tensor]], pairs: int) -> Tensor:
+def _gradient_ratios(network: Daan, norms: Mapping[Layer, list[Tensor]], parameter_norms: Tensor, pairs: int) -> Tensor:
     """Compute r = |g|^2 / |Theta|^2 (B, 2, 2) of each pair, modality and branch (DAAN paper, eq. 7)."""
     nothing = torch.zeros(pairs, dtype=network.absent_audio.dtype, device=network.absent_audio.device)
 
@@ -96,7 +90,7 @@ def _gradient_ratios(network: Daan, norms: Mapping[Layer, list[Tensor]], pairs: 
 
     by_branch = [torch.stack([squares(layers) for layers in branches], dim=1) for branches in network.branches]
     squared = torch.stack(by_branch, dim=1)
-    parameters = _norms(network, gradients=False).nan_to_num().square()
+    parameters = parameter_norms.nan_to_num().square()
     return squared / parameters.clamp_min(torch.finfo(squared.dtype).tiny)
 
 
@@ -112,14 +106,14 @@ def _add(parameter: Tensor, gradient: Tensor | None) -> None:
         parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
 
-def branch_norms(network: Daan) -> BranchNorms:
-    """Compute the norms of the current gradients and parameters of each branch."""
-    return BranchNorms(_norms(network, gradients=True), _norms(network, gradients=False))
-
-
 @torch.no_grad()
-def _norms(network: Daan, *, gradients: bool) -> Tensor:
-    """Compute the norm (2, 2) of each branch's parameters, or of their gradients."""
+def branch_norms(network: Daan, *, gradients: bool) -> Tensor:
+    """Compute the norm (2, 2) of the parameters of each modality and branch, or of their gradients; NaN for no branch.
+
+    Args:
+        network: the network.
+        gradients: true for the gradients, false for the parameters.
+    """
     missing = torch.full_like(network.absent_audio[0], torch.nan)
 
     def norm(layers: tuple[Layer, ...]) -> Tensor:

@@ -71,8 +71,8 @@ def _add_noise_to(gradients: list[Tensor], noise: float, squared: Tensor | None,
         squared: sum over the pairs of |M_i g_i|^2 for the scale `sgd`; None for the scale `gradient`.
         pairs: number B of pairs.
     """
-    used = [each != 0 for each in gradients]
-    count = torch.stack([each.count_nonzero() for each in used]).sum().clamp_min(1)
+    counts = [each.count_nonzero() for each in gradients]
+    count = torch.stack(counts).sum().clamp_min(1)
     total = torch.stack([each.square().sum() for each in gradients]).sum()
     if squared is None:  # the standard deviation of the gradient's entries, as in OGM-GE
         mean = torch.stack([each.sum() for each in gradients]).sum() / count
@@ -80,5 +80,8 @@ def _add_noise_to(gradients: list[Tensor], noise: float, squared: Tensor | None,
     else:  # the variance of a sum of B independent pair gradients, estimated from their spread in the batch
         variance = (squared - total / pairs) * (pairs / max(pairs - 1, 1)) / count
     deviation = noise * variance.clamp_min(0).sqrt()
-    for gradient, entries in zip(gradients, used, strict=True):
-        gradient.addcmul_(torch.randn_like(gradient).mul_(entries), deviation)
+    for gradient, used in zip(gradients, counts, strict=True):
+        drawn = torch.randn_like(gradient)
+        if gradient.is_cuda or used < gradient.numel():  # a GPU would make the host wait for the answer
+            drawn *= gradient != 0
+        gradient.addcmul_(drawn, deviation)

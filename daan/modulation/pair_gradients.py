@@ -93,8 +93,9 @@ def _norms_by_gram(x: Tensor, grad_output: Tensor) -> Tensor:
         grad_output: gradient d (2, B, T, H) at the output.
     """
     if x.shape[2] == 1:  # one product per second, not a batch of products of single rows
-        within = (x.square().sum(-1) * grad_output.square().sum(-1)).sum((0, 2))
-        across = ((x[0] * x[1]).sum(-1) * (grad_output[0] * grad_output[1]).sum(-1)).sum(-1)
+        lengths = torch.linalg.vector_norm(x, dim=-1) * torch.linalg.vector_norm(grad_output, dim=-1)
+        within: Tensor = lengths.square().sum((0, 2))
+        across: Tensor = (torch.linalg.vecdot(x[0], x[1]) * torch.linalg.vecdot(*grad_output.unbind())).sum(-1)
     else:
         within = ((x @ x.mT) * (grad_output @ grad_output.mT)).sum((0, -2, -1))
         across = ((x[0] @ x[1].mT) * (grad_output[0] @ grad_output[1].mT)).sum((-2, -1))
