@@ -10,12 +10,14 @@ from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.system import collector_paused
 from pipeline.base.wording import counted
+from pipeline.datasets.amounts import Amounts
 from pipeline.datasets.dataset import Dataset, Video, dataset_of
 from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.file_probe import Probed, probe_videos
-from pipeline.datasets.hold_out import Amounts, make_splits
+from pipeline.datasets.hold_out import make_splits
 from pipeline.datasets.official.matching import Matched, Unmatched, counts_in_words, match
 from pipeline.datasets.official.split_lists import OfficialSplits
+from pipeline.datasets.recordings import shared_recordings
 from pipeline.datasets.sources.found import Found, LeftOut
 from pipeline.datasets.splits import Splits, check_splits, parse_splits
 
@@ -204,7 +206,8 @@ def _dataset_and_splits(
         dataset = dataset_of(manifest, matched.videos, matched.phrases)
         check_splits(matched.splits, dataset, str(matched.splits.origin["official"]))
         origin = f"official, {matched.splits.origin['official']}"
-        return dataset, _Chosen(matched.splits, origin, unmatched=matched.unmatched, notes=matched.notes)
+        chosen = _Chosen(matched.splits, origin, unmatched=matched.unmatched, notes=matched.notes)
+        return dataset, _with_shared_recordings(chosen, dataset)
     edited = {name: phrase for name, phrase in folder.edited_phrases().items() if phrase}
     names = {video.class_name for video in videos} | set(found.phrases)
     phrases = {**found.phrases, **{name: phrase for name, phrase in edited.items() if name in names}}
@@ -222,14 +225,21 @@ def _choose_splits(found: Found, dataset: Dataset, folder: DatasetFolder) -> _Ch
         known = [key for keys in given.by_name.values() for key in keys if key not in left_out]
         splits = given.restricted_to(known)
         check_splits(splits, dataset, str(found.splits))
-        return _Chosen(splits, str(found.splits))
+        return _with_shared_recordings(_Chosen(splits, str(found.splits)), dataset)
     edited = folder.edited_splits(dataset)
     if edited is not None:
-        return _Chosen(edited, "as made here before", frozenset({"splits.yaml"}))
+        chosen = _Chosen(edited, "as made here before", frozenset({"splits.yaml"}))
+        return _with_shared_recordings(chosen, dataset)
     try:
         return _Chosen(make_splits(dataset.videos, Amounts(), seed=0), "at random, seed 0")
     except UsageError as error:
         return _Chosen(None, f"none: {error}")
+
+
+def _with_shared_recordings(chosen: _Chosen, dataset: Dataset) -> _Chosen:
+    """Add a note if the given splits have recordings on two sides."""
+    shared = chosen.splits and shared_recordings(chosen.splits, dataset.videos)
+    return replace(chosen, notes=(*chosen.notes, f"{chosen.splits_from}: {shared}")) if shared else chosen
 
 
 def _length(video: Video) -> float | None:

@@ -1,5 +1,6 @@
 """Make random splits in the two-stage form of the benchmark for a dataset that has none."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted, some_of
+from pipeline.datasets.amounts import Amounts
 from pipeline.datasets.dataset import Dataset, load_dataset
 from pipeline.datasets.dataset_folder import DatasetFolder
-from pipeline.datasets.hold_out import Amounts, make_splits
+from pipeline.datasets.hold_out import make_splits
 from pipeline.datasets.splits import Splits, check_splits
 
 
@@ -57,17 +59,22 @@ def prepare_splits(
     file = folder.write_made_splits(splits, reporter)
     in_splits = {key for keys in splits.by_name.values() for key in keys}
     kept = {video.class_name for video in dataset.videos if video.key in in_splits}
-    small = tuple(name for name in dataset.classes if name not in kept)
-    if small:
-        count = counted(len(small), "class")
-        reporter.say(f"{count} of fewer than {least_videos} videos in no split: {some_of(small)}")
+    sizes = Counter(video.class_name for video in dataset.videos)
+    left_out = [name for name in dataset.classes if name not in kept]
+    small = tuple(name for name in left_out if sizes[name] < least_videos)
+    for names, reason in (
+        (small, f"of fewer than {least_videos} videos"),
+        ([name for name in left_out if name not in small], "whose recordings all show unseen classes too"),
+    ):
+        if names:
+            reporter.say(f"{counted(len(names), 'class')} {reason} in no split: {some_of(names)}")
     for line in _without_held_out_videos(splits, dataset, amounts):
         reporter.say(line)
     return MadeSplits(splits, file, small, dataset)
 
 
 def _without_held_out_videos(splits: Splits, dataset: Dataset, amounts: Amounts) -> Iterator[str]:
-    """Describe classes that give no video to a split, because their last video stays for training."""
+    """Describe classes that give no video to a split, because their last recording stays for training."""
     class_of = {video.key: video.class_name for video in dataset.videos}
     classes = {name: {class_of[key] for key in keys} for name, keys in splits.by_name.items()}
     trained = classes["train"] | classes["val_seen"]
@@ -77,4 +84,4 @@ def _without_held_out_videos(splits: Splits, dataset: Dataset, amounts: Amounts)
     ):
         lacking = sorted(candidates - classes[split])
         if lacking and asked != 0:
-            yield f"{counted(len(lacking), 'class')} with no video to spare for {split}: {some_of(lacking)}"
+            yield f"{counted(len(lacking), 'class')} with no recording to spare for {split}: {some_of(lacking)}"

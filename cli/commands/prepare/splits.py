@@ -48,8 +48,8 @@ def command(
 
     Example: avzsl prepare splits --unseen-test 12 --unseen-val 8 --seed 0
     """
+    from pipeline.datasets.amounts import Amounts, parse_amount
     from pipeline.datasets.dataset_folder import locked_folder
-    from pipeline.datasets.hold_out import Amounts, parse_amount
     from pipeline.datasets.prepare import counts_by_split
     from pipeline.datasets.prepare_splits import prepare_splits
 

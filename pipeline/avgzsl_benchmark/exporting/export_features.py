@@ -26,6 +26,7 @@ from pipeline.datasets.dataset import load_dataset
 from pipeline.datasets.hold_out import hold_out
 from pipeline.datasets.official.protocol import BENCHMARKS, FOLDER_OF_MODALITY, RETRAINING, SPLIT_OF_STAGE, STAGES
 from pipeline.datasets.phrases import Phrases, phrases_text
+from pipeline.datasets.recordings import recordings_of
 from pipeline.datasets.splits import Splits, read_splits
 from pipeline.features.feature_set import load_features
 from pipeline.features.store import open_store
@@ -136,7 +137,7 @@ def _gather(workspace: Workspace, layout: str, benchmark: str | None, text: str 
     if splits_file.is_file():
         splits = read_splits(splits_file, dataset).restricted_to(features.keys)
     else:
-        splits = hold_out(store.videos_of_classes())
+        splits = hold_out(store.videos_of_classes(), recording_of=recordings_of(dataset.videos))
         reporter.warn("the dataset has no splits: classes are held out at random, as avzsl train does with seed 0")
     without_split = len(features.keys) - sum(len(keys) for keys in splits.by_name.values())
     if without_split:

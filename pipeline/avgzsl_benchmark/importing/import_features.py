@@ -18,6 +18,7 @@ from pipeline.class_embeddings.embed import encode_phrases, read_spec, record_sp
 from pipeline.datasets.dataset import Dataset, Video, dataset_of, dataset_record
 from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.phrases import Phrases, phrases_of_name, phrases_text
+from pipeline.datasets.recordings import shared_recordings
 from pipeline.datasets.splits import Splits, check_splits
 
 _STAGE_VERSION = 1
@@ -135,6 +136,9 @@ def _keep(
         **{split: tuple(keys) for split, keys in imported.videos_by_split.items()}, origin={"imported": folder.layout}
     )
     check_splits(splits, dataset, str(folder.features.folder))
+    shared = shared_recordings(splits, dataset.videos)
+    if shared:
+        reporter.warn(f"{folder.features.folder}: {shared}")
     target = DatasetFolder(workspace.dataset_folder, origin=str(dataset.source))
     target.make_room(reporter)
     target.write(dataset, splits, reporter, record={"splits": True})

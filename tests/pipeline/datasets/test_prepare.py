@@ -11,9 +11,9 @@ from extractors.decoding.self_test import write_tiny_clip
 from pipeline.base.csv_tables import read_table
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
+from pipeline.datasets.amounts import Amounts
 from pipeline.datasets.dataset import Dataset, load_dataset, named_dataset, read_phrases
 from pipeline.datasets.dataset_folder import DatasetFolder
-from pipeline.datasets.hold_out import Amounts
 from pipeline.datasets.official.split_lists import read_official_splits
 from pipeline.datasets.prepare import PreparationReport, prepare
 from pipeline.datasets.prepare_splits import prepare_splits
@@ -104,6 +104,28 @@ def test_the_three_files_are_written_and_fit_each_other(tmp_path: Path, given: P
     assert dataset.phrases["dog_barking"] == ("dog barking",)
     assert dataset.without_videos == {"silence": ("silence",)}
     assert not (tmp_path / "dataset/missing.csv").exists()
+
+
+def test_given_splits_with_a_recording_on_two_sides_are_used_and_named(tmp_path: Path) -> None:
+    """The note gives counts and an example; splits that avzsl makes itself have no such recording."""
+    given = tmp_path / "videos"
+    for name in CLASSES:
+        (given / name).mkdir(parents=True)
+        for group, clip in ((1, 1), (1, 2), (2, 1), (2, 2)):
+            (given / name / f"v_{name}_g0{group}_c0{clip}.avi").touch()
+    made = prepared(given, tmp_path / "made")
+    keys = [f"yoga/v_yoga_g01_c0{clip}.avi" for clip in (1, 2)]
+    (given / "splits.yaml").write_text(
+        f"train: [{keys[0]}, rain/v_rain_g01_c01.avi]\ntest_seen: [{keys[1]}]\n", encoding="utf-8"
+    )
+
+    report = prepared(given, tmp_path / "dataset")
+
+    assert made.notes == ()
+    assert report.split_counts["test_seen"] == (1, 1)
+    (note,) = report.notes
+    assert "1 of 2 recordings have videos on two sides of the splits (0 in train and val, 1 in test and before)" in note
+    assert f"{keys[0]} in train and {keys[1]} in test" in note
 
 
 def test_a_dataset_too_small_for_splits_is_prepared_without_them(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
+from pipeline.datasets.amounts import Amounts, parse_amount
 from pipeline.datasets.dataset import Dataset, Video, save_dataset
 from pipeline.datasets.dataset_folder import DatasetFolder
-from pipeline.datasets.hold_out import Amounts, make_splits, parse_amount
+from pipeline.datasets.hold_out import make_splits
 from pipeline.datasets.prepare_splits import prepare_splits
 from pipeline.datasets.splits import Splits, check_splits
 
@@ -204,5 +205,5 @@ def test_classes_that_can_spare_no_video_are_reported(tmp_path: Path) -> None:
     none = Amounts(unseen_val=0, seen_test=0.0, seen_val=0.0)
     prepare_splits(DatasetFolder(tmp_path, "splits"), none, seed=seed, least_videos=1, reporter=LineReporter())
 
-    assert reported == [f"1 class with no video to spare for {name}: c0" for name in ("test_seen", "val_seen")]
+    assert reported == [f"1 class with no recording to spare for {name}: c0" for name in ("test_seen", "val_seen")]
     assert lines == []

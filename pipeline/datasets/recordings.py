@@ -1,0 +1,64 @@
+"""Which videos come from the same recording, so that no split has a recording in training and in a test.
+
+Videos of one recording show the same place, people and sound. A network that was trained on some of them recognises the
+others too easily.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from pipeline.base.wording import counted, grouped
+from pipeline.datasets.dataset import Video, segment_key
+from pipeline.datasets.splits import Splits
+
+# UCF101 cut the clips v_Archery_g01_c01.avi, v_Archery_g01_c02.avi, ... out of one recording.
+_GROUP = re.compile(r"(?P<recording>.*_g\d+)_c\d+(\.[^./\\]+)?", re.IGNORECASE | re.DOTALL)
+# ActivityNet and VGGSound name a clip by the 11 characters of its video on YouTube and a number.
+_YOUTUBE = re.compile(r"(.*[/\\])?(?P<recording>[\w-]{11})_\d+(\.[^./\\]+)?", re.ASCII | re.DOTALL)
+_SIDES = {"train": "train", "val_seen": "val", "val_unseen": "val", "test_seen": "test", "test_unseen": "test"}
+
+
+def recordings_of(videos: Sequence[Video]) -> dict[str, str]:
+    """Map the key of every video to the name of its recording.
+
+    Segments of one file have one recording. So have files with the names of UCF101 and the same group (`_g01_`). If all
+    files have names as in ActivityNet or VGGSound, the id of the video on YouTube is the recording. Any other file is a
+    recording of its own.
+    """
+    files = {video.key: _file_of(video) for video in videos}
+    ids = {key: match["recording"] for key, file in files.items() if (match := _YOUTUBE.fullmatch(file))}
+    if len(ids) == len(files) and _are_from_youtube(ids.values()):
+        return ids
+    return {key: match["recording"] if (match := _GROUP.fullmatch(file)) else file for key, file in files.items()}
+
+
+def _file_of(video: Video) -> str:
+    """Return the location of the file; imported segments have no file, and their location contains their times."""
+    return video.location.removesuffix(segment_key("", video.start_seconds, video.end_seconds))
+
+
+def _are_from_youtube(ids: Iterable[str]) -> bool:
+    """Whether names look random, as ids of YouTube do; `dog_barking` has 11 characters too."""
+    random = [bool(re.search("[A-Z]", name) and re.search("[0-9]", name)) for name in set(ids)]
+    return 2 * sum(random) > len(random)
+
+
+def shared_recordings(splits: Splits, videos: Sequence[Video]) -> str | None:
+    """Describe the recordings with videos on two sides of the splits: training, validation, test; None if none has."""
+    recording_of = recordings_of(videos)
+    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))  # recording -> side -> videos
+    for split, keys in splits.by_name.items():
+        for key in keys:
+            found[recording_of[key]][_SIDES[split]].append(key)
+    shared = [sides for sides in found.values() if len(sides) > 1]
+    if not shared:
+        return None
+    validated = sum({"train", "val"} <= set(sides) for sides in shared)
+    tested = sum("test" in sides for sides in shared)
+    (first, (video, *_)), (second, (other, *_)), *_ = shared[0].items()
+    return (
+        f"{grouped(len(shared))} of {counted(len(found), 'recording')} have videos on two sides of the splits "
+        f"({grouped(validated)} in train and val, {grouped(tested)} in test and before), such as {video} in {first} "
+        f"and {other} in {second}: the metrics of seen classes are higher than for new recordings"
+    )
