@@ -36,7 +36,8 @@ def loop_seconds(network: Daan, batch: VideoBatch, text: torch.Tensor, timed: in
     begun = time.perf_counter()
     layers = [layer for branches in network.branches for branch in branches for layer in branch]
     with recorded(layers) as activations:
-        embedded = network(batch, text)
+        embedded = network(batch, text, pairs)
+    layers = [layer for layer in layers if layer in activations]  # queries and keys of one second are not computed
     loss = daan_losses(*embedded.split(pairs), text[:pairs], margin=1.0).total
     outputs = [activations[layer].y for layer in layers]
     gradients = torch.autograd.grad(loss, outputs, retain_graph=True)
@@ -49,7 +50,7 @@ def loop_seconds(network: Daan, batch: VideoBatch, text: torch.Tensor, timed: in
             kept[[pair, pairs + pair]] = gradient[[pair, pairs + pair]]
             only.append(kept)
         for layer, output, kept in zip(layers, outputs, only, strict=True):
-            torch.autograd.grad(output, list(layer.parameters()), kept, retain_graph=True)
+            torch.autograd.grad(output, list(layer.parameters()), kept, retain_graph=True, allow_unused=True)
     wait(batch.audio.device)
     return started - begun + (time.perf_counter() - started) * pairs / timed
 

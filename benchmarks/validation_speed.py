@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from pipeline.scoring.calibration import HarmonicMeans
+from pipeline.scoring.held_out import MOST_VIDEOS
 from pipeline.scoring.metrics import gzsl_metrics, harmonic_mean, recall_per_class
 from pipeline.scoring.score_videos import (
     SCORES,
@@ -21,7 +22,7 @@ from pipeline.scoring.score_videos import (
     evenly_chosen,
     score_embeddings,
 )
-from pipeline.training.validation import VIDEOS_FOR_TEMPERATURE, Validation
+from pipeline.training.validation import Validation
 
 VIDEOS, CLASSES, SEEN, WIDTH = 15_000, 300, 200, 300
 FEW_VIDEOS = 500
@@ -49,9 +50,9 @@ class Embeddings:
 
     def validate(self) -> Validation:
         """Do everything that is timed."""
-        sample = evenly_chosen(len(self.labels), VIDEOS_FOR_TEMPERATURE)
+        sample = evenly_chosen(len(self.labels), MOST_VIDEOS)
         scored = score_embeddings(self.chunks(), len(self.labels), self.theta_w, self.seen, sample=sample)
-        return Validation.of_scored(scored, self.labels.numpy(), score="sum", fit_temperature=True)
+        return Validation.of_scored(scored, self.labels.numpy(), score="sum", calibrate=True)
 
     def scored(self) -> ScoredVideos:
         """Compute the scores and keep every distance."""

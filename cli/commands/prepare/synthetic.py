@@ -31,13 +31,26 @@ def command(
             metavar="DIR",
         ),
     ] = None,
+    recipe_name: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            help="Properties of the data: plain, or lifelike. In lifelike data a clip shows its class in a part of its "
+            "seconds, some classes differ only in an order, and some clips have an unreliable or foreign sound.",
+            metavar="NAME",
+        ),
+    ] = "plain",
     audio_strength: Annotated[
         float | None,
-        typer.Option("--audio-strength", help="How strongly the audio features depend on the class. By default 0.4."),
+        typer.Option(
+            "--audio-strength", help="How strongly the audio features depend on the class. By default 0.4 (plain)."
+        ),
     ] = None,
     visual_strength: Annotated[
         float | None,
-        typer.Option("--visual-strength", help="How strongly the visual features depend on the class. By default 0.8."),
+        typer.Option(
+            "--visual-strength", help="How strongly the visual features depend on the class. By default 0.8 (plain)."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Random seed.", min=0)] = 0,
     assignments: Annotated[
@@ -45,7 +58,8 @@ def command(
         typer.Option(
             "--set",
             help="Change one value of the recipe, such as --set noise=0.5. Other values are own, second_noise, "
-            "missing_audio, missing_visual and dtype. Can be repeated.",
+            "missing_audio, missing_visual, dtype, zeros, spectrum, autocorrelation, background, order_pairs, "
+            "unreliable, foreign_sound and shared. Can be repeated.",
             metavar="NAME=VALUE",
         ),
     ] = None,
@@ -62,7 +76,7 @@ def command(
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     values = {"audio_strength": audio_strength, "visual_strength": visual_strength, "seed": seed}
-    recipe = recipe_of(values, assignments or ())
+    recipe = recipe_of(values, assignments or (), recipe_name)
     opened = options.open_workspace(workspace)
     with opened.locked("prepare synthetic"):
         report = prepare_synthetic(opened, shape, benchmark, recipe, terminal)

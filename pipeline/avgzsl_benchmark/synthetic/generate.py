@@ -1,20 +1,19 @@
 """Generate features from class vectors in the shape of a benchmark, so that zero-shot transfer works imperfectly.
 
-A random, nearly linear network maps each class vector to the class centre in each modality. A random component that the
-class vector does not predict is mixed into the centre. The videos of a class scatter around its centre in the same few
-factors, and a linear map spreads the factors over all features. The seconds of a video scatter in every feature.
-Legend: C classes, W width of a class vector, D width of features, M videos of a class, R seconds of these videos
-together, F factors.
+The recipe says how features come from class vectors (recipe.py). events.py chooses what each second shows, and
+modality.py makes the features of it. Legend: C classes, W width of a class vector.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Literal
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.avgzsl_benchmark.synthetic.events import OrderPairs, Scenes
+from pipeline.avgzsl_benchmark.synthetic.modality import modality_features
+from pipeline.avgzsl_benchmark.synthetic.recipe import SyntheticRecipe
 from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES, Shape
 from pipeline.base.files import fingerprint
 from pipeline.datasets.phrases import Phrases, phrases_of_name
@@ -22,42 +21,8 @@ from pipeline.datasets.splits import Splits
 from pipeline.features.feature_set import FeatureSet
 
 _CLASSES_PER_CLUSTER = 4  # in generated class vectors
-_FACTORS = 32  # F: the number of ways in which classes and their videos differ in each modality
-_HIDDEN = 256  # units of the network that maps class vectors to factors
 
 Vector = NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SyntheticRecipe:
-    """The numbers by which features are made from class vectors.
-
-    With the defaults and the shape of UCF, audio is the weaker modality. A short plain training of DAAN then reaches an
-    HM of about 30 % and a ZSL of about 25 %. Strengths and noises are standard deviations of a feature.
-    """
-
-    audio_width: int = 512
-    visual_width: int = 512
-    text_width: int = 300  # of generated class vectors
-    audio_strength: float = 0.4  # between classes
-    visual_strength: float = 0.8
-    own: float = 0.15  # fraction of the variance between classes that class vectors do not predict, 0 to 1
-    noise: float = 1.0  # between the videos of a class
-    second_noise: float = 1.0  # between the seconds of a video
-    missing_audio: float = 0.0  # fraction of videos without audio; no video lacks both modalities
-    missing_visual: float = 0.0
-    dtype: Literal["float16", "float32"] = "float16"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            if entry.name != "dtype" and not value >= 0:
-                raise ValueError(f"{entry.name} is {value}, must be at least 0")
-        if self.own > 1:
-            raise ValueError(f"own is {self.own}, must be at most 1")
-        if self.missing_audio + self.missing_visual > 1:
-            raise ValueError("missing_audio and missing_visual together are more than 1, but no video may lack both")
 
 
 @dataclass(frozen=True)
@@ -102,9 +67,12 @@ def synthetic_benchmark(
         }
         keys.append(tuple(key for of_split in of_class.values() for key in of_split))
         splits |= {split: splits[split] + of_split for split, of_split in of_class.items()}
+    # What a class is used for: 0 for training, 1 as unseen in validation, 2 as unseen in the test.
+    ends = np.cumsum((shape.train_classes, shape.val_unseen_classes))
+    uses = np.searchsorted(ends, [index_of[name] for name in classes], side="right")
     return SyntheticBenchmark(
-        features=_features(shape, recipe, classes, vectors, keys),
-        splits=Splits(**splits, origin={"synthetic": asdict(recipe)}),
+        features=_features(shape, recipe, classes, vectors, keys, uses),
+        splits=Splits(**splits, origin={"synthetic": recipe.to_plain()}),
         phrases={name: phrases_of_name(name) for name in classes},
         class_vectors=vectors,
     )
@@ -112,7 +80,7 @@ def synthetic_benchmark(
 
 def _clustered_vectors(classes: int, recipe: SyntheticRecipe) -> dict[str, Vector]:
     """Generate random unit vectors that are somewhat alike, and more alike within a cluster."""
-    random = np.random.default_rng([recipe.seed, 0])
+    random = recipe.random("vectors")
     centres = random.standard_normal((-(-classes // _CLASSES_PER_CLUSTER), recipe.text_width))
     cluster = random.integers(len(centres), size=classes)
     own = random.standard_normal((classes, recipe.text_width))
@@ -127,22 +95,36 @@ def _features(
     classes: tuple[str, ...],
     vectors: Vector,
     keys_of_classes: list[tuple[str, ...]],
+    uses: NDArray[np.int64],
 ) -> FeatureSet:
-    """Generate the features of all videos, class by class."""
+    """Generate the features of all videos, class by class.
+
+    Args:
+        shape: the lengths of the videos.
+        recipe: how features come from class vectors.
+        classes: C names.
+        vectors: (C, W), the class vectors.
+        keys_of_classes: the keys of the videos of each class.
+        uses: (C,) what a class is used for; order pairs are made within a use.
+    """
     keys = tuple(key for of_class in keys_of_classes for key in of_class)
     labels = np.repeat(np.arange(len(classes)), [len(of_class) for of_class in keys_of_classes])
-    random = np.random.default_rng([recipe.seed, 1])
+    random = recipe.random("lengths")
     seconds = random.integers(shape.seconds[0], shape.seconds[1] + 1, size=len(keys))
     draws = random.random(len(keys))
     has_audio = draws >= recipe.missing_audio
     has_visual = draws < 1 - recipe.missing_visual
-    content = fingerprint([asdict(shape), asdict(recipe), classes, vectors.astype(float).round(6).tolist()])
+    content = fingerprint([asdict(shape), recipe.to_plain(), classes, vectors.astype(float).round(6).tolist()])
+    pairs = OrderPairs.choose(vectors, uses, recipe.order_pairs)
+    scenes = Scenes.draw(recipe, labels, seconds, len(classes))
+    visual = modality_features("visual", recipe, vectors, pairs, scenes, has_visual)
+    audio = modality_features("audio", recipe, vectors, pairs, scenes, has_audio)
     return FeatureSet(
         keys=keys,
         classes=classes,
         labels=torch.from_numpy(labels),
-        visual=torch.from_numpy(_modality("visual", recipe, vectors, labels, seconds, has_visual)),
-        audio=torch.from_numpy(_modality("audio", recipe, vectors, labels, seconds, has_audio)),
+        visual=torch.from_numpy(visual),
+        audio=torch.from_numpy(audio),
         offsets=torch.from_numpy(np.cumsum(seconds) - seconds),
         seconds=torch.from_numpy(seconds),
         has_audio=torch.from_numpy(has_audio),
@@ -156,46 +138,3 @@ def _features(
             "content": content,
         },
     )
-
-
-def _modality(
-    name: str,
-    recipe: SyntheticRecipe,
-    vectors: Vector,
-    labels: NDArray[np.int64],
-    seconds: NDArray[np.int64],
-    present: NDArray[np.bool_],
-) -> NDArray[np.floating]:
-    """Generate the features (sum of seconds, D) of a modality, with zeros for videos without it.
-
-    Only one class at a time is in memory as float32.
-    """
-    random = np.random.default_rng([recipe.seed, 2 if name == "audio" else 3])
-    width, strength = getattr(recipe, f"{name}_width"), np.float32(getattr(recipe, f"{name}_strength"))
-    centres = strength * _centres(vectors, recipe.own, random)
-    factors = random.standard_normal((_FACTORS, width), np.float32) / np.float32(np.sqrt(_FACTORS))
-    features = np.zeros((int(seconds.sum()), width), recipe.dtype)
-    row = 0
-    for label, centre in enumerate(centres):
-        of_class = labels == label
-        scatter = random.standard_normal((int(of_class.sum()), _FACTORS), np.float32)
-        videos = (centre + np.float32(recipe.noise) * scatter) @ factors  # (M, D)
-        rows = np.repeat(videos, seconds[of_class], axis=0)  # (R, D)
-        rows += np.float32(recipe.second_noise) * random.standard_normal(rows.shape, np.float32)
-        rows[~np.repeat(present[of_class], seconds[of_class])] = 0
-        features[row : row + len(rows)] = rows
-        row += len(rows)
-    return features
-
-
-def _centres(vectors: Vector, own: float, random: np.random.Generator) -> Vector:
-    """Generate class centres (C, F) with standard deviation 1.
-
-    Each centre is the output of a random network for the class vector, mixed with a random component.
-    """
-    hidden = np.tanh(vectors @ random.standard_normal((vectors.shape[1], _HIDDEN), np.float32))
-    predicted = hidden @ random.standard_normal((_HIDDEN, _FACTORS), np.float32)
-    predicted /= predicted.std()
-    centres: Vector = np.float32(np.sqrt(1 - own)) * predicted
-    centres += np.float32(np.sqrt(own)) * random.standard_normal(centres.shape, np.float32)
-    return centres

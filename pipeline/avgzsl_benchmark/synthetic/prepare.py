@@ -1,14 +1,15 @@
 """`avzsl prepare synthetic`: fill a workspace with generated features, on request with a benchmark's classes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 
-from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticBenchmark, SyntheticRecipe, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticBenchmark, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.recipe import RECIPES, SyntheticRecipe
 from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES, Shape
 from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
 from pipeline.base.errors import UsageError
@@ -51,34 +52,37 @@ class SyntheticReport:
     text: Path  # the file of class vectors
 
 
-def recipe_of(values: Mapping[str, object], assignments: Sequence[str]) -> SyntheticRecipe:
-    """Make a recipe from values and from texts NAME=VALUE.
+def recipe_of(values: Mapping[str, object], assignments: Sequence[str], name: str = "plain") -> SyntheticRecipe:
+    """Make a recipe from a named one, values and texts NAME=VALUE.
 
     Args:
-        values: name of a field -> value; None to keep the default.
+        values: name of a field -> value; None to keep the value of the named recipe.
         assignments: texts NAME=VALUE, which count more than `values`.
+        name: name of the recipe that gives all other values.
 
     Raises:
         UsageError: an unknown name, or a value that is not allowed.
     """
+    if name not in RECIPES:
+        raise UsageError(f"unknown recipe {name!r}.{did_you_mean(name, RECIPES)} Choose one of {', '.join(RECIPES)}")
     kinds = {entry.name: type(getattr(SyntheticRecipe(), entry.name)) for entry in fields(SyntheticRecipe)}
     chosen: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if name not in kinds:
+        field, equals, text = assignment.partition("=")
+        if field not in kinds:
             known = ", ".join(kinds)
             raise UsageError(
-                f"--set {assignment}: unknown value {name!r}.{did_you_mean(name, kinds)} Choose one of {known}"
+                f"--set {assignment}: unknown value {field!r}.{did_you_mean(field, kinds)} Choose one of {known}"
             )
         try:
-            chosen[name] = kinds[name](text)
+            chosen[field] = kinds[field](text)
         except ValueError as error:
-            kind = "a whole number" if kinds[name] is int else "a number"
-            raise UsageError(f"--set {assignment}: {text!r} is not {kind}: write {name}=VALUE") from error
+            kind = "a whole number" if kinds[field] is int else "a number"
+            raise UsageError(f"--set {assignment}: {text!r} is not {kind}: write {field}=VALUE") from error
         if not equals:
-            raise UsageError(f"--set {assignment}: write {name}=VALUE")
+            raise UsageError(f"--set {assignment}: write {field}=VALUE")
     try:
-        recipe = replace(SyntheticRecipe(), **chosen)
+        recipe = replace(RECIPES[name], **chosen)
     except ValueError as error:
         raise UsageError(str(error)) from error
     if recipe.dtype not in {"float16", "float32"}:
@@ -116,7 +120,7 @@ def prepare_synthetic(
     origin = f"avzsl prepare synthetic --shape {shape_name}"
     folder = DatasetFolder(workspace.dataset_folder, origin, workspace.root)
     folder.make_room(reporter)
-    with folder.rewriting({"generated": asdict(recipe)}, reporter):
+    with folder.rewriting({"generated": recipe.to_plain()}, reporter):
         vectors = write_benchmark(benchmark, workspace)
     record_spec(workspace, read_spec(str(vectors)))
     labels = dict(zip(benchmark.features.keys, benchmark.features.labels.tolist(), strict=True))

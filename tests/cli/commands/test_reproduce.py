@@ -8,7 +8,8 @@ import pytest
 
 from cli.main import run_command
 from pipeline.avgzsl_benchmark.reproduction.published import PUBLISHED
-from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticRecipe, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.generate import synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.recipe import SyntheticRecipe
 from pipeline.avgzsl_benchmark.synthetic.shapes import Shape
 from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
 from pipeline.base.workspace import Workspace

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticBenchmark, SyntheticRecipe, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticBenchmark, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.recipe import SyntheticRecipe
 from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES, Shape
 from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
 from pipeline.base.workspace import Workspace

@@ -1,11 +1,12 @@
 """pipeline/avgzsl_benchmark/synthetic/prepare.py: a generated workspace for training, also with official classes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticRecipe
 from pipeline.avgzsl_benchmark.synthetic.prepare import SyntheticReport, prepare_synthetic, recipe_of
+from pipeline.avgzsl_benchmark.synthetic.recipe import RECIPES, SyntheticRecipe
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
@@ -106,6 +107,33 @@ def test_a_recipe_is_made_from_options_and_assignments() -> None:
     recipe = recipe_of({"audio_strength": 0.1, "visual_strength": None, "seed": 3}, ["noise=2", "dtype=float32"])
 
     assert recipe == SyntheticRecipe(audio_strength=0.1, seed=3, noise=2.0, dtype="float32")
+
+
+def test_a_named_recipe_gives_the_other_values() -> None:
+    """Assignments count more; an unknown name is refused with the known ones."""
+    recipe = recipe_of({"seed": 4}, ["background=0"], "lifelike")
+
+    assert (recipe.seed, recipe.background) == (4, 0)
+    assert recipe.foreign_sound == RECIPES["lifelike"].foreign_sound > 0
+    with pytest.raises(
+        UsageError, match=r"unknown recipe 'livelike'\. Did you mean lifelike\? Choose one of plain, life"
+    ):
+        recipe_of({}, [], "livelike")
+
+
+@pytest.mark.needs_shared
+def test_every_property_works_with_the_vectors_of_the_benchmark(tmp_path: Path, shared: Path) -> None:
+    """Each class keeps its own vector, also the classes of an order pair."""
+    recipe = replace(RECIPES["lifelike"], audio_width=8, visual_width=8)
+
+    report = prepare_synthetic(Workspace(tmp_path), "ucf", shared / "benchmark", recipe, SilentReporter())
+
+    official = shared / "benchmark/w2v_features/word_embeddings_ucf_normed.npy"
+    phrases = read_phrases(tmp_path / "dataset/classes.csv")
+    ours, expected = (
+        encode_phrases(read_spec(str(file)), list(phrases.values())).vectors for file in (report.text, official)
+    )
+    assert ours == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
