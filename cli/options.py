@@ -96,10 +96,10 @@ def open_workspace(root: Path) -> "Workspace":
 
 
 def split_names(text: str | None) -> list[str] | None:
-    """Split a comma-separated list into its names: "a, b" -> ["a", "b"]. None stays None."""
-    if text is None:
-        return None
-    return [name.strip() for name in text.split(",") if name.strip()]
+    """Split a list at its commas into names that are not empty: `a, "b, c"` -> ["a", "b, c"]. None stays None."""
+    from pipeline.base import csv_tables
+
+    return None if text is None else [name for name in csv_tables.split_names(text) if name]
 
 
 def training_settings(

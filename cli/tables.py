@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 def epoch_lines(terminal: Terminal) -> "OnEpoch":
-    """Return a callback that prints one line per epoch, with a header before the first line of a training stage."""
-    last: tuple[str, int] | None = None
+    """Return a callback that prints one line per validation, with a header before the first line of a stage."""
+    last: tuple[str, float] | None = None
 
     def show(stage: str, record: "EpochRecord", seconds: float) -> None:
         nonlocal last
-        if last != (stage, record.epoch - 1):  # another training stage, or another run
+        if last is None or last[0] != stage or record.epoch <= last[1]:  # another training stage, or another run
             terminal.say(" epoch    loss      S      U     HM    ZSL  balance a/v       lr  seconds")
         last = (stage, record.epoch)
         metrics = "  ".join(_percent(value) for value in (record.S, record.U, record.HM, record.ZSL))
         balance = f"{record.audio_share:.2f} / {1 - record.audio_share:.2f}"
-        left = f" {record.epoch:5d}  {record.loss:6.3f}  {metrics}"
+        left = f" {record.epoch:5.4g}  {record.loss:6.3f}  {metrics}"
         terminal.say(f"{left}  {balance}  {record.learning_rate:7.2g}  {seconds:7.1f}")
 
     return show

@@ -144,7 +144,8 @@ def test_evaluate_prints_percent_for_all_three_scores(home: Path) -> None:
     evaluated = avzsl(home, "evaluate", "--json")
 
     assert evaluated.code == 0, evaluated.err
-    assert set(evaluated.document) == {"audio", "visual", "sum", "classes", "grids"}
+    metrics = {"audio", "visual", "sum", "classes", "grids"}
+    assert set(evaluated.document) == metrics | {"intervals", "expected_calibration_error"}
     for name in ("audio", "visual", "sum"):
         scores = evaluated.document[name]
         assert isinstance(scores, dict)

@@ -10,8 +10,11 @@ from cli import options
 from cli.console import Terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipeline.evaluation.evaluate import EvaluationReport
     from pipeline.evaluation.seeds import SeedsReport
+    from pipeline.scoring.intervals import Interval
 
 
 def command(
@@ -22,6 +25,10 @@ def command(
     held_out: Annotated[
         str, typer.Option("--on", help="Held-out set to evaluate on: test or validation.", metavar="SET")
     ] = "test",
+    intervals: Annotated[
+        bool, typer.Option("--ci", help="Show 95 % intervals of the metrics, from a bootstrap over classes.")
+    ] = False,
+    figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw figures, or save their time.")] = True,
     device: options.DeviceOption = "auto",
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
@@ -44,11 +51,15 @@ def command(
     runs = seed_runs(opened) if run is None else ()
     report: EvaluationReport | SeedsReport
     if runs:
-        report = evaluate_seeds(opened, runs, device=resolve_device(device), reporter=terminal, held_out=chosen)
-        show = partial(show_seeds, report)
+        report = evaluate_seeds(
+            opened, runs, device=resolve_device(device), reporter=terminal, held_out=chosen, figures=figures
+        )
+        show = partial(show_seeds, report, intervals=intervals)
     else:
-        report = evaluate(opened, device=resolve_device(device), reporter=terminal, run=run, held_out=chosen)
-        show = partial(show_report, report)
+        report = evaluate(
+            opened, device=resolve_device(device), reporter=terminal, run=run, held_out=chosen, figures=figures
+        )
+        show = partial(show_report, report, intervals=intervals)
     if json_output:
         terminal.document(report.to_json())
     else:
@@ -57,8 +68,14 @@ def command(
     return 0
 
 
-def show_report(report: "EvaluationReport", terminal: Terminal) -> None:
-    """Show the metrics by score, the ZSL of random guessing, and the metrics at the betas of the published grids."""
+def show_report(report: "EvaluationReport", terminal: Terminal, *, intervals: bool = False) -> None:
+    """Show the metrics by score, the ZSL of random guessing, and the metrics at the betas of the published grids.
+
+    Args:
+        report: the report.
+        terminal: receives the tables.
+        intervals: whether to show the intervals of the metrics too.
+    """
     _show_heading(report, terminal)
     table = _table("score", "S", "U", "HM", "ZSL", "beta")
     for name, metrics in report.metrics.items():
@@ -66,14 +83,22 @@ def show_report(report: "EvaluationReport", terminal: Terminal) -> None:
         _add_score(table, name, report.score, *cells, f"{metrics.beta:.2f}")
     table.add_row("chance", "", "", "", _number(report.chance), "", style="dim")
     terminal.show(table)
+    if intervals:
+        _show_intervals(report.intervals, report.score, terminal)
     _show_grids(report, terminal)
     _explain(report, terminal)
+    error = report.calibration_error
+    if error.videos:
+        terminal.say(
+            f"Probabilities: {100 * error.mean_confidence:.0f} % on average for the first class, which is right for "
+            f"{100 * error.accuracy:.0f} % of the videos; expected calibration error {100 * error.value:.0f} %."
+        )
     for path in (report.metrics_file, *report.figures):
         terminal.say(f" {path}")
 
 
-def show_seeds(seeds: "SeedsReport", terminal: Terminal) -> None:
-    """Show the table of means and sample standard deviations over the seeds."""
+def show_seeds(seeds: "SeedsReport", terminal: Terminal, *, intervals: bool = False) -> None:
+    """Show the table of means and sample standard deviations over the seeds; with `intervals`, theirs over classes."""
     first = seeds.reports[0]
     _show_heading(first, terminal)
     columns = ("S", "U", "HM", "ZSL")
@@ -83,6 +108,8 @@ def show_seeds(seeds: "SeedsReport", terminal: Terminal) -> None:
         _add_score(table, name, first.score, *(f"{_number(mean)} ± {_number(deviation)}" for mean, deviation in pairs))
     table.add_row("chance", "", "", "", _number(first.chance), style="dim")
     terminal.show(table)
+    if intervals:
+        _show_intervals(seeds.intervals, first.score, terminal)
     _explain(first, terminal)
     for path in (seeds.file, *(report.metrics_file for report in seeds.reports)):
         terminal.say(f" {path}")
@@ -92,6 +119,15 @@ def _show_heading(report: "EvaluationReport", terminal: Terminal) -> None:
     terminal.show(
         f"{report.videos} {report.held_out} videos, {report.seen} seen and {report.unseen} unseen classes, in percent:"
     )
+
+
+def _show_intervals(intervals: "Mapping[str, Mapping[str, Interval]]", predicts: str, terminal: Terminal) -> None:
+    """Show the lowest and highest value of each metric."""
+    columns = ("S", "U", "HM", "ZSL")
+    table = _table("score", *columns, title="95 % intervals, by drawing classes with replacement")
+    for name, of_score in intervals.items():
+        _add_score(table, name, predicts, *(_interval(of_score[column]) for column in columns))
+    terminal.show(table)
 
 
 def _show_grids(report: "EvaluationReport", terminal: Terminal) -> None:
@@ -136,6 +172,11 @@ def _add_score(table: Table, name: str, predicts: str, *cells: str) -> None:
     """Add the row of a score; the score used for prediction is marked."""
     mark = " *" if name == predicts else ""
     table.add_row(f"{name}{mark}", *cells, style="bold" if mark else "")
+
+
+def _interval(interval: "Interval") -> str:
+    low, high = interval
+    return "-" if low != low else f"{low:.1f} to {high:.1f}"  # noqa: PLR0124 - NaN is the only value unequal to itself
 
 
 def _number(value: float) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipeline.prediction.predict import PredictionReport, VideoPrediction
 
 _BAR_CELLS = 16
+_FITS = {True: "fits", False: "does not fit", None: "not known whether it fits"}
 
 
 def command(
@@ -22,8 +23,9 @@ def command(
         str | None,
         typer.Option(
             "--classes",
-            help='Class names to choose among, such as "dog barking, yoga", or a text file with one name per line. '
-            'A class can have several phrases: "dog barking|a dog barks". By default all classes of the model.',
+            help='Class names to choose among, such as "dog barking, yoga". Quotes keep a comma inside a name. A class '
+            'can have several phrases: "dog barking|a dog barks". Or a file: one name per line, or a CSV table with '
+            "the columns class and phrase. By default all classes of the model.",
             metavar="NAMES|FILE",
         ),
     ] = None,
@@ -80,29 +82,33 @@ def command(
 
 
 def show_report(report: "PredictionReport", terminal: Terminal, top_k: int | None = None) -> None:
-    """Show one table per clip: its classes, most likely first, with probability and distance."""
+    """Show one table per clip: its classes, most likely first, with their probabilities and calibrated distances."""
     for prediction in report.predictions:
         terminal.show(f"{prediction.video} · {prediction.seconds} s · {_modalities(prediction)}")
         terminal.show(_table(prediction, top_k))
-        if prediction.decided_by:
+        if prediction.decided_by == "calibration":
+            terminal.say(" decided by the calibration: without it, another class would come first")
+        elif prediction.decided_by:
             terminal.say(f" decided mainly by {prediction.decided_by}")
+        if prediction.unsure and len(prediction.classes) > 1:
+            terminal.show(" unsure: farther from all names than 95 % of the validation clips from their nearest name")
         for warning in prediction.warnings:
             terminal.warn(f"{prediction.video}: {warning}")
 
 
 def _table(prediction: "VideoPrediction", top_k: int | None) -> Table:
+    names = len(prediction.classes)
     table = Table(box=None, padding=(0, 1))
     table.add_column("class", overflow="fold")
     table.add_column("")
-    table.add_column("probability", justify="right")
+    table.add_column(f"among {names} names" if names > 1 else "", justify="right")
     table.add_column("distance", justify="right")
     table.add_column("")
     for entry in prediction.classes[:top_k]:
-        bar = "█" * round(_BAR_CELLS * entry.probability)
         table.add_row(
             escape(entry.name),
-            bar,
-            f"{100 * entry.probability:.1f} %",
+            "█" * round(_BAR_CELLS * entry.probability) if names > 1 else "",
+            f"{100 * entry.probability:.1f} %" if names > 1 else _FITS[prediction.fits],
             f"{entry.distance:.3f}",
             "" if entry.seen else "not in training",
         )

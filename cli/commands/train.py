@@ -147,7 +147,7 @@ def show_report(report: "TrainingReport", terminal: Terminal) -> None:
     metrics = [f"{name} {value:.1f}" for name in _METRICS if (value := report.validation.get(name)) is not None]
     validated = f", validation {', '.join(metrics)}" if metrics else ""
     done = "Nothing to do: trained already" if report.did_nothing else "trained"
-    terminal.show(f"{done}, {report.folder} (epochs: {report.best_epoch}{validated})")
+    terminal.show(f"{done}, {report.folder} (epochs: {report.best_epoch:g}{validated})")
 
 
 def show_seeds(report: "SeedsTraining", terminal: Terminal) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -109,6 +110,25 @@ def read_user_table(
             yield reader.line_num, {name: row[name] or "" for name in columns}
     except csv.Error as error:
         raise UsageError(f"{path} is not a CSV file: {error}") from error
+
+
+def split_names(text: str) -> list[str]:
+    """Split a list of names at its commas: `a, "b, c"` gives `a` and `b, c`; quotes keep commas inside a name.
+
+    Every list of names that a user types is split here. Spaces around a name do not count; a name may be empty.
+
+    Raises:
+        UsageError: a quote that is not closed, or letters after a closing quote.
+    """
+    tight = re.sub(r'"\s+(?=,|$)', '"', text)  # the reader allows no space between a closing quote and a comma
+    try:
+        rows = list(csv.reader(io.StringIO(tight, newline=""), skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        raise UsageError(
+            f"the names {text!r} cannot be split at their commas ({error}): "
+            'put quotes around a whole name, such as yoga, "red, yellow"'
+        ) from error
+    return [cell.strip() for row in rows for cell in row]
 
 
 def escape_undecodable(text: str) -> str:

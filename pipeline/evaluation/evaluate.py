@@ -4,7 +4,7 @@ The protocol is described in pipeline/avgzsl_benchmark/README.md.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,20 +13,33 @@ import torch
 from torch import Tensor
 
 from pipeline.base.errors import PipelineError
-from pipeline.base.files import fingerprint, make_folder, storage_errors, write_json
+from pipeline.base.files import fingerprint, make_folder, write_json
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, load_dataset
 from pipeline.datasets.splits import Splits, parse_splits
-from pipeline.evaluation import figures
+from pipeline.evaluation.drawing import DrawingError, EvaluationFigures, FigureProcess
 from pipeline.features.feature_set import FeatureSet, load_features
-from pipeline.scoring.metrics import Metrics, classes_without_samples, confusion_matrix, gzsl_metrics, recall_per_class
+from pipeline.scoring.calibration import calibrated
+from pipeline.scoring.intervals import Interval, bootstrap_intervals, intervals_to_json
+from pipeline.scoring.metrics import (
+    CalibrationError,
+    ClassRecalls,
+    Metrics,
+    class_recalls,
+    classes_without_samples,
+    confusion_matrix,
+    expected_calibration_error,
+    gzsl_metrics,
+    recall_per_class,
+)
 from pipeline.scoring.nearest_classes import Flags, Indices, NearestClasses
-from pipeline.scoring.score_videos import SCORES, score_videos
+from pipeline.scoring.score_videos import SCORES, ScoredVideos, evenly_chosen, score_videos
 from pipeline.training.records import read_history
 from pipeline.training.trained_model import Model, check_extractor, load_model
 
 _STAGE_VERSION = 2
+_MOST_FOR_PROBABILITIES = 5000  # videos: all their distances are kept to measure the calibration error
 _SPLITS = {"test": ("test_seen", "test_unseen"), "validation": ("val_seen", "val_unseen")}
 
 HeldOutSet = Literal["test", "validation"]
@@ -38,7 +51,10 @@ class EvaluationReport:
 
     run: str
     held_out: str  # test or validation
-    metrics: Mapping[str, Metrics]  # score -> metrics at the beta that is optimal in validation
+    metrics: Mapping[str, Metrics]  # score -> metrics at the beta that validation chose
+    recalls: Mapping[str, ClassRecalls]  # score -> recall of each class at this beta
+    intervals: Mapping[str, Mapping[str, Interval]]  # score -> metric -> 95 % interval over classes
+    calibration_error: CalibrationError  # of the probabilities that `predict` shows for all classes
     grid_metrics: Mapping[str, Mapping[str, Metrics]]  # published grid -> score -> metrics at the grid's beta
     score: str  # the score that the model predicts by
     videos: int  # number of videos
@@ -51,7 +67,7 @@ class EvaluationReport:
     figures: tuple[Path, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Make the document of `evaluate --json`; without `grids` if an older version saved the model."""
+        """Make the document of `evaluate --json`; without `grids` if the model records none."""
         by_score = {name: _selected(metrics, "S", "U", "HM", "ZSL", "beta") for name, metrics in self.metrics.items()}
         grids = {
             grid: {name: _selected(metrics, "S", "U", "HM", "beta") for name, metrics in of_grid.items()}
@@ -60,6 +76,8 @@ class EvaluationReport:
         return {
             **by_score,
             "classes": {"seen": self.seen, "unseen": self.unseen},
+            "intervals": intervals_to_json(self.intervals),
+            "expected_calibration_error": asdict(self.calibration_error),
             **({"grids": grids} if grids else {}),
         }
 
@@ -76,6 +94,7 @@ def evaluate(
     reporter: Reporter,
     run: str | None = None,
     held_out: HeldOutSet = "test",
+    figures: bool = True,
 ) -> EvaluationReport:
     """Evaluate a model on held-out videos; write metrics.json and figures.
 
@@ -85,13 +104,14 @@ def evaluate(
         reporter: receives warnings.
         run: name of the run; None for the current one.
         held_out: the held-out set to evaluate on.
+        figures: whether to draw figures.
 
     Raises:
         PipelineError: a missing stage, features of another extractor, or no videos to evaluate on.
     """
     with workspace.locked("evaluate"):
         folder = workspace.current_model(run)
-        evaluator = Evaluator(workspace, held_out, device=device, reporter=reporter)
+        evaluator = Evaluator(workspace, held_out, device=device, reporter=reporter, figures=figures)
         report, made_from = evaluator(folder)
         if held_out == "test":
             record_report(
@@ -109,8 +129,17 @@ class Evaluator:
         PipelineError: a workspace without features.
     """
 
-    def __init__(self, workspace: Workspace, held_out: HeldOutSet, *, device: torch.device, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        held_out: HeldOutSet,
+        *,
+        device: torch.device,
+        reporter: Reporter,
+        figures: bool = True,
+    ) -> None:
         self._workspace, self._held_out, self._device, self._reporter = workspace, held_out, device, reporter
+        self._figures = figures
         self._dataset = load_dataset(workspace.dataset_folder)
         self._features_file = workspace.current_features()
         self._features = load_features(self._features_file, self._dataset.classes)
@@ -135,7 +164,8 @@ class Evaluator:
                 f"the splits of {folder.name} contain no {self._held_out} videos: there is nothing to evaluate on"
             )
         reports = evaluation_folder(self._workspace, folder.name, self._held_out)
-        report = self._score(reports, folder, model, indices, self._classes_of(splits))
+        with FigureProcess(draws=self._figures) as drawing:
+            report = self._score(reports, folder, model, indices, self._classes_of(splits), drawing)
         return report, str(model.training["fingerprint"])
 
     def _classes_of(self, splits: Splits) -> Indices:
@@ -144,20 +174,34 @@ class Evaluator:
         classes = {video.class_name for video in self._dataset.videos if video.key in named}
         return np.array([index for index, name in enumerate(self._dataset.classes) if name in classes], np.int64)
 
-    def _score(self, reports: Path, folder: Path, model: Model, indices: Tensor, classes: Indices) -> EvaluationReport:
+    def _score(
+        self,
+        reports: Path,
+        folder: Path,
+        model: Model,
+        indices: Tensor,
+        classes: Indices,
+        drawing: FigureProcess,
+    ) -> EvaluationReport:
         """Score the videos at `indices` against the classes at `classes`; write and return the report."""
         labels = np.searchsorted(classes, self._features.labels[indices].numpy())
         entries = [model.classes[index] for index in classes]
         names, seen = [entry.name for entry in entries], np.array([entry.seen for entry in entries])
         vectors = torch.from_numpy(model.class_vectors[classes])
-        nearest = score_videos(
-            model.network, self._features, indices, vectors, seen, model.standardiser, self._device
-        ).nearest
+        sample = evenly_chosen(len(indices), _MOST_FOR_PROBABILITIES)
+        scored = score_videos(
+            model.network, self._features, indices, vectors, seen, model.standardiser, self._device, sample=sample
+        )
+        nearest = scored.nearest
         predictions = nearest[model.score].predictions(model.betas[model.score])
+        recalls = {name: class_recalls(nearest[name], labels, model.betas[name]) for name in SCORES}
         report = EvaluationReport(
             run=folder.name,
             held_out=self._held_out,
             metrics=_metrics_at(nearest, labels, model.betas),
+            recalls=recalls,
+            intervals={name: bootstrap_intervals([of_score]) for name, of_score in recalls.items()},
+            calibration_error=_calibration_error(model, scored, labels, seen),
             grid_metrics={grid: _metrics_at(nearest, labels, betas) for grid, betas in model.grid_betas.items()},
             score=model.score,
             videos=len(indices),
@@ -166,11 +210,34 @@ class Evaluator:
             chance=100.0 / max(1, int((~seen).sum())),
             without_samples=tuple(names[index] for index in classes_without_samples(labels, len(names))),
             extractor=self._features.attributes,
-            metrics_file=reports / "metrics.json",
-            figures=_draw(reports, folder, names, seen, confusion_matrix(predictions, labels, len(names))),
+            metrics_file=make_folder(reports) / "metrics.json",
+            figures=(),
         )
         _write(report, names, labels, predictions, nearest[model.score])
-        return report
+        confusion = confusion_matrix(predictions, labels, len(names))
+        return replace(report, figures=self._drawn(drawing, reports, folder, names, seen, confusion))
+
+    def _drawn(
+        self,
+        drawing: FigureProcess,
+        reports: Path,
+        folder: Path,
+        names: list[str],
+        seen: Flags,
+        confusion: Indices,
+    ) -> tuple[Path, ...]:
+        """Draw the confusion matrix, and the training curves of stage 1; a failure costs only the figures."""
+        if not drawing.draws:
+            return ()
+        history = read_history(folder / "stage1" / "history.csv")
+        try:
+            return drawing.draw(EvaluationFigures(reports, names, seen.tolist(), confusion, history))
+        except DrawingError as error:
+            self._reporter.warn(
+                f"the figures in {reports} could not be drawn ({error}): the metrics are complete; "
+                "evaluate again to draw, or with --no-figures"
+            )
+            return ()
 
 
 def evaluation_folder(workspace: Workspace, run: str, held_out: HeldOutSet) -> Path:
@@ -204,14 +271,11 @@ def _check_classes(model: Model, dataset: Dataset) -> None:
         raise PipelineError("the dataset's classes changed since the model was trained: run avzsl train again")
 
 
-def _draw(folder: Path, model_folder: Path, names: list[str], seen: Flags, matrix: Indices) -> tuple[Path, ...]:
-    """Draw the confusion matrix, and the training curves of stage 1."""
-    make_folder(folder)
-    confusion, curves = folder / "confusion_matrix.png", folder / "training_curves.png"
-    with storage_errors(folder):
-        figures.confusion_matrix_figure(matrix, names, seen.tolist(), confusion)
-        figures.training_curves(read_history(model_folder / "stage1" / "history.csv"), curves)
-    return confusion, curves
+def _calibration_error(model: Model, scored: ScoredVideos, labels: Indices, seen: Flags) -> CalibrationError:
+    """Measure the probabilities that `predict` shows if it may choose among all classes."""
+    calibration = model.calibration(int(seen.sum()), int((~seen).sum()))
+    distances = calibrated(scored.sample_distances[model.score], seen, calibration.beta)
+    return expected_calibration_error(distances, labels[scored.sample], calibration.temperature)
 
 
 def _write(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from daan.batch import MODALITY_AXIS
-from daan.modulation.csgm_rates import BRANCH_AXIS
 from pipeline.base.figures import save_figure
-from pipeline.training.records import BalanceRecord
+
+if TYPE_CHECKING:  # loading torch takes longer than drawing
+    from pipeline.training.records import BalanceRecord
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish too; dashes distinguish the curves in grey.
 _CURVES = {"S": ("#0072B2", "--"), "U": ("#E69F00", "-."), "HM": ("#000000", "-"), "ZSL": ("#009E73", ":")}
@@ -106,7 +107,7 @@ def _mark_best(history: Sequence[Mapping[str, float]], loss: Axes, metrics: Axes
     best = int(np.nanargmax(means))
     for axes in (loss, metrics):
         axes.axvline(history[best]["epoch"], color=_BEST, linewidth=1.5)
-    loss.set_title(f"best epoch {history[best]['epoch']:.0f}: HM {means[best]:.2f} %")
+    loss.set_title(f"best epoch {history[best]['epoch']:g}: HM {means[best]:.2f} %")
 
 
 def _name_classes(axes: Axes, names: Sequence[str], size: float) -> None:
@@ -141,7 +142,7 @@ def _separate_seen_from_unseen(axes: Axes, n_seen: int, n_classes: int, size: fl
         axes.text(right, centre, text, color="#D55E00", rotation=270, va="center", ha="left", fontsize=size)
 
 
-def balance_figure(records: Sequence[BalanceRecord], path: Path) -> None:
+def balance_figure(records: Sequence["BalanceRecord"], path: Path) -> None:
     """Draw both modalities' gradient norms, parameter norms and CSGM rates over the epochs, per branch of QDMA.
 
     Bands contain the middle half of the pairs. Rates that were not used are left out.
@@ -156,8 +157,8 @@ def balance_figure(records: Sequence[BalanceRecord], path: Path) -> None:
     rates = [name for name in ("M", "V_c", "V_o") if any(isfinite(getattr(row, name).mean) for row in records)]
     names = ["gradient norm", "parameter norm", *(f"rate {name}" for name in rates)]
     figure = Figure(figsize=(10, 1 + 2.2 * len(names)), layout="constrained")
-    panels = figure.subplots(len(names), len(BRANCH_AXIS), sharex=True, sharey="row", squeeze=False)
-    for column, branch in enumerate(BRANCH_AXIS):
+    panels = figure.subplots(len(names), len(_TITLES), sharex=True, sharey="row", squeeze=False)
+    for column, branch in enumerate(_TITLES):
         panels[0][column].set_title(_TITLES[branch])
         rows = [record for record in records if record.branch == branch]
         _draw_norms(panels[0][column], rows, lambda record: record.gradient_norm)
@@ -173,11 +174,11 @@ def balance_figure(records: Sequence[BalanceRecord], path: Path) -> None:
         row[0].set_ylabel(name)
         for axes in row:
             axes.grid(visible=True, alpha=0.3)
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(MODALITY_AXIS))
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(_STYLES))
     save_figure(figure, path)
 
 
-def _draw_norms(axes: Axes, rows: Sequence[BalanceRecord], norm: Callable[[BalanceRecord], float]) -> None:
+def _draw_norms(axes: Axes, rows: Sequence["BalanceRecord"], norm: Callable[["BalanceRecord"], float]) -> None:
     """Draw a norm of both modalities over the epochs."""
     for modality, (colour, dashes) in _STYLES.items():
         chosen = [row for row in rows if row.modality == modality]
@@ -191,7 +192,7 @@ def _draw_norms(axes: Axes, rows: Sequence[BalanceRecord], norm: Callable[[Balan
         )
 
 
-def _draw_rates(axes: Axes, rows: Sequence[BalanceRecord], rate: str) -> None:
+def _draw_rates(axes: Axes, rows: Sequence["BalanceRecord"], rate: str) -> None:
     """Draw the mean of a rate, and a band from the first to the third quartile."""
     for modality, (colour, dashes) in _STYLES.items():
         chosen = [row for row in rows if row.modality == modality]

@@ -33,7 +33,7 @@ class RunReport:
         return any(math.isfinite(record.M.mean) for record in self.balance)
 
     @property
-    def shown_epochs(self) -> tuple[int, ...]:
+    def shown_epochs(self) -> tuple[float, ...]:
         """The epochs to show: the first, the last and about eight between them."""
         epochs = sorted({record.epoch for record in self.balance})
         step = max(1, math.ceil((len(epochs) - 1) / 9))
@@ -195,11 +195,11 @@ def _number(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.2f}"
 
 
-def balance_row(report: RunReport, epoch: int) -> list[str]:
+def balance_row(report: RunReport, epoch: float) -> list[str]:
     """Make a row of the terminal's table: the epoch and audio's share of the gradients.
 
     With CSGM the mean M of each modality and branch follows.
     """
     records = [record for record in report.balance if record.epoch == epoch]
     rates = [_number(record.M.mean) for record in records] if report.modulated else []
-    return [str(epoch), f"{audio_share(records):.2f}", *rates]
+    return [f"{epoch:g}", f"{audio_share(records):.2f}", *rates]

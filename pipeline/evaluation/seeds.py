@@ -10,7 +10,14 @@ import torch
 from pipeline.base.files import write_json
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Stage, Workspace
-from pipeline.evaluation.evaluate import EvaluationReport, Evaluator, HeldOutSet, evaluation_folder, record_report
+from pipeline.evaluation.evaluate import (
+    EvaluationReport,
+    Evaluator,
+    HeldOutSet,
+    evaluation_folder,
+    record_report,
+)
+from pipeline.scoring.intervals import Interval, bootstrap_intervals, intervals_to_json
 from pipeline.scoring.metrics import Metrics, mean_and_deviation
 from pipeline.scoring.score_videos import SCORES
 
@@ -22,6 +29,7 @@ class SeedsReport:
     reports: tuple[EvaluationReport, ...]  # one per seed, at least one
     mean: Mapping[str, Mapping[str, float]]  # score -> metric -> mean over the seeds
     deviation: Mapping[str, Mapping[str, float]]  # sample standard deviation likewise; NaN for a single seed
+    intervals: Mapping[str, Mapping[str, Interval]]  # 95 % intervals of the means over classes
     file: Path  # seeds.json
 
     def to_json(self) -> dict[str, Any]:
@@ -30,6 +38,7 @@ class SeedsReport:
             "runs": {report.run: report.to_json() for report in self.reports},
             "mean": self.mean,
             "deviation": self.deviation,
+            "intervals": intervals_to_json(self.intervals),
             "seeds": len(self.reports),
         }
 
@@ -47,6 +56,7 @@ def evaluate_seeds(
     device: torch.device,
     reporter: Reporter,
     held_out: HeldOutSet = "test",
+    figures: bool = True,
 ) -> SeedsReport:
     """Evaluate every run as `evaluate` does, then write seeds.json next to the first run's metrics.json.
 
@@ -58,13 +68,14 @@ def evaluate_seeds(
         device: device of the networks.
         reporter: receives progress messages.
         held_out: the held-out set to evaluate on.
+        figures: whether to draw figures.
 
     Raises:
         PipelineError: as for `evaluate`; reports of runs before the error are kept.
     """
     with workspace.locked("evaluate"):
         folders = [workspace.current_model(run) for run in runs]
-        evaluator = Evaluator(workspace, held_out, device=device, reporter=reporter)
+        evaluator = Evaluator(workspace, held_out, device=device, reporter=reporter, figures=figures)
         reports = []
         with reporter.track("evaluating runs", len(folders)) as tracker:
             for folder in folders:
@@ -72,7 +83,11 @@ def evaluate_seeds(
                 tracker.advance()
         mean, deviation = over_seeds([report.metrics for report in reports])
         report = SeedsReport(
-            tuple(reports), mean, deviation, evaluation_folder(workspace, runs[0], held_out) / "seeds.json"
+            reports=tuple(reports),
+            mean=mean,
+            deviation=deviation,
+            intervals={score: bootstrap_intervals([each.recalls[score] for each in reports]) for score in SCORES},
+            file=evaluation_folder(workspace, runs[0], held_out) / "seeds.json",
         )
         write_json(report.file, report.to_json())
         if held_out == "test" and tuple(runs) == seed_runs(workspace):

@@ -1,6 +1,7 @@
 """Parse the class names that a user gives, and find their vectors; the model may not know the classes."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,27 @@ from numpy.typing import NDArray
 
 from extractors.text.encoder import TextEncoder
 from extractors.text.phrases import phrase_of
+from pipeline.base.csv_tables import read_user_table, split_names
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import does_not_exist
 from pipeline.class_embeddings.embed import encode_classes, load_encoder, read_spec
-from pipeline.datasets.phrases import Phrases, comparable_phrases, phrases_of_name
+from pipeline.datasets.phrases import Phrases, comparable_phrases, parse_phrases, phrases_of_name, phrases_text
+from pipeline.prediction.same_class import resemblances
 from pipeline.training.trained_model import Model
 
+_COLUMNS = ("class", "phrase")
 _LIST_ENDINGS = {".txt", ".csv", ".list"}
+
+
+@dataclass(frozen=True)
+class NamedClasses:
+    """The classes of a prediction. Legend: C classes, W width of a class vector."""
+
+    names: tuple[str, ...]
+    vectors: NDArray[np.float32]  # (C, W)
+    seen: NDArray[np.bool_]  # (C,) which classes the model was trained on
+    notes: tuple[str, ...]  # sentences for the user about names that resemble trained classes
 
 
 def parse_classes(text: str | None) -> dict[str, Phrases] | None:
@@ -24,7 +38,8 @@ def parse_classes(text: str | None) -> dict[str, Phrases] | None:
     A name may consist of several phrases with `|` between them, "dog barking|a dog barks". Their vectors are averaged.
 
     Args:
-        text: names such as "a, b, c", or a text file with one name per line; None or empty for all known classes.
+        text: names such as `a, "b, c"`, or a file: a table with the columns class and phrase, as avzsl's own
+            classes.csv, or one name per line. None or empty for all known classes.
 
     Returns:
         Class name -> its phrases; None for all known classes.
@@ -38,29 +53,42 @@ def parse_classes(text: str | None) -> dict[str, Phrases] | None:
     if _exists(path) and path.is_dir():
         raise UsageError(f"{path} is a folder: give class names, or a text file with one name per line")
     if _exists(path):
-        lines = read_text(path).splitlines()
-        names = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-        where = str(path)
-        if not names:
-            raise UsageError(f"{path} contains no class names: expected one name per line")
+        named, where = _read_names(path), str(path)
+        if not named:
+            raise UsageError(f"{path} contains no class names: expected one name per line, or a column class")
     elif path.suffix.lower() in _LIST_ENDINGS and "," not in text:
         raise UsageError(does_not_exist(path))
     else:
-        names, where = [name.strip() for name in text.split(",")], "--classes"
+        named, where = [(name, phrases_of_name(name)) for name in split_names(text)], "--classes"
     classes: dict[str, Phrases] = {}
     known: dict[Phrases, str] = {}
-    for name in names:
-        phrases = phrases_of_name(name)
+    for name, phrases in named:
         comparable = comparable_phrases(phrases)
-        if not comparable:
+        if not (name and comparable):
             raise UsageError(
                 f'{where}: a class name is empty; give names such as --classes "dog barking, playing drums"'
             )
-        if comparable in known:
-            raise UsageError(f"{where}: duplicate class names: {known[comparable]!r} and {name!r} read the same")
+        if comparable in known or name in classes:
+            other = known.get(comparable, name)
+            raise UsageError(f"{where}: duplicate class names: {other!r} and {name!r} read the same")
         known[comparable] = name
         classes[name] = phrases
     return classes
+
+
+def _read_names(path: Path) -> list[tuple[str, Phrases]]:
+    """Read the names and phrases of a table with the columns class and phrase, or of a list with one name per line."""
+    lines = [line.strip() for line in read_text(path).splitlines()]
+    names = [line for line in lines if line and not line.startswith("#")]
+    if names and set(_COLUMNS) <= {cell.strip() for cell in names[0].split(",")}:
+        rows = [row for _, row in read_user_table(path, required=_COLUMNS)]
+        return [
+            (row["class"].strip(), parse_phrases(row["phrase"]) or phrases_of_name(row["class"]))
+            for row in rows
+            if row["class"].strip() or row["phrase"].strip()
+        ]
+    unquoted = [cells[0] if len(cells := split_names(name)) == 1 else name for name in names if name]
+    return [(name, phrases_of_name(name)) for name in unquoted]
 
 
 def _exists(path: Path) -> bool:
@@ -70,18 +98,15 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def class_vectors(
-    model: Model, classes: Mapping[str, Phrases] | None, text: str | None
-) -> tuple[list[str], NDArray[np.float32], NDArray[np.bool_]]:
+def name_classes(model: Model, classes: Mapping[str, Phrases] | None, text: str | None) -> NamedClasses:
     """Find the vectors of class names.
+
+    A new name that means a trained class (same_class.py) gets the vector of that class and counts as seen.
 
     Args:
         model: the model, which contains the vectors of its own classes.
         classes: class name -> its phrases; None for the model's classes.
         text: the text encoder, if its path changed since training; None for the path that the model records.
-
-    Returns:
-        The names, their vectors (C, W), and flags (C,) of the classes that were trained on.
 
     Raises:
         UsageError: a `text` that is not a text encoder, or a name without a vector.
@@ -95,17 +120,31 @@ def class_vectors(
         indices: list[int | None] = [*range(len(classes))]
     else:
         indices = [known.get(comparable_phrases(phrases)) for phrases in classes.values()]
-    vectors = np.zeros((len(classes), model.class_vectors.shape[1]), np.float32)
+    names, phrases = list(classes), list(classes.values())
+    vectors = np.zeros((len(names), model.class_vectors.shape[1]), np.float32)
     new = [row for row, index in enumerate(indices) if index is None]
     if new or text is not None:
-        encoder = _text_encoder(model, text)
-        phrases = list(classes.values())
-        vectors[new] = encode_classes(encoder, [phrases[row] for row in new])
+        vectors[new] = encode_classes(_text_encoder(model, text), [phrases[row] for row in new])
+    found = resemblances([phrases[row] for row in new], vectors[new], model.classes, model.class_vectors)
+    notes = []
+    for row, resemblance in zip(new, found, strict=True):
+        if resemblance is None:
+            continue
+        name, like = names[row], phrases_text(model.classes[resemblance.index].phrases)
+        similarity = f"(similarity {resemblance.cosine:.2f})"
+        if resemblance.same:
+            indices[row] = resemblance.index
+            notes.append(f"{name!r} is taken as {like!r}, a class in training {similarity}")
+        else:
+            notes.append(
+                f"{name!r} is not in training, but near {like!r}, which is {similarity}: "
+                "write it as in training if you mean that class"
+            )
     for row, index in enumerate(indices):
         if index is not None:
             vectors[row] = model.class_vectors[index]
     seen = np.array([index is not None and model.classes[index].seen for index in indices])
-    return list(classes), vectors, seen
+    return NamedClasses(tuple(names), vectors, seen, tuple(notes))
 
 
 def _text_encoder(model: Model, text: str | None) -> TextEncoder:

@@ -21,8 +21,9 @@ from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import Reporter
 from pipeline.datasets.phrases import Phrases
 from pipeline.extraction.extractor_choice import extractor_errors, fetch_weights
-from pipeline.prediction.classes import class_vectors
+from pipeline.prediction.classes import NamedClasses, name_classes
 from pipeline.scoring.calibration import calibrated
+from pipeline.scoring.held_out import Calibration
 from pipeline.scoring.metrics import probabilities
 from pipeline.settings.extraction import ExtractionSettings
 from pipeline.training.trained_model import Model, check_extractor, load_model
@@ -34,7 +35,7 @@ class ClassPrediction:
 
     name: str
     probability: float  # among the classes to choose from
-    distance: float  # by the model's score, uncalibrated
+    distance: float  # by the model's score, calibrated: the smallest one comes first
     seen: bool  # whether the class was trained on
 
 
@@ -47,8 +48,18 @@ class VideoPrediction:
     seconds: int
     has_audio: bool
     has_visual: bool
-    decided_by: str  # "sound" or "picture": where the first class is further ahead; "" without both, or with one class
+    # "calibration" if another class is nearest without it; else "sound" or "picture", in which the first class is
+    # further ahead; "" with one modality or one class.
+    decided_by: str
+    # Whether all classes are farther away than the nearest class of 95 % of the validation videos; None if the model
+    # had too few of these.
+    unsure: bool | None
     warnings: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the only class fits; None if there are several classes, or if it is not known."""
+        return None if self.unsure is None or len(self.classes) > 1 else not self.unsure
 
 
 @dataclass(frozen=True)
@@ -57,24 +68,42 @@ class PredictionReport:
 
     predictions: tuple[VideoPrediction, ...]
     failures: tuple[tuple[str, str], ...]  # video, reason
+    calibration: Calibration  # for the names of this call
+    seen_names: int  # number of classes to choose from that were trained on
+    unseen_names: int  # number of the others
 
     def to_json(self, top_k: int | None) -> dict[str, Any]:
         """Make the document of `predict --json`, with the `top_k` likeliest classes; None for all."""
         return {
-            "predictions": [
-                {
-                    "video": entry.video,
-                    "classes": [
-                        {"class": one.name, "probability": one.probability, "distance": one.distance}
-                        for one in entry.classes[:top_k]
-                    ],
-                    "seconds": entry.seconds,
-                    "has_audio": entry.has_audio,
-                    "has_visual": entry.has_visual,
-                }
-                for entry in self.predictions
-            ]
+            "predictions": [_to_json(entry, top_k) for entry in self.predictions],
+            "failures": [{"video": video, "reason": reason} for video, reason in self.failures],
+            "calibration": {
+                "beta": self.calibration.beta,
+                "temperature": self.calibration.temperature,
+                "farthest": self.calibration.farthest,
+                "derived_from": "validation videos" if self.calibration.videos else "nothing",
+                "validation_videos": self.calibration.videos,
+                "seen_names": self.seen_names,
+                "unseen_names": self.unseen_names,
+            },
         }
+
+
+def _to_json(entry: VideoPrediction, top_k: int | None) -> dict[str, Any]:
+    """Make the document of one video."""
+    return {
+        "video": entry.video,
+        "classes": [
+            {"class": one.name, "probability": one.probability, "distance": one.distance, "seen": one.seen}
+            for one in entry.classes[:top_k]
+        ],
+        "seconds": entry.seconds,
+        "has_audio": entry.has_audio,
+        "has_visual": entry.has_visual,
+        "decided_by": entry.decided_by or None,
+        "unsure": entry.unsure,
+        "warnings": list(entry.warnings),
+    }
 
 
 def predict(
@@ -105,17 +134,31 @@ def predict(
     """
     model = load_model(model_folder, device)
     model = _with_weights(model, weights, reporter)
-    names, vectors, seen = class_vectors(model, classes, text)
+    named = name_classes(model, classes, text)
+    for note in named.notes:
+        reporter.warn(note)
+    seen_names = int(named.seen.sum())
+    calibration = model.calibration(seen_names, len(named.names) - seen_names)
+    if not calibration.videos:
+        reporter.warn(
+            "nothing is calibrated, because the model had too few validation videos: classes in training are favoured, "
+            "and percentages mean little"
+        )
     with torch.inference_mode():
-        theta_classes = model.network.embed_classes(torch.from_numpy(vectors).to(device))
+        theta_classes = model.network.embed_classes(torch.from_numpy(named.vectors).to(device))
     predictions, failures = {}, []
     for result in _features(model, clips, device, reporter):
         if isinstance(result, VideoFailed):
             failures.append((result.key, result.reason))
         else:
-            predictions[result.key] = _predict_one(model, result, names, theta_classes, seen, device)
-    ordered = tuple(predictions[str(clip)] for clip in clips if str(clip) in predictions)
-    return PredictionReport(predictions=ordered, failures=tuple(failures))
+            predictions[result.key] = _predict_one(model, result, named, theta_classes, calibration, device)
+    return PredictionReport(
+        predictions=tuple(predictions[str(clip)] for clip in clips if str(clip) in predictions),
+        failures=tuple(failures),
+        calibration=calibration,
+        seen_names=seen_names,
+        unseen_names=len(named.names) - seen_names,
+    )
 
 
 def _with_weights(model: Model, weights: str | None, reporter: Reporter) -> Model:
@@ -195,9 +238,9 @@ def _features(
 def _predict_one(
     model: Model,
     features: VideoFeatures[str],
-    names: Sequence[str],
+    named: NamedClasses,
     theta_classes: torch.Tensor,
-    seen: NDArray[np.bool_],
+    calibration: Calibration,
     device: torch.device,
 ) -> VideoPrediction:
     batch = _batch_of_one(model, features, device)
@@ -209,29 +252,36 @@ def _predict_one(
             audio, visual, theta_classes, has_audio=has_audio, has_visual=has_visual
         ).items()
     }
-    distances = by_score[model.score]
-    shifted = calibrated(distances, seen, model.betas[model.score])
-    chances = probabilities(shifted[None], model.temperatures[model.score])[0]
-    order = np.argsort(shifted, kind="stable")
+    distances = calibrated(by_score[model.score], named.seen, calibration.beta)
+    chances = probabilities(distances[None], calibration.temperature)[0]
+    order = np.argsort(distances, kind="stable")
     classes = tuple(
-        ClassPrediction(names[index], float(chances[index]), float(distances[index]), bool(seen[index]))
+        ClassPrediction(named.names[index], float(chances[index]), float(distances[index]), bool(named.seen[index]))
         for index in order
     )
-    both = features.audio is not None and features.visual is not None
     return VideoPrediction(
         video=features.key,
         classes=classes,
         seconds=features.seconds,
         has_audio=features.audio is not None,
         has_visual=features.visual is not None,
-        decided_by=_decided_by(by_score, order) if both and len(names) > 1 else "",
+        decided_by=_decided_by(features, by_score, model.score, order),
+        unsure=None if calibration.farthest is None else classes[0].distance > calibration.farthest,
         warnings=features.warnings,
     )
 
 
-def _decided_by(by_score: dict[str, NDArray[np.float32]], order: NDArray[np.intp]) -> str:
-    """Find the modality in which the first class is further ahead of the second."""
+def _decided_by(
+    features: VideoFeatures[str], by_score: dict[str, NDArray[np.float32]], score: str, order: NDArray[np.intp]
+) -> str:
+    """Find what put the first class first; see `VideoPrediction.decided_by`."""
+    if len(order) < 2:
+        return ""
     first, second = order[0], order[1]
+    if by_score[score][first] > by_score[score].min():
+        return "calibration"
+    if features.audio is None or features.visual is None:
+        return ""
     lead = {name: float(by_score[name][second] - by_score[name][first]) for name in MODALITY_AXIS}
     return "sound" if lead["audio"] > lead["visual"] else "picture"
 

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 from pipeline.scoring.metrics import harmonic_mean
 from pipeline.scoring.nearest_classes import Flags, Floats, Indices, NearestClasses, check_labels
 
 _SAME_PERCENT = 1e-9  # a smaller difference of two harmonic means comes from rounding
+# How a beta of stage 1 carries over to the network of stage 2 (pipeline/scoring/README.md has the figures).
+_SMOOTHING = 0.5  # of the standard deviation of the switching betas: the beta still fits when it is off by this much
+_SHRINKAGE = 0.85  # stage 2 knows more classes, so that its unseen classes are nearer than those of stage 1
+_GRID_POINTS = 400  # of a smoothed curve
+_DOUBT_VIDEOS = 2  # imagined videos that could be of any class: a few videos alone make a network look too certain
 _TEMPERATURES = (1e-3, 1e3)
 _RELATIVE_PRECISION = 1e-6  # of a temperature
 
@@ -74,6 +78,10 @@ class HarmonicMeans:
         means = harmonic_mean(recall_seen, recall_unseen)
         return cls(betas[last], means[np.append(True, last)])
 
+    def at(self, betas: ArrayLike) -> Floats:
+        """Look up HM at some betas (...), in percent."""
+        return self.means[np.searchsorted(self.switching_betas, betas, side="right")]
+
     def best_beta(self) -> float:
         """Find the beta with the highest HM of all real numbers.
 
@@ -92,11 +100,52 @@ class HarmonicMeans:
 
     def best_of(self, betas: Sequence[float]) -> float:
         """Choose the given beta with the highest HM; if several have it, the first."""
-        means = self.means[np.searchsorted(self.switching_betas, betas, side="right")]
+        means = self.at(betas)
         return float(betas[int(np.argmax(means >= means.max() - _SAME_PERCENT))])
 
 
-def best_temperature(distances: ArrayLike, labels: ArrayLike) -> float:
+def lasting_beta(curves: Sequence[HarmonicMeans]) -> float:
+    """Choose a beta that still fits another network, trained on more classes.
+
+    The exact optimum of one curve fits the noise of its videos. Here HM is averaged over the curves and over betas that
+    differ by a random amount, and the best beta of the smooth curve is shrunk towards 0.
+
+    Args:
+        curves: HM over betas, of one or several choices of classes.
+
+    Returns:
+        The beta; 0 if HM is 0 everywhere.
+    """
+    curves = [curve for curve in curves if curve.means.max() > 0]
+    if not curves:
+        return 0.0
+    switching = np.concatenate([curve.switching_betas for curve in curves])
+    spread = float(switching.std())
+    grid = np.linspace(switching.min() - 2 * spread, switching.max() + 2 * spread, _GRID_POINTS)
+    means = np.mean([curve.at(grid) for curve in curves], axis=0)
+    weights = np.exp(-0.5 * ((grid[:, None] - grid) / (_SMOOTHING * spread)) ** 2)
+    smooth = (weights @ means) / weights.sum(axis=1)
+    return _SHRINKAGE * float(grid[int(np.argmax(smooth))])
+
+
+def lasting_temperature(distances: ArrayLike, labels: ArrayLike, *, videos: int) -> float:
+    """Fit a temperature that still fits another network: two imagined videos of unknown class count too.
+
+    Args:
+        distances: (N, C), finite and calibrated; a video may have several rows.
+        labels: (N,) indices of the true classes.
+        videos: number of different videos in the rows.
+
+    Returns:
+        A temperature from 0.001 to 1000; 1 if there are no videos.
+
+    Raises:
+        ValueError: shapes do not fit, or labels that are not indices of classes.
+    """
+    return best_temperature(distances, labels, doubt=_DOUBT_VIDEOS / (videos + _DOUBT_VIDEOS))
+
+
+def best_temperature(distances: ArrayLike, labels: ArrayLike, *, doubt: float = 0.0) -> float:
     """Find the temperature at which softmax(-distance / temperature) gives the labels the highest likelihood.
 
     The negative log likelihood is convex in 1 / temperature, so its slope has at most one root.
@@ -104,6 +153,7 @@ def best_temperature(distances: ArrayLike, labels: ArrayLike) -> float:
     Args:
         distances: (N, C), finite.
         labels: (N,) indices of the true classes.
+        doubt: weight from 0 to 1 of labels that are spread evenly over all classes, against the given ones.
 
     Returns:
         A temperature from 0.001 to 1000; 1 if there are no videos.
@@ -120,18 +170,21 @@ def best_temperature(distances: ArrayLike, labels: ArrayLike) -> float:
     # Only differences matter: measured from the nearest class, no exponent is above 0.
     excess = rows - rows.min(axis=1, keepdims=True)
     excess_of_label = float(excess[np.arange(len(indices)), indices].mean())
+    expected = (1 - doubt) * excess_of_label + doubt * float(excess.mean())
 
     def slope(log_temperature: float) -> float:
         """Compute the slope of the negative log likelihood over 1 / temperature."""
         weights = np.exp(-excess / np.exp(log_temperature))
         mean = np.einsum("nc,nc->n", weights, excess) / weights.sum(axis=1)
-        return excess_of_label - float(mean.mean())
+        return expected - float(mean.mean())
 
     lowest, highest = np.log(_TEMPERATURES)
     if slope(lowest) <= 0:  # still falling at the largest 1 / temperature
         return _TEMPERATURES[0]
     if slope(highest) >= 0:
         return _TEMPERATURES[1]
+    from scipy.optimize import brentq  # noqa: PLC0415 - it loads for 0.3 s, longer than a small evaluation
+
     return float(np.exp(brentq(slope, lowest, highest, xtol=_RELATIVE_PRECISION)))
 
 

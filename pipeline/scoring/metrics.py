@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from pipeline.scoring.nearest_classes import Floats, Indices, NearestClasses
 
 METRICS = ("S", "U", "HM", "ZSL")
+_BINS = 15  # of the expected calibration error, as in the literature (Guo et al. 2017)
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,37 @@ def gzsl_metrics(nearest: NearestClasses, labels: ArrayLike, beta: float) -> Met
     Raises:
         ValueError: labels do not fit the videos, or are not indices of classes.
     """
-    indices, seen = nearest.checked_labels(labels), nearest.seen
-    recall = recall_per_class(nearest.predictions(beta), indices, len(seen))
-    zero_shot = recall_per_class(nearest.nearest_unseen, indices, len(seen))
-    recall_seen, recall_unseen = _mean(recall[seen]), _mean(recall[~seen])
+    recalls = class_recalls(nearest, labels, beta)
+    recall_seen, recall_unseen = _mean(recalls.seen), _mean(recalls.unseen)
     return Metrics(
         S=recall_seen,
         U=recall_unseen,
         HM=float(harmonic_mean(np.float64(recall_seen), np.float64(recall_unseen))),
-        ZSL=_mean(zero_shot[~seen]),
+        ZSL=_mean(recalls.zero_shot),
         beta=float(beta),
     )
+
+
+@dataclass(frozen=True)
+class ClassRecalls:
+    """The recall of each class with samples, in percent. Legend: S seen and U unseen classes."""
+
+    seen: Floats  # (S,) predictions among all classes
+    unseen: Floats  # (U,) predictions among all classes
+    zero_shot: Floats  # (U,) predictions among unseen classes only
+
+
+def class_recalls(nearest: NearestClasses, labels: ArrayLike, beta: float) -> ClassRecalls:
+    """Compute the recall of each class at one beta; classes without samples are left out.
+
+    Raises:
+        ValueError: labels do not fit the videos, or are not indices of classes.
+    """
+    indices, seen = nearest.checked_labels(labels), nearest.seen
+    recall = recall_per_class(nearest.predictions(beta), indices, len(seen))
+    zero_shot = recall_per_class(nearest.nearest_unseen, indices, len(seen))
+    known = ~np.isnan(recall)
+    return ClassRecalls(recall[seen & known], recall[~seen & known], zero_shot[~seen & known])
 
 
 def recall_per_class(predictions: ArrayLike, labels: ArrayLike, n_classes: int) -> Floats:
@@ -85,10 +106,44 @@ def probabilities(distances: ArrayLike, temperature: float) -> Floats:
     return weights
 
 
+@dataclass(frozen=True)
+class CalibrationError:
+    """How far the probabilities of first classes are from the fraction of them that is right, all from 0 to 1."""
+
+    value: float  # the mean over equally wide bins of probability, weighted by their videos; NaN without videos
+    bins: int
+    videos: int
+    mean_confidence: float  # mean probability of the first class
+    accuracy: float  # fraction of videos whose first class is right
+
+
+def expected_calibration_error(distances: ArrayLike, labels: ArrayLike, temperature: float) -> CalibrationError:
+    """Compare the probability of each video's first class with how often it is right.
+
+    Args:
+        distances: (N, C), calibrated.
+        labels: (N,) indices of the true classes.
+        temperature: temperature of the softmax.
+    """
+    chances, true = probabilities(distances, temperature), np.asarray(labels, np.int64)
+    if not len(true):
+        return CalibrationError(math.nan, _BINS, 0, math.nan, math.nan)
+    confidence, right = chances.max(axis=1), chances.argmax(axis=1) == true
+    bins = np.minimum((confidence * _BINS).astype(np.int64), _BINS - 1)
+    # The gap of a bin times its share of the videos is the difference of two sums over its videos.
+    gaps = np.bincount(bins, confidence - right, minlength=_BINS)
+    return CalibrationError(
+        value=float(np.abs(gaps).sum() / len(true)),
+        bins=_BINS,
+        videos=len(true),
+        mean_confidence=float(confidence.mean()),
+        accuracy=float(right.mean()),
+    )
+
+
 def _mean(recall: Floats) -> float:
-    """Average over the classes with samples; NaN if there are none."""
-    with_samples = recall[~np.isnan(recall)]
-    return float(with_samples.mean()) if len(with_samples) else float("nan")
+    """Average over classes; NaN if there are none."""
+    return float(recall.mean()) if len(recall) else float("nan")
 
 
 def mean_and_deviation(runs: Sequence[Mapping[str, float | None]]) -> tuple[dict[str, float], dict[str, float]]:

@@ -5,10 +5,12 @@ from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
+from pipeline.base.csv_tables import split_names
+
 
 def _listed(value: object) -> object:
-    """Split the text `a, b` of --set into the list that a YAML file would give."""
-    return [entry.strip() for entry in value.split(",") if entry.strip()] if isinstance(value, str) else value
+    """Split the text `a, "b, c"` of --set into the list that a YAML file would give."""
+    return [entry for entry in split_names(value) if entry] if isinstance(value, str) else value
 
 
 _ManyTexts = Annotated[tuple[str, ...], pydantic.BeforeValidator(_listed)]
@@ -55,13 +57,19 @@ class TrainingSettings:
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
 
+    # C: paper: as the other settings say; small: a small network and fewer steps; auto: small for few training videos
+    network: Literal["auto", "paper", "small"] = "auto"
     epochs: int = 50  # P (as AVCA)
     batch_pairs: int = 256  # C: batch statistics of 512 videos are stable; at most the number of training videos
     steps_per_epoch: int = 0  # C; 0: one pass over the videos, but at least 20 steps, so that small sets are learned
+    validations_per_epoch: int = 0  # C; 0: one per 100 steps, at least one; a long epoch can be best in its middle
     least_validation_videos: int = 20  # C: fewer do not choose epoch, learning rate and temperature
     learning_rate: float = 1e-3  # P
     weight_decay: float = 1e-5  # C: weak, against overfitting
-    patience_epochs: int = 3  # C (as AVCA): epochs without a higher validation HM; one more lowers the learning rate
+    optimizer: Literal["adam", "sgd"] = "adam"  # P: Adam. C: sgd, under which a constant factor of the gradient counts
+    momentum: float = 0.9  # C; of sgd
+    # C (as AVCA, 3 epochs of 500 steps): steps without a higher validation HM before the learning rate is lowered
+    patience_steps: int = 1500
     learning_rate_factor: float = 0.1  # C (as AVCA)
     standardise: bool = True  # C: features get mean 0, deviation 1 over the training seconds; not in the paper
     clip_norm: float = 0.0  # C; largest norm of the whole gradient before the Adam step; 0: no limit
@@ -78,7 +86,8 @@ class TrainingSettings:
             "steps_per_epoch": 0,
             "least_validation_videos": 1,
             "weight_decay": 0,
-            "patience_epochs": 1,
+            "patience_steps": 1,
+            "validations_per_epoch": 0,
             "clip_norm": 0,
             "accumulate": 1,
             "checkpoint_minutes": 0,
@@ -98,5 +107,7 @@ class TrainingSettings:
             raise ValueError(f"seeds are {', '.join(map(str, self.seeds))}: give each seed once")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate is {self.learning_rate}, must be greater than 0")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum is {self.momentum}, must be at least 0 and less than 1")
         if not 0 < self.learning_rate_factor <= 1:
             raise ValueError(f"learning_rate_factor is {self.learning_rate_factor}, must lie in (0, 1]")

@@ -29,6 +29,8 @@ class Settings:
     holdout: HoldOutSettings = dataclasses.field(default_factory=HoldOutSettings)
     daan: DaanConfig = dataclasses.field(default_factory=DaanConfig)
     training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
+    # The names of the settings that the user gave, such as training.epochs. It is no setting itself.
+    given: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
 
 
 def presets() -> list[str]:
@@ -57,9 +59,10 @@ class GivenSettings:
             UsageError: a value has the wrong type or range; the message names its key and what is allowed.
         """
         try:
-            return pydantic.TypeAdapter(Settings).validate_python(self.tree)
+            found = pydantic.TypeAdapter(Settings).validate_python(self.tree)
         except pydantic.ValidationError as error:
             raise UsageError(_first_fault(error)) from error
+        return dataclasses.replace(found, given=frozenset(key for key, _ in _flatten(self.tree)))
 
     def names_in(self, section: str) -> frozenset[str]:
         """List the settings of a section that the user gave, such as `extractor.recipe`, even with a default value."""
@@ -169,7 +172,9 @@ def setting_names() -> tuple[str, ...]:
 
 def _tree_of(settings: Settings) -> dict[str, Any]:
     """Convert all settings to plain values, section by section."""
-    return dataclasses.asdict(settings)
+    tree = dataclasses.asdict(settings)
+    del tree["given"]
+    return tree
 
 
 def _nearest_setting(key: str) -> str:

@@ -1,4 +1,7 @@
-"""The steps of one epoch. It can be interrupted after any step and resumed with the same result."""
+"""The steps of one period. It can be interrupted after any step and resumed with the same result.
+
+A period is the time between two validations: an epoch, or an equal part of a long epoch.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ from pipeline.training.validation import Validator
 _PAIR_SEED_MASK = 0x5EED << 44
 
 _LEAST_STEPS = 20
+_STEPS_PER_VALIDATION = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +30,8 @@ class TrainingStage:
 
     name: str  # stage1 or stage2
     folder: Path  # the folder of its checkpoint and history
-    epochs: int
+    periods: int  # number of periods to train
+    validations_per_epoch: int  # number of periods in an epoch
     train: Tensor  # (M,) indices of the training videos
     features: FeatureSet
     standardiser: Standardiser
@@ -35,7 +40,7 @@ class TrainingStage:
     device: torch.device
     fingerprint: str  # the fingerprint of the run; a checkpoint of another run is not resumed
     validator: Validator | None = None
-    learning_rates: Sequence[float] | None = None  # one per epoch; None for a rate that follows validation
+    learning_rates: Sequence[float] | None = None  # one per period; None for a rate that follows validation
 
     @property
     def title(self) -> str:
@@ -45,16 +50,33 @@ class TrainingStage:
     @property
     def pairs(self) -> int:
         """The number of pairs in a batch."""
-        return min(self.settings.batch_pairs, len(self.train))
+        return pairs_per_batch(self.settings, len(self.train))
 
     @property
     def steps(self) -> int:
         """The number of steps in an epoch."""
-        return self.settings.steps_per_epoch or max(_LEAST_STEPS, -(-len(self.train) // self.pairs))
+        return steps_per_epoch(self.settings, len(self.train))
 
-    def seed_of(self, epoch: int) -> int:
-        """Compute the random seed of an epoch. It does not depend on what happened before the epoch."""
-        return ((self.settings.seed * 2 + (self.name == "stage2")) * 1_000_003 + epoch) % 2**63
+    def steps_of(self, period: int) -> int:
+        """Compute the number of steps of a period, from 1; the periods of an epoch differ by at most one step."""
+        return self._steps_until(period) - self._steps_until(period - 1)
+
+    def epoch_at(self, period: int) -> float:
+        """Compute how many epochs are trained at the end of a period; a whole number is an int."""
+        epochs = period / self.validations_per_epoch
+        return int(epochs) if epochs.is_integer() else epochs
+
+    def epoch_and_step(self, period: int, done: int) -> tuple[int, int]:
+        """Compute the number of the epoch and of the step in it, both from 1, after `done` steps of a period."""
+        epoch = (period - 1) // self.validations_per_epoch
+        return epoch + 1, self._steps_until(period - 1) + done - epoch * self.steps
+
+    def _steps_until(self, period: int) -> int:
+        return period * self.steps // self.validations_per_epoch
+
+    def seed_of(self, period: int) -> int:
+        """Compute the random seed of a period. It does not depend on what happened before the period."""
+        return ((self.settings.seed * 2 + (self.name == "stage2")) * 1_000_003 + period) % 2**63
 
 
 class PairSampler:
@@ -83,19 +105,35 @@ class PairSampler:
         return self._indices[self._starts[classes] + within]
 
 
-class Epoch:
-    """One epoch of a training stage.
+def pairs_per_batch(settings: TrainingSettings, videos: int) -> int:
+    """Compute the number of pairs in a batch for so many training videos."""
+    return min(settings.batch_pairs, videos)
+
+
+def steps_per_epoch(settings: TrainingSettings, videos: int) -> int:
+    """Compute the number of steps in an epoch for so many training videos."""
+    return settings.steps_per_epoch or max(_LEAST_STEPS, -(-videos // pairs_per_batch(settings, videos)))
+
+
+def validations_per_epoch(settings: TrainingSettings, videos: int) -> int:
+    """Compute the number of validations in an epoch for so many training videos; there is a step before each."""
+    steps = steps_per_epoch(settings, videos)
+    return min(settings.validations_per_epoch or max(1, steps // _STEPS_PER_VALIDATION), steps)
+
+
+class Period:
+    """One period of a training stage.
 
     Every random choice comes from two generators: one for pairs, and torch's own for dropout and noise. They are
-    seeded when the epoch begins. Their states and the values of the steps so far are part of the epoch's state.
+    seeded when the period begins. Their states and the values of the steps so far are part of the period's state.
 
     Args:
         network: the network, in training mode.
         optimizer: the optimiser of the network's parameters.
         sampler: the sampler of the stage's pairs.
         stage: the training stage.
-        number: number of the epoch, from 1.
-        saved: the `state()` of the same epoch to resume from; None to start the epoch.
+        number: number of the period, from 1.
+        saved: the `state()` of the same period to resume from; None to start the period.
     """
 
     def __init__(
@@ -107,7 +145,7 @@ class Epoch:
         number: int,
         saved: Mapping[str, Any] | None = None,
     ) -> None:
-        self.number, self.done = number, 0
+        self.number, self.done, self.steps = number, 0, stage.steps_of(number)
         self._network, self._optimizer, self._sampler, self._stage = network, optimizer, sampler, stage
         self._saved = saved
         self._pair_generator = torch.Generator()
@@ -118,21 +156,21 @@ class Epoch:
         """Run the remaining steps.
 
         Args:
-            after_step: called after each step; it may call `state()`, and it may raise to end the epoch early.
+            after_step: called after each step; it may call `state()`, and it may raise to end the period early.
 
         Returns:
-            The values of all S steps of the epoch, (S, ...) each, on the stage's device.
+            The values of all S steps of the period, (S, ...) each, on the stage's device.
         """
         with torch.random.fork_rng(devices=self._cuda):
             self._begin()
-            while self.done < self._stage.steps:
+            while self.done < self.steps:
                 self._step()
                 self.done += 1
                 after_step()
         return self._stacked()
 
     def state(self) -> dict[str, Any]:
-        """Return the plain tensors and numbers from which the epoch can be resumed. Call it only inside `run`."""
+        """Return the plain tensors and numbers from which the period can be resumed. Call it only inside `run`."""
         return {
             "done": self.done,
             "values": {name: values.cpu() for name, values in self._stacked().items()},
@@ -154,7 +192,7 @@ class Epoch:
         }
         self._pair_generator.set_state(self._saved["choices"])
         torch.set_rng_state(self._saved["torch"])
-        # A state that was saved on a CPU contains no GPU state. The GPU then starts with the epoch's seed.
+        # A state that was saved on a CPU contains no GPU state. The GPU then starts with the period's seed.
         for device, state in zip(self._cuda, self._saved["cuda"], strict=False):
             torch.cuda.set_rng_state(state, device)
 
@@ -179,7 +217,7 @@ class Epoch:
 
 
 def _values_of(step: Step) -> dict[str, Tensor]:
-    """Select the values of a step that are kept until the epoch ends, without waiting for the device."""
+    """Select the values of a step that are kept until the period ends, without waiting for the device."""
     losses = step.losses
     total = torch.stack((losses.total, losses.triplet, losses.composite, losses.regularisation))
     return {"losses": total, **step_values(step)}

@@ -1,6 +1,7 @@
 """Run one training stage: epochs, validation, checkpoints and resuming from them."""
 
 import io
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -13,7 +14,8 @@ from daan.network import Daan
 from pipeline.base.errors import PipelineError, StorageError, TrainingStoppedError
 from pipeline.base.files import replacing, storage_errors
 from pipeline.base.progress import Stop
-from pipeline.training.epoch import Epoch, PairSampler, TrainingStage
+from pipeline.settings.training import TrainingSettings
+from pipeline.training.epoch import PairSampler, Period, TrainingStage
 from pipeline.training.records import (
     BalanceRecord,
     EpochRecord,
@@ -26,7 +28,7 @@ from pipeline.training.validation import Validation
 
 _CHECKPOINT_VERSION = 4
 
-# Called after each epoch with the stage's name, the epoch's record and the seconds that the epoch took.
+# Called after each period with the stage's name, the period's record and the seconds that the period took.
 OnEpoch = Callable[[str, EpochRecord, float], None]
 
 
@@ -35,25 +37,30 @@ class StageState:
     """The progress of a training stage."""
 
     history: list[EpochRecord] = field(default_factory=list)
-    balance: list[BalanceRecord] = field(default_factory=list)  # four rows per epoch
+    balance: list[BalanceRecord] = field(default_factory=list)  # four rows per period
     best: Validation | None = None
-    best_epoch: int = 0
+    best_period: int = 0
 
     @property
-    def epoch(self) -> int:
-        """The number of finished epochs."""
+    def periods(self) -> int:
+        """The number of finished periods."""
         return len(self.history)
+
+    @property
+    def best_epoch(self) -> float:
+        """The epoch at the end of the best period; of the last one without validation."""
+        return self.history[(self.best_period or self.periods) - 1].epoch
 
 
 def fit(network: Daan, stage: TrainingStage, *, on_epoch: OnEpoch, stop: Stop) -> StageState:
-    """Train `network` for the stage's epochs; resume from the stage's checkpoint if it exists.
+    """Train `network` for the stage's periods; resume from the stage's checkpoint if it exists.
 
     On a CPU the result is the same, bit for bit, no matter how often and where the training was interrupted.
 
     Args:
         network: the network, on the stage's device; changed in place.
         stage: the training stage.
-        on_epoch: called after every epoch.
+        on_epoch: called after every period.
         stop: called after every step; returns True to stop.
 
     Raises:
@@ -69,49 +76,52 @@ class _Fitting:
     def __init__(self, network: Daan, stage: TrainingStage, stop: Stop) -> None:
         settings = stage.settings
         self._network, self._stage, self._stop = network, stage, stop
-        self._optimizer = torch.optim.Adam(
-            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
+        self._optimizer = _optimizer(network, settings)
+        steps_between_validations = stage.steps / stage.validations_per_epoch
         self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            self._optimizer, mode="max", factor=settings.learning_rate_factor, patience=settings.patience_epochs
+            self._optimizer,
+            mode="max",
+            factor=settings.learning_rate_factor,
+            patience=round(settings.patience_steps / steps_between_validations),
         )
         self._state = StageState()
         self._saved_at_seconds = time.monotonic()
 
     def run(self, on_epoch: OnEpoch) -> StageState:
-        """Run the remaining epochs."""
+        """Run the remaining periods."""
         unfinished = self._resume()
         sampler = PairSampler(self._stage.features.labels, self._stage.train)
         self._network.train()
-        while self._state.epoch < self._stage.epochs:
+        while self._state.periods < self._stage.periods:
             started_seconds = time.monotonic()
-            number = self._state.epoch + 1
-            record = self._one_epoch(Epoch(self._network, self._optimizer, sampler, self._stage, number, unfinished))
+            number = self._state.periods + 1
+            record = self._one_period(Period(self._network, self._optimizer, sampler, self._stage, number, unfinished))
             unfinished = None
             on_epoch(self._stage.name, record, time.monotonic() - started_seconds)
         return self._state
 
-    def _one_epoch(self, epoch: Epoch) -> EpochRecord:
-        """Train and validate one epoch, record it and save a checkpoint."""
+    def _one_period(self, period: Period) -> EpochRecord:
+        """Train one period, validate, record it and save a checkpoint."""
         stage = self._stage
         if stage.learning_rates is not None:
             for group in self._optimizer.param_groups:
-                group["lr"] = stage.learning_rates[epoch.number - 1]
+                group["lr"] = stage.learning_rates[period.number - 1]
         learning_rate = float(self._optimizer.param_groups[0]["lr"])
-        values = epoch.run(lambda: self._after_step(epoch))
+        epoch = stage.epoch_at(period.number)
+        values = period.run(lambda: self._after_step(period))
         if not torch.isfinite(values["losses"]).all():
             raise PipelineError(
-                f"training diverged in epoch {epoch.number} of {stage.title}: the loss is not finite. "
+                f"training diverged in epoch {math.ceil(epoch)} of {stage.title}: the loss is not finite. "
                 f"Lower training.learning_rate (now {learning_rate:g}), or set training.clip_norm"
             )
         validation = stage.validator(self._network) if stage.validator else None
-        self._keep_best(epoch.number, validation)
+        self._keep_best(period.number, validation)
         if validation is not None and stage.validator is not None and stage.validator.chooses:
             self._plateau.step(validation.validation_metric[0])
         config = self._network.config
-        balance = balance_records(epoch.number, values, gamma=config.gamma, weighs=config.csgm == "full")
+        balance = balance_records(epoch, values, gamma=config.gamma, weighs=config.csgm == "full")
         record = EpochRecord.of_epoch(
-            epoch.number, values["losses"], validation, audio_share=audio_share(balance), learning_rate=learning_rate
+            epoch, values["losses"], validation, audio_share=audio_share(balance), learning_rate=learning_rate
         )
         self._state.history.append(record)
         self._state.balance += balance
@@ -119,28 +129,29 @@ class _Fitting:
         self._write_tables()
         return record
 
-    def _after_step(self, epoch: Epoch) -> None:
-        """Stop if requested; save a checkpoint at intervals, because an epoch may take long."""
+    def _after_step(self, period: Period) -> None:
+        """Stop if requested; save a checkpoint at intervals, because a period may take long."""
         if self._stop():
-            self._save(epoch.state())
+            self._save(period.state())
+            epoch, done = self._stage.epoch_and_step(period.number, period.done)
             raise TrainingStoppedError(
-                f"stopped after step {epoch.done} of {self._stage.steps} in epoch {epoch.number} of "
+                f"stopped after step {done} of {self._stage.steps} in epoch {epoch} of "
                 f"{self._stage.title}; the same command goes on from there"
             )
         if time.monotonic() - self._saved_at_seconds >= 60 * self._stage.settings.checkpoint_minutes:
-            self._save(epoch.state())
+            self._save(period.state())
 
     def _keep_best(self, number: int, validation: Validation | None) -> None:
-        """Record the epoch if it is the best so far.
+        """Record the period if it is the best so far.
 
-        Of equally good epochs the later one wins, because it has learned more. If there are too few validation videos
-        to choose by, the last epoch wins.
+        Of equally good periods the later one wins, because it has learned more. If there are too few validation videos
+        to choose by, the last period wins.
         """
         validator, state = self._stage.validator, self._state
         if validation is None or validator is None:
             return
         if state.best is None or not validator.chooses or validation.validation_metric >= state.best.validation_metric:
-            state.best, state.best_epoch = validation, number
+            state.best, state.best_period = validation, number
 
     @property
     def _checkpoint_file(self) -> Path:
@@ -154,7 +165,7 @@ class _Fitting:
         """Write the checkpoint.
 
         Args:
-            unfinished: state of the epoch that is not finished; None between two epochs.
+            unfinished: state of the period that is not finished; None between two periods.
         """
         state = self._state
         save_checkpoint(
@@ -168,14 +179,14 @@ class _Fitting:
                 "history": [asdict(record) for record in state.history],
                 "balance": [record.to_row() for record in state.balance],
                 "best": state.best.to_plain() if state.best else None,
-                "best_epoch": state.best_epoch,
+                "best_period": state.best_period,
                 "unfinished": unfinished,
             },
         )
         self._saved_at_seconds = time.monotonic()
 
     def _resume(self) -> dict[str, Any] | None:
-        """Restore the checkpoint if it exists; return the state of its unfinished epoch."""
+        """Restore the checkpoint if it exists; return the state of its unfinished period."""
         path = self._checkpoint_file
         if not path.exists():
             return None
@@ -191,12 +202,20 @@ class _Fitting:
             history=[EpochRecord(**record) for record in saved["history"]],
             balance=[BalanceRecord.from_row(row) for row in saved["balance"]],
             best=Validation.from_plain(saved["best"]) if saved["best"] else None,
-            best_epoch=saved["best_epoch"],
+            best_period=saved["best_period"],
         )
         if self._state.history:
             self._write_tables()  # the process may have been killed between the checkpoint and the table
         unfinished: dict[str, Any] | None = saved["unfinished"]
         return unfinished
+
+
+def _optimizer(network: Daan, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Create the optimiser that the settings name."""
+    options = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay, "fused": True}
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(network.parameters(), momentum=settings.momentum, **options)  # type: ignore[arg-type]
+    return torch.optim.Adam(network.parameters(), **options)  # type: ignore[arg-type]
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

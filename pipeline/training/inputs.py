@@ -18,11 +18,13 @@ from pipeline.class_embeddings.legacy_order import embed_in_legacy_order
 from pipeline.datasets.dataset import Dataset, load_dataset
 from pipeline.datasets.hold_out import hold_out
 from pipeline.datasets.phrases import phrases_text
+from pipeline.datasets.recordings import recordings_of, shared_recordings
 from pipeline.datasets.splits import Splits, read_splits
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.settings.tree import Settings
+from pipeline.training.network_size import with_network_size
 
-_STAGE_VERSION = 2  # version of the training code: add one for each change that can change the weights
+_STAGE_VERSION = 3  # version of the training code: add one for each change that can change the weights
 _LEAST_CLASSES = 2
 _NAMES_SHOWN = 5
 
@@ -95,18 +97,22 @@ def gather_inputs(
     given = workspace.dataset_folder / "splits.yaml"
     if given.exists() and unseen is None and not hold_out_anew:
         splits, how = read_splits(given, dataset), "by the dataset's splits"
+        shared = shared_recordings(splits, dataset.videos)
+        if shared:
+            reporter.warn(f"{given}: {shared}")
     else:
         splits, how = _held_out(dataset, features, settings, unseen)
     embeddings = embed_classes(workspace, dataset.phrases, settings.text.encoder)
     if settings.text.legacy_class_order:
         embeddings = embed_in_legacy_order(workspace, dataset, embeddings, reporter)
+    splits = _usable(splits, features, reporter)
+    settings = with_network_size(settings, len(splits.by_name["train"]))
     config = _with_widths(
         settings.daan,
         audio=features.audio.shape[1],
         visual=features.visual.shape[1],
         text=embeddings.vectors.shape[1],
     )
-    splits = _usable(splits, features, reporter)
     inputs = TrainingInputs(dataset, features, splits, embeddings, config, settings)
     _check_classes(inputs, how, reporter)
     _report_small_numbers(inputs, reporter)
@@ -135,11 +141,13 @@ def _held_out(
     for key, label in zip(features.keys, features.labels.tolist(), strict=True):
         videos_of.setdefault(features.classes[label], []).append(key)
     seed, fraction = settings.holdout.seed, settings.holdout.unseen_fraction
+    recordings = recordings_of(dataset.videos)
     if unseen is None:
-        splits = hold_out(videos_of, unseen_fraction=fraction, seed=seed)
+        splits = hold_out(videos_of, unseen_fraction=fraction, seed=seed, recording_of=recordings)
         return splits, f"held out at random, seed {seed}; choose with --unseen"
     named = [_find_class(name, dataset) for name in unseen]
-    return hold_out(videos_of, unseen=named, unseen_fraction=fraction, seed=seed), "by --unseen"
+    splits = hold_out(videos_of, unseen=named, unseen_fraction=fraction, seed=seed, recording_of=recordings)
+    return splits, "by --unseen"
 
 
 def _find_class(name: str, dataset: Dataset) -> str:
@@ -173,15 +181,26 @@ def _check_classes(inputs: TrainingInputs, how: str, reporter: Reporter) -> None
 
 
 def _report_small_numbers(inputs: TrainingInputs, reporter: Reporter) -> None:
-    """Report classes with a single video, and batches that are smaller than the settings ask for."""
-    single = (inputs.videos_of_classes(*inputs.splits.by_name) == 1) & inputs.classes_of("train")
-    names = inputs.names_where(single)
-    if names:
-        more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-        shown = f"{', '.join(names[:_NAMES_SHOWN])}{more}"
-        reporter.say(f"classes with only one video: {shown}; used for training, not for testing")
+    """Report classes with a single video or recording, and batches that are smaller than the settings ask for."""
+    only_trained = inputs.classes_of("train") & ~inputs.classes_of("val_seen", "test_seen")
+    single = only_trained & (inputs.videos_of_classes("train") == 1)
+    for thing, flags in (("video", single), ("recording", only_trained & ~single & _have_one_recording(inputs))):
+        names = inputs.names_where(flags)
+        if names:
+            more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+            shown = f"{', '.join(names[:_NAMES_SHOWN])}{more}"
+            reporter.say(f"classes with only one {thing}: {shown}; used for training, not for testing")
     videos, pairs = len(inputs.indices("train")), inputs.settings.training.batch_pairs
     if videos < pairs:
         reporter.say(
             f"batches of {videos} pairs: there are only {videos} training videos (training.batch_pairs is {pairs})"
         )
+
+
+def _have_one_recording(inputs: TrainingInputs) -> Tensor:
+    """Return flags (C,): whether all training videos of a class come from one recording."""
+    recording_of = recordings_of(inputs.dataset.videos)
+    labels = inputs.features.labels[inputs.indices("train")].tolist()
+    pairs = {(label, recording_of.get(key, key)) for label, key in zip(labels, inputs.splits.train, strict=True)}
+    recordings = torch.tensor([label for label, _ in pairs], dtype=torch.int64)
+    return torch.bincount(recordings, minlength=len(inputs.dataset.classes)) == 1

@@ -45,7 +45,7 @@ _NUMBER_COLUMNS = (
 class BalanceRecord:
     """A row of balance.csv: the numbers of one epoch, modality and branch."""
 
-    epoch: int
+    epoch: float  # epochs trained so far
     modality: str
     branch: str  # attention or bypass; the column is named `part`
     gradient_norm: float  # mean over the steps, as the optimiser gets it, but without noise; NaN without this branch
@@ -69,7 +69,7 @@ class BalanceRecord:
     def from_row(cls, row: Mapping[str, str | int | float]) -> "BalanceRecord":
         """Make a record of a row that `to_row` made."""
         return cls(
-            epoch=int(row["epoch"]),
+            epoch=_whole(float(row["epoch"])),
             modality=str(row["modality"]),
             branch=str(row["part"]),
             gradient_norm=float(row["gradient_norm"]),
@@ -79,6 +79,11 @@ class BalanceRecord:
             V_c=_distribution_in(row, "V_c"),
             V_o=_distribution_in(row, "V_o"),
         )
+
+
+def _whole(number: float) -> float:
+    """Convert a whole number to an int."""
+    return int(number) if number.is_integer() else number
 
 
 def _distribution_in(row: Mapping[str, str | int | float], rate: str) -> Distribution:
@@ -97,11 +102,11 @@ def step_values(step: Step) -> dict[str, Tensor]:
     return values
 
 
-def balance_records(epoch: int, values: Mapping[str, Tensor], *, gamma: float, weighs: bool) -> list[BalanceRecord]:
-    """Summarise an epoch in four rows, one per modality and branch.
+def balance_records(epoch: float, values: Mapping[str, Tensor], *, gamma: float, weighs: bool) -> list[BalanceRecord]:
+    """Summarise a period in four rows, one per modality and branch.
 
     Args:
-        epoch: number of the epoch, from 1.
+        epoch: epochs trained at the end of the period.
         values: stacked values of all steps: norms (S, 2, 2), and rates (S, B, 2, 2) if gradients are modulated.
         gamma: lowest value of M.
         weighs: whether V_o is used.
@@ -173,7 +178,7 @@ def read_balance(path: Path) -> list[BalanceRecord]:
                 raise StorageError(
                     f"{path} is damaged ({column} in row {number} is {row.get(column)!r}): train the run again"
                 )
-        if not row.get("epoch", "").isdecimal() or not {"modality", "part"} <= row.keys():
+        if not _is_number(row.get("epoch", "")) or not {"modality", "part"} <= row.keys():
             raise StorageError(f"{path} is damaged (row {number} has no epoch, modality or part): train the run again")
     return [BalanceRecord.from_row(row) for row in rows]
 
@@ -188,12 +193,12 @@ def _is_number(cell: str) -> bool:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """A row of history.csv. Validation metrics are in percent, and NaN without validation.
+    """A row of history.csv: one period. Validation metrics are in percent, and NaN without validation.
 
     No value depends on time, so an interrupted training ends with exactly the same file.
     """
 
-    epoch: int  # from 1
+    epoch: float  # epochs trained so far; whole numbers if each epoch is validated once
     loss: float
     triplet: float
     composite: float
@@ -208,14 +213,14 @@ class EpochRecord:
 
     @classmethod
     def of_epoch(
-        cls, epoch: int, losses: Tensor, validation: Validation | None, *, audio_share: float, learning_rate: float
+        cls, epoch: float, losses: Tensor, validation: Validation | None, *, audio_share: float, learning_rate: float
     ) -> "EpochRecord":
-        """Make the row of an epoch.
+        """Make the row of a period.
 
         Args:
-            epoch: number of the epoch, from 1.
+            epoch: epochs trained at the end of the period.
             losses: (S, 4) losses of the S steps: total, triplet, composite, regularisation.
-            validation: validation after the epoch; None without validation.
+            validation: validation after the period; None without validation.
             audio_share: audio's share of both encoders' gradient norms.
             learning_rate: learning rate of the steps.
         """
@@ -239,7 +244,7 @@ class EpochRecord:
 
 
 def write_history(path: Path, history: Sequence[EpochRecord]) -> None:
-    """Write history.csv, one row per epoch."""
+    """Write history.csv, one row per period."""
     write_table(path, [asdict(record) for record in history])
 
 

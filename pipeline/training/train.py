@@ -11,12 +11,14 @@ import torch
 from pipeline.base.errors import UsageError
 from pipeline.base.files import make_folder, sweep, write_text
 from pipeline.base.progress import Reporter, Stop, never_stop
+from pipeline.base.wording import counted
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.splits import write_splits
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings, show_settings
 from pipeline.training.fitting import OnEpoch
 from pipeline.training.inputs import TrainingInputs, gather_inputs
+from pipeline.training.network_size import with_network_size
 from pipeline.training.trained_model import is_complete, read_description, save_model
 from pipeline.training.two_stage import Run
 
@@ -31,7 +33,7 @@ class TrainingReport:
     seed: int
     seen: tuple[str, ...]
     unseen: tuple[str, ...]
-    best_epoch: int
+    best_epoch: float  # where stage 1 was best; not whole if long epochs are validated several times
     validation: Mapping[str, float | None]  # S, U, HM, ZSL in percent, and beta; empty without validation
 
 
@@ -48,13 +50,21 @@ class Trainer:
 
     def gather(self, settings: Settings) -> TrainingInputs:
         """Gather the inputs of runs with these settings. The runs may still use different seeds of training."""
-        return gather_inputs(
+        inputs = gather_inputs(
             self.workspace,
             _relevant_settings(settings),
             settings.holdout.unseen or None,
             hold_out_anew=settings.holdout.anew,
             reporter=self.reporter,
         )
+        if settings.training.network == "auto" and inputs.settings.training.network == "small":
+            training = inputs.settings.training
+            self.reporter.say(
+                f"{counted(len(inputs.indices('train')), 'training video')}: training a small network, "
+                f"{counted(training.epochs, 'epoch')} of {counted(training.steps_per_epoch, 'step')} "
+                "(--set training.network=paper trains the paper's)"
+            )
+        return inputs
 
     def train(self, inputs: TrainingInputs, settings: Settings) -> tuple[TrainingReport, StageRecord]:
         """Train one run, or use it as it is if it is finished.
@@ -69,6 +79,7 @@ class Trainer:
         Raises:
             PipelineError: a training that was stopped, or a full disk.
         """
+        settings = with_network_size(settings, len(inputs.indices("train")))
         inputs = dataclasses.replace(inputs, settings=_relevant_settings(settings))
         run = f"daan-{inputs.fingerprint}"
         folder = self.workspace.model_folder(run)

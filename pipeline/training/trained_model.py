@@ -22,10 +22,12 @@ from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, S
 from pipeline.base.files import checked_document, read_json, replacing, storage_errors, write_json
 from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_text
 from pipeline.features.feature_set import Standardiser
+from pipeline.scoring.held_out import Calibration, HeldOutDistances
 
 SCHEMA = 3  # schema 2 had another temporal bypass, and no validation distances
 # These attributes are not compared: they may differ although the extractor computes the same features.
 _NOT_COMPARED = {"content", "extractor_fingerprint", "schema", "dtype", "weights", "weights_file"}
+_HELD_OUT = "validation."  # prefix of the validation distances in model.safetensors
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,16 @@ class Model:
     temperatures: Mapping[str, float]  # score -> temperature of the softmax
     score: str  # the score used for predictions
     training: Mapping[str, Any]  # best epoch, validation metrics, unseen classes, fingerprint
-    # Published grid -> score -> the beta that it chose in validation; empty in models saved by older versions.
+    # Published grid -> score -> the beta that it chose in validation.
     grid_betas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    # The distances of validation videos by `score`, which calibrate predictions; None if there were too few videos.
+    held_out: HeldOutDistances | None = None
+
+    def calibration(self, seen_names: int, unseen_names: int) -> Calibration:
+        """Derive the calibration for some numbers of seen and unseen class names, for distances by `score`."""
+        if self.held_out is None:
+            return Calibration.none()
+        return self.held_out.calibration(seen_names, unseen_names)
 
 
 def save_model(folder: Path, model: Model) -> None:
@@ -68,6 +78,11 @@ def save_model(folder: Path, model: Model) -> None:
         for entry in dataclasses.fields(Standardiser)
     }
     tensors["class_vectors"] = torch.from_numpy(model.class_vectors)
+    if model.held_out is not None:
+        tensors |= {
+            f"{_HELD_OUT}{entry.name}": torch.from_numpy(np.ascontiguousarray(getattr(model.held_out, entry.name)))
+            for entry in dataclasses.fields(HeldOutDistances)
+        }
     with replacing(folder / "model.safetensors") as temporary:
         # Written as bytes: if the disk is full, safetensors' own writing raises another kind of error.
         temporary.write_bytes(safetensors.torch.save({name: value.cpu() for name, value in tensors.items()}))
@@ -176,7 +191,23 @@ def load_model(folder: Path, device: torch.device) -> Model:
         score=description.score,
         training=description.training,
         grid_betas=description.grid_betas,
+        held_out=_held_out(folder, tensors),
     )
+
+
+def _held_out(folder: Path, tensors: Mapping[str, torch.Tensor]) -> HeldOutDistances | None:
+    """Read and check the validation distances; None if the model has none."""
+    stored = _with_prefix(tensors, _HELD_OUT)
+    if not stored:
+        return None
+    types = {"distances": torch.float32, "labels": torch.int64, "seen": torch.bool}
+    found = {name: values.dtype for name, values in stored.items()}
+    if found != types:
+        raise _damaged_model(folder, ValueError(f"validation distances {found}"))
+    try:
+        return HeldOutDistances(**{name: values.numpy() for name, values in stored.items()})
+    except ValueError as error:  # shapes that do not fit, or distances that are not finite
+        raise _damaged_model(folder, error) from error
 
 
 def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:

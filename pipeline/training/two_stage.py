@@ -18,7 +18,7 @@ from pipeline.base.wording import counted
 from pipeline.features.feature_set import Standardiser
 from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.training import TrainingSettings
-from pipeline.training.epoch import TrainingStage
+from pipeline.training.epoch import TrainingStage, steps_per_epoch, validations_per_epoch
 from pipeline.training.fitting import OnEpoch, StageState, fit
 from pipeline.training.inputs import TrainingInputs
 from pipeline.training.trained_model import Model, model_classes
@@ -45,17 +45,23 @@ class Run:
             self.reporter.warn("the features come from untrained weights: good for trying things out, not for results")
         if len(self.inputs.indices("val_seen", "val_unseen")) == 0:
             self.reporter.warn("there are no validation videos: all epochs are trained and nothing is calibrated")
-        first = self._stage("stage1", ("train",), epochs=self.settings.epochs)
+        per_epoch = validations_per_epoch(self.settings, len(self.inputs.indices("train")))
+        first = self._stage("stage1", ("train",), periods=self.settings.epochs * per_epoch, per_epoch=per_epoch)
         network = self._network()
         state = self._fit(network, first)
         standardiser = first.standardiser
         if state.best is not None:
-            epochs = state.best_epoch
             chooses = first.validator is not None and first.validator.chooses
-            chosen = f"best epoch {epochs}" if chooses else "there are too few validation videos to choose an epoch"
+            chosen = f"best epoch {state.best_epoch:g}" if chooses else f"all {state.best_epoch:g} epochs"
             self.reporter.say(f"{chosen}; stage 2 trains on all seen classes")
             rates = [record.learning_rate for record in state.history]
-            second = self._stage("stage2", ("train", "val_seen", "val_unseen"), epochs=epochs, learning_rates=rates)
+            second = self._stage(
+                "stage2",
+                ("train", "val_seen", "val_unseen"),
+                periods=state.best_period,
+                per_epoch=per_epoch,
+                learning_rates=rates,
+            )
             network = self._network()
             self._fit(network, second)
             standardiser = second.standardiser
@@ -71,17 +77,33 @@ class Run:
             return Daan(self.inputs.config).to(self.device)
 
     def _stage(
-        self, name: str, splits: tuple[str, ...], *, epochs: int, learning_rates: Sequence[float] | None = None
+        self,
+        name: str,
+        splits: tuple[str, ...],
+        *,
+        periods: int,
+        per_epoch: int,
+        learning_rates: Sequence[float] | None = None,
     ) -> TrainingStage:
-        """Set up a stage on the videos of the named splits; it validates unless its learning rates are given."""
+        """Set up a stage on the videos of the named splits; it validates unless its learning rates are given.
+
+        Args:
+            name: stage1 or stage2.
+            splits: the splits to train on.
+            periods: number of periods to train.
+            per_epoch: number of periods in an epoch.
+            learning_rates: one learning rate per period; None for a rate that follows validation.
+        """
         indices = self.inputs.indices(*splits)
-        amounts = f"{counted(len(indices), 'video')}, {counted(epochs, 'epoch')}"
+        epochs, steps = periods / per_epoch, steps_per_epoch(self.settings, len(indices))
+        amounts = f"{counted(len(indices), 'video')}, {epochs:g} epochs of {counted(steps, 'step')}"
         self.reporter.say(f"{name[:-1]} {name[-1]} of 2 on {self.device}: {amounts}")
         standardiser = self._standardiser(indices)
         return TrainingStage(
             name=name,
             folder=self.folder / name,
-            epochs=epochs,
+            periods=periods,
+            validations_per_epoch=per_epoch,
             train=indices,
             features=self.inputs.features,
             standardiser=standardiser,
@@ -104,6 +126,12 @@ class Run:
         held_out = self.inputs.indices("val_seen", "val_unseen")
         if len(held_out) == 0:
             return None
+        least = self.settings.least_validation_videos
+        if len(held_out) < least:
+            self.reporter.warn(
+                f"{counted(len(held_out), 'validation video')}, fewer than training.least_validation_videos ({least}): "
+                "they choose no epoch, no beta and no temperature"
+            )
         return Validator(
             self.inputs.features,
             held_out,
@@ -130,10 +158,11 @@ class Run:
             betas=best.betas if best else dict.fromkeys(SCORES, 0.0),
             temperatures=best.temperatures if best else dict.fromkeys(SCORES, 1.0),
             grid_betas=best.grid_betas if best else {},
+            held_out=best.held_out if best else None,
             score=inputs.config.score,
             training={
                 "fingerprint": inputs.fingerprint,
-                "best_epoch": state.best_epoch or state.epoch,
+                "best_epoch": state.best_epoch,
                 "validation": dataclasses.asdict(best.metrics) if best else {},
                 "unseen": inputs.names_of("test_unseen"),
             },

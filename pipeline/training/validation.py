@@ -11,22 +11,22 @@ from torch import Tensor
 
 from daan.network import Daan
 from pipeline.features.feature_set import FeatureSet, Standardiser
-from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature, calibrated
+from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, calibrated, lasting_beta, lasting_temperature
+from pipeline.scoring.held_out import MOST_VIDEOS, HeldOutDistances
 from pipeline.scoring.metrics import Metrics, gzsl_metrics
 from pipeline.scoring.score_videos import SCORES, ScoredVideos, evenly_chosen, score_videos
-
-# A temperature is one number. This many videos give it to a few percent, and their distances fit into any memory.
-VIDEOS_FOR_TEMPERATURE = 2000
 
 
 @dataclass(frozen=True)
 class Validation:
     """The result of one validation: the metrics that choose the epoch, and the calibration of each score."""
 
-    metrics: Metrics  # of the configured score, percent
-    betas: Mapping[str, float]  # score -> beta of calibrated stacking, the exact optimum
-    temperatures: Mapping[str, float]  # score -> temperature of the softmax that makes probabilities
+    metrics: Metrics  # of the configured score at its exact best beta, percent
+    betas: Mapping[str, float]  # score -> beta for the network of stage 2; 0 with too few videos
+    temperatures: Mapping[str, float]  # score -> temperature of the softmax likewise; 1 with too few videos
     grid_betas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # published grid -> score -> its beta
+    # The distances by the configured score, of at most 2000 videos; None with too few videos.
+    held_out: HeldOutDistances | None = field(default=None, compare=False)
 
     @property
     def validation_metric(self) -> tuple[float, ...]:
@@ -35,41 +35,47 @@ class Validation:
         return tuple(metric for metric in candidates if np.isfinite(metric))
 
     def to_plain(self) -> dict[str, Any]:
-        """Convert to plain numbers and texts, as they are stored in checkpoints."""
+        """Convert to plain numbers, texts and tensors, as they are stored in checkpoints."""
         plain = asdict(self)
-        return {"scores": plain.pop("metrics"), **plain}
+        arrays = plain.pop("held_out") or {}
+        held_out = {name: torch.from_numpy(values) for name, values in arrays.items()}
+        return {"scores": plain.pop("metrics"), "held_out": held_out or None, **plain}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Validation":
         """Read what `to_plain` made."""
-        others = {name: value for name, value in plain.items() if name != "scores"}
-        return cls(metrics=Metrics(**plain["scores"]), **others)
+        others = {name: value for name, value in plain.items() if name not in {"scores", "held_out"}}
+        arrays = {name: values.numpy() for name, values in (plain.get("held_out") or {}).items()}
+        held_out = HeldOutDistances(**arrays) if arrays else None
+        return cls(metrics=Metrics(**plain["scores"]), held_out=held_out, **others)
 
     @classmethod
-    def of_scored(cls, scored: ScoredVideos, labels: ArrayLike, *, score: str, fit_temperature: bool) -> "Validation":
+    def of_scored(cls, scored: ScoredVideos, labels: ArrayLike, *, score: str, calibrate: bool) -> "Validation":
         """Compute the metrics of one score and the calibration of every score.
 
         Args:
             scored: N scored videos, with a sample that the temperatures are fitted on.
             labels: (N,) indices of the true classes.
-            score: the score whose metrics are reported.
-            fit_temperature: whether to fit temperatures; if False, they are 1.
+            score: the score whose metrics are reported and whose distances are kept.
+            calibrate: whether there are enough videos to choose betas and temperatures.
         """
         means = {name: HarmonicMeans.over_betas(scored.nearest[name], labels) for name in SCORES}
-        betas = {name: means[name].best_beta() for name in SCORES}
-        temperatures = dict.fromkeys(SCORES, 1.0)
-        if fit_temperature:
-            sample_labels = np.asarray(labels)[scored.sample]
+        betas, temperatures, held_out = dict.fromkeys(SCORES, 0.0), dict.fromkeys(SCORES, 1.0), None
+        if calibrate:
+            seen, sample_labels = scored.nearest[score].seen, np.asarray(labels, np.int64)[scored.sample]
+            held_out = HeldOutDistances(scored.sample_distances[score], sample_labels, seen)
             for name in SCORES:
-                distances = calibrated(scored.sample_distances[name], scored.nearest[name].seen, betas[name])
-                temperatures[name] = best_temperature(distances, sample_labels)
+                betas[name] = lasting_beta([means[name]])
+                distances = calibrated(scored.sample_distances[name], seen, betas[name])
+                temperatures[name] = lasting_temperature(distances, sample_labels, videos=len(sample_labels))
         return cls(
-            metrics=gzsl_metrics(scored.nearest[score], labels, betas[score]),
+            metrics=gzsl_metrics(scored.nearest[score], labels, means[score].best_beta()),
             betas=betas,
             temperatures=temperatures,
             grid_betas={
                 grid.name: {name: means[name].best_of(grid.betas) for name in SCORES} for grid in PUBLISHED_GRIDS
             },
+            held_out=held_out,
         )
 
 
@@ -84,8 +90,8 @@ class Validator:
         seen: (C,) whether a class is trained on.
         allowed: (C,) whether a video can be assigned to a class; False for classes that only the test set contains.
         score: the score that chooses the epoch.
-        least_videos: number of videos needed to choose an epoch and fit temperatures; with fewer, the choice would be
-            chance, so validation only computes metrics and betas.
+        least_videos: number of videos needed to choose an epoch, betas and temperatures; with fewer, the choice would
+            be chance, so validation only computes metrics.
         device: device of the network.
 
     Attributes:
@@ -113,7 +119,7 @@ class Validator:
         renumbered = torch.full((len(allowed),), -1)
         renumbered[kept] = torch.arange(len(kept))
         self._labels = renumbered[features.labels[indices]].numpy()
-        self._sample = evenly_chosen(len(indices), VIDEOS_FOR_TEMPERATURE) if self.chooses else None
+        self._sample = evenly_chosen(len(indices), MOST_VIDEOS) if self.chooses else None
 
     def __call__(self, network: Daan) -> Validation:
         """Compute metrics and calibration of a network."""
@@ -127,4 +133,4 @@ class Validator:
             self._device,
             sample=self._sample,
         )
-        return Validation.of_scored(scored, self._labels, score=self._score, fit_temperature=self.chooses)
+        return Validation.of_scored(scored, self._labels, score=self._score, calibrate=self.chooses)

@@ -1,7 +1,7 @@
 """Published results to print next to ours, in percent, for the main split and SeLaVi features.
 
-The metrics are defined in pipeline/avgzsl_benchmark/README.md. One figure is corrected: DAAN's paper prints an HM of 13.87
-for ActivityNet, but its S and U give 13.77.
+The metrics are defined in pipeline/avgzsl_benchmark/README.md. One figure is corrected: DAAN's paper prints an HM of
+13.87 for ActivityNet, but its S and U give 13.77.
 """
 
 import dataclasses

@@ -36,7 +36,7 @@ class SeedResult:
 
     seed: int
     run: str
-    best_epoch: int
+    best_epoch: float
     metrics: Mapping[str, Metrics]
 
 

@@ -54,7 +54,7 @@ def _runs(reproduction: Reproduction) -> TextTable:
         (
             result.variant.title,
             str(seed.seed),
-            str(seed.best_epoch),
+            f"{seed.best_epoch:g}",
             *(_number(seed.metrics[reproduction.score][name]) for name in METRICS),
             seed.run,
         )

@@ -40,8 +40,8 @@ def workspace(extracted: Callable[..., Workspace], monkeypatch: pytest.MonkeyPat
 
 
 def avzsl(capsys: pytest.CaptureFixture[str], root: Path, *arguments: str) -> str:
-    """Run evaluate on the CPU and return its standard output."""
-    assert run_command(["evaluate", "--workspace", str(root), "--device", "cpu", *arguments]) == 0
+    """Run evaluate on the CPU without figures and return its standard output."""
+    assert run_command(["evaluate", "--workspace", str(root), "--device", "cpu", "--no-figures", *arguments]) == 0
     return capsys.readouterr().out
 
 
@@ -60,7 +60,7 @@ def test_the_document_contains_the_grids(workspace: Workspace, capsys: pytest.Ca
     """Each score at each grid has S, U, HM and beta, next to the metrics at the exact beta."""
     trained(workspace, 0)
     document = json.loads(avzsl(capsys, workspace.root, "--json"))
-    assert set(document) == {"audio", "visual", "sum", "classes", "grids"}
+    assert set(document) == {"audio", "visual", "sum", "classes", "grids", "intervals", "expected_calibration_error"}
     for by_score in document["grids"].values():
         assert {name: metrics["beta"] for name, metrics in by_score.items()} == GRIDS["avca"]
         assert all(set(metrics) == {"S", "U", "HM", "beta"} for metrics in by_score.values())
@@ -92,7 +92,7 @@ def test_the_document_of_several_seeds_is_the_file(
 ) -> None:
     """The document contains runs, mean, deviation and seeds, and equals seeds.json."""
     document = json.loads(avzsl(capsys, workspace.root, "--json"))
-    assert set(document) == {"runs", "mean", "deviation", "seeds"}
+    assert set(document) == {"runs", "mean", "deviation", "intervals", "seeds"}
     assert list(document["runs"]) == runs
     assert document == json.loads((workspace.report_folder(runs[0]) / "seeds.json").read_text())
 
@@ -105,3 +105,32 @@ def test_a_named_run_is_evaluated_alone(
     assert "runs" not in document
     assert (workspace.report_folder(runs[1]) / "metrics.json").exists()
     assert not (workspace.report_folder(runs[0])).exists()
+
+
+def test_intervals_are_shown_on_request(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    """--ci adds a table; its numbers are those of metrics.json, which holds them anyway."""
+    run = trained(workspace, 0)
+    assert "95 % intervals" not in avzsl(capsys, workspace.root)
+    shown = avzsl(capsys, workspace.root, "--ci")
+    document = json.loads((workspace.report_folder(run) / "metrics.json").read_text())
+    low, high = document["intervals"]["sum"]["S"]
+    assert "95 % intervals" in shown
+    assert f"{low:.1f} to {high:.1f}" in next(line for line in shown.splitlines() if "sum *" in line and " to " in line)
+
+
+def test_the_intervals_of_several_seeds_are_those_of_their_mean(
+    workspace: Workspace, runs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--ci shows those of seeds.json."""
+    shown = avzsl(capsys, workspace.root, "--ci")
+    low, high = json.loads((workspace.report_folder(runs[0]) / "seeds.json").read_text())["intervals"]["sum"]["ZSL"]
+    assert f"{low:.1f} to {high:.1f}" in shown
+
+
+def test_no_figures_lists_no_pictures(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    """The probabilities are explained, and no PNG is named or written."""
+    run = trained(workspace, 0)
+    shown = avzsl(capsys, workspace.root)
+    assert "expected calibration error" in shown
+    assert ".png" not in shown
+    assert not list(workspace.report_folder(run).glob("*.png"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.base.csv_tables import read_by_line, read_table, read_user_table, write_rows, write_table
+from pipeline.base.csv_tables import read_by_line, read_table, read_user_table, split_names, write_rows, write_table
 from pipeline.base.errors import StorageError, UsageError
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
@@ -65,3 +65,26 @@ def test_the_most_frequent_delimiter_of_the_first_line_is_used(tmp_path: Path, d
     (tmp_path / "a.csv").write_text(f"a{delimiter}b\n\n1{delimiter}2\n")
 
     assert list(read_by_line(tmp_path / "a.csv", delimiters=",;\t")) == [(1, ["a", "b"]), (3, ["1", "2"])]
+
+
+@given(st.lists(st.text(st.characters(blacklist_characters='"\r\n', blacklist_categories=("Cs", "Cc"))), max_size=5))
+def test_quoted_names_are_split_as_they_were_joined(names: list[str]) -> None:
+    """Any name is kept in quotes, with spaces around the quotes or without; spaces around a name do not count."""
+    stripped = [name.strip() for name in names]
+    assert split_names(",".join(f'"{name}"' for name in names)) == stripped
+    assert split_names(" , ".join(f'"{name}"' for name in names)) == stripped
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a, b,c", ["a", "b", "c"]),
+        ('a, "b, c" ,d', ["a", "b, c", "d"]),
+        ('12" record, say ""', ['12" record', 'say ""']),
+        ("a,,b", ["a", "", "b"]),
+        ("", []),
+    ],
+)
+def test_names_are_split_at_commas_outside_quotes(text: str, names: list[str]) -> None:
+    """Quotes inside a name are letters of it."""
+    assert split_names(text) == names

@@ -14,8 +14,11 @@ from daan.config import DaanConfig
 from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
+from pipeline.datasets.splits import parse_splits
 from pipeline.evaluation.evaluate import EvaluationReport, evaluate
 from pipeline.features.feature_set import load_features
+from pipeline.scoring.intervals import bootstrap_intervals
+from pipeline.scoring.metrics import probabilities
 from pipeline.scoring.score_videos import score_videos
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings
@@ -35,9 +38,9 @@ def trained(workspace: Workspace) -> Path:
     return report.folder
 
 
-def evaluated(workspace: Workspace, **options: str) -> EvaluationReport:
+def evaluated(workspace: Workspace, *, run: str | None = None, figures: bool = False) -> EvaluationReport:
     """Evaluate silently."""
-    return evaluate(workspace, device=CPU, reporter=SilentReporter(), **options)  # type: ignore[arg-type]  # options by name
+    return evaluate(workspace, device=CPU, reporter=SilentReporter(), run=run, figures=figures)
 
 
 def test_all_three_scores_are_reported_and_written(extracted: Callable[..., Workspace]) -> None:
@@ -45,7 +48,7 @@ def test_all_three_scores_are_reported_and_written(extracted: Callable[..., Work
     workspace = extracted()
     trained(workspace)
 
-    report = evaluated(workspace)
+    report = evaluated(workspace, figures=True)
 
     document = json.loads(report.metrics_file.read_text())
     for name in ("audio", "visual", "sum"):
@@ -53,6 +56,7 @@ def test_all_three_scores_are_reported_and_written(extracted: Callable[..., Work
     assert document["classes"] == {"seen": 6, "unseen": 2}
     assert set(document["grids"]) == {"avca", "clipclap"}
     assert report.chance == 50.0
+    assert len(report.figures) == 2
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in report.figures)
 
 
@@ -101,18 +105,79 @@ def test_metrics_at_the_betas_of_published_grids_are_reported_too(extracted: Cal
     }
 
 
-def test_a_model_without_grids_is_evaluated_without_them(extracted: Callable[..., Workspace]) -> None:
-    """A model.json of an older version has no `grid_betas`."""
+def test_the_intervals_are_those_of_the_recalls_per_class(extracted: Callable[..., Workspace]) -> None:
+    """metrics.json contains them for every score, with their level and number of draws."""
     workspace = extracted()
-    folder = trained(workspace)
-    description = json.loads((folder / "model.json").read_text())
-    description.pop("grid_betas", None)
-    (folder / "model.json").write_text(json.dumps(description))
+    trained(workspace)
 
     report = evaluated(workspace)
 
-    assert report.grid_metrics == {}
-    assert "grids" not in json.loads(report.metrics_file.read_text())
+    document = json.loads(report.metrics_file.read_text())
+    recalls = [row["recall"] for row in document["recall_per_class"].values() if row["seen"]]
+    assert report.recalls["sum"].seen.tolist() == recalls
+    expected = bootstrap_intervals([report.recalls["sum"]])
+    for name in ("S", "U", "HM", "ZSL"):
+        assert document["intervals"]["sum"][name] == pytest.approx(list(expected[name]))
+    assert (document["intervals"]["level"], document["intervals"]["draws"]) == (0.95, 2000)
+
+
+def test_the_calibration_error_is_that_of_the_probabilities_of_predict(extracted: Callable[..., Workspace]) -> None:
+    """A slow computation from the model's own calibration for 6 seen and 2 unseen names gives the reported numbers."""
+    workspace = extracted(videos=12)
+    folder = trained(workspace)
+    report = evaluated(workspace)
+
+    model = load_model(folder, CPU)
+    calibration = model.calibration(6, 2)
+    assert calibration.videos > 0
+    splits = parse_splits(folder / "splits.yaml")
+    features = load_features(workspace.current_features(), [entry.name for entry in model.classes])
+    indices = features.indices([*splits.test_seen, *splits.test_unseen])
+    seen = np.array([entry.seen for entry in model.classes])
+    distances = score_videos(
+        model.network,
+        features,
+        indices,
+        torch.from_numpy(model.class_vectors),
+        seen,
+        model.standardiser,
+        CPU,
+        sample=np.arange(len(indices)),
+    ).sample_distances["sum"]
+    chances = probabilities(distances + np.where(seen, calibration.beta, 0), calibration.temperature)
+    labels = features.labels[indices].numpy()
+    assert report.calibration_error.mean_confidence == pytest.approx(chances.max(axis=1).mean())
+    assert report.calibration_error.accuracy == pytest.approx((chances.argmax(axis=1) == labels).mean())
+    document = json.loads(report.metrics_file.read_text())["expected_calibration_error"]
+    assert document["bins"] == 15
+    assert document["value"] == pytest.approx(report.calibration_error.value)
+
+
+def test_without_figures_nothing_is_drawn(extracted: Callable[..., Workspace]) -> None:
+    """Only metrics.json is written."""
+    workspace = extracted()
+    trained(workspace)
+    report = evaluated(workspace, figures=False)
+    assert report.figures == ()
+    assert [path.name for path in report.metrics_file.parent.iterdir()] == ["metrics.json"]
+
+
+def test_figures_that_cannot_be_drawn_cost_a_note_only(extracted: Callable[..., Workspace]) -> None:
+    """The metrics are written and reported."""
+    workspace = extracted()
+    folder = trained(workspace)
+    (workspace.report_folder(folder.name) / "training_curves.png").mkdir(parents=True)
+    notes: list[str] = []
+
+    class Reporter(SilentReporter):
+        def warn(self, line: str) -> None:
+            notes.append(line)
+
+    report = evaluate(workspace, device=CPU, reporter=Reporter())
+
+    assert report.figures == ()
+    assert report.metrics_file.exists()
+    assert any("could not be drawn (IsADirectoryError" in note for note in notes)
 
 
 def test_a_class_without_test_videos_is_named_and_left_out(extracted: Callable[..., Workspace]) -> None:

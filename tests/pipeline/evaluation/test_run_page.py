@@ -95,7 +95,7 @@ def test_the_terminal_table_has_one_row_per_epoch(
 def test_class_names_are_escaped_in_the_page(extracted: Callable[..., Workspace]) -> None:
     """The name of a class is text, never markup."""
     workspace = trained(extracted())
-    evaluate(workspace, device=CPU, reporter=SilentReporter())
+    evaluate(workspace, device=CPU, reporter=SilentReporter(), figures=False)
     metrics = next(workspace.root.glob("reports/*/metrics.json"))
     metrics.write_text(metrics.read_text().replace("red_ball", "<script>red_ball"))
 
@@ -118,7 +118,7 @@ def test_a_run_without_an_epoch_has_no_page(extracted: Callable[..., Workspace])
 def test_a_damaged_file_is_named(extracted: Callable[..., Workspace], name: str) -> None:
     """For an empty document, the message tells the user what to run again."""
     workspace = trained(extracted())
-    report = evaluate(workspace, device=CPU, reporter=SilentReporter())
+    report = evaluate(workspace, device=CPU, reporter=SilentReporter(), figures=False)
     folder = workspace.current_model() if name == "model.json" else report.metrics_file.parent
     (folder / name).write_text("{}")
 

@@ -13,7 +13,9 @@ from daan.config import DaanConfig
 from pipeline.base.errors import UsageError, WorkspaceInUseError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
+from pipeline.evaluation.evaluate import HeldOutSet
 from pipeline.evaluation.seeds import SeedsReport, evaluate_seeds, over_seeds, seed_runs
+from pipeline.scoring.intervals import bootstrap_intervals
 from pipeline.scoring.metrics import Metrics
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings
@@ -40,9 +42,9 @@ def trained(workspace: Workspace, seeds: tuple[int, ...]) -> list[str]:
     return runs
 
 
-def evaluated(workspace: Workspace, runs: list[str], **options: str) -> SeedsReport:
+def evaluated(workspace: Workspace, runs: list[str], held_out: HeldOutSet = "test") -> SeedsReport:
     """Evaluate silently."""
-    return evaluate_seeds(workspace, runs, device=CPU, reporter=SilentReporter(), **options)  # type: ignore[arg-type]  # options by name
+    return evaluate_seeds(workspace, runs, device=CPU, reporter=SilentReporter(), held_out=held_out, figures=False)
 
 
 def test_every_run_is_evaluated_and_their_mean_and_deviation_written(extracted: Callable[..., Workspace]) -> None:
@@ -57,6 +59,8 @@ def test_every_run_is_evaluated_and_their_mean_and_deviation_written(extracted: 
     assert report.file == workspace.report_folder(runs[0]) / "seeds.json"
     assert list(document["runs"]) == runs
     assert document["seeds"] == 3
+    expected = bootstrap_intervals([each.recalls["sum"] for each in report.reports])
+    assert document["intervals"]["sum"]["S"] == pytest.approx(list(expected["S"]))
     for run in runs:
         metrics = json.loads((workspace.report_folder(run) / "metrics.json").read_text())
         assert metrics["run"] == run

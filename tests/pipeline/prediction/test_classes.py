@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from daan.config import DaanConfig
+from pipeline.base.csv_tables import write_rows
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import encode_phrases, read_spec
 from pipeline.datasets.phrases import Phrases, phrases_of_name
-from pipeline.prediction.classes import class_vectors, parse_classes
+from pipeline.prediction.classes import name_classes, parse_classes
 from pipeline.settings.training import TextSettings, TrainingSettings
 from pipeline.settings.tree import Settings
 from pipeline.training.train import train
@@ -69,20 +70,20 @@ def test_a_model_accepts_only_its_own_encoder(
     model = trained(extracted(), f"{kind}:{files}")
     moved = files.rename(tmp_path / "moved")
     with pytest.raises(PipelineError, match=r"no longer at .*give their path with --text FILE .*sha256"):
-        class_vectors(model, named(*["cat"]), None)
+        name_classes(model, named(*["cat"]), None)
 
-    _, vectors, seen = class_vectors(model, named(*["cat", "red_ball"]), f"{kind}:{moved}")
+    found = name_classes(model, named(*["cat", "red_ball"]), f"{kind}:{moved}")
 
-    np.testing.assert_allclose(vectors[0], encode_phrases(read_spec(f"{kind}:{moved}"), [("cat",)]).vectors[0])
-    assert not seen[0]
+    np.testing.assert_allclose(found.vectors[0], encode_phrases(read_spec(f"{kind}:{moved}"), [("cat",)]).vectors[0])
+    assert not found.seen[0]
     index = [entry.name for entry in model.classes].index("red_ball")
-    np.testing.assert_array_equal(vectors[1], model.class_vectors[index])
+    np.testing.assert_array_equal(found.vectors[1], model.class_vectors[index])
     others = [f"{other}:{make(tmp_path)}" for other, make in makers.items() if other != kind]
     for wrong in (*others, "minilm", f"{kind}:{_changed(moved, tmp_path / 'changed')}"):
         # Known names need no encoder, but a wrong one is refused anyway.
         for names in (named("cat"), named("red_ball"), None):
             with pytest.raises(PipelineError, match="is another text encoder than the model was trained with"):
-                class_vectors(model, names, wrong)
+                name_classes(model, names, wrong)
 
 
 def _changed(path: Path, copy: Path) -> Path:
@@ -102,7 +103,7 @@ def test_a_text_option_that_is_not_an_encoder_is_a_usage_error(
     """An encoder that no longer exists is another error."""
     model = trained(extracted(), str(makers["glove"](tmp_path)))
     with pytest.raises(UsageError, match="neither a text encoder"):
-        class_vectors(model, named(*["cat"]), "nonsense")
+        name_classes(model, named(*["cat"]), "nonsense")
 
 
 def test_a_model_in_a_moved_workspace_finds_its_vectors(extracted: Callable[..., Workspace], makers: Makers) -> None:
@@ -111,11 +112,11 @@ def test_a_model_in_a_moved_workspace_finds_its_vectors(extracted: Callable[...,
     workspace.text_folder.mkdir()
     model = trained(workspace, str(makers["glove"](workspace.text_folder)))
     (folder,) = workspace.root.glob("models/daan-*")
-    before = class_vectors(model, named(*["cat"]), None)[1]
+    before = name_classes(model, named(*["cat"]), None).vectors
 
     moved = workspace.root.rename(workspace.root.with_name("moved"))
 
-    after = class_vectors(load_model(moved / "models" / folder.name, CPU), named(*["cat"]), None)[1]
+    after = name_classes(load_model(moved / "models" / folder.name, CPU), named(*["cat"]), None).vectors
     np.testing.assert_array_equal(after, before)
 
 
@@ -139,12 +140,12 @@ def test_several_phrases_of_a_new_class_are_averaged(
     model = dataclasses.replace(model, classes=(entry, *model.classes[1:]))
 
     asked = ["cat|black-dog", "green dog|black cat", entry.name]
-    names, vectors, _ = class_vectors(model, named(*asked), None)
+    found = name_classes(model, named(*asked), None)
 
-    assert names == asked
-    np.testing.assert_array_equal(vectors[0], encode_phrases(read_spec(spec), [("cat", "black dog")]).vectors[0])
-    np.testing.assert_array_equal(vectors[1], model.class_vectors[0])
-    np.testing.assert_array_equal(vectors[2], model.class_vectors[0])
+    assert found.names == tuple(asked)
+    np.testing.assert_array_equal(found.vectors[0], encode_phrases(read_spec(spec), [("cat", "black dog")]).vectors[0])
+    np.testing.assert_array_equal(found.vectors[1], model.class_vectors[0])
+    np.testing.assert_array_equal(found.vectors[2], model.class_vectors[0])
 
 
 def test_names_are_separated_by_commas_and_phrases_by_bars() -> None:
@@ -157,3 +158,65 @@ def test_names_are_separated_by_commas_and_phrases_by_bars() -> None:
         parse_classes("a|b, B | a")
     with pytest.raises(UsageError, match="a class name is empty"):
         parse_classes("yoga, |")
+
+
+def test_a_new_name_that_means_a_trained_class_gets_its_vector(
+    extracted: Callable[..., Workspace], makers: Makers, tmp_path: Path
+) -> None:
+    """It counts as seen, and a note says so. A plural of an unseen class stays new."""
+    model = trained(extracted(), str(makers["fasttext"](tmp_path)))
+    index = next(index for index, entry in enumerate(model.classes) if entry.seen)
+    trained_phrase = model.classes[index].phrases[0]
+    unseen_phrase = next(entry.phrases[0] for entry in model.classes if not entry.seen)
+
+    found = name_classes(model, named(f"{trained_phrase}s", f"{unseen_phrase}s", "cat"), None)
+
+    assert found.seen.tolist() == [True, False, False]
+    np.testing.assert_array_equal(found.vectors[0], model.class_vectors[index])
+    assert any(
+        f"'{trained_phrase}s' is taken as {trained_phrase!r}, a class in training" in note for note in found.notes
+    )
+    assert not any("taken" in note for note in found.notes[1:])
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('yoga, "purple, star"', ["yoga", "purple, star"]),
+        (' "a, b" , c', ["a, b", "c"]),
+        ('12" record, "c"', ['12" record', "c"]),
+    ],
+)
+def test_quotes_keep_a_comma_inside_a_name(text: str, names: list[str]) -> None:
+    """Quotes inside a name are part of it."""
+    assert list(parse_classes(text) or {}) == names
+
+
+def test_a_quote_that_is_not_closed_is_refused() -> None:
+    """The message shows how to write it."""
+    with pytest.raises(UsageError, match=r"cannot be split.*put quotes around a whole name"):
+        parse_classes('yoga, "purple, star')
+
+
+def test_a_table_of_classes_and_phrases_is_read_by_column(tmp_path: Path) -> None:
+    """It is a classes.csv of avzsl, whose header is not a class. A class without a phrase gets one from its name."""
+    path = tmp_path / "classes.csv"
+    write_rows(path, [("class", "phrase"), ("RedBall", "a red ball | red ball"), ("a, b", "a and b"), ("TaiChi", "")])
+    assert parse_classes(str(path)) == {
+        "RedBall": ("a red ball", "red ball"),
+        "a, b": ("a and b",),
+        "TaiChi": ("tai chi",),
+    }
+    path.write_text("phrase,number,class\nplaying yoga,3,yoga\n")
+    assert parse_classes(str(path)) == {"yoga": ("playing yoga",)}
+    path.write_text("class,phrase\n")
+    with pytest.raises(UsageError, match="contains no class names"):
+        parse_classes(str(path))
+
+
+@pytest.mark.parametrize("ending", ["csv", "txt"])
+def test_another_file_has_one_name_per_line(tmp_path: Path, ending: str) -> None:
+    """A comma is part of the name, with quotes or without."""
+    path = tmp_path / f"names.{ending}"
+    path.write_text('# a comment\nyoga\n\npurple, star\n"red, ball"\n')
+    assert list(parse_classes(str(path)) or {}) == ["yoga", "purple, star", "red, ball"]

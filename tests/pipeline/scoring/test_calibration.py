@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
+from pipeline.scoring.calibration import (
+    PUBLISHED_GRIDS,
+    HarmonicMeans,
+    best_temperature,
+    lasting_beta,
+    lasting_temperature,
+)
 from pipeline.scoring.metrics import gzsl_metrics, probabilities
 from pipeline.scoring.nearest_classes import NearestClasses
 
@@ -182,6 +188,31 @@ def test_the_temperature_of_a_sample_is_found() -> None:
     assert best_temperature(distances, labels) == pytest.approx(0.3, rel=0.05)
 
 
+@given(cases(1), st.floats(0, 1))
+def test_doubt_counts_like_labels_spread_evenly_over_the_classes(case: Case, doubt: float) -> None:
+    """The likelihood is that of every row with its label, and with each class as its label, by their weights."""
+    distances, labels, _ = case
+    n_classes = distances.shape[1]
+
+    def likelihood(temperature: float) -> float:
+        given_labels = slow_likelihood(distances, labels, temperature)
+        evenly = sum(slow_likelihood(distances, np.full(len(labels), each), temperature) for each in range(n_classes))
+        return (1 - doubt) * given_labels + doubt * evenly / n_classes
+
+    found = best_temperature(distances, labels, doubt=doubt)
+    assert likelihood(found) <= min(map(likelihood, np.logspace(-3, 3, 61))) + 1e-4 * len(labels)
+
+
+def test_few_videos_that_are_all_right_do_not_make_a_network_certain() -> None:
+    """Without doubt the temperature would be the lowest; with many videos the doubt vanishes."""
+    distances = np.tile([[0.0, 4.0]], (10, 1))
+    assert best_temperature(distances, np.zeros(10, int)) == 1e-3
+    few = lasting_temperature(distances, np.zeros(10, int), videos=10)
+    many = lasting_temperature(distances, np.zeros(10, int), videos=10_000)
+    assert probabilities(distances, few)[0, 1] == pytest.approx(1 / 12, rel=1e-4)  # half of two videos, of twelve
+    assert probabilities(distances, many)[0, 1] == pytest.approx(1 / 10_002, rel=1e-4)
+
+
 def test_without_videos_the_temperature_is_one() -> None:
     """A temperature of 1 changes nothing."""
     assert best_temperature(np.zeros((0, 3)), []) == 1.0
@@ -205,3 +236,42 @@ def test_harmonic_means_refuse_labels_that_do_not_fit() -> None:
     """Each video needs one label."""
     with pytest.raises(ValueError, match="for 1 videos"):
         means_of([[1.0, 2.0]], [0, 1], [True, False])
+
+
+def slow_lasting_beta(curves: list[HarmonicMeans]) -> float:
+    """Average HM over curves and over normally distributed errors of beta, and shrink the best beta, with loops."""
+    switching = [beta for curve in curves for beta in curve.switching_betas]
+    spread = float(np.std(switching))
+    grid = np.linspace(min(switching) - 2 * spread, max(switching) + 2 * spread, 400)
+    smooth = []
+    for centre in grid:
+        weights = [math.exp(-0.5 * ((beta - centre) / (0.5 * spread)) ** 2) for beta in grid]
+        means = [
+            sum(curve.means[np.count_nonzero(curve.switching_betas <= beta)] for curve in curves) / len(curves)
+            for beta in grid
+        ]
+        smooth.append(sum(w * mean for w, mean in zip(weights, means, strict=True)) / sum(weights))
+    return 0.85 * float(grid[int(np.argmax(smooth))])
+
+
+def test_the_lasting_beta_is_the_best_of_the_smooth_curves() -> None:
+    """It equals a slow computation, for one curve and for several."""
+    random = np.random.default_rng(0)
+    distances = random.uniform(0, 4, (12, 4)) - np.array([2, 2, 0, 0])
+    labels, seen = random.integers(0, 4, 12), np.array([True, True, False, False])
+    curves = [means_of(distances, labels, seen), means_of(distances + random.normal(size=(12, 4)), labels, seen)]
+    for chosen in (curves[:1], curves):
+        assert lasting_beta(chosen) == pytest.approx(slow_lasting_beta(chosen))
+
+
+def test_the_lasting_beta_avoids_a_narrow_peak() -> None:
+    """The exact optimum lies in an interval of width 0.1; the lasting beta lies on the wide plateau beside it."""
+    means = HarmonicMeans(np.array([0.0, 8.0, 9.9, 10.0]), np.array([0.0, 60.0, 40.0, 61.0, 0.0]))
+    assert means.best_beta() == pytest.approx(9.95)
+    assert 0 < lasting_beta([means]) < 8
+
+
+def test_without_an_hm_the_lasting_beta_is_zero() -> None:
+    """There is nothing to choose by."""
+    assert lasting_beta([]) == 0.0
+    assert lasting_beta([means_of([[0.0, 1.0]], [0], [True, False])]) == 0.0

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipeline.scoring.metrics import (
     classes_without_samples,
     confusion_matrix,
+    expected_calibration_error,
     gzsl_metrics,
     probabilities,
     recall_per_class,
@@ -102,3 +103,30 @@ def test_a_label_that_is_not_a_class_is_refused() -> None:
     """It is not counted as a class."""
     with pytest.raises(ValueError, match="expected indices of 2 classes"):
         gzsl_metrics(NearestClasses.from_distances([[1.0, 2.0]], [True, False]), [2], 0.0)
+
+
+@given(cases(1), st.floats(0.1, 10))
+def test_the_calibration_error_equals_that_of_loops(case: Case, temperature: float) -> None:
+    """Videos are sorted into 15 bins by the probability of their first class."""
+    distances, labels, _ = case
+    bins: dict[int, list[tuple[float, bool]]] = {}
+    for row, label in zip(probabilities(distances, temperature), labels, strict=True):
+        confidence = max(row)
+        bins.setdefault(min(14, int(confidence * 15)), []).append((confidence, list(row).index(confidence) == label))
+    expected = sum(
+        abs(sum(c for c, _ in videos) / len(videos) - sum(r for _, r in videos) / len(videos))
+        * len(videos)
+        / len(labels)
+        for videos in bins.values()
+    )
+    found = expected_calibration_error(distances, labels, temperature)
+    assert found.value == pytest.approx(expected)
+    assert (found.bins, found.videos) == (15, len(labels))
+    assert abs(found.mean_confidence - found.accuracy) <= found.value + 1e-9
+
+
+def test_without_videos_the_calibration_error_is_not_defined() -> None:
+    """There are no probabilities."""
+    found = expected_calibration_error(np.zeros((0, 3)), [], 1.0)
+    assert math.isnan(found.value)
+    assert found.videos == 0

@@ -1,4 +1,4 @@
-"""pipeline/settings/presets: the benchmark presets have the values of the paper, and --set overrides each value."""
+"""pipeline/settings/presets: the benchmark presets have the values of the paper and of AVCA; --set overrides each."""
 
 import dataclasses
 from importlib import resources
@@ -19,7 +19,8 @@ COMMON = {
     "training.batch_pairs": 256,
     "training.learning_rate": 1e-3,
     "training.weight_decay": 1e-5,
-    "training.patience_epochs": 3,
+    "training.patience_steps": 1500,
+    "training.steps_per_epoch": 500,
     "training.learning_rate_factor": 0.1,
 }
 PAPER_VALUES = {
@@ -29,11 +30,14 @@ PAPER_VALUES = {
         "daan.gamma": gamma,
         "daan.tcn_gap": gap,
         "daan.tcn_layers": layers,
+        "daan.encoder_dropout": dropouts[0],
+        "daan.projection_dropout": dropouts[1],
+        "daan.decoder_dropout": dropouts[2],
     }
-    for name, omega, gamma, gap, layers in (
-        ("ucf", 1.15, 0.45, 3, 2),
-        ("activitynet", 0.5, 0.5, 9, 3),
-        ("vggsound", 1.2, 0.6, 5, 5),
+    for name, omega, gamma, gap, layers, dropouts in (
+        ("ucf", 1.15, 0.45, 3, 2, (0.2, 0.3, 0.5)),
+        ("activitynet", 0.5, 0.5, 9, 3, (0.2, 0.2, 0.1)),
+        ("vggsound", 1.2, 0.6, 5, 5, (0.0, 0.0, 0.1)),
     )
 }
 OTHER_CHOICES = {"daan.qdma": "off", "daan.csgm": "convergence"}
@@ -47,7 +51,7 @@ def value_of(settings: object, key: str) -> Any:
 
 
 @pytest.mark.parametrize("preset", PAPER_VALUES)
-def test_a_preset_has_exactly_the_values_of_the_paper(preset: str) -> None:
+def test_a_preset_has_exactly_the_values_of_the_paper_and_of_avca(preset: str) -> None:
     """Its file gives exactly these settings, and they are read with the right types."""
     text = resources.files("pipeline.settings").joinpath("presets", f"{preset}.yaml").read_text(encoding="utf-8")
 
@@ -63,6 +67,8 @@ def test_a_preset_has_exactly_the_values_of_the_paper(preset: str) -> None:
 def test_set_overrides_each_value_of_a_preset(preset: str, key: str) -> None:
     """No other setting changes."""
     value = PAPER_VALUES[preset][key]
+    if key.endswith("dropout"):
+        value = 0.4
     other = OTHER_CHOICES[key] if isinstance(value, str) else value * 2 if key.count("factor") == 0 else 0.5
 
     settings = load_settings(preset=preset, assignments=[f"{key}={other}"])

@@ -2,7 +2,7 @@
 
 import csv
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from daan.config import DaanConfig
-from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticRecipe, synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.generate import synthetic_benchmark
+from pipeline.avgzsl_benchmark.synthetic.recipe import SyntheticRecipe
 from pipeline.avgzsl_benchmark.synthetic.shapes import Shape
 from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
+from pipeline.datasets.dataset import Video, load_dataset, save_dataset
 from pipeline.datasets.splits import Splits, write_splits
 from pipeline.features.index import SourceFile, StoredVideo
 from pipeline.features.store import FeatureRows, write_part
@@ -121,7 +123,7 @@ def test_the_default_widths_are_512_512_and_300() -> None:
 
 def test_a_batch_that_is_reduced_to_the_training_videos_is_reported(generated: Generated) -> None:
     """The line contains both numbers and the setting."""
-    generated.change("training", batch_pairs=256).gather()
+    generated.change("training", batch_pairs=256, network="paper").gather()
 
     line = "batches of 40 pairs: there are only 40 training videos (training.batch_pairs is 256)"
     assert generated.reporter.lines[1:] == [line]
@@ -142,6 +144,63 @@ def test_classes_with_one_video_are_named(generated: Generated) -> None:
     assert generated.reporter.lines[1:] == [
         "classes with only one video: YoYo, Zebra; used for training, not for testing"
     ]
+
+
+def share_recordings(workspace: Workspace, name_of: Callable[[Video], str]) -> None:
+    """Make all videos with the same name segments of one file."""
+    dataset = load_dataset(workspace.dataset_folder)
+    videos = tuple(
+        dataclasses.replace(video, location=f"/videos/{name_of(video)}", start_seconds=float(number))
+        for number, video in enumerate(dataset.videos)
+    )
+    save_dataset(dataclasses.replace(dataset, videos=videos), workspace.dataset_folder)
+
+
+def test_given_splits_with_a_recording_on_two_sides_are_used_and_named(generated: Generated) -> None:
+    """There is one warning, with counts and an example."""
+    share_recordings(generated.workspace, lambda video: video.class_name)
+
+    inputs = generated.gather()
+
+    assert inputs.splits.by_name == generated.benchmark.splits.by_name
+    assert "6 of 8 recordings have videos on two sides of the splits" in generated.reporter.lines[0]
+
+
+def test_classes_held_out_at_random_keep_recordings_together(generated: Generated) -> None:
+    """Two recordings per class: each is in training, validation or test; the split is not warned about."""
+    share_recordings(generated.workspace, lambda video: f"{video.class_name}{int(video.key[-5]) % 2}")
+    recordings = {video.key: video.location for video in load_dataset(generated.workspace.dataset_folder).videos}
+
+    inputs = gather_inputs(
+        generated.workspace, generated.settings, None, hold_out_anew=True, reporter=generated.reporter
+    )
+
+    by_name = inputs.splits.by_name
+    trained, validated, tested = (
+        {recordings[key] for name in names for key in by_name[name]}
+        for names in (("train",), ("val_seen", "val_unseen"), ("test_seen", "test_unseen"))
+    )
+    assert not (trained & validated) | (trained & tested) | (validated & tested)
+    assert tested
+    assert not any("two sides" in line for line in generated.reporter.lines)
+
+
+def test_classes_with_one_recording_are_named(generated: Generated) -> None:
+    """They behave as classes with one video: no video is held out, and a line says so."""
+    share_recordings(generated.workspace, lambda video: "one" if video.class_name == "Zebra" else video.key)
+
+    for seed in range(20):
+        generated.change("holdout", seed=seed)
+        inputs = gather_inputs(
+            generated.workspace, generated.settings, ["YoYo"], hold_out_anew=False, reporter=generated.reporter
+        )
+        if any(key.startswith("Zebra") for key in inputs.splits.train):
+            break
+
+    assert sum(key.startswith("Zebra") for key in inputs.splits.train) > 1
+    assert not any(key.startswith("Zebra") for key in (*inputs.splits.val_seen, *inputs.splits.test_seen))
+    line = "classes with only one recording: Zebra; used for training, not for testing"
+    assert line in generated.reporter.lines
 
 
 def test_at_most_five_classes_with_one_video_are_named(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from pipeline.training.train import TrainingReport, train
 
 SETTINGS = Settings(
     daan=DaanConfig(hidden_width=16, output_width=8, heads=2, encoder_dropout=0.3, modality_dropout=0.2),
-    training=TrainingSettings(epochs=3, batch_pairs=8, steps_per_epoch=2, learning_rate=0.01, patience_epochs=1),
+    training=TrainingSettings(epochs=3, batch_pairs=8, steps_per_epoch=2, learning_rate=0.01, patience_steps=2),
 )
 # Imports everything once, and forks a process for each command that it reads. With `die_at`, the process kills itself
 # when that checkpoint is half written.

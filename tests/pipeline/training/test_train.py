@@ -10,13 +10,16 @@ import safetensors.torch
 import torch
 
 from daan.config import DaanConfig
+from daan.network import Daan
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.settings.training import HoldOutSettings, TrainingSettings
 from pipeline.settings.tree import Settings
+from pipeline.training.fitting import load_checkpoint
 from pipeline.training.records import EpochRecord
 from pipeline.training.train import TrainingReport, train
+from pipeline.training.trained_model import load_model
 
 SETTINGS = Settings(
     daan=DaanConfig(hidden_width=32, output_width=16, heads=2, encoder_dropout=0.3),
@@ -210,6 +213,51 @@ def test_enough_validation_videos_choose_the_epoch_of_the_best_harmonic_mean(
     rows = list(csv.DictReader((report.folder / "stage1" / "history.csv").open(newline="")))
     best = max(float(row["HM"]) for row in rows)
     assert float(rows[report.best_epoch - 1]["HM"]) == best
+
+
+def test_a_long_epoch_is_validated_several_times(extracted: Callable[..., Workspace]) -> None:
+    """Each validation has a row and can be the best; stage 2 trains as many steps with the same learning rates."""
+    training = dataclasses.replace(
+        SETTINGS.training,
+        epochs=4,
+        steps_per_epoch=5,
+        validations_per_epoch=2,
+        patience_steps=1,
+        least_validation_videos=5,
+    )
+    report = run(extracted(classes=8, videos=8), dataclasses.replace(SETTINGS, training=training))
+
+    first, second = (
+        list(csv.DictReader((report.folder / stage / "history.csv").open(newline=""))) for stage in ("stage1", "stage2")
+    )
+    assert [row["epoch"] for row in first] == ["0.5", "1", "1.5", "2", "2.5", "3", "3.5", "4"]
+    best = max(range(8), key=lambda index: (*(float(first[index][name]) for name in ("HM", "ZSL", "S")), index))
+    assert report.best_epoch == float(first[best]["epoch"])
+    assert [(row["epoch"], row["learning_rate"]) for row in second] == [
+        (row["epoch"], row["learning_rate"]) for row in first[: best + 1]
+    ]
+    assert len({row["learning_rate"] for row in first}) > 1  # patience counts steps, not epochs
+
+
+def test_sgd_follows_its_update_rule(extracted: Callable[..., Workspace]) -> None:
+    """Without momentum, a step is proportional to the learning rate; a step of Adam would depend on the sign only."""
+    daan = dataclasses.replace(SETTINGS.daan, encoder_dropout=0.0, csgm="off")
+    workspace, changes = extracted(classes=8, videos=8), []
+    for rate in (1e-3, 2e-3):
+        training = TrainingSettings(
+            epochs=1, batch_pairs=8, steps_per_epoch=1, optimizer="sgd", momentum=0.0, learning_rate=rate, seed=3
+        )
+        report = run(workspace, Settings(daan=daan, training=training))
+        checkpoint = load_checkpoint(report.folder / "stage1" / "checkpoint.pt")
+        config = load_model(report.folder, CPU).network.config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            start = Daan(config).state_dict()
+        name = "audio_projection.0.weight"
+        changes.append(checkpoint["network"][name] - start[name])
+
+    assert changes[0].abs().max() > 0
+    torch.testing.assert_close(changes[1], 2 * changes[0], rtol=1e-2, atol=1e-7)
 
 
 def test_a_training_that_diverges_is_refused_and_saves_no_model(extracted: Callable[..., Workspace]) -> None:

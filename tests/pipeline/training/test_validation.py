@@ -1,7 +1,9 @@
 """pipeline/training/validation.py: metrics and calibration from chunks equal those from all distances; speed."""
 
+import io
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from daan.network import Daan
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.features.feature_set import FeatureSet, Standardiser, load_features
-from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, best_temperature
+from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, lasting_beta, lasting_temperature
 from pipeline.scoring.metrics import gzsl_metrics
 from pipeline.scoring.nearest_classes import NearestClasses
 from pipeline.scoring.score_videos import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos
@@ -44,7 +46,7 @@ class Generated:
         """Calibrate on all videos, and fit the temperature on a sample."""
         chosen = evenly_chosen(len(self.labels), sample)
         scored = score_embeddings(self.chunks(), len(self.labels), self.theta_w, self.seen, sample=chosen)
-        return Validation.of_scored(scored, self.labels.numpy(), score="sum", fit_temperature=True)
+        return Validation.of_scored(scored, self.labels.numpy(), score="sum", calibrate=True)
 
 
 def test_15000_videos_of_300_classes_take_under_two_seconds() -> None:
@@ -65,31 +67,43 @@ def test_the_temperature_of_a_sample_is_close_to_that_of_all_videos() -> None:
     assert (sampled.betas, sampled.grid_betas, sampled.metrics) == (whole.betas, whole.grid_betas, whole.metrics)
 
 
-def test_every_score_has_its_exact_beta_and_the_choice_of_each_grid() -> None:
+def test_every_score_has_its_lasting_beta_and_the_choice_of_each_grid() -> None:
     """They equal those computed from all distances at once."""
     generated = Generated(400, classes=12, width=6)
     labels = generated.labels.numpy()
     scored = score_embeddings(generated.chunks(), 400, generated.theta_w, generated.seen, sample=np.arange(400))
-    validation = Validation.of_scored(scored, labels, score="audio", fit_temperature=True)
+    validation = Validation.of_scored(scored, labels, score="audio", calibrate=True)
 
     for name, distances in scored.sample_distances.items():
         means = HarmonicMeans.over_betas(NearestClasses.from_distances(distances, generated.seen), labels)
-        assert validation.betas[name] == means.best_beta()
+        assert validation.betas[name] == lasting_beta([means])
         for grid in PUBLISHED_GRIDS:
             assert validation.grid_betas[grid.name][name] == means.best_of(grid.betas)
         calibrated = distances + np.where(generated.seen, validation.betas[name], 0.0)
-        assert validation.temperatures[name] == best_temperature(calibrated, labels)
+        assert validation.temperatures[name] == lasting_temperature(calibrated, labels, videos=400)
     audio = NearestClasses.from_distances(scored.sample_distances["audio"], generated.seen)
-    assert validation.metrics == gzsl_metrics(audio, labels, validation.betas["audio"])
+    best = HarmonicMeans.over_betas(audio, labels).best_beta()
+    assert validation.metrics == gzsl_metrics(audio, labels, best)  # the epoch is chosen at the exact optimum
+    assert validation.held_out is not None
+    np.testing.assert_array_equal(validation.held_out.distances, scored.sample_distances["audio"])
+    np.testing.assert_array_equal(validation.held_out.labels, labels)
 
 
 def test_a_validation_is_restored_from_plain_values() -> None:
-    """Checkpoints of older versions contain no grids."""
+    """They pass through a file that holds plain values and tensors only."""
     validation = Generated(50, classes=4, width=3).validated(50)
-    plain = validation.to_plain()
-    assert Validation.from_plain(plain) == validation
-    older = {name: value for name, value in plain.items() if name != "grid_betas"}
-    assert Validation.from_plain(older).grid_betas == {}
+    file = io.BytesIO()
+    torch.save(validation.to_plain(), file)
+    file.seek(0)
+
+    restored = Validation.from_plain(torch.load(file, weights_only=True))
+
+    assert restored == validation
+    assert restored.held_out is not None
+    assert validation.held_out is not None
+    np.testing.assert_array_equal(restored.held_out.distances, validation.held_out.distances)
+    uncalibrated = replace(validation, held_out=None)
+    assert Validation.from_plain(uncalibrated.to_plain()).held_out is None
 
 
 @pytest.fixture
@@ -122,7 +136,7 @@ def validated(features: FeatureSet, least_videos: int) -> tuple[Validator, Valid
     scored = score_videos(
         network, features, indices, vectors[allowed], seen[allowed].numpy(), standardiser, CPU, sample=np.arange(30)
     )
-    return validator, validator(network), Validation.of_scored(scored, labels, score="sum", fit_temperature=True)
+    return validator, validator(network), Validation.of_scored(scored, labels, score="sum", calibrate=True)
 
 
 def test_validation_assigns_videos_to_allowed_classes_only(features: FeatureSet) -> None:
@@ -132,9 +146,11 @@ def test_validation_assigns_videos_to_allowed_classes_only(features: FeatureSet)
     assert actual == expected
 
 
-def test_too_few_videos_fit_no_temperature(features: FeatureSet) -> None:
-    """Betas and metrics are computed as usual; all temperatures are 1."""
+def test_too_few_videos_choose_no_beta_and_no_temperature(features: FeatureSet) -> None:
+    """Metrics are computed as usual, at the exact best beta; no distances are kept."""
     validator, actual, expected = validated(features, least_videos=31)
     assert not validator.chooses
-    assert (actual.betas, actual.metrics, actual.grid_betas) == (expected.betas, expected.metrics, expected.grid_betas)
+    assert (actual.metrics, actual.grid_betas) == (expected.metrics, expected.grid_betas)
+    assert set(actual.betas.values()) == {0.0}
     assert set(actual.temperatures.values()) == {1.0}
+    assert actual.held_out is None

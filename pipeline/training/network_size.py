@@ -1,0 +1,61 @@
+"""Choose the size of the network and of the training by the number of training videos (`training.network`).
+
+The paper's network has millions of parameters. On a few dozen clips it takes minutes and learns them by heart.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.settings.tree import Settings
+
+SMALL_BELOW_VIDEOS = 1000  # the smallest benchmark, UCF, has 3174 training videos
+
+# The values of the small network, by setting. They were chosen on the validation videos of the sample set.
+SMALL: Mapping[str, Mapping[str, Any]] = {
+    "daan": {
+        "hidden_width": 64,
+        "output_width": 32,
+        "heads": 4,
+        "encoder_dropout": 0.0,
+        "projection_dropout": 0.0,
+        "decoder_dropout": 0.0,
+        "margin": 10.0,
+    },
+    "training": {"epochs": 15, "batch_pairs": 32, "steps_per_epoch": 20},
+}
+_WIDTHS = ("daan.hidden_width", "daan.output_width", "daan.heads")
+
+
+def with_network_size(settings: Settings, videos: int) -> Settings:
+    """Resolve `training.network`: fill in the small network's values where the user gave none.
+
+    With `auto`, the network is small if there are few training videos and the user gave no width. Settings that the
+    user gave, and settings that differ from their default, are kept.
+
+    Args:
+        settings: all settings.
+        videos: number of training videos of stage 1.
+
+    Returns:
+        Settings whose `training.network` is `small` or `paper`.
+    """
+    network = settings.training.network
+    if network == "auto":
+        free = not any(_is_chosen(settings, name) for name in _WIDTHS)
+        network = "small" if videos < SMALL_BELOW_VIDEOS and free else "paper"
+    sections = {}
+    for section, values in SMALL.items():
+        free_values = {name: value for name, value in values.items() if not _is_chosen(settings, f"{section}.{name}")}
+        sections[section] = dataclasses.replace(
+            getattr(settings, section), **(free_values if network == "small" else {})
+        )
+    training = dataclasses.replace(sections["training"], network=network)
+    return dataclasses.replace(settings, daan=sections["daan"], training=training)
+
+
+def _is_chosen(settings: Settings, name: str) -> bool:
+    """Return whether the user gave a setting, or it differs from its default."""
+    section, _, key = name.partition(".")
+    values = getattr(settings, section)
+    return name in settings.given or getattr(values, key) != getattr(type(values)(), key)

@@ -1,0 +1,64 @@
+"""pipeline/evaluation/drawing.py: figures from another process, whose faults are one line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.evaluation import drawing
+from pipeline.evaluation.drawing import DrawingError, EvaluationFigures, FigureProcess
+
+HISTORY = [{"epoch": 1.0, "loss": 2.0, "S": 50.0, "U": 40.0, "HM": 44.4, "ZSL": 45.0}]
+
+
+def figures(folder: Path) -> EvaluationFigures:
+    """Two classes and one epoch."""
+    return EvaluationFigures(folder, ["a", "b"], [True, False], np.eye(2, dtype=np.int64), HISTORY)
+
+
+def crash(_figures: EvaluationFigures) -> None:
+    """End the process at once, as the system does if it needs memory."""
+    os._exit(9)
+
+
+def test_both_figures_are_drawn(tmp_path: Path) -> None:
+    """The files are PNGs in the given folder."""
+    with FigureProcess(draws=True) as process:
+        drawn = process.draw(figures(tmp_path))
+    assert [path.name for path in drawn] == ["confusion_matrix.png", "training_curves.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
+def test_without_a_process_nothing_is_drawn(tmp_path: Path) -> None:
+    """No file is written."""
+    with FigureProcess(draws=False) as process:
+        assert process.draw(figures(tmp_path)) == ()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """The message is one line with the path."""
+    with (
+        FigureProcess(draws=True) as process,
+        pytest.raises(DrawingError, match=r"missing/confusion_matrix\.png") as error,
+    ):
+        process.draw(figures(tmp_path / "missing"))
+    assert "\n" not in str(error.value)
+
+
+def test_a_process_that_crashes_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The evaluation goes on."""
+    monkeypatch.setattr(drawing, "_draw", crash)
+    with FigureProcess(draws=True) as process, pytest.raises(DrawingError, match="BrokenProcessPool: ") as error:
+        process.draw(figures(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_neither_process_loads_what_only_the_other_one_needs() -> None:
+    """An evaluation loads no matplotlib, and the figures load no torch."""
+    for module, unwanted in (("evaluate", "matplotlib"), ("figures", "torch")):
+        command = f"import sys, pipeline.evaluation.{module}; sys.exit({unwanted!r} in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0, module

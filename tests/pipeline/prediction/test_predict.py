@@ -1,0 +1,170 @@
+"""pipeline/prediction/predict.py: order, distances, probabilities and judgements agree, on a real clip."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from daan.config import DaanConfig
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import Workspace
+from pipeline.datasets.phrases import phrases_of_name
+from pipeline.prediction.predict import PredictionReport, predict
+from pipeline.scoring.held_out import HeldOutDistances
+from pipeline.scoring.metrics import probabilities
+from pipeline.settings.training import TrainingSettings
+from pipeline.settings.tree import Settings
+from pipeline.training.train import train
+from pipeline.training.trained_model import load_model, save_model
+
+CPU = torch.device("cpu")
+CLIP = Path(__file__).resolve().parents[3] / "sample_videos" / "red_ball_bouncing" / "000.mp4"
+SILENT = next(CLIP.parents[1].glob("*/*no_sound*.mp4"))
+
+
+class Notes(SilentReporter):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def warn(self, line: str) -> None:
+        """Keep a note."""
+        self.lines.append(line)
+
+
+@pytest.fixture
+def model(extracted: Callable[..., Workspace]) -> Path:
+    """The folder of a model whose features count as imported, so that the clip may be extracted as one likes.
+
+    Validation distances are replaced: seen classes are 5 nearer, and own classes 2.
+    """
+    workspace = extracted()
+    settings = Settings(
+        daan=DaanConfig(hidden_width=16, output_width=8, heads=2),
+        training=TrainingSettings(epochs=1, batch_pairs=8, steps_per_epoch=1),
+    )
+    report = train(workspace, settings, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
+    trained = load_model(report.folder, CPU)
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(6), 10)
+    distances = random.normal(1, 0.1, (60, 6))
+    distances[np.arange(60), labels] -= 0.2
+    distances[:, :4] -= 0.5
+    held_out = HeldOutDistances(distances.astype(np.float32), labels, np.arange(6) < 4)
+    extractor = {**trained.extractor, "extractor": "imported", "recipe": "avca"}
+    save_model(report.folder, dataclasses.replace(trained, held_out=held_out, extractor=extractor))
+    return report.folder
+
+
+def predicted(
+    model: Path, names: Sequence[str] | None, clips: Sequence[Path] = (CLIP,), notes: Notes | None = None
+) -> PredictionReport:
+    """Predict with untrained weights of width 2."""
+    classes = None if names is None else {name: phrases_of_name(name) for name in names}
+    return predict(model, clips, classes, device=CPU, reporter=notes or Notes(), weights="untrained")
+
+
+def test_the_distance_shown_is_the_one_that_ranks(model: Path) -> None:
+    """It grows from class to class; probabilities are its softmax; beta is in the distance of seen classes only."""
+    report = predicted(model, None)
+    (prediction,) = report.predictions
+    distances = np.array([one.distance for one in prediction.classes])
+    assert (np.diff(distances) >= 0).all()
+    assert report.calibration == load_model(model, CPU).calibration(report.seen_names, report.unseen_names)
+    assert report.calibration.beta > 0
+    chances = probabilities(distances[None], report.calibration.temperature)[0]
+    np.testing.assert_allclose([one.probability for one in prediction.classes], chances)
+    one_kind = predicted(model, [one.name for one in prediction.classes if one.seen])
+    assert one_kind.calibration.beta == 0.0
+    plain = {one.name: one.distance for one in one_kind.predictions[0].classes}
+    for one in prediction.classes:
+        if one.seen:
+            assert one.distance == pytest.approx(plain[one.name] + report.calibration.beta, abs=1e-5)
+
+
+def test_a_class_that_only_the_calibration_puts_first_is_said_to_be(model: Path) -> None:
+    """Validation videos in which the kind of the nearest class is 1000 nearer give a beta that puts the other first."""
+    loaded = load_model(model, CPU)
+    assert loaded.held_out is not None
+    save_model(model, dataclasses.replace(loaded, held_out=None))
+    nearest, *others = predicted(model, None).predictions[0].classes
+    other = next(one for one in others if one.seen != nearest.seen)
+    nearer = np.where(loaded.held_out.seen == nearest.seen, 1000, 0)
+    held_out = dataclasses.replace(loaded.held_out, distances=(loaded.held_out.distances - nearer).astype(np.float32))
+    save_model(model, dataclasses.replace(loaded, held_out=held_out))
+
+    (prediction,) = predicted(model, [nearest.name, other.name]).predictions
+
+    assert prediction.classes[0].name == other.name
+    assert prediction.decided_by == "calibration"
+
+
+@pytest.mark.parametrize(("scale", "unsure"), [(1000.0, False), (0.0001, True)])
+def test_a_clip_farther_from_all_names_than_validation_clips_is_unsure(model: Path, scale: float, unsure: bool) -> None:
+    """With one name, it fits or it does not."""
+    loaded = load_model(model, CPU)
+    assert loaded.held_out is not None
+    scaled = dataclasses.replace(loaded.held_out, distances=loaded.held_out.distances * np.float32(scale))
+    save_model(model, dataclasses.replace(loaded, held_out=scaled))
+    names = [entry.name for entry in loaded.classes]
+
+    assert predicted(model, names).predictions[0].unsure is unsure
+    alone = predicted(model, names[:1]).predictions[0]
+    assert alone.fits is not unsure
+    assert alone.classes[0].probability == 1.0
+    assert predicted(model, names).predictions[0].fits is None
+
+
+def test_a_model_without_validation_distances_says_that_nothing_is_calibrated(model: Path) -> None:
+    """Beta is 0, and nothing is known about unsure clips."""
+    save_model(model, dataclasses.replace(load_model(model, CPU), held_out=None))
+    notes = Notes()
+    report = predicted(model, None, notes=notes)
+    document = report.to_json(None)
+    assert any("nothing is calibrated" in line for line in notes.lines)
+    assert document["calibration"] == {
+        "beta": 0.0,
+        "temperature": 1.0,
+        "farthest": None,
+        "derived_from": "nothing",
+        "validation_videos": 0,
+        "seen_names": 6,
+        "unseen_names": 2,
+    }
+    assert document["predictions"][0]["unsure"] is None
+
+
+def test_the_document_names_kinds_decisions_warnings_and_failures(model: Path, tmp_path: Path) -> None:
+    """Failures stand in the document, in the order of the clips; `--top-k` shortens only the classes."""
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"not a video")
+    report = predicted(model, None, [CLIP, broken, SILENT])
+    document = report.to_json(2)
+    seen = {entry.name: entry.seen for entry in load_model(model, CPU).classes}
+    assert [entry["video"] for entry in document["predictions"]] == [str(CLIP), str(SILENT)]
+    for entry in document["predictions"]:
+        assert set(entry) == {
+            *("video", "classes", "seconds", "has_audio", "has_visual"),
+            *("decided_by", "unsure", "warnings"),
+        }
+        assert len(entry["classes"]) == 2
+        assert all(one["seen"] == seen[one["class"]] for one in entry["classes"])
+        assert entry["decided_by"] in {"sound", "picture", "calibration", None}
+    (failure,) = document["failures"]
+    assert failure["video"] == str(broken)
+    assert failure["reason"]
+
+
+def test_a_name_that_means_a_trained_class_is_noted_once(model: Path) -> None:
+    """The note stands before the predictions; both names have the same distance."""
+    seen = next(entry for entry in load_model(model, CPU).classes if entry.seen)
+    notes = Notes()
+    report = predicted(model, [f"a {seen.phrases[0]}", seen.name], [CLIP, SILENT], notes)
+    assert sum("is taken as" in line for line in notes.lines) == 1
+    for prediction in report.predictions:
+        first, second = prediction.classes
+        assert (first.distance, first.seen) == (second.distance, second.seen) == (first.distance, True)
