@@ -22,7 +22,7 @@ import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -370,19 +370,25 @@ class Results:
             file.write_text(whole)
         self._runs: dict[str, dict[str, Any]] = {one["key"]: one for one in map(json.loads, whole.splitlines())}
 
-    def finish(self, tasks: Sequence[Task], jobs: int) -> None:
-        """Do the runs that are not finished yet, and print how far they are."""
+    def finish(self, tasks: Sequence[Any], jobs: int, work: Callable[[Any], dict[str, Any]] = run) -> None:
+        """Do the runs that are not finished yet, and print how far they are.
+
+        Args:
+            tasks: the runs, each with a `key`.
+            jobs: number of processes.
+            work: does a run and returns its figures with its key.
+        """
         due = [task for task in tasks if task.key not in self._runs]
         began = time.monotonic()
         with multiprocessing.get_context("spawn").Pool(jobs) as pool, self._file.open("a") as file:
-            for number, one in enumerate(pool.imap_unordered(run, due), start=1):
+            for number, one in enumerate(pool.imap_unordered(work, due), start=1):
                 file.write(json.dumps(one) + "\n")
                 file.flush()
                 self._runs[one["key"]] = one
                 left = (time.monotonic() - began) / number * (len(due) - number) / 60
                 print(f"{number} of {len(due)}, about {left:.0f} min left", flush=True)
 
-    def __getitem__(self, task: Task) -> dict[str, Any]:
+    def __getitem__(self, task: Any) -> dict[str, Any]:  # noqa: ANN401 - as in `finish`
         return self._runs[task.key]
 
 

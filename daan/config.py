@@ -33,6 +33,8 @@ class DaanConfig:
     heads: int = 8  # C: heads of both attentions; as in Transformer, with halves of 32 at the default width
     qdma: Literal["off", "on"] = "on"  # off: the base of the paper's ablation, an MLP over the averaged seconds
     beta: float = 0.5  # P: weight of the second softmax in eq. 1 and 2; C: its value, halfway from none to full weight
+    # C: of the features in training. Without it the encoders learn the training classes by heart (daan/README.md)
+    input_dropout: float = 0.5
     encoder_dropout: float = 0.2  # C: in QDMA and cross-attention; 0 is better for about a hundred clips
     projection_dropout: float = 0.2  # C: in the projections of audio and visual
     decoder_dropout: float = 0.2  # C: in the projection of text and the reconstructors
@@ -77,7 +79,14 @@ class DaanConfig:
         gap: object = self.tcn_gap  # typed as a Literal, but a settings file can contain any text
         if gap != "exponential" and not (isinstance(gap, int) and gap >= 1):
             raise ValueError(f"tcn_gap is {gap!r}, must be a whole number of at least 1, or exponential")
-        for name in ("beta", "encoder_dropout", "projection_dropout", "decoder_dropout", "modality_dropout"):
+        for name in (
+            "beta",
+            "input_dropout",
+            "encoder_dropout",
+            "projection_dropout",
+            "decoder_dropout",
+            "modality_dropout",
+        ):
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ValueError(f"{name} is {value}, must be at least 0 and less than 1")

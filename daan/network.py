@@ -68,6 +68,7 @@ class Daan(nn.Module):
         encoder: type[Qdma | AveragedMlp] = Qdma if config.qdma == "on" else AveragedMlp
         self.absent_audio = nn.Parameter(torch.zeros(config.audio_width))
         self.absent_visual = nn.Parameter(torch.zeros(config.visual_width))
+        self.input_dropout = Dropout(config.input_dropout)
         self.audio_encoder = encoder(config.audio_width, config)
         self.visual_encoder = encoder(config.visual_width, config)
         self.audio_asks_visual, self.visual_asks_audio = (
@@ -148,9 +149,11 @@ class Daan(nn.Module):
     def _encode(self, videos: VideoBatch) -> tuple[Encoded, Encoded]:
         _check_width("audio features", videos.audio, self.config.audio_width)
         _check_width("visual features", videos.visual, self.config.visual_width)
-        audio: Encoded = self.audio_encoder(*with_stand_in(videos.audio, videos.audio_mask, self.absent_audio))
-        visual: Encoded = self.visual_encoder(*with_stand_in(videos.visual, videos.visual_mask, self.absent_visual))
-        return audio, visual
+        audio, audio_mask = with_stand_in(videos.audio, videos.audio_mask, self.absent_audio)
+        visual, visual_mask = with_stand_in(videos.visual, videos.visual_mask, self.absent_visual)
+        encoded_audio: Encoded = self.audio_encoder(self.input_dropout(audio), audio_mask)
+        encoded_visual: Encoded = self.visual_encoder(self.input_dropout(visual), visual_mask)
+        return encoded_audio, encoded_visual
 
     def _project(self, audio: Encoded, visual: Encoded) -> tuple[Tensor, Tensor]:
         phi_c_a = self.audio_asks_visual(audio, visual)

@@ -17,6 +17,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
         "hidden_width": 64,
         "output_width": 32,
         "heads": 4,
+        "input_dropout": 0.0,
         "encoder_dropout": 0.0,
         "projection_dropout": 0.0,
         "decoder_dropout": 0.0,

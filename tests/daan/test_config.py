@@ -20,6 +20,7 @@ from daan.config import DaanConfig
         ("tcn_gap", "linear", "tcn_gap is 'linear', must be a whole number"),
         ("beta", 1.0, "beta is 1.0, must be at least 0 and less than 1"),
         ("encoder_dropout", -0.1, "encoder_dropout is -0.1, must be at least 0 and less than 1"),
+        ("input_dropout", 1.0, "input_dropout is 1.0, must be at least 0 and less than 1"),
         ("decoder_dropout", 1.0, "decoder_dropout is 1.0, must be at least 0 and less than 1"),
         ("tokens", "words", "tokens is 'words', must be one of seconds, chunks"),
         ("chunks", 0, "chunks is 0, must be at least 1"),

@@ -78,7 +78,9 @@ def test_values_in_the_padding_change_no_gradient(qdma: str) -> None:
     gradients = []
     for padding in (0.0, float("nan")):
         torch.manual_seed(3)
-        daan = network(qdma=qdma, encoder_dropout=0.0, projection_dropout=0.0, decoder_dropout=0.0).train()
+        daan = network(
+            qdma=qdma, input_dropout=0.0, encoder_dropout=0.0, projection_dropout=0.0, decoder_dropout=0.0
+        ).train()
         batch = dataclasses.replace(
             clean,
             audio=clean.audio.masked_fill(~clean.audio_mask[..., None], padding),
@@ -162,7 +164,9 @@ def test_equal_seeds_make_equal_networks() -> None:
 
 def test_every_parameter_gets_a_gradient() -> None:
     """With absent modalities in the batch, no parameter has a gradient of zero."""
-    daan = network(encoder_dropout=0.0, projection_dropout=0.0, decoder_dropout=0.0, tcn_gap=1).train()
+    daan = network(
+        input_dropout=0.0, encoder_dropout=0.0, projection_dropout=0.0, decoder_dropout=0.0, tcn_gap=1
+    ).train()
     embedded = daan(videos([3, 2, 0, 4], [3, 4, 2, 0]), torch.randn(4, TEXT, dtype=torch.float64))
     sum(getattr(embedded, field.name).sin().sum() for field in dataclasses.fields(embedded)).backward()
 

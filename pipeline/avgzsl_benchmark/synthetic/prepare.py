@@ -145,6 +145,20 @@ def _generated(shape_name: str, folder: Path | None, recipe: SyntheticRecipe) ->
         if folder is not None:
             raise UsageError("--shape small has its own class names: leave --benchmark out")
         return synthetic_benchmark(SHAPES.get(shape_name, _SMALL), recipe), "made up"
+    return official_benchmark(shape_name, folder, recipe), str(folder / BENCHMARKS[shape_name].dataset / "class-split")
+
+
+def official_benchmark(shape_name: str, folder: Path, recipe: SyntheticRecipe) -> SyntheticBenchmark:
+    """Generate features with the class names, sizes and class vectors of a benchmark.
+
+    Args:
+        shape_name: ucf, activitynet or vggsound.
+        folder: the folder with UCF/class-split (or that of another benchmark) and w2v_features.
+        recipe: how features come from class vectors.
+
+    Raises:
+        UsageError: a folder without the benchmark's lists.
+    """
     known = BENCHMARKS[shape_name]
     class_split = folder / known.dataset / "class-split"
     vectors_file = folder / "w2v_features" / known.vectors
@@ -158,7 +172,7 @@ def _generated(shape_name: str, folder: Path | None, recipe: SyntheticRecipe) ->
     benchmark = synthetic_benchmark(shape, recipe, {name: vectors[name] for name in order})
     others = {name: (phrases[name], vectors[name].astype(np.float32)) for name in phrases if name not in set(order)}
     own = {name: phrases[name] for name in benchmark.phrases}
-    return replace(benchmark, phrases=own, others=others), str(class_split)
+    return replace(benchmark, phrases=own, others=others)
 
 
 def _official_shape(

@@ -21,7 +21,7 @@ Batch = tuple[VideoBatch, Tensor]  # 2B videos, positives first, and their class
 
 def network(dtype: torch.dtype = torch.float32, **options: Any) -> Daan:
     """Make a small network in training mode, without dropout, for features 6 wide and class embeddings 5 wide."""
-    dropouts = {"encoder_dropout": 0.0, "projection_dropout": 0.0, "decoder_dropout": 0.0}
+    dropouts = {"input_dropout": 0.0, "encoder_dropout": 0.0, "projection_dropout": 0.0, "decoder_dropout": 0.0}
     small = {"hidden_width": 16, "heads": 2, "output_width": 8, "noise": 0.0, **dropouts}
     return Daan(DaanConfig(audio_width=6, visual_width=6, text_width=5, **{**small, **options})).to(dtype)
 

@@ -18,7 +18,7 @@ from daan.training_step import Step, training_step
 
 def network(**options: Any) -> Daan:
     """Make a network without dropout for features 24 wide, wide enough to measure deviations."""
-    dropouts = {"encoder_dropout": 0.0, "projection_dropout": 0.0, "decoder_dropout": 0.0}
+    dropouts = {"input_dropout": 0.0, "encoder_dropout": 0.0, "projection_dropout": 0.0, "decoder_dropout": 0.0}
     widths = {"audio_width": 24, "visual_width": 24, "text_width": 5, "hidden_width": 64, "output_width": 8}
     return Daan(DaanConfig(**{**widths, "heads": 2, **dropouts, **options}))
 
