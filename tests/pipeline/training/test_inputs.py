@@ -58,10 +58,10 @@ class RecordingReporter(SilentReporter):
 class Generated:
     """A workspace with generated data, and the settings of a training on it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, shape: Shape | None = None) -> None:
         self.workspace, self.reporter = Workspace(root), RecordingReporter()
         vectors = {name: np.eye(9, dtype=np.float32)[index] for index, name in enumerate(NAMES)}
-        self.benchmark = synthetic_benchmark(SHAPE, SyntheticRecipe(audio_width=12, visual_width=12), vectors)
+        self.benchmark = synthetic_benchmark(shape or SHAPE, SyntheticRecipe(audio_width=12, visual_width=12), vectors)
         self.encoder = str(write_benchmark(self.benchmark, self.workspace))
         self.settings = Settings(text=TextSettings(encoder=self.encoder), training=TrainingSettings(batch_pairs=8))
 
@@ -98,6 +98,19 @@ def test_inputs_follow_the_datasets_splits(generated: Generated) -> None:
     assert torch.equal(inputs.classes_of("test_unseen"), inputs.videos_of_classes("test_unseen") > 0)
     assert (inputs.config.audio_width, inputs.config.visual_width, inputs.config.text_width) == (12, 12, 9)
     assert generated.reporter.lines == ["8 classes: 6 seen, 2 unseen (by the dataset's splits: Surf, TaiChi)"]
+
+
+def test_averaged_features_are_reported(tmp_path: Path) -> None:
+    """With one second per video, attention has nothing to attend to; the line names the other reading."""
+    averaged = Generated(tmp_path, dataclasses.replace(SHAPE, seconds=(1, 1)))
+
+    averaged.gather()
+    chunks = averaged.change("daan", tokens="chunks")
+    lines, chunks.reporter.lines = chunks.reporter.lines, []
+    chunks.gather()
+
+    assert any("attention over seconds and beta have no effect (--set daan.tokens=chunks" in line for line in lines)
+    assert not any("no effect" in line for line in chunks.reporter.lines)
 
 
 @pytest.mark.parametrize(
