@@ -3,7 +3,8 @@
 import multiprocessing
 import signal
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,8 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.base.errors import PipelineError
 
 
 class DrawingError(Exception):
@@ -43,7 +46,6 @@ class FigureProcess:
     def __init__(self, *, draws: bool) -> None:
         self.draws = draws
         self._executor: ProcessPoolExecutor | None = None
-        self._drawing: Future[None] | None = None
 
     def __enter__(self) -> Self:
         """Start the process, which loads matplotlib at once."""
@@ -64,13 +66,13 @@ class FigureProcess:
         """Draw figures and wait for them; return their files.
 
         Raises:
-            DrawingError: a full disk, or a process that crashed.
+            DrawingError: a full disk, or a process that crashed. A fault of our code is raised as it is.
         """
         if self._executor is None:
             return ()
         try:
             self._executor.submit(_draw, figures).result()
-        except Exception as error:  # any fault of a figure, so that none costs the metrics; the message names it
+        except (OSError, PipelineError, BrokenProcessPool) as error:  # they must not cost the metrics
             raise DrawingError(" ".join(f"{type(error).__name__}: {error}".split())) from error
         return figures.paths
 
