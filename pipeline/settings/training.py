@@ -63,7 +63,7 @@ class TrainingSettings:
     batch_pairs: int = 256  # C: batch statistics of 512 videos are stable; at most the number of training videos
     steps_per_epoch: int = 0  # C; 0: one pass over the videos, but at least 20 steps, so that small sets are learned
     validations_per_epoch: int = 0  # C; 0: one per 100 steps, at least one; a long epoch can be best in its middle
-    least_validation_videos: int = 20  # C: fewer do not choose epoch, learning rate and temperature
+    least_validation_videos: int = 20  # C: fewer choose no epoch, learning rate, beta or temperature
     learning_rate: float = 1e-3  # P
     weight_decay: float = 1e-5  # C: weak, against overfitting
     optimizer: Literal["adam", "sgd"] = "adam"  # P: Adam. C: sgd, under which a constant factor of the gradient counts
