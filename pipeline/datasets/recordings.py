@@ -13,7 +13,7 @@ from pipeline.datasets.dataset import Video, segment_key
 from pipeline.datasets.splits import Splits
 
 # UCF101 cut the clips v_Archery_g01_c01.avi, v_Archery_g01_c02.avi, ... out of one recording.
-_GROUP = re.compile(r"(?P<recording>.*_g\d+)_c\d+(\.[^./\\]+)?", re.IGNORECASE | re.DOTALL)
+_GROUP = re.compile(r"(.*[/\\])?(?P<recording>[^/\\]*_g\d+)_c\d+(\.[^./\\]+)?", re.IGNORECASE | re.DOTALL)
 # ActivityNet and VGGSound name a clip by the 11 characters of its video on YouTube and a number.
 _YOUTUBE = re.compile(r"(.*[/\\])?(?P<recording>[\w-]{11})_\d+(\.[^./\\]+)?", re.ASCII | re.DOTALL)
 _SIDES = {"train": "train", "val_seen": "val", "val_unseen": "val", "test_seen": "test", "test_unseen": "test"}
@@ -22,15 +22,16 @@ _SIDES = {"train": "train", "val_seen": "val", "val_unseen": "val", "test_seen":
 def recordings_of(videos: Sequence[Video]) -> dict[str, str]:
     """Map the key of every video to the name of its recording.
 
-    Segments of one file have one recording. So have files with the names of UCF101 and the same group (`_g01_`). If all
-    files have names as in ActivityNet or VGGSound, the id of the video on YouTube is the recording. Any other file is a
-    recording of its own.
+    Segments of one file have one recording. So have files with the names of UCF101 and the same group (`_g01_`), in any
+    folder. If most files have names as in ActivityNet or VGGSound, the id of the video on YouTube is the recording of
+    these. Any other file is a recording of its own.
     """
     files = {video.key: _file_of(video) for video in videos}
     ids = {key: match["recording"] for key, file in files.items() if (match := _YOUTUBE.fullmatch(file))}
-    if len(ids) == len(files) and _are_from_youtube(ids.values()):
-        return ids
-    return {key: match["recording"] if (match := _GROUP.fullmatch(file)) else file for key, file in files.items()}
+    if 2 * len(ids) <= len(files) or not _are_from_youtube(ids.values()):
+        ids = {}
+    groups = {key: match["recording"] for key, file in files.items() if (match := _GROUP.fullmatch(file))}
+    return {**files, **groups, **ids}
 
 
 def _file_of(video: Video) -> str:
@@ -59,6 +60,6 @@ def shared_recordings(splits: Splits, videos: Sequence[Video]) -> str | None:
     (first, (video, *_)), (second, (other, *_)), *_ = shared[0].items()
     return (
         f"{grouped(len(shared))} of {counted(len(found), 'recording')} have videos on two sides of the splits "
-        f"({grouped(validated)} in train and val, {grouped(tested)} in test and before), such as {video} in {first} "
+        f"({grouped(validated)} in train and val, {grouped(tested)} in these and test), such as {video} in {first} "
         f"and {other} in {second}: the metrics of seen classes are higher than for new recordings"
     )

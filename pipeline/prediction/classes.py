@@ -1,6 +1,6 @@
 """Parse the class names that a user gives, and find their vectors; the model may not know the classes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from extractors.text.encoder import TextEncoder
 from extractors.text.phrases import phrase_of
-from pipeline.base.csv_tables import read_user_table, split_names
+from pipeline.base.csv_tables import split_names
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import does_not_exist
 from pipeline.class_embeddings.embed import encode_classes, load_encoder, read_spec
-from pipeline.datasets.phrases import Phrases, comparable_phrases, parse_phrases, phrases_of_name, phrases_text
+from pipeline.datasets.dataset import read_phrases
+from pipeline.datasets.phrases import Phrases, comparable_phrases, phrases_of_name, phrases_text
 from pipeline.prediction.same_class import resemblances
 from pipeline.training.trained_model import Model
 
-_COLUMNS = ("class", "phrase")
 _LIST_ENDINGS = {".txt", ".csv", ".list"}
 
 
@@ -77,16 +77,21 @@ def parse_classes(text: str | None) -> dict[str, Phrases] | None:
 
 
 def _read_names(path: Path) -> list[tuple[str, Phrases]]:
-    """Read the names and phrases of a table with the columns class and phrase, or of a list with one name per line."""
+    """Read the names and phrases of a table with the columns class and phrase, or of a list with one name per line.
+
+    Raises:
+        UsageError: another table, or a table that is damaged.
+    """
     lines = [line.strip() for line in read_text(path).splitlines()]
     names = [line for line in lines if line and not line.startswith("#")]
-    if names and set(_COLUMNS) <= {cell.strip() for cell in names[0].split(",")}:
-        rows = [row for _, row in read_user_table(path, required=_COLUMNS)]
-        return [
-            (row["class"].strip(), parse_phrases(row["phrase"]) or phrases_of_name(row["class"]))
-            for row in rows
-            if row["class"].strip() or row["phrase"].strip()
-        ]
+    header = [cell.strip() for cell in names[0].split(",")] if names else []
+    if header and ("phrase" in header or header == ["class"]) and "class" in header:
+        return [(name, found or phrases_of_name(name)) for name, found in read_phrases(path).items()]
+    if path.suffix.lower() == ".csv" and names and (len(header) > 1 or ";" in names[0]):
+        raise UsageError(
+            f"{path} is not a list of class names: its first line is {names[0]!r}; give a table with the columns class "
+            "and phrase and commas between them, or one name per line, in quotes if it has a comma"
+        )
     unquoted = [cells[0] if len(cells := split_names(name)) == 1 else name for name in names if name]
     return [(name, phrases_of_name(name)) for name in unquoted]
 
@@ -137,14 +142,29 @@ def name_classes(model: Model, classes: Mapping[str, Phrases] | None, text: str 
             notes.append(f"{name!r} is taken as {like!r}, a class in training {similarity}")
         else:
             notes.append(
-                f"{name!r} is not in training, but near {like!r}, which is {similarity}: "
-                "write it as in training if you mean that class"
+                f"{name!r} is not in training, but resembles the trained class {like!r} {similarity}: "
+                "give the name of that class if you mean it"
             )
+    _refuse_the_same_class(names, indices, model)
     for row, index in enumerate(indices):
         if index is not None:
             vectors[row] = model.class_vectors[index]
     seen = np.array([index is not None and model.classes[index].seen for index in indices])
     return NamedClasses(tuple(names), vectors, seen, tuple(notes))
+
+
+def _refuse_the_same_class(names: Sequence[str], indices: Sequence[int | None], model: Model) -> None:
+    """Refuse several names of one class of the model: each would take a part of its probability."""
+    first: dict[int, str] = {}
+    for name, index in zip(names, indices, strict=True):
+        if index is None:
+            continue
+        if index in first:
+            raise UsageError(
+                f"--classes: {first[index]!r} and {name!r} are the same class in training, "
+                f"{phrases_text(model.classes[index].phrases)!r}: give it once"
+            )
+        first[index] = name
 
 
 def _text_encoder(model: Model, text: str | None) -> TextEncoder:

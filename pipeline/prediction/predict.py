@@ -102,6 +102,7 @@ def _to_json(entry: VideoPrediction, top_k: int | None) -> dict[str, Any]:
         "has_visual": entry.has_visual,
         "decided_by": entry.decided_by or None,
         "unsure": entry.unsure,
+        "fits": entry.fits,
         "warnings": list(entry.warnings),
     }
 

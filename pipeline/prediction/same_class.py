@@ -19,6 +19,10 @@ _USUAL = 0.9  # quantile of the cosines of the classes to their nearest other cl
 _FUNCTION_WORDS = frozenset(
     ["a", "an", "the", "some", "is", "are", "was", "were", "be", "being", "been", "somebody", "someone"]
 )
+# "a video of a dog barking" means dog barking: the form of the usual prompts.
+_CARRIER = re.compile(
+    r"^(an? |the |some )?(video|clip|film|footage|photo|picture|image|recording|sound|audio|noise)s? of ", re.IGNORECASE
+)
 _ENDINGS = ("ing", "ed", "es", "s")
 _PUNCTUATION = ".,;:!?'\"()"
 
@@ -40,8 +44,9 @@ def resemblances(
 ) -> list[Resemblance | None]:
     """Compare new names with the classes of a model.
 
-    A name means a trained class if its words are the same, apart from articles, auxiliary verbs and endings, or if its
-    vector is nearer than those of different classes ever are. Anything else remains a new class.
+    A name means a trained class if its words are the same, apart from articles, auxiliary verbs, endings and a
+    beginning such as `a video of`. It also does if its vector is nearer than those of different classes ever are.
+    Anything else remains a new class.
 
     Args:
         phrases: the phrases of N new names.
@@ -74,9 +79,16 @@ def resemblances(
 
 
 def _words(phrases: Phrases) -> set[tuple[str, ...]]:
-    """Reduce each phrase to its content words without endings: `a dog barks` and `dog barking` give the same."""
+    """Reduce each phrase to its content words without endings.
+
+    `a dog barks`, `dog barking` and `a video of a dog barking` give the same.
+    """
     reduced = {
-        tuple(_stem(word) for word in phrase.lower().split() if word.strip(_PUNCTUATION) not in _FUNCTION_WORDS)
+        tuple(
+            _stem(word)
+            for word in _CARRIER.sub("", phrase).lower().split()
+            if word.strip(_PUNCTUATION) not in _FUNCTION_WORDS
+        )
         for phrase in phrases
     }
     return {words for words in reduced if words}

@@ -59,7 +59,7 @@ class TrainingSettings:
 
     # C: paper: as the other settings say; small: a small network and fewer steps; auto: small for few training videos
     network: Literal["auto", "paper", "small"] = "auto"
-    epochs: int = 50  # P (as AVCA)
+    epochs: int = 50  # C (as AVCA)
     batch_pairs: int = 256  # C: batch statistics of 512 videos are stable; at most the number of training videos
     steps_per_epoch: int = 0  # C; 0: one pass over the videos, but at least 20 steps, so that small sets are learned
     validations_per_epoch: int = 0  # C; 0: one per 100 steps, at least one; a long epoch can be best in its middle

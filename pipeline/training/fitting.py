@@ -125,7 +125,10 @@ class _Fitting:
         )
         self._state.history.append(record)
         self._state.balance += balance
-        self._save(None)
+        # A checkpoint contains the optimiser's state too. One per validation would take a tenth of the training.
+        ends_epoch = period.number % stage.validations_per_epoch == 0
+        if ends_epoch or period.number == stage.periods or self._is_due():
+            self._save(None)
         self._write_tables()
         return record
 
@@ -138,8 +141,12 @@ class _Fitting:
                 f"stopped after step {done} of {self._stage.steps} in epoch {epoch} of "
                 f"{self._stage.title}; the same command goes on from there"
             )
-        if time.monotonic() - self._saved_at_seconds >= 60 * self._stage.settings.checkpoint_minutes:
+        if self._is_due():
             self._save(period.state())
+
+    def _is_due(self) -> bool:
+        """Return whether the last checkpoint is old."""
+        return time.monotonic() - self._saved_at_seconds >= 60 * self._stage.settings.checkpoint_minutes
 
     def _keep_best(self, number: int, validation: Validation | None) -> None:
         """Record the period if it is the best so far.

@@ -196,7 +196,7 @@ def _report_small_numbers(inputs: TrainingInputs, reporter: Reporter) -> None:
             shown = f"{', '.join(names[:_NAMES_SHOWN])}{more}"
             reporter.say(f"classes with only one {thing}: {shown}; used for training, not for testing")
     videos, pairs = len(inputs.indices("train")), inputs.settings.training.batch_pairs
-    if videos < pairs:
+    if videos < pairs and inputs.settings.training.network == "paper":
         reporter.say(
             f"batches of {videos} pairs: there are only {videos} training videos (training.batch_pairs is {pairs})"
         )

@@ -11,18 +11,9 @@ from pipeline.settings.tree import Settings
 
 SMALL_BELOW_VIDEOS = 1000  # the smallest benchmark, UCF, has 3174 training videos
 
-# The values of the small network, by setting. They were chosen on the validation videos of the sample set.
+# The values of the small network, by setting.
 SMALL: Mapping[str, Mapping[str, Any]] = {
-    "daan": {
-        "hidden_width": 64,
-        "output_width": 32,
-        "heads": 4,
-        "input_dropout": 0.0,
-        "encoder_dropout": 0.0,
-        "projection_dropout": 0.0,
-        "decoder_dropout": 0.0,
-        "margin": 10.0,
-    },
+    "daan": {"hidden_width": 64, "output_width": 32, "heads": 4},
     "training": {"epochs": 15, "batch_pairs": 32, "steps_per_epoch": 20},
 }
 _WIDTHS = ("daan.hidden_width", "daan.output_width", "daan.heads")

@@ -96,7 +96,8 @@ class Run:
         """
         indices = self.inputs.indices(*splits)
         epochs, steps = periods / per_epoch, steps_per_epoch(self.settings, len(indices))
-        amounts = f"{counted(len(indices), 'video')}, {epochs:g} epochs of {counted(steps, 'step')}"
+        length = counted(int(epochs), "epoch") if epochs == int(epochs) else f"{epochs:g} epochs"
+        amounts = f"{counted(len(indices), 'video')}, {length} of {counted(steps, 'step')}"
         self.reporter.say(f"{name[:-1]} {name[-1]} of 2 on {self.device}: {amounts}")
         standardiser = self._standardiser(indices)
         return TrainingStage(

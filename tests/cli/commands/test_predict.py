@@ -51,6 +51,6 @@ def test_what_decided_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_unsure_clip_has_one_plain_line(capsys: pytest.CaptureFixture[str]) -> None:
     """A sure one has none."""
-    assert "unsure: farther from all names than 95 % of the validation clips" in shown(capsys, DOG, YOGA, unsure=True)
+    assert "unsure: this clip fits none of the names as well as 95 %" in shown(capsys, DOG, YOGA, unsure=True)
     assert "unsure" not in shown(capsys, DOG, YOGA)
     assert "unsure" not in shown(capsys, DOG, YOGA, unsure=None)

@@ -139,13 +139,14 @@ def test_several_phrases_of_a_new_class_are_averaged(
     entry = dataclasses.replace(model.classes[0], phrases=("black cat", "Green dog"))
     model = dataclasses.replace(model, classes=(entry, *model.classes[1:]))
 
-    asked = ["cat|black-dog", "green dog|black cat", entry.name]
-    found = name_classes(model, named(*asked), None)
+    for way in ("green dog|black cat", entry.name):
+        asked = ("cat|black-dog", way)
+        found = name_classes(model, named(*asked), None)
 
-    assert found.names == tuple(asked)
-    np.testing.assert_array_equal(found.vectors[0], encode_phrases(read_spec(spec), [("cat", "black dog")]).vectors[0])
-    np.testing.assert_array_equal(found.vectors[1], model.class_vectors[0])
-    np.testing.assert_array_equal(found.vectors[2], model.class_vectors[0])
+        assert found.names == asked
+        expected = encode_phrases(read_spec(spec), [("cat", "black dog")]).vectors[0]
+        np.testing.assert_array_equal(found.vectors[0], expected)
+        np.testing.assert_array_equal(found.vectors[1], model.class_vectors[0])
 
 
 def test_names_are_separated_by_commas_and_phrases_by_bars() -> None:
@@ -179,6 +180,14 @@ def test_a_new_name_that_means_a_trained_class_gets_its_vector(
     assert not any("taken" in note for note in found.notes[1:])
 
 
+def test_two_names_of_one_trained_class_are_refused(extracted: Callable[..., Workspace]) -> None:
+    """Both would share its probability. The message names both and the class."""
+    model = trained(extracted(), "minilm")
+
+    with pytest.raises(UsageError, match="'a red ball' and 'red ball' are the same class in training"):
+        name_classes(model, named("a red ball", "red ball", "a dog"), None)
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -209,6 +218,10 @@ def test_a_table_of_classes_and_phrases_is_read_by_column(tmp_path: Path) -> Non
     }
     path.write_text("phrase,number,class\nplaying yoga,3,yoga\n")
     assert parse_classes(str(path)) == {"yoga": ("playing yoga",)}
+    path.write_text("class,phrase\ndog,a dog barks\ndog,woof\n")
+    assert parse_classes(str(path)) == {"dog": ("a dog barks", "woof")}
+    path.write_text("class\nyoga\n")
+    assert parse_classes(str(path)) == {"yoga": ("yoga",)}
     path.write_text("class,phrase\n")
     with pytest.raises(UsageError, match="contains no class names"):
         parse_classes(str(path))
@@ -220,3 +233,13 @@ def test_another_file_has_one_name_per_line(tmp_path: Path, ending: str) -> None
     path = tmp_path / f"names.{ending}"
     path.write_text('# a comment\nyoga\n\npurple, star\n"red, ball"\n')
     assert list(parse_classes(str(path)) or {}) == ["yoga", "purple, star", "red, ball"]
+
+
+@pytest.mark.parametrize("text", ["class;phrase\ndog;a dog barks\n", "video,path,class\na.mp4,/a.mp4,dog\n"])
+def test_another_table_is_not_read_as_names(tmp_path: Path, text: str) -> None:
+    """The message shows its first line."""
+    path = tmp_path / "names.csv"
+    path.write_text(text)
+
+    with pytest.raises(UsageError, match="is not a list of class names: its first line is"):
+        parse_classes(str(path))

@@ -149,7 +149,7 @@ def test_the_document_names_kinds_decisions_warnings_and_failures(model: Path, t
     for entry in document["predictions"]:
         assert set(entry) == {
             *("video", "classes", "seconds", "has_audio", "has_visual"),
-            *("decided_by", "unsure", "warnings"),
+            *("decided_by", "unsure", "fits", "warnings"),
         }
         assert len(entry["classes"]) == 2
         assert all(one["seen"] == seen[one["class"]] for one in entry["classes"])
@@ -160,11 +160,12 @@ def test_the_document_names_kinds_decisions_warnings_and_failures(model: Path, t
 
 
 def test_a_name_that_means_a_trained_class_is_noted_once(model: Path) -> None:
-    """The note stands before the predictions; both names have the same distance."""
+    """The note stands before the predictions; the distance is that of the class."""
     seen = next(entry for entry in load_model(model, CPU).classes if entry.seen)
     notes = Notes()
-    report = predicted(model, [f"a {seen.phrases[0]}", seen.name], [CLIP, SILENT], notes)
+    report, known = (predicted(model, [name], [CLIP, SILENT], notes) for name in (f"a {seen.phrases[0]}", seen.name))
     assert sum("is taken as" in line for line in notes.lines) == 1
-    for prediction in report.predictions:
-        first, second = prediction.classes
-        assert (first.distance, first.seen) == (second.distance, second.seen) == (first.distance, True)
+    for prediction, expected in zip(report.predictions, known.predictions, strict=True):
+        (found,), (trained,) = prediction.classes, expected.classes
+        assert (found.distance, found.seen) == (trained.distance, True)
+        assert prediction.fits == expected.fits

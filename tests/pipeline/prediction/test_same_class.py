@@ -39,9 +39,16 @@ def meant(names: Sequence[str], classes: Sequence[str], *, unseen: Sequence[str]
 
 
 def test_articles_and_endings_do_not_make_a_new_class() -> None:
-    """For every sample class, five ways to write it mean the class."""
+    """For every sample class, six ways to write it mean the class."""
     assert len(SAMPLE_CLASSES) == 24
-    ways = ("a {0} {1} {2}", "the {0} {1} {2}", "{0} {1}s {2}", "a {0} {1} is {2}", "{0} {1} {3}")
+    ways = (
+        "a {0} {1} {2}",
+        "the {0} {1} {2}",
+        "{0} {1}s {2}",
+        "a {0} {1} is {2}",
+        "{0} {1} {3}",
+        "a video of a {0} {1} {2}",
+    )
     for way in ways:
         names = []
         for name in SAMPLE_CLASSES:

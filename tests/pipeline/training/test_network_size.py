@@ -28,13 +28,12 @@ def test_the_choice_is_final() -> None:
 
 def test_settings_that_the_user_gave_are_kept_even_with_their_default_value() -> None:
     """Other settings of the small network are still filled in."""
-    given = load_settings(assignments=["training.epochs=50", "daan.margin=2", "daan.encoder_dropout=0.2"])
+    given = load_settings(assignments=["training.epochs=50", "daan.margin=2"])
 
     found = with_network_size(given, 10)
 
     assert found.training.epochs == 50
     assert found.daan.margin == 2
-    assert found.daan.encoder_dropout == 0.2
     assert found.daan.hidden_width == SMALL["daan"]["hidden_width"]
     assert found.training.steps_per_epoch == SMALL["training"]["steps_per_epoch"]
 
