@@ -21,6 +21,7 @@ from pipeline.datasets.splits import Splits, parse_splits
 from pipeline.evaluation.drawing import DrawingError, EvaluationFigures, FigureProcess
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.scoring.calibration import calibrated
+from pipeline.scoring.held_out import Calibration
 from pipeline.scoring.intervals import Interval, bootstrap_intervals, intervals_to_json
 from pipeline.scoring.metrics import (
     CalibrationError,
@@ -54,6 +55,7 @@ class EvaluationReport:
     metrics: Mapping[str, Metrics]  # score -> metrics at the beta that validation chose
     recalls: Mapping[str, ClassRecalls]  # score -> recall of each class at this beta
     intervals: Mapping[str, Mapping[str, Interval]]  # score -> metric -> 95 % interval over classes
+    calibrated: bool  # whether there were enough validation videos for a beta and a temperature
     calibration_error: CalibrationError  # of the probabilities that `predict` shows for all classes
     grid_metrics: Mapping[str, Mapping[str, Metrics]]  # published grid -> score -> metrics at the grid's beta
     score: str  # the score that the model predicts by
@@ -78,6 +80,7 @@ class EvaluationReport:
             "classes": {"seen": self.seen, "unseen": self.unseen},
             "intervals": intervals_to_json(self.intervals),
             "expected_calibration_error": asdict(self.calibration_error),
+            "calibrated": self.calibrated,
             **({"grids": grids} if grids else {}),
         }
 
@@ -109,9 +112,9 @@ def evaluate(
     Raises:
         PipelineError: a missing stage, features of another extractor, or no videos to evaluate on.
     """
-    with workspace.locked("evaluate"):
+    with workspace.locked("evaluate"), FigureProcess(draws=figures) as drawing:
         folder = workspace.current_model(run)
-        evaluator = Evaluator(workspace, held_out, device=device, reporter=reporter, figures=figures)
+        evaluator = Evaluator(workspace, held_out, device=device, reporter=reporter, drawing=drawing)
         report, made_from = evaluator(folder)
         if held_out == "test":
             record_report(
@@ -136,10 +139,10 @@ class Evaluator:
         *,
         device: torch.device,
         reporter: Reporter,
-        figures: bool = True,
+        drawing: FigureProcess,
     ) -> None:
         self._workspace, self._held_out, self._device, self._reporter = workspace, held_out, device, reporter
-        self._figures = figures
+        self._drawing = drawing
         self._dataset = load_dataset(workspace.dataset_folder)
         self._features_file = workspace.current_features()
         self._features = load_features(self._features_file, self._dataset.classes)
@@ -164,8 +167,7 @@ class Evaluator:
                 f"the splits of {folder.name} contain no {self._held_out} videos: there is nothing to evaluate on"
             )
         reports = evaluation_folder(self._workspace, folder.name, self._held_out)
-        with FigureProcess(draws=self._figures) as drawing:
-            report = self._score(reports, folder, model, indices, self._classes_of(splits), drawing)
+        report = self._score(reports, folder, model, indices, self._classes_of(splits))
         return report, str(model.training["fingerprint"])
 
     def _classes_of(self, splits: Splits) -> Indices:
@@ -181,7 +183,6 @@ class Evaluator:
         model: Model,
         indices: Tensor,
         classes: Indices,
-        drawing: FigureProcess,
     ) -> EvaluationReport:
         """Score the videos at `indices` against the classes at `classes`; write and return the report."""
         labels = np.searchsorted(classes, self._features.labels[indices].numpy())
@@ -189,19 +190,27 @@ class Evaluator:
         names, seen = [entry.name for entry in entries], np.array([entry.seen for entry in entries])
         vectors = torch.from_numpy(model.class_vectors[classes])
         sample = evenly_chosen(len(indices), _MOST_FOR_PROBABILITIES)
+        calibration = model.calibration(int(seen.sum()), int((~seen).sum()))
+        if not calibration.videos:
+            self._reporter.warn(
+                f"nothing is calibrated in {folder.name}, because it had too few validation videos: beta is 0, and "
+                "probabilities mean little"
+            )
+        betas = {**model.betas, model.score: calibration.beta}  # as `predict` derives it for these classes
         scored = score_videos(
             model.network, self._features, indices, vectors, seen, model.standardiser, self._device, sample=sample
         )
         nearest = scored.nearest
-        predictions = nearest[model.score].predictions(model.betas[model.score])
-        recalls = {name: class_recalls(nearest[name], labels, model.betas[name]) for name in SCORES}
+        predictions = nearest[model.score].predictions(betas[model.score])
+        recalls = {name: class_recalls(nearest[name], labels, betas[name]) for name in SCORES}
         report = EvaluationReport(
             run=folder.name,
             held_out=self._held_out,
-            metrics=_metrics_at(nearest, labels, model.betas),
+            metrics=_metrics_at(nearest, labels, betas),
             recalls=recalls,
             intervals={name: bootstrap_intervals([of_score]) for name, of_score in recalls.items()},
-            calibration_error=_calibration_error(model, scored, labels, seen),
+            calibration_error=_calibration_error(model, scored, labels, seen, calibration),
+            calibrated=calibration.videos > 0,
             grid_metrics={grid: _metrics_at(nearest, labels, betas) for grid, betas in model.grid_betas.items()},
             score=model.score,
             videos=len(indices),
@@ -215,11 +224,10 @@ class Evaluator:
         )
         _write(report, names, labels, predictions, nearest[model.score])
         confusion = confusion_matrix(predictions, labels, len(names))
-        return replace(report, figures=self._drawn(drawing, reports, folder, names, seen, confusion))
+        return replace(report, figures=self._drawn(reports, folder, names, seen, confusion))
 
     def _drawn(
         self,
-        drawing: FigureProcess,
         reports: Path,
         folder: Path,
         names: list[str],
@@ -227,11 +235,11 @@ class Evaluator:
         confusion: Indices,
     ) -> tuple[Path, ...]:
         """Draw the confusion matrix, and the training curves of stage 1; a failure costs only the figures."""
-        if not drawing.draws:
+        if not self._drawing.draws:
             return ()
         history = read_history(folder / "stage1" / "history.csv")
         try:
-            return drawing.draw(EvaluationFigures(reports, names, seen.tolist(), confusion, history))
+            return self._drawing.draw(EvaluationFigures(reports, names, seen.tolist(), confusion, history))
         except DrawingError as error:
             self._reporter.warn(
                 f"the figures in {reports} could not be drawn ({error}): the metrics are complete; "
@@ -271,9 +279,10 @@ def _check_classes(model: Model, dataset: Dataset) -> None:
         raise PipelineError("the dataset's classes changed since the model was trained: run avzsl train again")
 
 
-def _calibration_error(model: Model, scored: ScoredVideos, labels: Indices, seen: Flags) -> CalibrationError:
+def _calibration_error(
+    model: Model, scored: ScoredVideos, labels: Indices, seen: Flags, calibration: Calibration
+) -> CalibrationError:
     """Measure the probabilities that `predict` shows if it may choose among all classes."""
-    calibration = model.calibration(int(seen.sum()), int((~seen).sum()))
     distances = calibrated(scored.sample_distances[model.score], seen, calibration.beta)
     return expected_calibration_error(distances, labels[scored.sample], calibration.temperature)
 

@@ -10,6 +10,7 @@ import torch
 from pipeline.base.files import write_json
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Stage, Workspace
+from pipeline.evaluation.drawing import FigureProcess
 from pipeline.evaluation.evaluate import (
     EvaluationReport,
     Evaluator,
@@ -73,9 +74,9 @@ def evaluate_seeds(
     Raises:
         PipelineError: as for `evaluate`; reports of runs before the error are kept.
     """
-    with workspace.locked("evaluate"):
+    with workspace.locked("evaluate"), FigureProcess(draws=figures) as drawing:
         folders = [workspace.current_model(run) for run in runs]
-        evaluator = Evaluator(workspace, held_out, device=device, reporter=reporter, figures=figures)
+        evaluator = Evaluator(workspace, held_out, device=device, reporter=reporter, drawing=drawing)
         reports = []
         with reporter.track("evaluating runs", len(folders)) as tracker:
             for folder in folders:

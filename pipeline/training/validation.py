@@ -21,7 +21,7 @@ from pipeline.scoring.score_videos import SCORES, ScoredVideos, evenly_chosen, s
 class Validation:
     """The result of one validation: the metrics that choose the epoch, and the calibration of each score."""
 
-    metrics: Metrics  # of the configured score at its exact best beta, percent
+    metrics: Metrics  # of the configured score at its exact best beta, or at 0 with too few videos; percent
     betas: Mapping[str, float]  # score -> beta for the network of stage 2; 0 with too few videos
     temperatures: Mapping[str, float]  # score -> temperature of the softmax likewise; 1 with too few videos
     grid_betas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # published grid -> score -> its beta
@@ -61,7 +61,12 @@ class Validation:
         """
         means = {name: HarmonicMeans.over_betas(scored.nearest[name], labels) for name in SCORES}
         betas, temperatures, held_out = dict.fromkeys(SCORES, 0.0), dict.fromkeys(SCORES, 1.0), None
+        shown_beta, grid_betas = 0.0, {}
         if calibrate:
+            shown_beta = means[score].best_beta()
+            grid_betas = {
+                grid.name: {name: means[name].best_of(grid.betas) for name in SCORES} for grid in PUBLISHED_GRIDS
+            }
             seen, sample_labels = scored.nearest[score].seen, np.asarray(labels, np.int64)[scored.sample]
             held_out = HeldOutDistances(scored.sample_distances[score], sample_labels, seen)
             for name in SCORES:
@@ -69,12 +74,10 @@ class Validation:
                 distances = calibrated(scored.sample_distances[name], seen, betas[name])
                 temperatures[name] = lasting_temperature(distances, sample_labels, videos=len(sample_labels))
         return cls(
-            metrics=gzsl_metrics(scored.nearest[score], labels, means[score].best_beta()),
+            metrics=gzsl_metrics(scored.nearest[score], labels, shown_beta),
             betas=betas,
             temperatures=temperatures,
-            grid_betas={
-                grid.name: {name: means[name].best_of(grid.betas) for name in SCORES} for grid in PUBLISHED_GRIDS
-            },
+            grid_betas=grid_betas,
             held_out=held_out,
         )
 

@@ -58,8 +58,8 @@ def command(
         typer.Option(
             "--set",
             help="Change one value of the recipe, such as --set noise=0.5. Other values are own, second_noise, "
-            "missing_audio, missing_visual, dtype, zeros, spectrum, autocorrelation, background, order_pairs, "
-            "unreliable, foreign_sound and shared. Can be repeated.",
+            "missing_audio, missing_visual, dtype, zeros, spectrum, autocorrelation, background, background_strength, "
+            "order_pairs, order_strength, unreliable, foreign_sound and shared. Can be repeated.",
             metavar="NAME=VALUE",
         ),
     ] = None,

@@ -18,6 +18,7 @@ from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import checked_document, fingerprint, read_json
 from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Stage, StageRecord, Workspace
+from pipeline.evaluation.drawing import FigureProcess
 from pipeline.evaluation.evaluate import Evaluator
 from pipeline.scoring.metrics import METRICS, mean_and_deviation
 from pipeline.scoring.score_videos import SCORES
@@ -179,8 +180,11 @@ def _evaluate(
     missing = [run for run in dict.fromkeys(runs) if run not in found]
     if not missing:
         return found
-    evaluator = Evaluator(workspace, "test", device=device, reporter=reporter)
-    with reporter.track("evaluating runs", len(missing)) as tracker:
+    with (
+        FigureProcess(draws=True) as drawing,
+        reporter.track("evaluating runs", len(missing)) as tracker,
+    ):
+        evaluator = Evaluator(workspace, "test", device=device, reporter=reporter, drawing=drawing)
         for run in missing:
             report, _ = evaluator(workspace.model_folder(run))
             found[run] = {name: dataclasses.asdict(metrics) for name, metrics in report.metrics.items()}

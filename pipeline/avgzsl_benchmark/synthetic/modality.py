@@ -55,10 +55,10 @@ def modality_features(
         if recipe.shared:
             scatter *= np.float32(np.sqrt(1 - recipe.shared))
             scatter += np.float32(np.sqrt(recipe.shared)) * common.standard_normal(scatter.shape, np.float32)
-        signal = lost.some_of(centres[shown[videos]])
+        signal, kept = lost.some_of(centres[shown[videos]])
         rows = np.repeat((signal + np.float32(recipe.noise) * scatter) @ factors, seconds, axis=0)  # (R, D)
         if in_time.varies:
-            rows += in_time.change(signal, shown[videos], scenes, videos, span) @ factors
+            rows += in_time.change(signal, kept, shown[videos], scenes, videos, span) @ factors
         noise = random.standard_normal(rows.shape, np.float32)
         _let_last(noise, scenes.positions[span], recipe.autocorrelation)
         rows += np.float32(recipe.second_noise) * noise
@@ -91,15 +91,15 @@ class _Lost:
         self._largest, self._strength = recipe.unreliable, strength
         self._random = recipe.random("reliability", modality)
 
-    def some_of(self, signal: Floats) -> Floats:
-        """Replace a random part of each row (M, F)."""
+    def some_of(self, signal: Floats) -> tuple[Floats, Floats]:
+        """Replace a random part of each row (M, F); return the rows and the part (M, 1) that each row keeps."""
         if not self._largest:
-            return signal
+            return signal, np.ones((len(signal), 1), np.float32)
         # The arcsine distribution: most draws are near 0 or near 1.
         kept = 1 - np.float32(self._largest) * self._random.beta(0.5, 0.5, (len(signal), 1)).astype(np.float32)
         noise = self._strength * self._random.standard_normal(signal.shape, np.float32)
         mixed: Floats = kept * signal + np.sqrt(1 - kept**2) * noise
-        return mixed
+        return mixed, kept
 
 
 class _InTime:
@@ -112,18 +112,21 @@ class _InTime:
         self._backgrounds = background_factors(recipe, modality, _FACTORS)
         self.varies = recipe.background > 0 or recipe.order_pairs > 0
 
-    def change(self, signal: Floats, shown: Indices, scenes: Scenes, videos: Indices, span: slice) -> Floats:
+    def change(
+        self, signal: Floats, kept: Floats, shown: Indices, scenes: Scenes, videos: Indices, span: slice
+    ) -> Floats:
         """Compute what the seconds (R, F) of videos show beyond their signal (M, F).
 
         Args:
             signal: (M, F), what the videos show of their class.
+            kept: (M, 1), the part of their class that the videos keep; their events are as weak.
             shown: (M,) the classes that they show.
             scenes: the scenes of all videos.
             videos: (M,) indices of the videos.
             span: the rows of their seconds.
         """
         seconds = scenes.seconds[videos]
-        order = scenes.half[span] * np.repeat(self._directions[shown], seconds)
+        order = scenes.half[span] * np.repeat(self._directions[shown] * kept[:, 0], seconds)
         background: Floats = np.repeat(self._backgrounds[scenes.backgrounds[videos]] - signal, seconds, axis=0)
         background[scenes.shows_class[span]] = 0
         background += order[:, None] * self._event

@@ -60,7 +60,16 @@ def test_the_document_contains_the_grids(workspace: Workspace, capsys: pytest.Ca
     """Each score at each grid has S, U, HM and beta, next to the metrics at the exact beta."""
     trained(workspace, 0)
     document = json.loads(avzsl(capsys, workspace.root, "--json"))
-    assert set(document) == {"audio", "visual", "sum", "classes", "grids", "intervals", "expected_calibration_error"}
+    assert set(document) == {
+        "audio",
+        "visual",
+        "sum",
+        "classes",
+        "grids",
+        "intervals",
+        "calibrated",
+        "expected_calibration_error",
+    }
     for by_score in document["grids"].values():
         assert {name: metrics["beta"] for name, metrics in by_score.items()} == GRIDS["avca"]
         assert all(set(metrics) == {"S", "U", "HM", "beta"} for metrics in by_score.values())

@@ -28,7 +28,7 @@ from pipeline.training.trained_model import load_model, save_model
 CPU = torch.device("cpu")
 SETTINGS = Settings(
     daan=DaanConfig(hidden_width=32, output_width=16, heads=2),
-    training=TrainingSettings(epochs=2, batch_pairs=16, steps_per_epoch=4),
+    training=TrainingSettings(epochs=2, batch_pairs=16, steps_per_epoch=4, least_validation_videos=2),
 )
 
 

@@ -44,7 +44,7 @@ def trained(workspace: Workspace, **options: object) -> Workspace:
     """Train a model for a few steps; return the workspace."""
     settings = Settings(
         daan=DaanConfig(hidden_width=32, output_width=16, heads=2, **options),  # type: ignore[arg-type]
-        training=TrainingSettings(epochs=3, batch_pairs=8, steps_per_epoch=2),
+        training=TrainingSettings(epochs=3, batch_pairs=8, steps_per_epoch=2, least_validation_videos=2),
     )
     train(workspace, settings, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
     return workspace
