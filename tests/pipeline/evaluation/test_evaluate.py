@@ -32,6 +32,17 @@ SETTINGS = Settings(
 )
 
 
+class Notes(SilentReporter):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def warn(self, line: str) -> None:
+        """Keep a note."""
+        self.lines.append(line)
+
+
 def trained(workspace: Workspace) -> Path:
     """Train shortly; return the run's folder."""
     report = train(workspace, SETTINGS, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
@@ -58,6 +69,25 @@ def test_all_three_scores_are_reported_and_written(extracted: Callable[..., Work
     assert report.chance == 50.0
     assert len(report.figures) == 2
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in report.figures)
+
+
+def test_without_enough_validation_videos_an_evaluation_says_that_nothing_is_calibrated(
+    extracted: Callable[..., Workspace],
+) -> None:
+    """Every beta is 0, no published grid has one, and the document says so."""
+    workspace = extracted()
+    training = replace(SETTINGS.training, least_validation_videos=1000)
+    settings = replace(SETTINGS, training=training)
+    train(workspace, settings, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
+    reporter = Notes()
+
+    report = evaluate(workspace, device=CPU, reporter=reporter, figures=False)
+
+    document = json.loads(report.metrics_file.read_text())
+    assert document["calibrated"] is False
+    assert "grids" not in document
+    assert {document[name]["beta"] for name in ("audio", "visual", "sum")} == {0.0}
+    assert any("nothing is calibrated" in line for line in reporter.lines)
 
 
 def test_zsl_accuracy_equals_a_count_of_nearest_unseen_classes(extracted: Callable[..., Workspace]) -> None:
