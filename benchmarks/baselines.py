@@ -238,6 +238,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workspace", type=Path, help="folder of a workspace with features")
     table = table_of_workspace(Workspace(parser.parse_args().workspace))
+    if not len(table.validation):
+        parser.error("the workspace has no validation videos, which choose the settings of the baselines")
     results = {
         name: [measured(table, baseline(seed)) for seed in (SEEDS if name != "ridge" else SEEDS[:1])]
         for name, baseline in BASELINES.items()

@@ -428,6 +428,10 @@ def show(results: Results, arguments: argparse.Namespace, size: Size, listed: Ma
         return float(statistics.mean(found))
 
     seeds = f"{len(arguments.report)} data seeds x {len(arguments.seeds)} training seeds"
+    print(
+        f"\nNetworks with H = {size.hidden}, {size.epochs * size.steps} steps of {size.pairs} pairs. The tables have "
+        "hundreds of intervals: about one in twenty excludes 0 by chance alone."
+    )
     for metric in METRICS:
         head = f"| {' | '.join(kinds)} |\n|-|{'-|' * len(kinds)}"
         print(f"\nTest {metric}, mean over {seeds}\n\n| method {head}")

@@ -214,6 +214,22 @@ def test_applied_to_the_update_the_mean_rate_scales_the_optimisers_step(optimise
             torch.testing.assert_close(found, old - 1e-2 * modulated[name], rtol=1e-7, atol=1e-9, msg=name)
 
 
+@pytest.mark.parametrize(("momentum", "decay", "equal"), [(0.0, 0.0, True), (0.9, 0.0, False), (0.0, 0.1, False)])
+def test_both_ways_to_apply_rates_are_equal_under_plain_sgd_only(momentum: float, decay: float, equal: bool) -> None:
+    """Over several steps, momentum and weight decay make them differ: they are not proportional to the batch's M."""
+    start, data = network(torch.float64, gamma=0.2), batch(5, 3, torch.float64)
+    weights = []
+    for apply in ("gradient", "update"):
+        daan = network(torch.float64, gamma=0.2, csgm_apply=apply)
+        daan.load_state_dict(start.state_dict())
+        optimizer = torch.optim.SGD(daan.parameters(), lr=1e-2, momentum=momentum, weight_decay=decay)
+        for _ in range(4):
+            training_step(daan, optimizer, *data)
+        weights.append(torch.cat([each.detach().flatten() for each in daan.audio_encoder.parameters()]))
+
+    assert torch.allclose(*weights, rtol=1e-9, atol=1e-12) == equal
+
+
 def test_constant_rates_cancel_under_adam_but_not_if_they_scale_the_update() -> None:
     """With every M at gamma, `gradient` gives plain training under Adam; `update` gives gamma times its steps."""
     plain, options = network(torch.float64, csgm="off"), {"csgm": "convergence", "convergence": "batch", "gamma": 3.0}
