@@ -91,7 +91,9 @@ def show_report(report: "PredictionReport", terminal: Terminal, top_k: int | Non
         elif prediction.decided_by:
             terminal.say(f" decided mainly by {prediction.decided_by}")
         if prediction.unsure and len(prediction.classes) > 1:
-            terminal.show(" unsure: this clip fits none of the names as well as 95 % of the validation clips fit theirs")
+            terminal.show(
+                " unsure: this clip fits none of the names as well as 95 % of the validation clips fit theirs"
+            )
         for warning in prediction.warnings:
             terminal.warn(f"{prediction.video}: {warning}")
 
