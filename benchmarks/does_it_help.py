@@ -18,34 +18,23 @@ import argparse
 import functools
 import itertools
 import json
-import multiprocessing
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from baselines import BASELINES, averaged, measured, table_of
-from scipy.stats import t as student
-from torch import Tensor
+from runs import Data, Results, interval, numbers, trained
 
 from daan.config import DaanConfig
-from daan.network import Daan
 from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticBenchmark, synthetic_benchmark
 from pipeline.avgzsl_benchmark.synthetic.recipe import RECIPES, SyntheticRecipe
 from pipeline.avgzsl_benchmark.synthetic.shapes import Shape
 from pipeline.base.files import fingerprint
-from pipeline.base.progress import never_stop
-from pipeline.features.feature_set import FeatureSet, Standardiser
-from pipeline.scoring.metrics import Metrics, gzsl_metrics
-from pipeline.scoring.score_videos import score_videos
 from pipeline.settings.training import TrainingSettings
-from pipeline.training.epoch import TrainingStage
-from pipeline.training.fitting import fit
-from pipeline.training.validation import Validation, Validator
 
 METRICS = ("HM", "ZSL")
 AVERAGED = " (averaged)"
@@ -123,17 +112,6 @@ class Task:
         return fingerprint([self.kind, self.data_seed, self.seed, self.method, asdict(self.size)])
 
 
-@dataclass(frozen=True)
-class Data:
-    """Generated data and the videos that are used."""
-
-    features: FeatureSet
-    vectors: Tensor  # (C, W)
-    train: Tensor  # indices of videos, as in the fields below
-    validation: Tensor
-    test: Tensor  # of training classes and of unseen test classes
-
-
 @functools.lru_cache(maxsize=2)
 def data_of(kind: str, seed: int, size: Size) -> Data:
     """Generate the data of a kind; averaged data is that of the same kind, averaged over the seconds."""
@@ -151,48 +129,6 @@ def data_of(kind: str, seed: int, size: Size) -> Data:
         validation=features.indices([*splits["val_seen"], *splits["val_unseen"]]),
         test=torch.cat((seen_test, features.indices(splits["test_unseen"]))),
     )
-
-
-class TestingValidator(Validator):
-    """A validator that also tests the network, at the beta of the validation. It keeps the figures of every epoch."""
-
-    def __init__(self, data: Data, standardiser: Standardiser, device: torch.device) -> None:
-        labels = data.features.labels
-        seen, allowed = (torch.zeros(len(data.vectors), dtype=torch.bool) for _ in range(2))
-        seen[labels[data.train]] = True
-        allowed[labels[torch.cat((data.train, data.validation))]] = True
-        super().__init__(
-            data.features,
-            data.validation,
-            data.vectors,
-            standardiser,
-            seen=seen,
-            allowed=allowed,
-            score="sum",
-            least_videos=20,
-            device=device,
-        )
-        self._data, self._test_device, self._test_standardiser = data, device, standardiser
-        self._tested = torch.unique(labels[torch.cat((data.train, data.test))])  # classes
-        self._trained = seen[self._tested].numpy()
-        self.epochs: list[tuple[Validation, Metrics]] = []
-
-    def __call__(self, network: Daan) -> Validation:
-        """Validate and test."""
-        validation = super().__call__(network)
-        data = self._data
-        scored = score_videos(
-            network,
-            data.features,
-            data.test,
-            data.vectors[self._tested],
-            self._trained,
-            self._test_standardiser,
-            self._test_device,
-        )
-        labels = torch.searchsorted(self._tested, data.features.labels[data.test]).numpy()
-        self.epochs.append((validation, gzsl_metrics(scored.nearest["sum"], labels, validation.metrics.beta)))
-        return validation
 
 
 def run(task: Task) -> dict[str, Any]:
@@ -234,27 +170,9 @@ def network_figures(method: Options, data: Data, task: Task) -> dict[str, Any]:
     settings = TrainingSettings(
         epochs=size.epochs, batch_pairs=size.pairs, steps_per_epoch=size.steps, seed=task.seed, checkpoint_minutes=1e9
     )
-    standardiser = data.features.statistics(data.train).to(device)
-    validator = TestingValidator(data, standardiser, device)
-    with tempfile.TemporaryDirectory() as folder:
-        stage = TrainingStage(
-            name="stage1",
-            folder=Path(folder),
-            periods=settings.epochs,
-            validations_per_epoch=1,
-            train=data.train,
-            features=data.features,
-            standardiser=standardiser,
-            class_vectors=data.vectors,
-            settings=settings,
-            device=device,
-            fingerprint="",
-            validator=validator,
-        )
-        torch.manual_seed(task.seed)
-        state = fit(Daan(config).to(device), stage, on_epoch=lambda *_: None, stop=never_stop)
-    _, best = max(reversed(validator.epochs), key=lambda one: one[0].validation_metric)
-    last, history = validator.epochs[-1][1], [round(one.metrics.HM, 2) for one, _ in validator.epochs]
+    state, epochs = trained(config, settings, data, device)
+    _, best = max(reversed(epochs), key=lambda one: one[0].validation_metric)
+    last, history = epochs[-1][1], [round(one.metrics.HM, 2) for one, _ in epochs]
     above = statistics.mean(100 - record.at_gamma for record in state.balance) if state.balance else None
     return {
         **{metric: getattr(best, metric) for metric in METRICS},
@@ -359,39 +277,6 @@ def reporting_tasks(arguments: argparse.Namespace, size: Size, listed: Mapping[s
     ]
 
 
-class Results:
-    """The finished runs, in a file of one JSON document per line."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        text = file.read_text() if file.exists() else ""
-        whole = text[: text.rfind("\n") + 1]  # a killed process may have left a part of a line
-        if whole != text:
-            file.write_text(whole)
-        self._runs: dict[str, dict[str, Any]] = {one["key"]: one for one in map(json.loads, whole.splitlines())}
-
-    def finish(self, tasks: Sequence[Any], jobs: int, work: Callable[[Any], dict[str, Any]] = run) -> None:
-        """Do the runs that are not finished yet, and print how far they are.
-
-        Args:
-            tasks: the runs, each with a `key`.
-            jobs: number of processes.
-            work: does a run and returns its figures with its key.
-        """
-        due = [task for task in tasks if task.key not in self._runs]
-        began = time.monotonic()
-        with multiprocessing.get_context("spawn").Pool(jobs) as pool, self._file.open("a") as file:
-            for number, one in enumerate(pool.imap_unordered(work, due), start=1):
-                file.write(json.dumps(one) + "\n")
-                file.flush()
-                self._runs[one["key"]] = one
-                left = (time.monotonic() - began) / number * (len(due) - number) / 60
-                print(f"{number} of {len(due)}, about {left:.0f} min left", flush=True)
-
-    def __getitem__(self, task: Any) -> dict[str, Any]:  # noqa: ANN401 - as in `finish`
-        return self._runs[task.key]
-
-
 def chosen(results: Results, arguments: argparse.Namespace, size: Size) -> tuple[str, str]:
     """Choose the readings with the highest mean HM, print how all of them compare, and return their names."""
     seeds, kinds = arguments.choose, [kind for kind in CHOOSING if kind in arguments.kinds]
@@ -457,21 +342,6 @@ def show(results: Results, arguments: argparse.Namespace, size: Size, listed: Ma
             print(f"| {title} | {' | '.join(cells)} |")
 
 
-def interval(differences: Sequence[float]) -> str:
-    """Format a mean and its 95 % interval by Student's t."""
-    mean, count = statistics.mean(differences), len(differences)
-    if count < 2:
-        return f"{mean:+.1f}"
-    half = float(student.ppf(0.975, count - 1)) * statistics.stdev(differences) / count**0.5
-    return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
-
-
-def numbers(text: str) -> list[int]:
-    """Read seeds such as `4-13` or `0,2,5`."""
-    first, dash, last = text.partition("-")
-    return list(range(int(first), int(last) + 1)) if dash else [int(one) for one in text.split(",")]
-
-
 def option(text: str) -> tuple[str, Any]:
     """Read an option such as `margin=10` or `tcn_gap=exponential`."""
     name, _, value = text.partition("=")
@@ -518,11 +388,11 @@ def main() -> None:
         print(f"{len(choosing)} runs choose the readings, {len(planned)} are reported")
         return
     results = Results(arguments.results)
-    results.finish(choosing, arguments.jobs)
+    results.finish(choosing, arguments.jobs, run)
     if choosing:
         alone, full = chosen(results, arguments, size)
     listed = methods(readings()[alone], readings()[full])
-    results.finish(reporting_tasks(arguments, size, listed), arguments.jobs)
+    results.finish(reporting_tasks(arguments, size, listed), arguments.jobs, run)
     show(results, arguments, size, listed)
 
 

@@ -13,7 +13,6 @@ Each finished run is appended to a file (--results), and is not repeated: the sa
 import argparse
 import functools
 import statistics
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -23,18 +22,14 @@ from typing import Any
 import numpy as np
 import torch
 from baselines import BASELINES, averaged, measured, table_of
-from does_it_help import Data, Results, TestingValidator, interval, numbers
+from runs import Data, Results, interval, numbers, trained
 
 from daan.config import DaanConfig
-from daan.network import Daan
 from pipeline.avgzsl_benchmark.synthetic.generate import synthetic_benchmark
 from pipeline.avgzsl_benchmark.synthetic.prepare import official_benchmark
 from pipeline.avgzsl_benchmark.synthetic.recipe import SyntheticRecipe
 from pipeline.base.files import fingerprint
-from pipeline.base.progress import never_stop
 from pipeline.settings.tree import load_settings
-from pipeline.training.epoch import TrainingStage
-from pipeline.training.fitting import fit
 
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "preset ucf": {},
@@ -82,7 +77,7 @@ def run(task: Task) -> dict[str, Any]:
     torch.set_num_threads(1)
     began = time.process_time()
     data = data_of(task.data_seed, task.benchmark)
-    figures = baseline(task, data) if task.method in BASELINES else trained(task, data)
+    figures = baseline(task, data) if task.method in BASELINES else curves_of(task, data)
     return {"key": task.key, **asdict(task), **figures, "seconds": round(time.process_time() - began)}
 
 
@@ -100,7 +95,7 @@ def baseline(task: Task, data: Data) -> dict[str, Any]:
     return {"HM": [metrics.HM], "ZSL": [metrics.ZSL]}
 
 
-def trained(task: Task, data: Data) -> dict[str, Any]:
+def curves_of(task: Task, data: Data) -> dict[str, Any]:
     """Train DAAN and return the validation metrics of every period."""
     settings = load_settings(
         preset="ucf",
@@ -113,26 +108,8 @@ def trained(task: Task, data: Data) -> dict[str, Any]:
     )
     text_width = data.vectors.shape[1]
     config: DaanConfig = replace(settings.daan, text_width=text_width, **METHODS[task.method])
-    device = torch.device("cpu")
-    standardiser = data.features.statistics(data.train)
-    validator = TestingValidator(data, standardiser, device)
-    with tempfile.TemporaryDirectory() as folder:
-        stage = TrainingStage(
-            name="stage1",
-            folder=Path(folder),
-            periods=task.periods,
-            validations_per_epoch=1,
-            train=data.train,
-            features=data.features,
-            standardiser=standardiser,
-            class_vectors=data.vectors,
-            settings=replace(settings.training, checkpoint_minutes=1e9),
-            device=device,
-            fingerprint="",
-            validator=validator,
-        )
-        torch.manual_seed(0)
-        history = fit(Daan(config), stage, on_epoch=lambda *_: None, stop=never_stop).history
+    training = replace(settings.training, checkpoint_minutes=1e9)
+    history = trained(config, training, data, torch.device("cpu"))[0].history
     return {metric: [round(getattr(row, metric), 2) for row in history] for metric in ("HM", "ZSL")}
 
 
