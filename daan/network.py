@@ -13,7 +13,7 @@ from daan.batch import VideoBatch
 from daan.config import DaanConfig
 from daan.dropout import Dropout
 from daan.masked import Encoded, RowBatchNorm, with_stand_in
-from daan.qdma import AveragedMlp, Branches, Qdma
+from daan.qdma import AveragedMlp, Branches, Layer, Qdma
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,16 @@ class Daan(nn.Module):
     def branches(self) -> tuple[Branches, Branches]:
         """The layers of the audio encoder and of the visual encoder, by branch."""
         return self.audio_encoder.branches, self.visual_encoder.branches
+
+    @property
+    def branch_layers(self) -> list[tuple[int, int, Layer]]:
+        """The same layers in a list, each with the indices of its modality and its branch."""
+        return [
+            (modality, branch, layer)
+            for modality, branches in enumerate(self.branches)
+            for branch, layers in enumerate(branches)
+            for layer in layers
+        ]
 
     def forward(self, videos: VideoBatch, text: Tensor, positives: int | None = None) -> Embeddings:
         """Embed B videos and the class embeddings (B, W) of their classes, and compute all inputs of the losses.

@@ -125,7 +125,7 @@ def _add_gradients(
     """Add the gradients of `weight` times the loss of these videos; return the weighted losses and the rates."""
     pairs, config = len(videos) // 2, network.config
     videos = hide_modalities(videos, config.modality_dropout, generator)
-    layers = [layer for branches in network.branches for branch in branches for layer in branch]
+    layers = [layer for _, _, layer in network.branch_layers]
     half = precision == "bfloat16"
     autocast = torch.autocast(videos.audio.device.type, torch.bfloat16) if half else nullcontext()
     with recorded(layers if config.modulates else []) as activations, autocast:

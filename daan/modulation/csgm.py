@@ -46,7 +46,7 @@ def add_modulated_gradients(
     """
     config, layers = network.config, list(activations)
     outputs = [activations[layer].y for layer in layers]
-    modulated = {id(parameter) for layer in _layers(network) for parameter in layer.parameters()}
+    modulated = {id(parameter) for _, _, layer in network.branch_layers for parameter in layer.parameters()}
     others = [each for each in network.parameters() if each.requires_grad and id(each) not in modulated]
     found = torch.autograd.grad(loss, [*outputs, *others], allow_unused=True)
     with torch.no_grad():
@@ -60,24 +60,18 @@ def add_modulated_gradients(
         rates = modulation_rates(positive, negative, ratios, has_both, config)
         for parameter, gradient in zip(others, found[len(layers) :], strict=True):
             _add(parameter, gradient)
-        for modality, branches in enumerate(network.branches):
-            for branch, branch_layers in enumerate(branches):
-                for layer in (each for each in branch_layers if each in activations):
-                    weights = rates.modulation[:, modality, branch]
-                    x = activations[layer].x
-                    matrices = matrices_of(layer, x.shape[-1])
-                    gradients = weighted_gradients(layer, x, grad_outputs[layer], weights)
-                    for parameters, gradient in zip(matrices, gradients, strict=True):
-                        _add_to_matrix(parameters, gradient)
-                    if squares.wanted:
-                        for parameters, squared in zip(matrices, norms[layer], strict=True):
-                            squares.add(parameters[0], (weights.square() * squared).sum())
+        for modality, branch, layer in network.branch_layers:
+            if layer not in activations:
+                continue
+            weights, x = rates.modulation[:, modality, branch], activations[layer].x
+            matrices = matrices_of(layer, x.shape[-1])
+            gradients = weighted_gradients(layer, x, grad_outputs[layer], weights)
+            for parameters, gradient in zip(matrices, gradients, strict=True):
+                _add_to_matrix(parameters, gradient)
+            if squares.wanted:
+                for parameters, squared in zip(matrices, norms[layer], strict=True):
+                    squares.add(parameters[0], (weights.square() * squared).sum())
     return rates
-
-
-def _layers(network: Daan) -> list[Layer]:
-    """List the layers that can be modulated."""
-    return [layer for branches in network.branches for branch in branches for layer in branch]
 
 
 def _gradient_ratios(network: Daan, norms: Mapping[Layer, list[Tensor]], parameter_norms: Tensor, pairs: int) -> Tensor:
@@ -135,13 +129,11 @@ def divide_gradients(network: Daan, squares: PairSquares, mean_rates: Tensor) ->
         mean_rates: mean M (2, 2) of each modality and branch.
     """
     factors = mean_rates.clamp_min(torch.finfo(mean_rates.dtype).tiny).reciprocal()
-    for modality, branches in enumerate(network.branches):
-        for branch, layers in enumerate(branches):
-            for layer in layers:
-                for parameter in layer.parameters():
-                    squares.scale(parameter, factors[modality, branch].square())
-                    if parameter.grad is not None:
-                        parameter.grad *= factors[modality, branch]
+    for modality, branch, layer in network.branch_layers:
+        for parameter in layer.parameters():
+            squares.scale(parameter, factors[modality, branch].square())
+            if parameter.grad is not None:
+                parameter.grad *= factors[modality, branch]
 
 
 @contextmanager
@@ -154,9 +146,7 @@ def updates_scaled(network: Daan, mean_rates: Tensor) -> Iterator[None]:
     """
     before = [
         (parameter, parameter.detach().clone(), mean_rates[modality, branch])
-        for modality, branches in enumerate(network.branches)
-        for branch, layers in enumerate(branches)
-        for layer in layers
+        for modality, branch, layer in network.branch_layers
         for parameter in layer.parameters()
         if parameter.grad is not None
     ]

@@ -53,13 +53,12 @@ def add_noise(network: Daan, squares: PairSquares, pairs: int) -> None:
     """
     if network.config.noise == 0:
         return
-    for branches in network.branches:
-        for layer in (layer for layers in branches for layer in layers):
-            for matrix in matrices_of(layer):
-                gradients = [each.grad for each in matrix if each.grad is not None]
-                if gradients:
-                    squared = squares.of(matrix[0]) if squares.wanted else None
-                    _add_noise_to(gradients, network.config.noise, squared, pairs)
+    for _, _, layer in network.branch_layers:
+        for matrix in matrices_of(layer):
+            gradients = [each.grad for each in matrix if each.grad is not None]
+            if gradients:
+                squared = squares.of(matrix[0]) if squares.wanted else None
+                _add_noise_to(gradients, network.config.noise, squared, pairs)
 
 
 def _add_noise_to(gradients: list[Tensor], noise: float, squared: Tensor | None, pairs: int) -> None:
