@@ -34,7 +34,7 @@ def loop_seconds(network: Daan, batch: VideoBatch, text: torch.Tensor, timed: in
     pairs = len(batch) // 2
     wait(batch.audio.device)
     begun = time.perf_counter()
-    layers = [layer for branches in network.branches for branch in branches for layer in branch]
+    layers = [layer for _, _, layer in network.branch_layers]
     with recorded(layers) as activations:
         embedded = network(batch, text, pairs)
     layers = [layer for layer in layers if layer in activations]  # queries and keys of one second are not computed
