@@ -24,7 +24,7 @@ from pipeline.features.feature_set import FeatureSet, Standardiser
 from pipeline.scoring.metrics import Metrics, gzsl_metrics
 from pipeline.scoring.score_videos import score_videos
 from pipeline.settings.training import TrainingSettings
-from pipeline.training.epoch import TrainingStage
+from pipeline.training.epoch import TrainingStage, validations_per_epoch
 from pipeline.training.fitting import StageState, fit
 from pipeline.training.validation import Validation, Validator
 
@@ -85,7 +85,7 @@ class TestingValidator(Validator):
 def trained(
     config: DaanConfig, settings: TrainingSettings, data: Data, device: torch.device
 ) -> tuple[StageState, list[tuple[Validation, Metrics]]]:
-    """Train DAAN on the training videos, with one validation and one test per epoch.
+    """Train DAAN on the training videos. Each validation is followed by a test.
 
     Args:
         config: options of the network, with the widths of the data.
@@ -94,16 +94,17 @@ def trained(
         device: device to train on.
 
     Returns:
-        The finished stage, and the validation and test metrics of each epoch.
+        The finished stage, and the metrics of each validation and of the test after it.
     """
     standardiser = data.features.statistics(data.train).to(device)
     validator = TestingValidator(data, standardiser, device)
+    per_epoch = validations_per_epoch(settings, len(data.train))
     with tempfile.TemporaryDirectory() as folder:
         stage = TrainingStage(
             name="stage1",
             folder=Path(folder),
-            periods=settings.epochs,
-            validations_per_epoch=1,
+            periods=settings.epochs * per_epoch,
+            validations_per_epoch=per_epoch,
             train=data.train,
             features=data.features,
             standardiser=standardiser,

@@ -24,6 +24,10 @@ def epoch_lines(terminal: Terminal) -> "OnEpoch":
         nonlocal last
         if last is None or last[0] != stage or record.epoch <= last[1]:  # another training stage, or another run
             terminal.say(" epoch    loss      S      U     HM    ZSL  balance a/v       lr  seconds")
+        elif record.from_epoch < last[1]:
+            terminal.say(
+                f"        no better HM: the learning rate falls; on from the weights of epoch {record.from_epoch:g}"
+            )
         last = (stage, record.epoch)
         metrics = "  ".join(_percent(value) for value in (record.S, record.U, record.HM, record.ZSL))
         balance = f"{record.audio_share:.2f} / {1 - record.audio_share:.2f}"

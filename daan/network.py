@@ -147,13 +147,13 @@ class Daan(nn.Module):
         return self._project(*self._encode(videos))
 
     def embed_classes(self, text: Tensor) -> Tensor:
-        """Compute theta_w (C, O) of class embeddings (C, W).
+        """Compute theta_w (C, O) of class embeddings (C, W). In training, values of the embeddings are dropped too.
 
         Raises:
             ValueError: a width other than that of the configuration.
         """
         _check_width("class embeddings", text, self.config.text_width)
-        theta: Tensor = self.text_projection(text)
+        theta: Tensor = self.text_projection(self.input_dropout(text))
         return theta
 
     def _encode(self, videos: VideoBatch) -> tuple[Encoded, Encoded]:

@@ -68,9 +68,11 @@ class TrainingSettings:
     weight_decay: float = 1e-5  # C: weak, against overfitting
     optimizer: Literal["adam", "sgd"] = "adam"  # P: Adam. C: sgd, under which a constant factor of the gradient counts
     momentum: float = 0.9  # C; of sgd
-    # C (as AVCA, 3 epochs of 500 steps): steps without a higher validation HM before the learning rate is lowered
-    patience_steps: int = 1500
+    # C: steps without a higher validation HM before the learning rate is lowered and training goes back to the best
+    # weights. AVCA waits for 3 validations, one per 500 steps; these are 5 of ours
+    patience_steps: int = 500
     learning_rate_factor: float = 0.1  # C (as AVCA)
+    least_learning_rate: float = 1e-5  # C: stage 1 ends when the rate falls below it; hardly anything changes then
     standardise: bool = True  # C: features get mean 0, deviation 1 over the training seconds; not in the paper
     clip_norm: float = 0.0  # C; largest norm of the whole gradient before the Adam step; 0: no limit
     precision: Literal["float32", "bfloat16"] = "float32"  # C; precision of products, by autocast; weights stay float32
@@ -91,6 +93,7 @@ class TrainingSettings:
             "clip_norm": 0,
             "accumulate": 1,
             "checkpoint_minutes": 0,
+            "least_learning_rate": 0,
         }
         for name, least in at_least.items():
             if getattr(self, name) < least:

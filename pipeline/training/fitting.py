@@ -26,7 +26,7 @@ from pipeline.training.records import (
 )
 from pipeline.training.validation import Validation
 
-_CHECKPOINT_VERSION = 4
+_CHECKPOINT_VERSION = 5
 
 # Called after each period with the stage's name, the period's record and the seconds that the period took.
 OnEpoch = Callable[[str, EpochRecord, float], None]
@@ -40,6 +40,7 @@ class StageState:
     balance: list[BalanceRecord] = field(default_factory=list)  # four rows per period
     best: Validation | None = None
     best_period: int = 0
+    at_epoch: float = 0  # the epoch that the network's weights come from
 
     @property
     def periods(self) -> int:
@@ -51,9 +52,20 @@ class StageState:
         """The epoch at the end of the best period; of the last one without validation."""
         return self.history[(self.best_period or self.periods) - 1].epoch
 
+    @property
+    def path_to_best(self) -> list[EpochRecord]:
+        """The periods whose steps led to the best weights, in order. The periods before a return are not among them."""
+        by_epoch = {record.epoch: record for record in self.history}
+        path = [by_epoch[self.best_epoch]]
+        while path[-1].from_epoch:
+            path.append(by_epoch[path[-1].from_epoch])
+        return path[::-1]
+
 
 def fit(network: Daan, stage: TrainingStage, *, on_epoch: OnEpoch, stop: Stop) -> StageState:
-    """Train `network` for the stage's periods; resume from the stage's checkpoint if it exists.
+    """Train `network` for the stage's periods, or until the learning rate has fallen below the least one.
+
+    A stage whose checkpoint exists is resumed.
 
     On a CPU the result is the same, bit for bit, no matter how often and where the training was interrupted.
 
@@ -85,6 +97,7 @@ class _Fitting:
             patience=round(settings.patience_steps / steps_between_validations),
         )
         self._state = StageState()
+        self._best_weights: dict[str, torch.Tensor] = {}  # empty if validation chooses no epoch
         self._saved_at_seconds = time.monotonic()
 
     def run(self, on_epoch: OnEpoch) -> StageState:
@@ -92,7 +105,7 @@ class _Fitting:
         unfinished = self._resume()
         sampler = PairSampler(self._stage.features.labels, self._stage.train)
         self._network.train()
-        while self._state.periods < self._stage.periods:
+        while self._state.periods < self._stage.periods and not self._has_settled:
             started_seconds = time.monotonic()
             number = self._state.periods + 1
             record = self._one_period(Period(self._network, self._optimizer, sampler, self._stage, number, unfinished))
@@ -106,7 +119,7 @@ class _Fitting:
         if stage.learning_rates is not None:
             for group in self._optimizer.param_groups:
                 group["lr"] = stage.learning_rates[period.number - 1]
-        learning_rate = float(self._optimizer.param_groups[0]["lr"])
+        learning_rate = self._learning_rate
         epoch = stage.epoch_at(period.number)
         values = period.run(lambda: self._after_step(period))
         if not torch.isfinite(values["losses"]).all():
@@ -115,19 +128,25 @@ class _Fitting:
                 f"Lower training.learning_rate (now {learning_rate:g}), or set training.clip_norm"
             )
         validation = stage.validator(self._network) if stage.validator else None
-        self._keep_best(period.number, validation)
-        if validation is not None and stage.validator is not None and stage.validator.chooses:
-            self._plateau.step(validation.validation_metric[0])
         config = self._network.config
         balance = balance_records(epoch, values, gamma=config.gamma, weighs=config.csgm == "full")
         record = EpochRecord.of_epoch(
-            epoch, values["losses"], validation, audio_share=audio_share(balance), learning_rate=learning_rate
+            epoch,
+            values["losses"],
+            validation,
+            audio_share=audio_share(balance),
+            learning_rate=learning_rate,
+            from_epoch=self._state.at_epoch,
         )
         self._state.history.append(record)
         self._state.balance += balance
+        self._state.at_epoch = epoch
+        self._keep_best(period.number, validation)
+        if validation is not None and stage.validator is not None and stage.validator.chooses:
+            self._follow(validation)
         # A checkpoint contains the optimiser's state too. One per validation would take a tenth of the training.
         ends_epoch = period.number % stage.validations_per_epoch == 0
-        if ends_epoch or period.number == stage.periods or self._is_due():
+        if ends_epoch or period.number == stage.periods or self._has_settled or self._is_due():
             self._save(None)
         self._write_tables()
         return record
@@ -159,6 +178,31 @@ class _Fitting:
             return
         if state.best is None or not validator.chooses or validation.validation_metric >= state.best.validation_metric:
             state.best, state.best_period = validation, number
+            if validator.chooses:
+                self._best_weights = {name: value.clone() for name, value in self._network.state_dict().items()}
+
+    def _follow(self, validation: Validation) -> None:
+        """Lower the learning rate if the HM has not risen for long, and then go back to the best weights.
+
+        After its best moment the network learns the training classes by heart, and HM falls. Small steps from there
+        would not undo this.
+        """
+        before = self._learning_rate
+        self._plateau.step(validation.validation_metric[0])
+        if self._learning_rate < before:
+            self._network.load_state_dict(self._best_weights)
+            self._state.at_epoch = self._state.best_epoch
+
+    @property
+    def _has_settled(self) -> bool:
+        """Whether the learning rate has fallen so low that further steps would change hardly anything."""
+        settings = self._stage.settings
+        least = min(settings.least_learning_rate, settings.learning_rate) * (1 - 1e-6)  # the rate is a rounded product
+        return self._stage.learning_rates is None and self._learning_rate < least
+
+    @property
+    def _learning_rate(self) -> float:
+        return float(self._optimizer.param_groups[0]["lr"])
 
     @property
     def _checkpoint_file(self) -> Path:
@@ -187,6 +231,8 @@ class _Fitting:
                 "balance": [record.to_row() for record in state.balance],
                 "best": state.best.to_plain() if state.best else None,
                 "best_period": state.best_period,
+                "best_weights": self._best_weights,
+                "at_epoch": state.at_epoch,
                 "unfinished": unfinished,
             },
         )
@@ -210,7 +256,10 @@ class _Fitting:
             balance=[BalanceRecord.from_row(row) for row in saved["balance"]],
             best=Validation.from_plain(saved["best"]) if saved["best"] else None,
             best_period=saved["best_period"],
+            at_epoch=saved["at_epoch"],
         )
+        device = self._stage.device
+        self._best_weights = {name: value.to(device) for name, value in saved["best_weights"].items()}
         if self._state.history:
             self._write_tables()  # the process may have been killed between the checkpoint and the table
         unfinished: dict[str, Any] | None = saved["unfinished"]

@@ -210,10 +210,18 @@ class EpochRecord:
     beta: float
     audio_share: float  # audio's share of both encoders' gradient norms, 0 to 1
     learning_rate: float
+    from_epoch: float  # the epoch whose weights the period began with: the one before, or an earlier one after a return
 
     @classmethod
     def of_epoch(
-        cls, epoch: float, losses: Tensor, validation: Validation | None, *, audio_share: float, learning_rate: float
+        cls,
+        epoch: float,
+        losses: Tensor,
+        validation: Validation | None,
+        *,
+        audio_share: float,
+        learning_rate: float,
+        from_epoch: float,
     ) -> "EpochRecord":
         """Make the row of a period.
 
@@ -223,6 +231,7 @@ class EpochRecord:
             validation: validation after the period; None without validation.
             audio_share: audio's share of both encoders' gradient norms.
             learning_rate: learning rate of the steps.
+            from_epoch: the epoch whose weights the period began with; 0 for the first weights.
         """
         total, triplet, composite, regularisation = losses.cpu().double().mean(0).tolist()
         nan = float("nan")
@@ -240,6 +249,7 @@ class EpochRecord:
             beta=metrics.beta if metrics else nan,
             audio_share=audio_share,
             learning_rate=learning_rate,
+            from_epoch=from_epoch,
         )
 
 

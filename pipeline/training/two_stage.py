@@ -1,7 +1,8 @@
 """Train one run in two stages (pipeline/avgzsl_benchmark/README.md, Protocol).
 
-Stage 1 trains on the training split and validates every epoch; it chooses the number of epochs and the calibration.
-Stage 2 trains a new network on training and validation videos for that many epochs. Test videos are not used.
+Stage 1 trains on the training split and validates every epoch; it chooses the best epoch and the calibration. Stage 2
+trains a new network on training and validation videos, with the learning rates of the epochs that led to the best one.
+Test videos are not used.
 """
 
 import dataclasses
@@ -50,15 +51,20 @@ class Run:
         network = self._network()
         state = self._fit(network, first)
         standardiser = first.standardiser
+        if state.periods < first.periods:
+            self.reporter.say(
+                f"stage 1 ends after epoch {state.history[-1].epoch:g}: the learning rate has fallen below "
+                f"training.least_learning_rate ({self.settings.least_learning_rate:g})"
+            )
         if state.best is not None:
             chooses = first.validator is not None and first.validator.chooses
             chosen = f"best epoch {state.best_epoch:g}" if chooses else f"all {state.best_epoch:g} epochs"
             self.reporter.say(f"{chosen}; stage 2 trains on all seen classes")
-            rates = [record.learning_rate for record in state.history]
+            rates = [record.learning_rate for record in state.path_to_best]
             second = self._stage(
                 "stage2",
                 ("train", "val_seen", "val_unseen"),
-                periods=state.best_period,
+                periods=len(rates),
                 per_epoch=per_epoch,
                 learning_rates=rates,
             )

@@ -112,6 +112,30 @@ def test_an_absent_modality_is_one_second_of_the_learned_vector() -> None:
     assert torch.equal(daan.embed_videos(full)[1], before[1])
 
 
+@pytest.mark.parametrize("qdma", ["on", "off"])
+def test_input_dropout_drops_values_of_features_and_class_embeddings_in_training_alone(qdma: str) -> None:
+    """About half of the inputs become 0 and the others twice as large; scoring reads the inputs as they are."""
+    torch.manual_seed(0)
+    daan = network(qdma=qdma, input_dropout=0.5)
+    batch, text = videos([3] * 20, [2] * 20), torch.randn(20, TEXT, dtype=torch.float64)
+    read: dict[str, torch.Tensor] = {}
+    for name in ("audio_encoder", "visual_encoder", "text_projection"):
+        daan.get_submodule(name).register_forward_pre_hook(
+            lambda _, inputs, name=name: read.__setitem__(name, inputs[0])
+        )
+    given = {"audio_encoder": batch.audio, "visual_encoder": batch.visual, "text_projection": text}
+
+    daan.eval()(batch, text)
+    for name, inputs in given.items():
+        assert torch.equal(read[name], inputs)
+
+    daan.train()(batch, text)
+    for name, inputs in given.items():
+        kept = read[name] != 0
+        torch.testing.assert_close(read[name][kept], 2 * inputs[kept])
+        assert 0.3 < kept[inputs != 0].double().mean() < 0.7
+
+
 def test_forward_equals_embed_videos_and_embed_classes() -> None:
     """Training and scoring use the same layers, and widths follow the configuration."""
     daan, batch, text = network(), videos([2, 3], [1, 3]), torch.randn(2, TEXT, dtype=torch.float64)

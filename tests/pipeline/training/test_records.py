@@ -126,7 +126,9 @@ def test_a_history_is_read_back_exactly(tmp_path: Path) -> None:
     """Losses are means over the steps; metrics are NaN without validation."""
     losses = torch.rand(7, 4)
     records = [
-        EpochRecord.of_epoch(epoch, losses * epoch, None, audio_share=0.3, learning_rate=1e-3 / epoch)
+        EpochRecord.of_epoch(
+            epoch, losses * epoch, None, audio_share=0.3, learning_rate=1e-3 / epoch, from_epoch=epoch - 1
+        )
         for epoch in (1, 2)
     ]
 
@@ -136,6 +138,7 @@ def test_a_history_is_read_back_exactly(tmp_path: Path) -> None:
     assert [row["epoch"] for row in rows] == [1, 2]
     assert rows[0]["loss"] == sum(losses[:, 0].double().tolist()) / 7 == records[0].loss
     assert rows[1]["learning_rate"] == 1e-3 / 2
+    assert [row["from_epoch"] for row in rows] == [0, 1]
     assert math.isnan(rows[0]["HM"])
 
 

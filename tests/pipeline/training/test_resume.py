@@ -1,6 +1,7 @@
 """pipeline/training/fitting.py: a stopped or killed training ends with the same files as an uninterrupted one."""
 
 import contextlib
+import csv
 import dataclasses
 import json
 import os
@@ -168,17 +169,24 @@ def trained_uninterrupted(extracted: Callable[..., Workspace]) -> Callable[..., 
 def test_a_training_stopped_after_every_step_ends_as_an_uninterrupted_one(
     trained_uninterrupted: Callable[..., tuple[Workspace, dict[str, bytes]]],
 ) -> None:
-    """This includes weights, calibration, metrics and histories, with dropout, noise and a learning rate schedule."""
-    workspace, expected = trained_uninterrupted()
+    """This includes weights, calibration, metrics, histories, dropout, noise and returns to the best weights."""
+    training = dataclasses.replace(
+        SETTINGS.training, epochs=8, patience_steps=1, least_validation_videos=5, least_learning_rate=0.0
+    )
+    settings = dataclasses.replace(SETTINGS, training=training)
+    workspace, expected = trained_uninterrupted(settings)
     stops = 0
 
     while not list(workspace.root.glob("models/*/model.json")):
         with contextlib.suppress(TrainingStoppedError):
-            run(workspace, stop=lambda: True)
+            run(workspace, settings, stop=lambda: True)
         stops += 1
 
-    epochs = 3 + read_json(next(workspace.root.glob("models/*/model.json")))["training"]["best_epoch"]
-    assert stops == 2 * epochs + 1
+    first, second = (
+        list(csv.DictReader(expected[f"{stage}/history.csv"].decode().splitlines())) for stage in ("stage1", "stage2")
+    )
+    assert any(float(row["from_epoch"]) < float(row["epoch"]) - 1 for row in first)
+    assert stops == 2 * (len(first) + len(second)) + 1
     assert results(workspace.root / "models") == expected
 
 

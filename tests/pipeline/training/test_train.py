@@ -208,7 +208,8 @@ def test_enough_validation_videos_choose_the_epoch_of_the_best_harmonic_mean(
     extracted: Callable[..., Workspace],
 ) -> None:
     """The best epoch has the highest HM in history.csv."""
-    report = run(extracted(classes=8, videos=8))
+    training = dataclasses.replace(SETTINGS.training, least_validation_videos=5)
+    report = run(extracted(classes=8, videos=8), dataclasses.replace(SETTINGS, training=training))
 
     rows = list(csv.DictReader((report.folder / "stage1" / "history.csv").open(newline="")))
     best = max(float(row["HM"]) for row in rows)
@@ -216,7 +217,7 @@ def test_enough_validation_videos_choose_the_epoch_of_the_best_harmonic_mean(
 
 
 def test_a_long_epoch_is_validated_several_times(extracted: Callable[..., Workspace]) -> None:
-    """Each validation has a row and can be the best; stage 2 trains as many steps with the same learning rates."""
+    """Each validation has a row and can be the best; stage 2 repeats the periods that led to it."""
     training = dataclasses.replace(
         SETTINGS.training,
         epochs=4,
@@ -224,6 +225,7 @@ def test_a_long_epoch_is_validated_several_times(extracted: Callable[..., Worksp
         validations_per_epoch=2,
         patience_steps=1,
         least_validation_videos=5,
+        least_learning_rate=0.0,
     )
     report = run(extracted(classes=8, videos=8), dataclasses.replace(SETTINGS, training=training))
 
@@ -233,10 +235,70 @@ def test_a_long_epoch_is_validated_several_times(extracted: Callable[..., Worksp
     assert [row["epoch"] for row in first] == ["0.5", "1", "1.5", "2", "2.5", "3", "3.5", "4"]
     best = max(range(8), key=lambda index: (*(float(first[index][name]) for name in ("HM", "ZSL", "S")), index))
     assert report.best_epoch == float(first[best]["epoch"])
-    assert [(row["epoch"], row["learning_rate"]) for row in second] == [
-        (row["epoch"], row["learning_rate"]) for row in first[: best + 1]
-    ]
+    path = [first[best]]
+    while path[-1]["from_epoch"] != "0":
+        path.append(next(row for row in first if row["epoch"] == path[-1]["from_epoch"]))
+    assert [row["learning_rate"] for row in second] == [row["learning_rate"] for row in reversed(path)]
+    assert [row["epoch"] for row in second] == [row["epoch"] for row in first[: len(path)]]
     assert len({row["learning_rate"] for row in first}) > 1  # patience counts steps, not epochs
+
+
+def test_training_returns_to_its_best_weights_when_the_learning_rate_falls(extracted: Callable[..., Workspace]) -> None:
+    """Steps so small that they change nothing then leave the best weights; other weights stay where they are."""
+    training = dataclasses.replace(
+        SETTINGS.training,
+        epochs=8,
+        steps_per_epoch=3,
+        patience_steps=6,
+        least_validation_videos=5,
+        learning_rate_factor=1e-9,
+        least_learning_rate=0.0,
+        weight_decay=0.0,
+    )
+    report = run(extracted(classes=8, videos=8), dataclasses.replace(SETTINGS, training=training))
+
+    rows = list(csv.DictReader((report.folder / "stage1" / "history.csv").open(newline="")))
+    saved = load_checkpoint(report.folder / "stage1" / "checkpoint.pt")
+    returned = [index for index, row in enumerate(rows) if float(row["from_epoch"]) < index]
+    assert len(returned) == 1
+    first = returned[0]
+    assert int(rows[first]["from_epoch"]) == report.best_epoch == first - 3  # three epochs without a better HM
+    assert [float(row["learning_rate"]) for row in rows] == [SETTINGS.training.learning_rate] * first + [
+        pytest.approx(SETTINGS.training.learning_rate * 1e-9)
+    ] * (8 - first)
+    names = [name for name, _ in load_model(report.folder, CPU).network.named_parameters()]
+    for name in names:
+        torch.testing.assert_close(saved["network"][name], saved["best_weights"][name], rtol=0, atol=1e-6)
+
+
+def test_stage_1_ends_when_the_learning_rate_has_fallen_below_the_least_one(
+    extracted: Callable[..., Workspace],
+) -> None:
+    """All epochs have at least that rate, although epochs are left; the command says why it ended."""
+    training = dataclasses.replace(
+        SETTINGS.training, epochs=60, steps_per_epoch=1, patience_steps=3, least_validation_videos=5
+    )
+    reporter, workspace = RecordingReporter(), extracted(classes=8, videos=8)
+    report = run(workspace, dataclasses.replace(SETTINGS, training=training), reporter=reporter)
+
+    rates = [
+        float(row["learning_rate"])
+        for row in csv.DictReader((report.folder / "stage1" / "history.csv").open(newline=""))
+    ]
+    assert len(rates) < 60
+    assert [pytest.approx(rate) for rate in sorted(set(rates))] == [1e-5, 1e-4, 1e-3]
+    assert (
+        f"stage 1 ends after epoch {len(rates)}: the learning rate has fallen below "
+        "training.least_learning_rate (1e-05)" in reporter.lines
+    )
+
+
+def test_a_stage_that_begins_below_the_least_learning_rate_is_trained(extracted: Callable[..., Workspace]) -> None:
+    """The least rate ends a training whose rate has fallen, not one whose user wants a low rate."""
+    training = dataclasses.replace(SETTINGS.training, learning_rate=1e-6, epochs=2)
+    report = run(extracted(classes=8, videos=8), dataclasses.replace(SETTINGS, training=training))
+
+    assert len(list(csv.DictReader((report.folder / "stage1" / "history.csv").open(newline="")))) == 2
 
 
 def test_sgd_follows_its_update_rule(extracted: Callable[..., Workspace]) -> None:
