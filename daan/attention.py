@@ -93,22 +93,26 @@ class CrossAttention(nn.Module):
             context: modality that gives the keys and values.
         """
         x = queries.seconds
-        x = x + self.dropout(self.attend(self.query_norm(x), self.other_norm(context.seconds), context.mask))
+        x = x + self.dropout(self.attend(x, context.seconds, context.mask))
         x = x + self.dropout(self.feedforward(self.feedforward_norm(x)))
         return masked_mean(x, queries.mask)
 
     def attend(self, queries: Tensor, context: Tensor, context_mask: Tensor) -> Tensor:
-        """Compute multi-head attention (B, T, H), or (B, 1, H) if there is one second to attend to.
+        """Normalise, and compute multi-head attention (B, T, H), or (B, 1, H) if there is one second to attend to.
 
         Args:
             queries: input (B, T, H) of the queries.
             context: input (B, S, H) of the keys and values.
             context_mask: valid seconds (B, S) of `context`.
         """
+        context = self.other_norm(context)
         if context.shape[1] == 1:  # a softmax over one second is 1, so queries and keys have no effect
             attended = self.value(context)  # (B, 1, H), the same for every query
         else:
-            query, key, value = map(self._by_head, (self.query(queries), self.key(context), self.value(context)))
+            query, key, value = (
+                self._by_head(each)
+                for each in (self.query(self.query_norm(queries)), self.key(context), self.value(context))
+            )
             mask = context_mask[:, None, None, :]
             attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
         output: Tensor = self.output(attended)

@@ -36,7 +36,7 @@ class MaskedBatchNorm(nn.Module):
 
         Args:
             x: values (B, T, D), all finite. Invalid seconds do not affect valid ones.
-            mask: valid seconds (B, T).
+            mask: valid seconds (B, T), at least one per video.
 
         Returns:
             Values (B, T, D); those at invalid seconds have no meaning.
@@ -47,6 +47,11 @@ class MaskedBatchNorm(nn.Module):
         if not self.training:
             scale = self.weight * torch.rsqrt(self.running_variance + self.epsilon)
             return torch.addcmul(self.bias, x - self.running_mean, scale)
+        if x.shape[1] == 1 < len(x):  # all seconds are valid
+            mean, variance = self.running_mean, self.running_variance
+            return F.batch_norm(
+                x[:, 0], mean, variance, self.weight, self.bias, True, self.momentum, self.epsilon
+            ).unsqueeze(1)
         count = mask.sum().clamp_min(1)
         rows, weights = x.flatten(0, 1), mask.flatten().to(x.dtype) / count  # (B * T, D), (B * T,)
         mean = weights @ rows
@@ -110,8 +115,8 @@ def with_stand_in(x: Tensor, mask: Tensor, stand_in: Tensor) -> tuple[Tensor, Te
         x, mask = F.pad(x, (0, 0, 0, 1)), F.pad(mask, (0, 1))
     absent = ~mask.any(1, keepdim=True)  # (B, 1)
     if not x.is_cuda and not absent.any():  # a GPU would make the host wait for the answer
-        # Without the stand-in, the gradient of the features is not needed either.
-        return torch.where(mask[..., None], x, 0.0), mask
+        # Without the stand-in, the gradient of the features is not needed either. One second per video is no padding.
+        return x if mask.shape[1] == 1 else torch.where(mask[..., None], x, 0.0), mask
     placed = torch.cat((absent, torch.zeros_like(mask[:, 1:])), dim=1)  # (B, T): the first second of an absent sequence
     x = torch.where(placed[..., None], stand_in, torch.where(mask[..., None], x, 0.0))
     return x, mask | placed

@@ -104,6 +104,8 @@ class TemporalBypass(nn.Module):
             mask: valid seconds (B, T), at least one per video.
         """
         videos, seconds, width = x.shape
+        if seconds == 1:
+            return self._of_one_second(x)
         last = torch.where(mask, torch.arange(seconds, device=x.device), 0).amax(1)[:, None, None]  # (B, 1, 1)
         entry, *dilated = readings((1, *self.gaps), self.kernel, seconds, x.device)
         first_rows = torch.arange(0, videos * seconds, seconds, device=x.device)[:, None, None]
@@ -116,6 +118,14 @@ class TemporalBypass(nn.Module):
         # Age 0 comes first; x at the last second is the row of the present tap.
         added = x.flatten(0, 1).index_select(0, rows[:, 0, 0]) if self.adds_input else entered[:, 0]
         out: Tensor = inner[:, 0] + added  # DAAN paper, eq. 3: R(D(C(x)))
+        return out
+
+    def _of_one_second(self, x: Tensor) -> Tensor:
+        """Compute the bypass (B, H) of videos (B, 1, D), where each convolution reads its present tap alone."""
+        inner = entered = self.entry(x)
+        for convolution in self.dilated:
+            inner = self.dropout(convolution(inner).relu())
+        out: Tensor = (inner + (x if self.adds_input else entered))[:, 0]
         return out
 
 

@@ -71,10 +71,10 @@ def _add_noise_to(gradients: list[Tensor], noise: float, squared: Tensor | None,
         pairs: number B of pairs.
     """
     counts = [each.count_nonzero() for each in gradients]
-    count = torch.stack(counts).sum().clamp_min(1)
-    total = torch.stack([each.square().sum() for each in gradients]).sum()
+    count = _sum(counts).clamp_min(1)
+    total = _sum([torch.linalg.vector_norm(each).square() for each in gradients])
     if squared is None:  # the standard deviation of the gradient's entries, as in OGM-GE
-        mean = torch.stack([each.sum() for each in gradients]).sum() / count
+        mean = _sum([each.sum() for each in gradients]) / count
         variance = total / count - mean.square()
     else:  # the variance of a sum of B independent pair gradients, estimated from their spread in the batch
         variance = (squared - total / pairs) * (pairs / max(pairs - 1, 1)) / count
@@ -82,5 +82,10 @@ def _add_noise_to(gradients: list[Tensor], noise: float, squared: Tensor | None,
     for gradient, used in zip(gradients, counts, strict=True):
         drawn = torch.randn_like(gradient)
         if gradient.is_cuda or used < gradient.numel():  # a GPU would make the host wait for the answer
-            drawn *= gradient != 0
+            drawn *= gradient.sign().abs()  # 0 or 1; faster than a product with flags
         gradient.addcmul_(drawn, deviation)
+
+
+def _sum(values: list[Tensor]) -> Tensor:
+    """Add tensors; most matrices have one part, for which there is nothing to add."""
+    return sum(values[1:], values[0])

@@ -95,6 +95,34 @@ def test_values_in_the_padding_change_no_gradient(qdma: str) -> None:
         torch.testing.assert_close(nans, zeros, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("bypass_input", ["refined", "features"])
+@pytest.mark.parametrize("qdma", ["on", "off"])
+def test_one_second_gives_the_values_and_gradients_of_one_second_with_padding(qdma: str, bypass_input: str) -> None:
+    """What one second makes inert is not computed: training mode gives the same without a padded second."""
+    options = {"qdma": qdma, "bypass_input": bypass_input}
+    dropouts = {"input_dropout": 0.0, "encoder_dropout": 0.0, "projection_dropout": 0.0, "decoder_dropout": 0.0}
+    one_second, text = videos([1, 1, 0, 1], [1, 1, 1, 1]), torch.randn(4, TEXT, dtype=torch.float64)
+    padded = VideoBatch(
+        *(
+            torch.cat((each, torch.zeros_like(each)), dim=1)
+            for each in (one_second.audio, one_second.visual, one_second.audio_mask, one_second.visual_mask)
+        )
+    )
+    found = []
+    for batch in (one_second, padded):
+        torch.manual_seed(3)
+        daan = network(**options, **dropouts).train()
+        embedded = daan(batch, text)
+        values = [getattr(embedded, field.name) for field in dataclasses.fields(embedded)]
+        sum(value.sin().sum() for value in values).backward()
+        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in daan.parameters()]
+        found.append([*values, *gradients, *daan.buffers()])
+
+    assert any(gradient.abs().max() > 0 for gradient in gradients)
+    for without, with_padding in zip(*found, strict=True):
+        torch.testing.assert_close(without, with_padding, rtol=1e-6, atol=1e-7)
+
+
 def test_an_absent_modality_is_one_second_of_the_learned_vector() -> None:
     """A silent clip equals a clip with that vector as sound; a present modality ignores the vector."""
     daan = network()
