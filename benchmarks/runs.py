@@ -1,6 +1,6 @@
 """Resumable runs of a benchmark: generated data, a training that is tested after every epoch, and stored results.
 
-`does_it_help.py` and `training_holds.py` share them.
+`does_it_help.py`, `network_size.py`, `training_holds.py` and `what_forgets.py` share them.
 """
 
 import json
@@ -41,9 +41,18 @@ class Data:
 
 
 class TestingValidator(Validator):
-    """A validator that also tests the network, at the beta of the validation. It keeps the figures of every epoch."""
+    """A validator that also tests the network, at the beta of the validation. It keeps the figures of every epoch.
 
-    def __init__(self, data: Data, standardiser: Standardiser, device: torch.device) -> None:
+    Args:
+        data: the videos.
+        standardiser: standardiser of the features.
+        device: device of the network.
+        watch: called with the network after each test.
+    """
+
+    def __init__(
+        self, data: Data, standardiser: Standardiser, device: torch.device, watch: Callable[[Daan], None]
+    ) -> None:
         labels = data.features.labels
         seen, allowed = (torch.zeros(len(data.vectors), dtype=torch.bool) for _ in range(2))
         seen[labels[data.train]] = True
@@ -62,6 +71,7 @@ class TestingValidator(Validator):
         self._data, self._test_device, self._test_standardiser = data, device, standardiser
         self._tested = torch.unique(labels[torch.cat((data.train, data.test))])  # classes
         self._trained = seen[self._tested].numpy()
+        self._watch = watch
         self.epochs: list[tuple[Validation, Metrics]] = []
 
     def __call__(self, network: Daan) -> Validation:
@@ -79,11 +89,16 @@ class TestingValidator(Validator):
         )
         labels = torch.searchsorted(self._tested, data.features.labels[data.test]).numpy()
         self.epochs.append((validation, gzsl_metrics(scored.nearest["sum"], labels, validation.metrics.beta)))
+        self._watch(network)
         return validation
 
 
 def trained(
-    config: DaanConfig, settings: TrainingSettings, data: Data, device: torch.device
+    config: DaanConfig,
+    settings: TrainingSettings,
+    data: Data,
+    device: torch.device,
+    watch: Callable[[Daan], None] = lambda _: None,
 ) -> tuple[StageState, list[tuple[Validation, Metrics]]]:
     """Train DAAN on the training videos. Each validation is followed by a test.
 
@@ -92,12 +107,13 @@ def trained(
         settings: settings of the training; the seed also gives the network's first weights.
         data: the videos.
         device: device to train on.
+        watch: called with the network after each validation.
 
     Returns:
         The finished stage, and the metrics of each validation and of the test after it.
     """
     standardiser = data.features.statistics(data.train).to(device)
-    validator = TestingValidator(data, standardiser, device)
+    validator = TestingValidator(data, standardiser, device, watch)
     per_epoch = validations_per_epoch(settings, len(data.train))
     with tempfile.TemporaryDirectory() as folder:
         stage = TrainingStage(
