@@ -72,10 +72,11 @@ def run_all(
     device: torch.device,
     reporter: Reporter,
     callbacks: Callbacks,
+    figures: bool = True,
 ) -> ChainReport:
     """Extract, train and evaluate; skip each stage that is done already.
 
-    Videos that fail do not stop the chain; the report names them.
+    Videos that fail do not stop the chain; the report names them. `figures` says whether evaluation draws figures.
     """
     with callbacks.stoppable() as stop:
         extraction = extract(
@@ -85,7 +86,7 @@ def run_all(
     with callbacks.stoppable() as stop:
         training = train(workspace, settings, device=device, reporter=reporter, on_epoch=callbacks.on_epoch, stop=stop)
     callbacks.on_trained(training)
-    evaluation = evaluate(workspace, device=device, reporter=reporter, run=training.run)
+    evaluation = evaluate(workspace, device=device, reporter=reporter, run=training.run, figures=figures)
     callbacks.on_evaluated(evaluation)
     return ChainReport(extraction, training, evaluation)
 
@@ -99,6 +100,7 @@ def run_all_seeds(
     device: torch.device,
     reporter: Reporter,
     callbacks: Callbacks,
+    figures: bool = True,
 ) -> SeedsChainReport:
     """Do the same as `run_all`, with one training run per seed of `training.seeds`."""
     with callbacks.stoppable() as stop:
@@ -117,7 +119,7 @@ def run_all_seeds(
             stop=stop,
         )
     callbacks.on_seeds_trained(training)
-    evaluation = evaluate_seeds(workspace, training.runs, device=device, reporter=reporter)
+    evaluation = evaluate_seeds(workspace, training.runs, device=device, reporter=reporter, figures=figures)
     callbacks.on_seeds_evaluated(evaluation)
     return SeedsChainReport(extraction, training, evaluation)
 

@@ -28,7 +28,7 @@ def command(
     intervals: Annotated[
         bool, typer.Option("--ci", help="Show 95 % intervals of the metrics, from a bootstrap over classes.")
     ] = False,
-    figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw figures, or save their time.")] = True,
+    figures: options.FiguresOption = True,
     device: options.DeviceOption = "auto",
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,

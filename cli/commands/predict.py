@@ -60,6 +60,8 @@ def command(
 ) -> int:
     """Predict the classes of video clips. You can give any class names, also of classes without training videos.
 
+    The percentages are among the names that you give.
+
     Example: avzsl predict clip.mp4 --classes "dog barking, playing drums, yoga"
     """
     from pipeline.base.devices import resolve_device
@@ -109,8 +111,8 @@ def _table(prediction: "VideoPrediction", top_k: int | None) -> Table:
     for entry in prediction.classes[:top_k]:
         table.add_row(
             escape(entry.name),
-            "█" * round(_BAR_CELLS * entry.probability) if names > 1 else "",
-            f"{100 * entry.probability:.1f} %" if names > 1 else _FITS[prediction.fits],
+            "█" * round(_BAR_CELLS * (entry.probability or 0)),
+            _FITS[prediction.fits] if entry.probability is None else f"{100 * entry.probability:.1f} %",
             f"{entry.distance:.3f}",
             "" if entry.seen else "not in training",
         )

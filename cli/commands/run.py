@@ -26,6 +26,7 @@ def command(
     config: options.ConfigOption = None,
     assignments: options.SetOption = None,
     allow_failures: options.AllowFailuresOption = False,
+    figures: options.FiguresOption = True,
     device: options.DeviceOption = "auto",
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
@@ -56,6 +57,7 @@ def command(
         device=resolve_device(device),
         reporter=terminal,
         callbacks=stage_tables(terminal),
+        figures=figures,
     )
     if json_output:
         terminal.document(report.evaluation.to_json())

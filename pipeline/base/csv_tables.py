@@ -80,14 +80,18 @@ def read_user_table(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Read the rows of a user's table by column, with their line numbers; a missing cell is empty.
 
+    Case and spaces around the name of a column do not count. If the first line has spaces after commas, they count in
+    no line.
+
     Args:
         path: the file.
-        required: the columns that must exist.
+        required: the columns that must exist, in small letters.
         any_bytes: whether to read bytes that are not UTF-8 as surrogates; a path may contain any bytes.
         strict: whether to refuse unbalanced quotes and rows with more cells than the header.
 
     Raises:
-        UsageError: the file is not CSV, a required column is missing, or a row has more cells than the header.
+        UsageError: the file is not CSV, a required column is missing, two columns have one name, or a row has more
+            cells than the header.
         NotTextError: the file is not UTF-8.
         StorageError: the file cannot be read.
     """
@@ -95,12 +99,17 @@ def read_user_table(
         text = read_text(path, errors="surrogateescape" if any_bytes else "strict")
         if "\0" in text:
             raise UsageError(f"{path} is not a text file in UTF-8: save it as CSV in UTF-8")
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=strict)
-        columns = reader.fieldnames or []
+        given = csv.DictReader(io.StringIO(text, newline=""), strict=strict).fieldnames or []
+        spaced = any(name[:1].isspace() for name in given)
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=strict, skipinitialspace=spaced)
+        columns = [name.strip().lower() for name in reader.fieldnames or []]
+        reader.fieldnames = columns
         missing = [name for name in required if name not in columns]
         if missing:
-            found = escape_undecodable(", ".join(columns)) or "none"
+            found = escape_undecodable(", ".join(given)) or "none"
             raise UsageError(f"{path}: no column {', '.join(missing)} in its first line; it has {found}")
+        if repeated := next((name for name in columns if name and columns.count(name) > 1), None):
+            raise UsageError(f"{path}: two columns are named {escape_undecodable(repeated)!r}: keep one")
         for row in reader:
             if strict and None in row:
                 raise UsageError(

@@ -58,7 +58,9 @@ def hold_out(
     if recording_of is not None:
         class_of = {key: name for name, keys in videos_of.items() for key in keys}
         splits = splits.without_untrained_classes(class_of)
-        _refuse_too_few_trained({class_of[key] for key in splits.train})
+        trained = {class_of[key] for key in splits.train}
+        untrained = set(seen) - set(val_unseen) - trained
+        _refuse_too_few_trained(trained, untrained, class_of, recording_of)
     amounts.check_videos({name: len(keys) for name, keys in splits.by_name.items()})
     origin = {"unseen": list(unseen)} if unseen is not None else {"unseen_fraction": unseen_fraction}
     origin |= {name: value for name, value in asdict(amounts).items() if value is not None}
@@ -88,12 +90,27 @@ def _random_classes(classes: Sequence[str], count: int, seed: str) -> list[str]:
     return random.Random(seed).sample(list(classes), count)
 
 
-def _refuse_too_few_trained(trained: Collection[str]) -> None:
+def _refuse_too_few_trained(
+    trained: Collection[str], untrained: Collection[str], class_of: Mapping[str, str], recording_of: Mapping[str, str]
+) -> None:
     if len(trained) < LEAST_TRAINED_CLASSES:
         raise UsageError(
-            f"{counted(len(trained), 'class')} left to train on, and {LEAST_TRAINED_CLASSES} are needed: all "
-            "recordings of the others also show unseen classes. Hold out other classes, or add videos"
+            f"{counted(len(trained), 'class')} left to train on, and {LEAST_TRAINED_CLASSES} are needed: the "
+            "recordings of the others are held out, because they also show other classes"
+            f"{_example(untrained, class_of, recording_of)}. Hold out other classes, or add videos of other recordings"
         )
+
+
+def _example(untrained: Collection[str], class_of: Mapping[str, str], recording_of: Mapping[str, str]) -> str:
+    """Name a recording of an untrained class, and two of its classes."""
+    classes: dict[str, set[str]] = {}  # recording -> its classes
+    for key, name in class_of.items():
+        classes.setdefault(recording_of.get(key, key), set()).add(name)
+    for recording, names in classes.items():
+        of_recording = sorted(names, key=lambda name: (name not in untrained, name))
+        if of_recording[0] in untrained and len(names) > 1:
+            return f", such as {recording!r}, a recording of {of_recording[0]!r} and {of_recording[-1]!r}"
+    return ""
 
 
 def make_splits(videos: Sequence[Video], amounts: Amounts, *, seed: int, least_videos: int = 1) -> Splits:

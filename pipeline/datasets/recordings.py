@@ -6,14 +6,16 @@ others too easily.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from pipeline.base.wording import counted, grouped
 from pipeline.datasets.dataset import Video, segment_key
 from pipeline.datasets.splits import Splits
 
 # UCF101 cut the clips v_Archery_g01_c01.avi, v_Archery_g01_c02.avi, ... out of one recording.
-_GROUP = re.compile(r"(.*[/\\])?(?P<recording>[^/\\]*_g\d+)_c\d+(\.[^./\\]+)?", re.IGNORECASE | re.DOTALL)
+_GROUP = re.compile(
+    r"(?P<folder>.*[/\\])?(?P<group>(?P<name>[^/\\]*)_g\d+)_c\d+(\.[^./\\]+)?", re.IGNORECASE | re.DOTALL
+)
 # ActivityNet and VGGSound name a clip by the 11 characters of its video on YouTube and a number.
 _YOUTUBE = re.compile(r"(.*[/\\])?(?P<recording>[\w-]{11})_\d+(\.[^./\\]+)?", re.ASCII | re.DOTALL)
 _SIDES = {"train": "train", "val_seen": "val", "val_unseen": "val", "test_seen": "test", "test_unseen": "test"}
@@ -22,16 +24,29 @@ _SIDES = {"train": "train", "val_seen": "val", "val_unseen": "val", "test_seen":
 def recordings_of(videos: Sequence[Video]) -> dict[str, str]:
     """Map the key of every video to the name of its recording.
 
-    Segments of one file have one recording. So have files with the names of UCF101 and the same group (`_g01_`), in any
-    folder. If most files have names as in ActivityNet or VGGSound, the id of the video on YouTube is the recording of
-    these. Any other file is a recording of its own.
+    Segments of one file have one recording. So have files of one folder whose names are the same up to the group
+    (`clip_g01_`). If the name contains a class, as in UCF101 (`v_Archery_g01_`), the folder does not count, because no
+    other class has this group. If most files have names as in ActivityNet or VGGSound, the id of the video on YouTube
+    is the recording of these. Any other file is a recording of its own.
     """
     files = {video.key: _file_of(video) for video in videos}
     ids = {key: match["recording"] for key, file in files.items() if (match := _YOUTUBE.fullmatch(file))}
     if 2 * len(ids) <= len(files) or not _are_from_youtube(ids.values()):
         ids = {}
-    groups = {key: match["recording"] for key, file in files.items() if (match := _GROUP.fullmatch(file))}
+    classes = {_letters(video.class_name) for video in videos}
+    groups = {key: _group(match, classes) for key, file in files.items() if (match := _GROUP.fullmatch(file))}
     return {**files, **groups, **ids}
+
+
+def _group(match: re.Match[str], classes: Collection[str]) -> str:
+    """Return the group of a file; unless its name contains a class, every folder may have a group of this name."""
+    names_class = _letters(match["name"].removeprefix("v_")) in classes
+    return match["group"] if names_class else f"{match['folder'] or ''}{match['group']}"
+
+
+def _letters(name: str) -> str:
+    """Leave out what differs between the name of a class and its name in files: case, spaces and signs."""
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def _file_of(video: Video) -> str:

@@ -55,7 +55,7 @@ class EvaluationReport:
     metrics: Mapping[str, Metrics]  # score -> metrics at the beta that validation chose
     recalls: Mapping[str, ClassRecalls]  # score -> recall of each class at this beta
     intervals: Mapping[str, Mapping[str, Interval]]  # score -> metric -> 95 % interval over classes
-    calibrated: bool  # whether there were enough validation videos for a beta and a temperature
+    calibrated: bool  # whether the validation videos gave a beta and a temperature
     calibration_error: CalibrationError  # of the probabilities that `predict` shows for all classes
     grid_metrics: Mapping[str, Mapping[str, Metrics]]  # published grid -> score -> metrics at the grid's beta
     score: str  # the score that the model predicts by
@@ -191,11 +191,11 @@ class Evaluator:
         vectors = torch.from_numpy(model.class_vectors[classes])
         sample = evenly_chosen(len(indices), _MOST_FOR_PROBABILITIES)
         calibration = model.calibration(int(seen.sum()), int((~seen).sum()))
-        if not calibration.videos:
-            self._reporter.warn(
-                f"nothing is calibrated in {folder.name}, because it had too few validation videos: beta is 0, and "
-                "probabilities mean little"
+        if calibration.missing:
+            what, effect = (
+                ("", "") if calibration.videos else ("nothing is calibrated: ", ", and probabilities mean little")
             )
+            self._reporter.warn(f"{folder.name}: {what}beta is 0, because {calibration.missing}{effect}")
         betas = {**model.betas, model.score: calibration.beta}  # as `predict` derives it for these classes
         scored = score_videos(
             model.network, self._features, indices, vectors, seen, model.standardiser, self._device, sample=sample
@@ -210,7 +210,7 @@ class Evaluator:
             recalls=recalls,
             intervals={name: bootstrap_intervals([of_score]) for name, of_score in recalls.items()},
             calibration_error=_calibration_error(model, scored, labels, seen, calibration),
-            calibrated=calibration.videos > 0,
+            calibrated=not calibration.missing,
             grid_metrics={grid: _metrics_at(nearest, labels, betas) for grid, betas in model.grid_betas.items()},
             score=model.score,
             videos=len(indices),

@@ -20,6 +20,7 @@ from pipeline.prediction.same_class import resemblances
 from pipeline.training.trained_model import Model
 
 _LIST_ENDINGS = {".txt", ".csv", ".list"}
+_TO_COMMAS = str.maketrans(";\t", ",,")  # the header of a table with another delimiter is recognised too
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class NamedClasses:
     names: tuple[str, ...]
     vectors: NDArray[np.float32]  # (C, W)
     seen: NDArray[np.bool_]  # (C,) which classes the model was trained on
+    # (C,) to which classes beta is added, because the network favours them: seen ones, and new names near a seen one
+    favoured: NDArray[np.bool_]
     notes: tuple[str, ...]  # sentences for the user about names that resemble trained classes
 
 
@@ -84,12 +87,16 @@ def _read_names(path: Path) -> list[tuple[str, Phrases]]:
     """
     lines = [line.strip() for line in read_text(path).splitlines()]
     names = [line for line in lines if line and not line.startswith("#")]
-    header = [cell.strip() for cell in names[0].split(",")] if names else []
-    if header and ("phrase" in header or header == ["class"]) and "class" in header:
+    first = names[0] if names else ""
+    cells = [cell.lower() for cell in split_names(first.translate(_TO_COMMAS))]
+    names_columns = "class" in cells and ("phrase" in cells or len(cells) == 1)
+    has_tabs, has_commas = "\t" in first, "," in first or ";" not in first
+    if names_columns and has_commas and not has_tabs:
         return [(name, found or phrases_of_name(name)) for name, found in read_phrases(path).items()]
-    if path.suffix.lower() == ".csv" and names and (len(header) > 1 or ";" in names[0]):
+    several = len(cells) > 1 and (path.suffix.lower() == ".csv" or "class" in cells)  # else a comma is part of a name
+    if has_tabs or names_columns or several:
         raise UsageError(
-            f"{path} is not a list of class names: its first line is {names[0]!r}; give a table with the columns class "
+            f"{path} is not a list of class names: its first line is {first!r}; give a table with the columns class "
             "and phrase and commas between them, or one name per line, in quotes if it has a comma"
         )
     unquoted = [cells[0] if len(cells := split_names(name)) == 1 else name for name in names if name]
@@ -106,7 +113,8 @@ def _exists(path: Path) -> bool:
 def name_classes(model: Model, classes: Mapping[str, Phrases] | None, text: str | None) -> NamedClasses:
     """Find the vectors of class names.
 
-    A new name that means a trained class (same_class.py) gets the vector of that class and counts as seen.
+    A new name that means a trained class (same_class.py) gets the vector of that class and counts as seen. A new name
+    near a trained class stays new, but is favoured as that class is.
 
     Args:
         model: the model, which contains the vectors of its own classes.
@@ -131,7 +139,7 @@ def name_classes(model: Model, classes: Mapping[str, Phrases] | None, text: str 
     if new or text is not None:
         vectors[new] = encode_classes(_text_encoder(model, text), [phrases[row] for row in new])
     found = resemblances([phrases[row] for row in new], vectors[new], model.classes, model.class_vectors)
-    notes = []
+    notes, near = [], np.zeros(len(names), np.bool_)
     for row, resemblance in zip(new, found, strict=True):
         if resemblance is None:
             continue
@@ -141,16 +149,17 @@ def name_classes(model: Model, classes: Mapping[str, Phrases] | None, text: str 
             indices[row] = resemblance.index
             notes.append(f"{name!r} is taken as {like!r}, a class in training {similarity}")
         else:
+            near[row] = True
             notes.append(
                 f"{name!r} is not in training, but resembles the trained class {like!r} {similarity}: "
-                "give the name of that class if you mean it"
+                "it is calibrated as that class is; give the name of that class if you mean it"
             )
     _refuse_the_same_class(names, indices, model)
     for row, index in enumerate(indices):
         if index is not None:
             vectors[row] = model.class_vectors[index]
     seen = np.array([index is not None and model.classes[index].seen for index in indices])
-    return NamedClasses(tuple(names), vectors, seen, tuple(notes))
+    return NamedClasses(tuple(names), vectors, seen, seen | near, tuple(notes))
 
 
 def _refuse_the_same_class(names: Sequence[str], indices: Sequence[int | None], model: Model) -> None:

@@ -34,9 +34,10 @@ class ClassPrediction:
     """A class, and how well a video fits it."""
 
     name: str
-    probability: float  # among the classes to choose from
+    probability: float | None  # among the classes to choose from; None for a single one
     distance: float  # by the model's score, calibrated: the smallest one comes first
     seen: bool  # whether the class was trained on
+    favoured: bool  # whether beta is in the distance: the class was trained on, or is near such a class
 
 
 @dataclass(frozen=True)
@@ -69,22 +70,25 @@ class PredictionReport:
     predictions: tuple[VideoPrediction, ...]
     failures: tuple[tuple[str, str], ...]  # video, reason
     calibration: Calibration  # for the names of this call
-    seen_names: int  # number of classes to choose from that were trained on
-    unseen_names: int  # number of the others
+    favoured_names: int  # number of classes to choose from that were trained on, or are near such a class
+    other_names: int
+    warnings: tuple[str, ...]  # about the names and the calibration
 
     def to_json(self, top_k: int | None) -> dict[str, Any]:
         """Make the document of `predict --json`, with the `top_k` likeliest classes; None for all."""
         return {
             "predictions": [_to_json(entry, top_k) for entry in self.predictions],
             "failures": [{"video": video, "reason": reason} for video, reason in self.failures],
+            "warnings": list(self.warnings),
             "calibration": {
                 "beta": self.calibration.beta,
                 "temperature": self.calibration.temperature,
                 "farthest": self.calibration.farthest,
                 "derived_from": "validation videos" if self.calibration.videos else "nothing",
+                "missing": self.calibration.missing or None,
                 "validation_videos": self.calibration.videos,
-                "seen_names": self.seen_names,
-                "unseen_names": self.unseen_names,
+                "favoured_names": self.favoured_names,
+                "other_names": self.other_names,
             },
         }
 
@@ -94,7 +98,13 @@ def _to_json(entry: VideoPrediction, top_k: int | None) -> dict[str, Any]:
     return {
         "video": entry.video,
         "classes": [
-            {"class": one.name, "probability": one.probability, "distance": one.distance, "seen": one.seen}
+            {
+                "class": one.name,
+                "probability": one.probability,
+                "distance": one.distance,
+                "seen": one.seen,
+                "favoured": one.favoured,
+            }
             for one in entry.classes[:top_k]
         ],
         "seconds": entry.seconds,
@@ -136,15 +146,18 @@ def predict(
     model = load_model(model_folder, device)
     model = _with_weights(model, weights, reporter)
     named = name_classes(model, classes, text)
-    for note in named.notes:
-        reporter.warn(note)
-    seen_names = int(named.seen.sum())
-    calibration = model.calibration(seen_names, len(named.names) - seen_names)
-    if not calibration.videos:
-        reporter.warn(
-            "nothing is calibrated, because the model had too few validation videos: classes in training are favoured, "
-            "and percentages mean little"
+    favoured_names = int(named.favoured.sum())
+    calibration = model.calibration(favoured_names, len(named.names) - favoured_names)
+    warnings = list(named.notes)
+    if calibration.missing:
+        what, effect = (
+            ("there is no beta", "")
+            if calibration.videos
+            else ("nothing is calibrated", ", and percentages mean little")
         )
+        warnings.append(f"{what}, because {calibration.missing}: classes in training are favoured{effect}")
+    for warning in warnings:
+        reporter.warn(warning)
     with torch.inference_mode():
         theta_classes = model.network.embed_classes(torch.from_numpy(named.vectors).to(device))
     predictions, failures = {}, []
@@ -157,8 +170,9 @@ def predict(
         predictions=tuple(predictions[str(clip)] for clip in clips if str(clip) in predictions),
         failures=tuple(failures),
         calibration=calibration,
-        seen_names=seen_names,
-        unseen_names=len(named.names) - seen_names,
+        favoured_names=favoured_names,
+        other_names=len(named.names) - favoured_names,
+        warnings=tuple(warnings),
     )
 
 
@@ -253,11 +267,17 @@ def _predict_one(
             audio, visual, theta_classes, has_audio=has_audio, has_visual=has_visual
         ).items()
     }
-    distances = calibrated(by_score[model.score], named.seen, calibration.beta)
-    chances = probabilities(distances[None], calibration.temperature)[0]
+    distances = calibrated(by_score[model.score], named.favoured, calibration.beta)
+    chances = probabilities(distances[None], calibration.temperature)[0] if len(distances) > 1 else None
     order = np.argsort(distances, kind="stable")
     classes = tuple(
-        ClassPrediction(named.names[index], float(chances[index]), float(distances[index]), bool(named.seen[index]))
+        ClassPrediction(
+            name=named.names[index],
+            probability=None if chances is None else float(chances[index]),
+            distance=float(distances[index]),
+            seen=bool(named.seen[index]),
+            favoured=bool(named.favoured[index]),
+        )
         for index in order
     )
     return VideoPrediction(

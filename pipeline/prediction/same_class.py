@@ -17,12 +17,15 @@ from pipeline.training.trained_model import ModelClass
 _LEAST_COSINE = 0.75  # the same words in other forms: "a cat purrs" has 0.78; "staring" and "star" have 0.31
 _USUAL = 0.9  # quantile of the cosines of the classes to their nearest other class
 _FUNCTION_WORDS = frozenset(
-    ["a", "an", "the", "some", "is", "are", "was", "were", "be", "being", "been", "somebody", "someone"]
+    [
+        *("a", "an", "the", "some", "one", "this", "that", "these", "those"),
+        *("my", "your", "his", "her", "its", "our", "their", "somebody", "someone", "there", "it"),
+        *("is", "are", "was", "were", "be", "being", "been", "there's", "it's", "that's"),
+    ]
 )
-# "a video of a dog barking" means dog barking: the form of the usual prompts.
-_CARRIER = re.compile(
-    r"^(an? |the |some )?(video|clip|film|footage|photo|picture|image|recording|sound|audio|noise)s? of ", re.IGNORECASE
-)
+# "a video of a dog barking" and "dog barking video" mean dog barking: the forms of the usual prompts and searches.
+_RECORDING = "(video|clip|film|footage|photo|picture|image|recording|sound|audio|noise)s?"
+_CARRIER = re.compile(rf"^(an? |the |some |this |that )?{_RECORDING} of | {_RECORDING}$", re.IGNORECASE)
 _ENDINGS = ("ing", "ed", "es", "s")
 _PUNCTUATION = ".,;:!?'\"()"
 

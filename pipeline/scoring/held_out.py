@@ -16,6 +16,7 @@ _DRAWS = 50
 _LEAST_DRAWS = 8
 _MOST_NUMBERS = 1_500_000  # distances in all draws together, so that a calibration takes a fraction of a second
 _FARTHEST = 0.95  # fraction of the validation videos that are nearer to their nearest class
+_TOO_FEW = "the model had too few validation videos"
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,29 @@ class Calibration:
     beta: float  # added to the distances of seen classes
     temperature: float  # of the softmax over calibrated distances
     farthest: float | None  # calibrated distance to the nearest class that 95 % of validation videos do not exceed
-    videos: int  # number of validation videos that the numbers come from; 0: there were too few
+    videos: int  # number of validation videos that the numbers come from; 0: nothing is calibrated
+    missing: str = ""  # why there is no beta, although there are names of both kinds, or why nothing is calibrated
 
     @classmethod
-    def none(cls) -> "Calibration":
-        """Return the calibration of a model with too few validation videos; it changes no distance."""
-        return cls(beta=0.0, temperature=1.0, farthest=None, videos=0)
+    def none(cls, missing: str = _TOO_FEW) -> "Calibration":
+        """Return the calibration that changes no distance.
+
+        Args:
+            missing: why nothing is calibrated.
+        """
+        return cls(beta=0.0, temperature=1.0, farthest=None, videos=0, missing=missing)
+
+
+def missing_kind(seen: Flags, labels: Indices) -> str:
+    """Say which kind of classes no video belongs to, so that there is no beta; empty if there are both kinds.
+
+    Args:
+        seen: (C,) which classes are trained on.
+        labels: (M,) indices of the true classes.
+    """
+    if not (~seen[labels]).any():
+        return "no class of the validation was unseen"
+    return "" if seen[labels].any() else "no validation video was of a trained class"
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,8 @@ class HeldOutDistances:
         """Derive the calibration for some class names.
 
         The validation videos are assigned to as many seen and unseen classes as there are names, in several draws of
-        classes, which are always the same. Names of one kind need no beta.
+        classes, which are always the same. Names of one kind need no beta. If the validation has only one kind of
+        classes, there is no beta.
 
         Args:
             seen_names: number of names that the model was trained on.
@@ -63,8 +82,9 @@ class HeldOutDistances:
         """
         draws = self._draws(seen_names, unseen_names)
         chosen = [self._among(columns) for columns in draws]
+        missing = missing_kind(self.seen, self.labels)
         beta = 0.0
-        if seen_names and unseen_names:
+        if seen_names and unseen_names and not missing:
             nearest = [
                 NearestClasses.from_distances(distances, self.seen[columns])
                 for columns, (distances, _) in zip(draws, chosen, strict=True)
@@ -80,13 +100,14 @@ class HeldOutDistances:
         )
         labels = np.concatenate([labels for _, labels in chosen])
         if not len(rows):
-            return Calibration.none()
+            return Calibration.none(missing)
         videos = int(np.isin(self.labels, np.concatenate(draws)).sum())
         return Calibration(
             beta=beta,
             temperature=lasting_temperature(rows, labels, videos=videos) if rows.shape[1] > 1 else 1.0,
             farthest=float(np.quantile(rows.min(axis=1), _FARTHEST)),
             videos=videos,
+            missing=missing if seen_names and unseen_names else "",
         )
 
     def _draws(self, seen_names: int, unseen_names: int) -> list[Indices]:

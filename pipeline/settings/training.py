@@ -69,8 +69,8 @@ class TrainingSettings:
     optimizer: Literal["adam", "sgd"] = "adam"  # P: Adam. C: sgd, under which a constant factor of the gradient counts
     momentum: float = 0.9  # C; of sgd
     # C: steps without a higher validation HM before the learning rate is lowered and training goes back to the best
-    # weights. AVCA waits for 3 validations, one per 500 steps; these are 5 of ours
-    patience_steps: int = 500
+    # weights; 6 validations of the presets. AVCA lowers it at the fourth validation, one per 500 steps
+    patience_steps: int = 600
     learning_rate_factor: float = 0.1  # C (as AVCA)
     least_learning_rate: float = 1e-5  # C: stage 1 ends when the rate falls below it; hardly anything changes then
     standardise: bool = True  # C: features get mean 0, deviation 1 over the training seconds; not in the paper
@@ -112,5 +112,8 @@ class TrainingSettings:
             raise ValueError(f"learning_rate is {self.learning_rate}, must be greater than 0")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum is {self.momentum}, must be at least 0 and less than 1")
-        if not 0 < self.learning_rate_factor <= 1:
-            raise ValueError(f"learning_rate_factor is {self.learning_rate_factor}, must lie in (0, 1]")
+        if not 0 < self.learning_rate_factor < 1:
+            raise ValueError(
+                f"learning_rate_factor is {self.learning_rate_factor}, must be greater than 0 and less than 1; "
+                "to keep the learning rate, give a high training.patience_steps, such as 1000000000"
+            )

@@ -17,6 +17,13 @@ from pipeline.base.wording import did_you_mean, does_not_exist
 from pipeline.settings.extraction import ExtractionSettings
 from pipeline.settings.training import HoldOutSettings, TextSettings, TrainingSettings
 
+# Names of settings in earlier versions, without their section -> the settings that replace them.
+_SUCCESSORS = {
+    "dropout": "daan.encoder_dropout",
+    "feedforward_multiple": "daan.feedforward_width",
+    "patience_epochs": "training.patience_steps",
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -178,8 +185,10 @@ def _tree_of(settings: Settings) -> dict[str, Any]:
 
 
 def _nearest_setting(key: str) -> str:
-    """Suggest a setting with the same name in another section, or else the most similar key: ' Did you mean X?'."""
+    """Suggest the successor of an older setting, the same name in another section, or else the most similar key."""
     name = key.rpartition(".")[2]
+    if name in _SUCCESSORS:
+        return f" Its successor is {_SUCCESSORS[name]}."
     elsewhere = [known for known in setting_names() if known.rpartition(".")[2] == name]
     return f" Did you mean {' or '.join(elsewhere)}?" if elsewhere else did_you_mean(key, setting_names())
 
@@ -207,4 +216,18 @@ def _allowed(message: str) -> str:
 
 def show_settings(settings: Settings) -> str:
     """Write the settings as YAML that --config can read."""
-    return yaml.safe_dump(_tree_of(settings), sort_keys=False, allow_unicode=True)
+    return yaml.dump(_tree_of(settings), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts a text that cannot be printed in double quotes, in which YAML escapes its characters.
+
+    In other quotes, PyYAML writes U+0085 as it is and reads this line break as a space.
+    """
+
+
+def _text_node(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _text_node)

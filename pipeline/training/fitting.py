@@ -94,7 +94,8 @@ class _Fitting:
             self._optimizer,
             mode="max",
             factor=settings.learning_rate_factor,
-            patience=round(settings.patience_steps / steps_between_validations),
+            # torch waits for so many validations, and lowers the rate after one more
+            patience=max(0, round(settings.patience_steps / steps_between_validations) - 1),
         )
         self._state = StageState()
         self._best_weights: dict[str, torch.Tensor] = {}  # empty if validation chooses no epoch

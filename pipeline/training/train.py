@@ -16,6 +16,7 @@ from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.splits import write_splits
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings, show_settings
+from pipeline.training.epoch import steps_per_epoch
 from pipeline.training.fitting import OnEpoch
 from pipeline.training.inputs import TrainingInputs, gather_inputs
 from pipeline.training.network_size import with_network_size
@@ -58,10 +59,10 @@ class Trainer:
             reporter=self.reporter,
         )
         if settings.training.network == "auto" and inputs.settings.training.network == "small":
-            training = inputs.settings.training
+            training, videos = inputs.settings.training, len(inputs.indices("train"))
             self.reporter.say(
-                f"{counted(len(inputs.indices('train')), 'training video')}: training a small network, "
-                f"{counted(training.epochs, 'epoch')} of {counted(training.steps_per_epoch, 'step')} "
+                f"{counted(videos, 'training video')}: training a small network, "
+                f"{counted(training.epochs, 'epoch')} of {counted(steps_per_epoch(training, videos), 'step')} "
                 "(--set training.network=paper trains the paper's)"
             )
         return inputs

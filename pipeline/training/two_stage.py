@@ -58,7 +58,7 @@ class Run:
             )
         if state.best is not None:
             chooses = first.validator is not None and first.validator.chooses
-            chosen = f"best epoch {state.best_epoch:g}" if chooses else f"all {state.best_epoch:g} epochs"
+            chosen = f"best epoch {state.best_epoch:g}" if chooses else f"all {counted(int(state.best_epoch), 'epoch')}"
             self.reporter.say(f"{chosen}; stage 2 trains on all seen classes")
             rates = [record.learning_rate for record in state.path_to_best]
             second = self._stage(
@@ -139,7 +139,7 @@ class Run:
                 f"{counted(len(held_out), 'validation video')}, fewer than training.least_validation_videos ({least}): "
                 "they choose no epoch, no beta and no temperature"
             )
-        return Validator(
+        validator = Validator(
             self.inputs.features,
             held_out,
             torch.from_numpy(self.inputs.embeddings.vectors),
@@ -147,9 +147,12 @@ class Run:
             seen=self.inputs.classes_of("train"),
             allowed=self.inputs.classes_of("train", "val_seen", "val_unseen"),
             score=self.inputs.config.score,
-            least_videos=self.settings.least_validation_videos,
+            least_videos=least,
             device=self.device,
         )
+        if validator.chooses and validator.missing_kind:
+            self.reporter.warn(f"no beta is chosen, because {validator.missing_kind}: classes in training are favoured")
+        return validator
 
     def _model(self, network: Daan, standardiser: Standardiser, state: StageState) -> Model:
         inputs, best = self.inputs, state.best

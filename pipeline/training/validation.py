@@ -12,7 +12,7 @@ from torch import Tensor
 from daan.network import Daan
 from pipeline.features.feature_set import FeatureSet, Standardiser
 from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, calibrated, lasting_beta, lasting_temperature
-from pipeline.scoring.held_out import MOST_VIDEOS, HeldOutDistances
+from pipeline.scoring.held_out import MOST_VIDEOS, HeldOutDistances, missing_kind
 from pipeline.scoring.metrics import Metrics, gzsl_metrics
 from pipeline.scoring.score_videos import SCORES, ScoredVideos, evenly_chosen, score_videos
 
@@ -63,11 +63,12 @@ class Validation:
         betas, temperatures, held_out = dict.fromkeys(SCORES, 0.0), dict.fromkeys(SCORES, 1.0), None
         shown_beta, grid_betas = 0.0, {}
         if calibrate:
-            shown_beta = means[score].best_beta()
-            grid_betas = {
-                grid.name: {name: means[name].best_of(grid.betas) for name in SCORES} for grid in PUBLISHED_GRIDS
-            }
             seen, sample_labels = scored.nearest[score].seen, np.asarray(labels, np.int64)[scored.sample]
+            shown_beta = means[score].best_beta()
+            if not missing_kind(seen, sample_labels):
+                grid_betas = {
+                    grid.name: {name: means[name].best_of(grid.betas) for name in SCORES} for grid in PUBLISHED_GRIDS
+                }
             held_out = HeldOutDistances(scored.sample_distances[score], sample_labels, seen)
             for name in SCORES:
                 betas[name] = lasting_beta([means[name]])
@@ -99,6 +100,7 @@ class Validator:
 
     Attributes:
         chooses: whether there are enough videos to choose an epoch.
+        missing_kind: which kind of classes has no video, so that no beta can be chosen; empty if there are both kinds.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class Validator:
         renumbered = torch.full((len(allowed),), -1)
         renumbered[kept] = torch.arange(len(kept))
         self._labels = renumbered[features.labels[indices]].numpy()
+        self.missing_kind = missing_kind(self._seen, self._labels)
         self._sample = evenly_chosen(len(indices), MOST_VIDEOS) if self.chooses else None
 
     def __call__(self, network: Daan) -> Validation:

@@ -38,6 +38,45 @@ def test_a_value_out_of_range_raises_with_its_name(field: str, value: Any, messa
         DaanConfig(**{field: value})
 
 
+def test_the_defaults_are_the_values_of_the_paper_and_the_documented_choices() -> None:
+    """The numbers that the paper gives per benchmark are those of UCF."""
+    paper = {
+        "text_width": 300,
+        "hidden_width": 512,
+        "output_width": 300,
+        "bypass_input": "refined",
+        "tcn_gap": 3,
+        "tcn_layers": 2,
+        "csgm": "full",
+        "gamma": 0.45,
+        "omega": 1.15,
+    }
+    choices = {
+        "qdma": "on",
+        "bypass": "on",
+        "heads": 8,
+        "beta": 0.5,
+        "input_dropout": 0.5,
+        "tokens": "seconds",
+        "chunks": 8,
+        "tcn_kernel": 3,
+        "feedforward_width": 64,
+        "margin": 1.0,
+        "score": "sum",
+        "modality_dropout": 0.0,
+        "noise": 1.0,
+        "noise_scale": "gradient",
+        "csgm_apply": "gradient",
+        "convergence": "sum",
+        "optimisation": "other",
+    }
+
+    defaults = asdict(DaanConfig())
+
+    assert {name: defaults[name] for name in paper} == paper
+    assert {name: defaults[name] for name in choices} == choices
+
+
 def test_a_configuration_can_be_rebuilt_from_its_fields() -> None:
     """A model file stores the fields as plain values."""
     config = DaanConfig(tcn_gap="exponential", hidden_width=64, qdma="off")

@@ -1,13 +1,17 @@
 """cli/commands/predict.py: what the terminal shows about a prediction."""
 
+import dataclasses
+
 import pytest
 
 from cli.commands.predict import show_report
 from cli.console import Terminal
+from cli.main import run_command
 from pipeline.prediction.predict import ClassPrediction, PredictionReport, VideoPrediction
 from pipeline.scoring.held_out import Calibration
 
-DOG, YOGA = ClassPrediction("dog", 0.75, 1.25, seen=True), ClassPrediction("yoga", 0.25, 2.5, seen=False)
+DOG = ClassPrediction("dog", 0.75, 1.25, seen=True, favoured=True)
+YOGA = ClassPrediction("yoga", 0.25, 2.5, seen=False, favoured=False)
 
 
 def shown(
@@ -19,7 +23,7 @@ def shown(
 ) -> str:
     """Show one prediction and return the text."""
     prediction = VideoPrediction("clip.mp4", classes, 5, True, True, decided_by, unsure, ())
-    report = PredictionReport((prediction,), (), Calibration(0.5, 1.0, 3.0, 40), 1, 1)
+    report = PredictionReport((prediction,), (), Calibration(0.5, 1.0, 3.0, 40), 1, 1, ())
     show_report(report, Terminal(), top_k)
     return capsys.readouterr().out
 
@@ -34,10 +38,18 @@ def test_percentages_are_said_to_be_among_the_names(capsys: pytest.CaptureFixtur
     assert "among 2 names" in shown(capsys, DOG, YOGA, top_k=1)
 
 
+def test_the_help_says_that_percentages_are_among_the_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """Else a newcomer takes them for the probability that the clip shows the class."""
+    assert run_command(["predict", "--help"]) == 0
+
+    assert "The percentages are among the names that you give." in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(("unsure", "verdict"), [(False, "fits"), (True, "does not fit"), (None, "not known whether")])
 def test_a_single_name_fits_or_does_not(capsys: pytest.CaptureFixture[str], unsure: bool | None, verdict: str) -> None:
     """It has no percentage, which would always be 100."""
-    text = shown(capsys, YOGA, decided_by="", unsure=unsure)
+    alone = dataclasses.replace(YOGA, probability=None)
+    text = shown(capsys, alone, decided_by="", unsure=unsure)
     assert verdict in text
     assert "%" not in text
 

@@ -44,24 +44,43 @@ def test_several_seeds_are_shown_with_mean_and_deviation(
 
 
 def test_run_trains_and_evaluates_every_seed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """`run` leads from clips to the mean over the seeds; all runs use the same features and splits."""
+    """`run` leads from clips to the mean over the seeds, with figures or without; all runs use the same splits."""
     for name in ("red_ball_bouncing", "blue_ball_blinking", "yellow_heart_sliding", "red_star_blinking"):
         (tmp_path / "videos" / name).mkdir(parents=True)
         for clip in ("000.mp4", "001.mp4"):
             shutil.copy(SAMPLES / name / clip, tmp_path / "videos" / name / clip)
     untrained = ["--weights", "untrained", "--width", "2", "--unseen", "red star blinking"]
-    command = ["run", str(tmp_path / "videos"), "-w", str(tmp_path / "work"), *untrained, *SMALL, "--seeds", "0,1"]
+    one_seed = ["run", str(tmp_path / "videos"), "-w", str(tmp_path / "work"), *untrained, *SMALL]
+    command = [*one_seed, "--seeds", "0,1"]
 
-    assert run_command([*command, "--json"]) == 0
+    assert run_command([*command, "--json", "--no-figures"]) == 0
     document = json.loads(capsys.readouterr().out)
+    assert run_command([*one_seed, "--seed", "0", "--no-figures"]) == 0
+    figures = list((tmp_path / "work").rglob("*.png"))
+    capsys.readouterr()
     assert run_command(command) == 0
     shown = capsys.readouterr().out
 
+    assert figures == []
+    assert len(list((tmp_path / "work").rglob("*.png"))) == 4
     assert document["seeds"] == len(document["runs"]) == 2
     assert set(document["runs"]) == {folder.name for folder in (tmp_path / "work" / "models").iterdir()}
     assert shown.count("Nothing to do: trained already") == 2
     assert "seeds 0, 1: validation " in shown
     assert "over 2 seeds" in shown
+
+
+def test_the_length_of_training_is_shown_as_it_is(
+    capsys: pytest.CaptureFixture[str], extracted: Callable[..., Workspace]
+) -> None:
+    """0 steps per epoch means one pass, at least 20 steps; a single epoch is not called epochs."""
+    length = ["--set", "training.epochs=1", "--set", "training.steps_per_epoch=0"]
+
+    assert run_command(["train", "-w", str(extracted().root), *length]) == 0
+
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "training a small network, 1 epoch of 20 steps" in shown
+    assert "all 1 epoch;" in shown
 
 
 @pytest.mark.parametrize("command", [["train"], ["run", "videos"]])

@@ -50,6 +50,25 @@ def test_a_users_table_may_lack_cells_but_not_columns(tmp_path: Path) -> None:
         list(read_user_table(tmp_path / "a.csv", required=("a", "c")))
 
 
+def test_the_names_of_columns_are_compared_without_case_and_spaces(tmp_path: Path) -> None:
+    """Spaces after the commas of the first line are none of the cells; without them, spaces belong to the cells."""
+    (tmp_path / "a.csv").write_text('"A", B\n1, "2, 3"\n')
+    assert list(read_user_table(tmp_path / "a.csv", required=("a",))) == [(2, {"a": "1", "b": "2, 3"})]
+
+    (tmp_path / "a.csv").write_text("a,B \n 1, 2\n")
+    assert list(read_user_table(tmp_path / "a.csv", required=("b",))) == [(2, {"a": " 1", "b": " 2"})]
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    """One of them would be lost. Columns without a name are no columns."""
+    (tmp_path / "a.csv").write_text("a,A\n1,2\n")
+    with pytest.raises(UsageError, match=r"a\.csv: two columns are named 'a': keep one"):
+        list(read_user_table(tmp_path / "a.csv", required=("a",)))
+
+    (tmp_path / "a.csv").write_text("a,,\n1,,\n")
+    assert list(read_user_table(tmp_path / "a.csv", required=("a",))) == [(2, {"a": "1", "": ""})]
+
+
 def test_a_users_table_with_too_many_cells_is_refused_if_strict(tmp_path: Path) -> None:
     """The message gives the line; without `strict` the extra cells are ignored."""
     (tmp_path / "a.csv").write_text("a,b\n1,2,3\n")

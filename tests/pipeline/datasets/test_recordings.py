@@ -46,7 +46,7 @@ def sides_of(splits: Splits, recording_of: dict[str, str]) -> dict[str, set[str]
 
 
 def test_segments_of_one_file_and_clips_of_one_group_have_one_recording() -> None:
-    """The names of UCF101 contain the class, so the folder of a group does not count."""
+    """The names of UCF101 contain the class, so the folder of their groups does not count."""
     videos = [
         Video("a", "/v/yoga/long.mp4", "yoga", 0.0, 4.0),
         Video("b", "/v/yoga/long.mp4", "yoga", 4.0, None),
@@ -64,6 +64,55 @@ def test_segments_of_one_file_and_clips_of_one_group_have_one_recording() -> Non
     for key, recording in found.items():
         groups[recording].add(key)
     assert sorted(map(sorted, groups.values())) == [["a", "b"], ["c", "d"], ["e"], ["f", "g"], ["h"]]
+
+
+def test_equal_names_in_other_folders_are_other_recordings() -> None:
+    """Only a name that contains a class, as in UCF101, means the same in every folder; case and signs do not count."""
+    names = ("clip_g01_c01.mp4", "clip_g01_c02.mp4", "v_HandStandPushups_g01_c01.avi")
+    videos = [
+        Video(f"{part}/{name}/{file}", f"/v/{part}/{name}/{file}", name)
+        for name in ("yoga", "dog", "handstand_pushups")
+        for part in ("a", "b")
+        for file in names
+    ]
+
+    found = recordings_of(videos)
+
+    groups = defaultdict(set)
+    for key, recording in found.items():
+        groups[recording].add(key)
+    in_folders = [{f"{video.key.rpartition('/')[0]}/{file}" for file in names[:2]} for video in videos[::3]]
+    everywhere = {video.key for video in videos if video.key.endswith(names[2])}
+    assert sorted(map(sorted, groups.values())) == sorted(map(sorted, [*in_folders, everywhere]))
+
+
+def test_class_folders_with_equal_names_can_be_split() -> None:
+    """Five classes with one group of the same name each; every class is in the splits."""
+    videos = [
+        Video(f"c{index}/clip_g01_c{clip:02d}.mp4", f"/v/c{index}/clip_g01_c{clip:02d}.mp4", f"c{index}")
+        for index in range(5)
+        for clip in range(4)
+    ]
+
+    splits = make_splits(videos, Amounts(), seed=0)
+
+    assert {key.split("/")[0] for keys in splits.by_name.values() for key in keys} == {f"c{n}" for n in range(5)}
+    assert len({key.split("/")[0] for key in splits.train}) >= 2
+
+
+def test_too_few_trained_classes_are_explained_by_a_recording() -> None:
+    """All classes are segments of one file; the message names it and two of its classes, one of them unseen."""
+    videos = [Video(f"{name}{n}", "/v/long.mp4", name, n, n + 1.0) for n, name in enumerate(("cat", "dog", "yoga"))]
+    keys = {video.class_name: [video.key] for video in videos}
+
+    with pytest.raises(UsageError) as caught:
+        hold_out(keys, unseen=["yoga"], recording_of=recordings_of(videos))
+
+    assert str(caught.value) == (
+        "0 classes left to train on, and 2 are needed: the recordings of the others are held out, because they also "
+        "show other classes, such as '/v/long.mp4', a recording of 'cat' and 'yoga'. Hold out other classes, or add "
+        "videos of other recordings"
+    )
 
 
 def test_imported_segments_of_one_file_have_one_recording() -> None:
@@ -144,7 +193,7 @@ def test_a_recording_of_several_classes_is_on_one_side(classes: list[list[int]],
     try:
         splits = hold_out(given_videos, seed=seed, recording_of=recording_of)
     except UsageError as error:
-        assert "recordings of the others also show unseen classes" in str(error)  # noqa: PT017 - else the splits count
+        assert "they also show other classes, such as" in str(error)  # noqa: PT017 - else the splits count
         return
 
     assert all(len(sides) == 1 for sides in sides_of(splits, recording_of).values())

@@ -90,6 +90,24 @@ def test_without_enough_validation_videos_an_evaluation_says_that_nothing_is_cal
     assert any("nothing is calibrated" in line for line in reporter.lines)
 
 
+def test_without_an_unseen_validation_class_training_and_evaluation_say_that_there_is_no_beta(
+    extracted: Callable[..., Workspace],
+) -> None:
+    """Three classes leave two to train on and none for validation; beta is 0, and no published grid has one."""
+    workspace, notes = extracted(classes=3, videos=30), Notes()
+    training = replace(SETTINGS.training, least_validation_videos=2)
+    train(workspace, replace(SETTINGS, training=training), device=CPU, reporter=notes, on_epoch=lambda *_: None)
+
+    report = evaluate(workspace, device=CPU, reporter=notes, figures=False)
+
+    document = json.loads(report.metrics_file.read_text())
+    assert document["calibrated"] is False
+    assert "grids" not in document
+    reason = "because no class of the validation was unseen"
+    assert f"no beta is chosen, {reason}: classes in training are favoured" in notes.lines
+    assert f"{report.run}: beta is 0, {reason}" in notes.lines
+
+
 def test_zsl_accuracy_equals_a_count_of_nearest_unseen_classes(extracted: Callable[..., Workspace]) -> None:
     """A slow count over the test videos gives the reported metric."""
     workspace = extracted()

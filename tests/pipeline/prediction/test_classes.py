@@ -227,6 +227,35 @@ def test_a_table_of_classes_and_phrases_is_read_by_column(tmp_path: Path) -> Non
         parse_classes(str(path))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"class","phrase"\n"dog","a dog, barking"\n',
+        'class, phrase\ndog, "a dog, barking"\n',
+        'Class,PHRASE\ndog,"a dog, barking"\n',
+        ' "Class",number, "Phrase"\n"dog",3,"a dog, barking"\n',
+        '\ufeffclass,phrase\r\ndog,"a dog, barking"\r\n',
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "txt"])
+def test_the_header_of_a_table_may_have_quotes_spaces_and_capitals(tmp_path: Path, ending: str, text: str) -> None:
+    """The phrase is never lost."""
+    path = tmp_path / f"names.{ending}"
+    path.write_text(text, encoding="utf-8", newline="")
+
+    assert parse_classes(str(path)) == {"dog": ("a dog, barking",)}
+
+
+@pytest.mark.parametrize("ending", ["csv", "txt"])
+def test_a_comma_in_quotes_may_be_in_the_first_line(tmp_path: Path, ending: str) -> None:
+    """The first line has the same rules as the others."""
+    path = tmp_path / f"names.{ending}"
+    path.write_text('"red, yellow ball"\n"a; b"\nyoga\n')
+    assert list(parse_classes(str(path)) or {}) == ["red, yellow ball", "a; b", "yoga"]
+    path.write_text('"a; b"\nyoga\n')
+    assert list(parse_classes(str(path)) or {}) == ["a; b", "yoga"]
+
+
 @pytest.mark.parametrize("ending", ["csv", "txt"])
 def test_another_file_has_one_name_per_line(tmp_path: Path, ending: str) -> None:
     """A comma is part of the name, with quotes or without."""
@@ -235,10 +264,20 @@ def test_another_file_has_one_name_per_line(tmp_path: Path, ending: str) -> None
     assert list(parse_classes(str(path)) or {}) == ["yoga", "purple, star", "red, ball"]
 
 
-@pytest.mark.parametrize("text", ["class;phrase\ndog;a dog barks\n", "video,path,class\na.mp4,/a.mp4,dog\n"])
-def test_another_table_is_not_read_as_names(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "class;phrase\ndog;a dog barks\n",
+        "class\tphrase\ndog\ta dog barks\n",
+        '"Class"; "Phrase"\n"dog"; "a dog barks"\n',
+        "dog\ta dog barks\n",
+        "video,path,class\na.mp4,/a.mp4,dog\n",
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "txt", "tsv"])
+def test_another_table_is_not_read_as_names(tmp_path: Path, ending: str, text: str) -> None:
     """The message shows its first line."""
-    path = tmp_path / "names.csv"
+    path = tmp_path / f"names.{ending}"
     path.write_text(text)
 
     with pytest.raises(UsageError, match="is not a list of class names: its first line is"):

@@ -74,7 +74,7 @@ def test_the_distance_shown_is_the_one_that_ranks(model: Path) -> None:
     (prediction,) = report.predictions
     distances = np.array([one.distance for one in prediction.classes])
     assert (np.diff(distances) >= 0).all()
-    assert report.calibration == load_model(model, CPU).calibration(report.seen_names, report.unseen_names)
+    assert report.calibration == load_model(model, CPU).calibration(report.favoured_names, report.other_names)
     assert report.calibration.beta > 0
     chances = probabilities(distances[None], report.calibration.temperature)[0]
     np.testing.assert_allclose([one.probability for one in prediction.classes], chances)
@@ -115,7 +115,7 @@ def test_a_clip_farther_from_all_names_than_validation_clips_is_unsure(model: Pa
     assert predicted(model, names).predictions[0].unsure is unsure
     alone = predicted(model, names[:1]).predictions[0]
     assert alone.fits is not unsure
-    assert alone.classes[0].probability == 1.0
+    assert alone.classes[0].probability is None  # nothing to choose from
     assert predicted(model, names).predictions[0].fits is None
 
 
@@ -132,9 +132,11 @@ def test_a_model_without_validation_distances_says_that_nothing_is_calibrated(mo
         "farthest": None,
         "derived_from": "nothing",
         "validation_videos": 0,
-        "seen_names": 6,
-        "unseen_names": 2,
+        "missing": "the model had too few validation videos",
+        "favoured_names": 6,
+        "other_names": 2,
     }
+    assert any("nothing is calibrated" in line for line in document["warnings"])
     assert document["predictions"][0]["unsure"] is None
 
 
@@ -165,7 +167,28 @@ def test_a_name_that_means_a_trained_class_is_noted_once(model: Path) -> None:
     notes = Notes()
     report, known = (predicted(model, [name], [CLIP, SILENT], notes) for name in (f"a {seen.phrases[0]}", seen.name))
     assert sum("is taken as" in line for line in notes.lines) == 1
+    assert [line for line in report.to_json(None)["warnings"] if "is taken as" in line]
     for prediction, expected in zip(report.predictions, known.predictions, strict=True):
         (found,), (trained,) = prediction.classes, expected.classes
         assert (found.distance, found.seen) == (trained.distance, True)
         assert prediction.fits == expected.fits
+
+
+def test_beta_is_added_to_a_new_name_near_a_trained_class_too(model: Path) -> None:
+    """Otherwise it would beat the trained class by the calibration alone. Two such names need no beta."""
+    loaded = load_model(model, CPU)
+    trained = next(entry for entry in loaded.classes if entry.seen)
+    other = next(entry for entry in loaded.classes if not entry.seen)
+    near = f"big {trained.phrases[0]}"
+    notes = Notes()
+
+    both = predicted(model, [trained.name, near], notes=notes)
+    report = predicted(model, [near, other.name])
+
+    assert any("it is calibrated as that class is" in line for line in notes.lines)
+    assert (both.calibration.beta, both.favoured_names, both.other_names) == (0.0, 2, 0)
+    assert report.calibration.beta > 0
+    plain = next(one for one in both.predictions[0].classes if one.name == near)
+    found = next(one for one in report.predictions[0].classes if one.name == near)
+    assert (found.seen, found.favoured) == (False, True)
+    assert found.distance == pytest.approx(plain.distance + report.calibration.beta, abs=1e-5)

@@ -38,8 +38,8 @@ def meant(names: Sequence[str], classes: Sequence[str], *, unseen: Sequence[str]
     ]
 
 
-def test_articles_and_endings_do_not_make_a_new_class() -> None:
-    """For every sample class, six ways to write it mean the class."""
+def test_articles_pronouns_and_endings_do_not_make_a_new_class() -> None:
+    """For every sample class, twelve ways to write it mean the class."""
     assert len(SAMPLE_CLASSES) == 24
     ways = (
         "a {0} {1} {2}",
@@ -48,6 +48,12 @@ def test_articles_and_endings_do_not_make_a_new_class() -> None:
         "a {0} {1} is {2}",
         "{0} {1} {3}",
         "a video of a {0} {1} {2}",
+        "one {0} {1} {2}",
+        "that {0} {1} {2}",
+        "my {0} {1} {2}",
+        "it is a {0} {1} {2}",
+        "there is a {0} {1} {2}",
+        "{0} {1} {2} video",
     )
     for way in ways:
         names = []

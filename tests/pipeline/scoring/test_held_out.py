@@ -98,8 +98,22 @@ def test_one_name_is_judged_by_the_distances_to_own_classes() -> None:
 
 def test_without_videos_of_the_asked_kind_there_is_no_calibration() -> None:
     """Validation without unseen classes cannot tell anything about unseen names alone."""
-    assert held_out(3, 0).calibration(0, 4) == Calibration.none()
-    assert held_out(3, 0).calibration(2, 4).beta == 0.0
+    assert held_out(3, 0).calibration(0, 4) == Calibration.none("no class of the validation was unseen")
+    assert held_out(0, 3).calibration(4, 0) == Calibration.none("no validation video was of a trained class")
+
+
+@pytest.mark.parametrize(
+    ("seen", "unseen", "missing"),
+    [(3, 0, "no class of the validation was unseen"), (0, 3, "no validation video was of a trained class")],
+)
+def test_validation_of_one_kind_gives_no_beta_and_says_why(seen: int, unseen: int, missing: str) -> None:
+    """Names of both kinds need a beta, which nothing can choose; names of the kind at hand need none."""
+    found = held_out(seen, unseen).calibration(2, 4)
+
+    assert (found.beta, found.missing) == (0.0, missing)
+    assert found.videos > 0
+    assert held_out(seen, unseen).calibration(2 if seen else 0, 2 if unseen else 0).missing == ""
+    assert held_out(3, 3).calibration(2, 4).missing == ""
 
 
 @pytest.mark.parametrize(

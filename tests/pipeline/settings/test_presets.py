@@ -20,7 +20,7 @@ COMMON = {
     "training.batch_pairs": 256,
     "training.learning_rate": 1e-3,
     "training.weight_decay": 1e-5,
-    "training.patience_steps": 500,
+    "training.patience_steps": 600,
     "training.steps_per_epoch": 500,
     "training.learning_rate_factor": 0.1,
 }

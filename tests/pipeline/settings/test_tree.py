@@ -6,13 +6,21 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from daan.config import DaanConfig
 from pipeline.base.errors import StorageError, UsageError
 from pipeline.settings.training import TrainingSettings
-from pipeline.settings.tree import Settings, given_settings, load_settings, presets, setting_names, show_settings
+from pipeline.settings.tree import (
+    _SUCCESSORS,
+    Settings,
+    given_settings,
+    load_settings,
+    presets,
+    setting_names,
+    show_settings,
+)
 
 
 def value_of(settings: Settings, key: str) -> Any:
@@ -139,6 +147,8 @@ def test_set_uses_the_whole_text_after_the_first_equals_sign(epochs: int, pairs:
     encoder=st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["1e3", "null", "~", "- a", "#"]),
     standardise=st.booleans(),
 )
+@example(epochs=1, rate=1.0, gap=1, qdma="on", encoder="\x85", standardise=True)
+@example(epochs=1, rate=1.0, gap=1, qdma="on", encoder="a\x85b \u2028\u2029\ufeff\r\n\t\x00\x7f", standardise=True)
 def test_shown_settings_are_read_with_the_same_values(
     tmp_path_factory: pytest.TempPathFactory,
     epochs: int,
@@ -169,6 +179,10 @@ def test_shown_settings_are_read_with_the_same_values(
         ("epochs", r"Did you mean training\.epochs\?"),
         ("daan.epochs", r"Did you mean training\.epochs\?"),
         ("extraction.width", r"Did you mean extraction\.extractor\.width\?"),
+        ("daan.dropout", r"Its successor is daan\.encoder_dropout\."),
+        ("dropout", r"Its successor is daan\.encoder_dropout\."),
+        ("daan.feedforward_multiple", r"Its successor is daan\.feedforward_width\."),
+        ("training.patience_epochs", r"Its successor is training\.patience_steps\."),
         ("seed", r"Did you mean extraction\.extractor\.seed or holdout\.seed or training\.seed\?"),
         ("zzz", r"unknown setting zzz\. \(all settings"),
     ],
@@ -181,6 +195,12 @@ def test_an_unknown_setting_is_refused_with_a_similar_one(key: str, hint: str) -
     assert str(caught.value).startswith(f"unknown setting {key}.")
     assert str(caught.value).endswith("(all settings: avzsl train --show-config)")
     assert caught.value.exit_code == 2
+
+
+def test_the_successors_of_older_settings_exist() -> None:
+    """An older name must not be in use again."""
+    assert set(_SUCCESSORS.values()) <= set(setting_names())
+    assert not set(_SUCCESSORS) & {name.rpartition(".")[2] for name in setting_names()}
 
 
 @pytest.mark.parametrize(
@@ -197,7 +217,12 @@ def test_an_unknown_setting_is_refused_with_a_similar_one(key: str, hint: str) -
         ("training.learning_rate=0", "training.learning_rate is 0.0, must be greater than 0"),
         ("training.weight_decay=-1", "training.weight_decay is -1.0, must be at least 0"),
         ("training.batch_pairs=1", "training.batch_pairs is 1, must be at least 2"),
-        ("training.learning_rate_factor=2", "training.learning_rate_factor is 2.0, must lie in (0, 1]"),
+        ("training.learning_rate_factor=2", "training.learning_rate_factor is 2.0, must be greater than 0 and less"),
+        ("training.learning_rate_factor=0", "training.learning_rate_factor is 0.0, must be greater than 0 and less"),
+        (
+            "training.learning_rate_factor=1",
+            "training.learning_rate_factor is 1.0, must be greater than 0 and less than 1; to keep the learning rate",
+        ),
         ("training.seed=-1", "training.seed is -1, must be at least 0 and less than 2^63"),
         ("training.seed=9223372036854775808", "training.seed is 9223372036854775808, must be at least 0 and less "),
         ("training.standardise=perhaps", "training.standardise = 'perhaps': input should be a valid boolean"),

@@ -1,22 +1,31 @@
 """pipeline/training/network_size.py: few training videos give a small network, but what the user gave is kept."""
 
+import dataclasses
+from typing import Any
+
 import pytest
 
 from pipeline.settings.tree import Settings, load_settings
-from pipeline.training.network_size import SMALL, SMALL_BELOW_VIDEOS, with_network_size
+from pipeline.training.network_size import with_network_size
+
+# The documented values of the small network: all its settings that differ from the defaults.
+SMALL: dict[str, dict[str, Any]] = {
+    "daan": {"hidden_width": 64, "output_width": 32, "heads": 4},
+    "training": {"epochs": 15, "batch_pairs": 32, "steps_per_epoch": 20},
+}
 
 
-@pytest.mark.parametrize(("videos", "network"), [(2, "small"), (SMALL_BELOW_VIDEOS - 1, "small"), (3174, "paper")])
+@pytest.mark.parametrize(("videos", "network"), [(2, "small"), (999, "small"), (1000, "paper"), (3174, "paper")])
 def test_the_number_of_training_videos_chooses_the_network(videos: int, network: str) -> None:
-    """The choice is recorded in the settings; a large dataset keeps the paper's values."""
+    """The choice is recorded in the settings; a large dataset keeps the paper's values; no other setting changes."""
+    small: dict[str, dict[str, Any]] = SMALL if network == "small" else {"daan": {}, "training": {}}
+
     found = with_network_size(load_settings(), videos)
 
     assert found.training.network == network
-    if network == "small":
-        assert all(getattr(found.daan, name) == value for name, value in SMALL["daan"].items())
-        assert all(getattr(found.training, name) == value for name, value in SMALL["training"].items())
-    else:
-        assert found.daan == Settings().daan
+    assert found.daan == dataclasses.replace(Settings().daan, **small["daan"])
+    training = dataclasses.replace(Settings().training, **small["training"])
+    assert dataclasses.replace(found.training, network="auto") == training
 
 
 def test_the_choice_is_final() -> None:

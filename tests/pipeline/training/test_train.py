@@ -249,7 +249,7 @@ def test_training_returns_to_its_best_weights_when_the_learning_rate_falls(extra
         SETTINGS.training,
         epochs=8,
         steps_per_epoch=3,
-        patience_steps=6,
+        patience_steps=9,
         least_validation_videos=5,
         learning_rate_factor=1e-9,
         least_learning_rate=0.0,
