@@ -71,13 +71,13 @@ def command(
 
 
 def _show_config(workspace: "Workspace", settings: "Settings") -> None:
-    """Print YAML for --config. A comment tells what `auto` means here, so that the file fits other workspaces too."""
+    """Print YAML for --config. Comments tell what `auto` means here, so that the file fits other workspaces too."""
     from pipeline.class_embeddings.embed import AUTO, chosen_spec
-    from pipeline.settings.tree import show_settings
+    from pipeline.training.network_size import show_before_training
 
     if settings.text.encoder == AUTO:
         typer.echo(f"# text.encoder {AUTO} is {chosen_spec(workspace, AUTO)} in this workspace")
-    typer.echo(show_settings(settings), nl=False)
+    typer.echo(show_before_training(settings), nl=False)
 
 
 def _train(workspace: "Workspace", settings: "Settings", *, device: str, terminal: Terminal, resume: bool) -> None:

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.settings.tree import Settings
+from pipeline.settings.tree import Settings, show_settings
 
 SMALL_BELOW_VIDEOS = 1000  # the smallest benchmark, UCF, has 3174 training videos
 
@@ -34,8 +34,7 @@ def with_network_size(settings: Settings, videos: int) -> Settings:
     """
     network = settings.training.network
     if network == "auto":
-        free = not any(_is_chosen(settings, name) for name in _WIDTHS)
-        network = "small" if videos < SMALL_BELOW_VIDEOS and free else "paper"
+        network = "small" if videos < SMALL_BELOW_VIDEOS and not _has_a_width(settings) else "paper"
     sections = {}
     for section, values in SMALL.items():
         free_values = {name: value for name, value in values.items() if not _is_chosen(settings, f"{section}.{name}")}
@@ -44,6 +43,31 @@ def with_network_size(settings: Settings, videos: int) -> Settings:
         )
     training = dataclasses.replace(sections["training"], network=network)
     return dataclasses.replace(settings, daan=sections["daan"], training=training)
+
+
+def show_before_training(settings: Settings) -> str:
+    """Show all settings as YAML, before the number of training videos is known.
+
+    The settings that this number will decide are comments, so that `--config` leaves them open too.
+    """
+    if settings.training.network != "auto" or _has_a_width(settings):
+        return show_settings(with_network_size(settings, 0))
+    lines, section = [], ""
+    for line in show_settings(settings).splitlines():
+        name = line.strip().partition(":")[0]
+        if not line.startswith(" "):
+            section = name
+        value = SMALL.get(section, {}).get(name)
+        if value is None or _is_chosen(settings, f"{section}.{name}"):
+            lines.append(line)
+        else:
+            lines.append(f"  # {line.strip()} ({value} with fewer than {SMALL_BELOW_VIDEOS} training videos)")
+    return "\n".join(lines) + "\n"
+
+
+def _has_a_width(settings: Settings) -> bool:
+    """Return whether the user chose a width, so that the network is not small by itself."""
+    return any(_is_chosen(settings, name) for name in _WIDTHS)
 
 
 def _is_chosen(settings: Settings, name: str) -> bool:

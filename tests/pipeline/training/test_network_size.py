@@ -1,12 +1,13 @@
 """pipeline/training/network_size.py: few training videos give a small network, but what the user gave is kept."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.settings.tree import Settings, load_settings
-from pipeline.training.network_size import with_network_size
+from pipeline.training.network_size import show_before_training, with_network_size
 
 # The documented values of the small network: all its settings that differ from the defaults.
 SMALL: dict[str, dict[str, Any]] = {
@@ -54,6 +55,29 @@ def test_a_width_that_the_user_gave_means_the_network_is_not_chosen(assignment: 
 
     assert found.training.network == "paper"
     assert found.daan == Settings().daan
+
+
+@pytest.mark.parametrize("assignments", [[], ["training.epochs=3"], ["training.network=small"], ["daan.heads=4"]])
+def test_shown_settings_leave_the_choice_of_the_network_open(tmp_path: Path, assignments: list[str]) -> None:
+    """`--show-config` names both values, and `--config` with this text trains what the same options would train."""
+    settings = load_settings(assignments=assignments)
+    file = tmp_path / "shown.yaml"
+    file.write_text(show_before_training(settings), encoding="utf-8")
+
+    shown = load_settings(config_file=file)
+
+    for videos in (10, 5000):
+        expected = with_network_size(settings, videos)
+        assert with_network_size(shown, videos) == dataclasses.replace(expected, given=shown.given)
+
+
+def test_shown_settings_name_the_values_of_the_small_network() -> None:
+    """They are comments next to the values of the paper."""
+    text = show_before_training(load_settings(assignments=["training.epochs=3"]))
+
+    assert "  # hidden_width: 512 (64 with fewer than 1000 training videos)\n" in text
+    assert "  # batch_pairs: 256 (32 with fewer than 1000 training videos)\n" in text
+    assert "  epochs: 3\n" in text
 
 
 def test_the_network_can_be_named() -> None:
