@@ -2,7 +2,9 @@
 
 It runs the demo, trains with its settings and three training seeds, and prints the mean and standard deviation of each
 metric over the seeds, the 95 % interval of a bootstrap over the classes, and chance. Ridge regression and plain MLPs
-from the same features stand below. A folder given as argument is the workspace and may already contain the features.
+from the same features stand below. The last line says how often a clip of an unseen class fits the name of its class,
+and how often it fits the name of another unseen class, if `predict` gets that name alone. A folder given as argument is
+the workspace and may already contain the features.
 """
 
 import contextlib
@@ -12,6 +14,14 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.base.workspace import Workspace
+from pipeline.features.feature_set import load_features
+from pipeline.scoring.score_videos import score_videos
+from pipeline.training.trained_model import load_model
 
 SEEDS = "0,1,2"
 METRICS = ("S", "U", "HM", "ZSL")
@@ -44,6 +54,31 @@ def main() -> None:
         chance, found = 100 / unseen, seeds["mean"]["sum"]["ZSL"]
         print(f"chance  ZSL {chance:.1f}; the sum has {found / chance:.2f} x chance\n", flush=True)
         subprocess.run([sys.executable, str(Path(__file__).with_name("baselines.py")), folder], check=True)
+        fits = [single_names(Path(folder), run) for run in seeds["runs"]]
+        right, wrong = (" to ".join(f"{100 * end(each):.0f}" for end in (min, max)) for each in zip(*fits, strict=True))
+        print(f"\none name: the right one fits {right} % of the clips, a wrong one {wrong} %, over the seeds")
+
+
+def single_names(folder: Path, run: str) -> tuple[float, float]:
+    """Compute how often a clip of an unseen class fits the name of its class, and the names of other unseen classes."""
+    model = load_model(folder / "models" / run, torch.device("cpu"))
+    features = load_features(Workspace(folder).current_features(), [entry.name for entry in model.classes])
+    unseen = np.array([index for index, entry in enumerate(model.classes) if not entry.seen])
+    videos = torch.nonzero(torch.isin(features.labels, torch.from_numpy(unseen))).flatten()
+    vectors = torch.from_numpy(model.class_vectors[unseen])
+    scored = score_videos(
+        model.network,
+        features,
+        videos,
+        vectors,
+        np.zeros(len(unseen), np.bool_),
+        model.standardiser,
+        torch.device("cpu"),
+        sample=np.arange(len(videos)),
+    )
+    fit = scored.sample_distances[model.score] <= model.calibration(0, 1).farthest
+    own = features.labels[videos].numpy()[:, None] == unseen
+    return float(fit[own].mean()), float(fit[~own].mean())
 
 
 if __name__ == "__main__":

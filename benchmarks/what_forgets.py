@@ -1,4 +1,4 @@
-"""Claim: without input dropout, the projection of text and the encoders learn the training classes by heart.
+"""Claim: in long training at one learning rate, input dropout keeps the accuracy on unseen classes from falling.
 
 DAAN trains on averaged data of UCF's shape, as in training_holds.py, but with one learning rate and without a return to
 the best weights. After the first validation and after the last one, the table shows the accuracy on the videos of the

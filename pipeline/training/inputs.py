@@ -24,7 +24,7 @@ from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.settings.tree import Settings
 from pipeline.training.network_size import with_network_size
 
-_STAGE_VERSION = 4  # version of the training code: add one for each change that can change the weights
+_STAGE_VERSION = 5  # version of the training code: add one for each change that can change the weights
 _LEAST_CLASSES = 2
 _NAMES_SHOWN = 5
 
