@@ -11,7 +11,7 @@ from pipeline.training.network_size import show_before_training, with_network_si
 
 # The documented values of the small network: all its settings that differ from the defaults.
 SMALL: dict[str, dict[str, Any]] = {
-    "daan": {"hidden_width": 64, "output_width": 32, "heads": 4},
+    "daan": {"hidden_width": 64, "output_width": 32, "heads": 4, "margin": 3.0, "input_dropout": 0.0},
     "training": {"epochs": 15, "batch_pairs": 32, "steps_per_epoch": 20},
 }
 
