@@ -30,7 +30,7 @@ class NamedClasses:
     names: tuple[str, ...]
     vectors: NDArray[np.float32]  # (C, W)
     seen: NDArray[np.bool_]  # (C,) which classes the model was trained on
-    # (C,) to which classes beta is added, because the network favours them: seen ones, and new names near a seen one
+    # (C,) to which classes beta is added, because the network favours them: seen ones, and names very near one
     favoured: NDArray[np.bool_]
     notes: tuple[str, ...]  # sentences for the user about names that resemble trained classes
 
@@ -114,7 +114,7 @@ def name_classes(model: Model, classes: Mapping[str, Phrases] | None, text: str 
     """Find the vectors of class names.
 
     A new name that means a trained class (same_class.py) gets the vector of that class and counts as seen. A new name
-    near a trained class stays new, but is favoured as that class is.
+    very near a trained class stays new, but is favoured as that class is.
 
     Args:
         model: the model, which contains the vectors of its own classes.
@@ -149,10 +149,11 @@ def name_classes(model: Model, classes: Mapping[str, Phrases] | None, text: str 
             indices[row] = resemblance.index
             notes.append(f"{name!r} is taken as {like!r}, a class in training {similarity}")
         else:
-            near[row] = True
+            near[row] = resemblance.close
+            effect = "it is calibrated as that class is; " if resemblance.close else ""
             notes.append(
                 f"{name!r} is not in training, but resembles the trained class {like!r} {similarity}: "
-                "it is calibrated as that class is; give the name of that class if you mean it"
+                f"{effect}give the name of that class if you mean it"
             )
     _refuse_the_same_class(names, indices, model)
     for row, index in enumerate(indices):

@@ -37,7 +37,7 @@ class ClassPrediction:
     probability: float | None  # among the classes to choose from; None for a single one
     distance: float  # by the model's score, calibrated: the smallest one comes first
     seen: bool  # whether the class was trained on
-    favoured: bool  # whether beta is in the distance: the class was trained on, or is near such a class
+    favoured: bool  # whether beta is in the distance: the class was trained on, or is very near such a class
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class PredictionReport:
     predictions: tuple[VideoPrediction, ...]
     failures: tuple[tuple[str, str], ...]  # video, reason
     calibration: Calibration  # for the names of this call
-    favoured_names: int  # number of classes to choose from that were trained on, or are near such a class
+    favoured_names: int  # number of classes to choose from that were trained on, or are very near such a class
     other_names: int
     warnings: tuple[str, ...]  # about the names and the calibration
 

@@ -16,6 +16,7 @@ from pipeline.training.trained_model import ModelClass
 
 _LEAST_COSINE = 0.75  # the same words in other forms: "a cat purrs" has 0.78; "staring" and "star" have 0.31
 _USUAL = 0.9  # quantile of the cosines of the classes to their nearest other class
+_CLOSE = 0.9  # cosine that no two classes of one list reach; a name so near is favoured as the trained class is
 _FUNCTION_WORDS = frozenset(
     [
         *("a", "an", "the", "some", "one", "this", "that", "these", "those"),
@@ -37,6 +38,7 @@ class Resemblance:
     index: int  # of the class in the model
     cosine: float
     same: bool  # whether the name means this class; otherwise it is only nearer than usual
+    close: bool  # whether the name is so near that the network favours it as it favours this class
 
 
 def resemblances(
@@ -77,7 +79,8 @@ def resemblances(
         cosine = float(cosines[index])
         same = bool(alike) or cosine > equal
         near = same or (len(classes) > 1 and cosine > usual)
-        found.append(Resemblance(index, cosine, same) if near and classes[index].seen else None)
+        close = cosine > max(_CLOSE, float(nearest_others.max()))
+        found.append(Resemblance(index, cosine, same, close) if near and classes[index].seen else None)
     return found
 
 

@@ -73,6 +73,7 @@ def test_classes_that_differ_in_one_word_stay_different() -> None:
     others = [name for name in others if name.replace(" ", "_") not in SAMPLE_CLASSES]
     compared = found(others, SAMPLE_CLASSES)
     assert not any(one.same for one in compared if one is not None)
+    assert sum(one.close for one in compared if one is not None) < 0.01 * len(others)
     assert 0 < sum(one is not None for one in compared) < len(others)
 
 
