@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from baselines import BASELINES, averaged, measured, table_of
-from runs import Data, Results, interval, numbers, trained
+from baselines import BASELINES, averaged
+from runs import Data, Results, baseline, interval, numbers, trained
 
 from daan.config import DaanConfig
 from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticBenchmark, synthetic_benchmark
@@ -145,16 +145,8 @@ def run(task: Task) -> dict[str, Any]:
 
 def baseline_figures(name: str, data: Data, task: Task) -> dict[str, Any]:
     """Fit a baseline to the training videos."""
-    table = table_of(
-        data.features,
-        data.vectors,
-        train=data.train,
-        validation=data.validation,
-        retrain=data.train,
-        test=data.test,
-    )
-    result = measured(table, BASELINES[name](task.seed))
-    return {metric: getattr(result.metrics, metric) for metric in METRICS}
+    metrics = baseline(name, data, data.test, task.seed)
+    return {metric: getattr(metrics, metric) for metric in METRICS}
 
 
 def network_figures(method: Options, data: Data, task: Task) -> dict[str, Any]:

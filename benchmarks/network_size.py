@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from baselines import BASELINES, averaged, measured, table_of
-from runs import Data, Results, interval, numbers, trained
+from baselines import BASELINES, averaged
+from runs import Data, Results, baseline, interval, numbers, trained
 
 from pipeline.avgzsl_benchmark.synthetic.generate import synthetic_benchmark
 from pipeline.avgzsl_benchmark.synthetic.recipe import RECIPES
@@ -109,15 +109,7 @@ def run(task: Task) -> dict[str, Any]:
     data = data_of(task)
     began = time.process_time()  # other processes may compute at the same time
     if task.network in BASELINES:
-        table = table_of(
-            data.features,
-            data.vectors,
-            train=data.train,
-            validation=data.validation,
-            retrain=data.train,
-            test=data.test,
-        )
-        metrics = measured(table, BASELINES[task.network](0)).metrics
+        metrics = baseline(task.network, data, data.test)
     else:
         settings = with_network_size(load_settings(assignments=NETWORKS[task.network]), len(data.train))
         config = replace(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from baselines import BASELINES, measured, table_of
 from scipy.stats import t as student
 from torch import Tensor
 
@@ -133,6 +134,26 @@ def trained(
         torch.manual_seed(settings.seed)
         state = fit(Daan(config).to(device), stage, on_epoch=lambda *_: None, stop=never_stop)
     return state, validator.epochs
+
+
+def baseline(name: str, data: Data, test: Tensor, seed: int = 0) -> Metrics:
+    """Fit a baseline to the training videos; the validation videos choose its setting.
+
+    Args:
+        name: a name in BASELINES.
+        data: the videos.
+        test: indices of the videos that the metrics are of.
+        seed: seed of the baseline.
+    """
+    table = table_of(
+        data.features,
+        data.vectors,
+        train=data.train,
+        validation=data.validation,
+        retrain=data.train,
+        test=test,
+    )
+    return measured(table, BASELINES[name](seed)).metrics
 
 
 class Results:

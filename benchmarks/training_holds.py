@@ -24,16 +24,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from baselines import BASELINES, averaged, measured, table_of
-from runs import Data, Results, interval, numbers, trained
-from torch import Tensor
+from baselines import BASELINES, averaged
+from runs import Data, Results, baseline, interval, numbers, trained
 
 from daan.config import DaanConfig
 from pipeline.avgzsl_benchmark.synthetic.generate import synthetic_benchmark
 from pipeline.avgzsl_benchmark.synthetic.prepare import official_benchmark
 from pipeline.avgzsl_benchmark.synthetic.recipe import SyntheticRecipe
 from pipeline.base.files import fingerprint
-from pipeline.scoring.metrics import Metrics
 from pipeline.settings.tree import load_settings
 
 METHODS: Mapping[str, Mapping[str, Any]] = {
@@ -80,25 +78,14 @@ def run(task: Task) -> dict[str, Any]:
     torch.set_num_threads(1)
     began = time.process_time()
     data = data_of(task.data_seed, task.benchmark)
-    figures = baseline(task, data) if task.method in BASELINES else curves_of(task, data)
+    figures = baseline_of(task, data) if task.method in BASELINES else curves_of(task, data)
     return {"key": task.key, **asdict(task), **figures, "seconds": round(time.process_time() - began)}
 
 
-def baseline(task: Task, data: Data) -> dict[str, Any]:
+def baseline_of(task: Task, data: Data) -> dict[str, Any]:
     """Fit a baseline, whose setting the validation videos choose; return HM on these and ZSL on the test videos."""
-
-    def metrics_of(test: Tensor) -> Metrics:
-        table = table_of(
-            data.features,
-            data.vectors,
-            train=data.train,
-            validation=data.validation,
-            retrain=data.train,
-            test=test,
-        )
-        return measured(table, BASELINES[task.method](0)).metrics
-
-    return {"HM": [metrics_of(data.validation).HM], "test ZSL": [metrics_of(data.test).ZSL], "learning rate": [0.0]}
+    validated, tested = (baseline(task.method, data, videos) for videos in (data.validation, data.test))
+    return {"HM": [validated.HM], "test ZSL": [tested.ZSL], "learning rate": [0.0]}
 
 
 def curves_of(task: Task, data: Data) -> dict[str, Any]:

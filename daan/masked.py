@@ -115,7 +115,8 @@ def with_stand_in(x: Tensor, mask: Tensor, stand_in: Tensor) -> tuple[Tensor, Te
         x, mask = F.pad(x, (0, 0, 0, 1)), F.pad(mask, (0, 1))
     absent = ~mask.any(1, keepdim=True)  # (B, 1)
     if not x.is_cuda and not absent.any():  # a GPU would make the host wait for the answer
-        # Without the stand-in, the gradient of the features is not needed either. One second per video is no padding.
+        # Without the stand-in, the gradient of the features is not needed either. If each video has one second, that
+        # second is valid.
         return x if mask.shape[1] == 1 else torch.where(mask[..., None], x, 0.0), mask
     placed = torch.cat((absent, torch.zeros_like(mask[:, 1:])), dim=1)  # (B, T): the first second of an absent sequence
     x = torch.where(placed[..., None], stand_in, torch.where(mask[..., None], x, 0.0))

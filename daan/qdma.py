@@ -78,9 +78,12 @@ class Qdma(nn.Module):
         refined = self.refine(x, mask)
         if self.bypass is None:
             return Encoded(phi=masked_mean(refined, mask), seconds=refined, mask=mask)
-        # With one second there is no padding, because each video has a valid second.
-        padded = self.reads_refined and x.shape[1] > 1
-        read = torch.where(mask[..., None], refined, 0.0) if padded else refined if self.reads_refined else x
+        if not self.reads_refined:
+            read = x
+        elif x.shape[1] == 1:  # each video has a valid second, so no second is padding
+            read = refined
+        else:
+            read = torch.where(mask[..., None], refined, 0.0)
         bypassed = self.bypass(read, mask)
         phi = masked_mean(refined, mask) + bypassed  # DAAN paper, eq. 4
         return Encoded(phi=phi, seconds=refined + bypassed[:, None], mask=mask)
