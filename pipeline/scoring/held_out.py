@@ -27,7 +27,7 @@ class Calibration:
     temperature: float  # of the softmax over calibrated distances
     farthest: float | None  # calibrated distance to the nearest class that 95 % of validation videos do not exceed
     videos: int  # number of validation videos that the numbers come from; 0: nothing is calibrated
-    missing: str = ""  # why there is no beta, although there are names of both kinds, or why nothing is calibrated
+    missing: str = ""  # the reason for a beta of 0; empty if there is a beta, or if the names need none
 
     @classmethod
     def none(cls, missing: str = _TOO_FEW) -> "Calibration":
@@ -40,7 +40,7 @@ class Calibration:
 
 
 def missing_kind(seen: Flags, labels: Indices) -> str:
-    """Say which kind of classes no video belongs to, so that there is no beta; empty if there are both kinds.
+    """Say which kind of classes has no validation video. Return an empty text if both kinds have some.
 
     Args:
         seen: (C,) which classes are trained on.
@@ -73,8 +73,8 @@ class HeldOutDistances:
         """Derive the calibration for some class names.
 
         The validation videos are assigned to as many seen and unseen classes as there are names, in several draws of
-        classes, which are always the same. Names of one kind need no beta. If the validation has only one kind of
-        classes, there is no beta.
+        classes, which are always the same. Names of one kind need no beta. Beta is also 0 if the validation has
+        only one kind of classes.
 
         Args:
             seen_names: number of names that the model was trained on.
