@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import Terminal
-from pipeline.base.wording import counted, grouped
+from pipeline.base.wording import counted, grouped, shown_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,13 +25,12 @@ def epoch_lines(terminal: Terminal) -> "OnEpoch":
         if last is None or last[0] != stage or record.epoch <= last[1]:  # another training stage, or another run
             terminal.say(" epoch    loss      S      U     HM    ZSL  balance a/v       lr  seconds")
         elif record.from_epoch < last[1]:
-            terminal.say(
-                f"        no better HM: the learning rate falls; on from the weights of epoch {record.from_epoch:g}"
-            )
+            best = shown_epoch(record.from_epoch)
+            terminal.say(f"        no better HM: the learning rate falls; on from the weights of epoch {best}")
         last = (stage, record.epoch)
         metrics = "  ".join(_percent(value) for value in (record.S, record.U, record.HM, record.ZSL))
         balance = f"{record.audio_share:.2f} / {1 - record.audio_share:.2f}"
-        left = f" {record.epoch:5.4g}  {record.loss:6.3f}  {metrics}"
+        left = f" {shown_epoch(record.epoch):>5}  {record.loss:6.3f}  {metrics}"
         terminal.say(f"{left}  {balance}  {record.learning_rate:7.2g}  {seconds:7.1f}")
 
     return show

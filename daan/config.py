@@ -36,7 +36,7 @@ class DaanConfig:
     # C: of the features and of the class embeddings in training. Without it, long training forgets the unseen classes
     # (daan/README.md, section 7)
     input_dropout: float = 0.5
-    encoder_dropout: float = 0.2  # C: in QDMA and cross-attention; 0 is better for about a hundred clips
+    encoder_dropout: float = 0.2  # C: in QDMA and cross-attention
     projection_dropout: float = 0.2  # C: in the projections of audio and visual
     decoder_dropout: float = 0.2  # C: in the projection of text and the reconstructors
     # C: what attention and bypass read. chunks: the mean over the seconds, cut into pieces; for averaged features

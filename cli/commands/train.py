@@ -10,6 +10,7 @@ from cli.console import Terminal
 from cli.interruption import interruption
 from cli.options import SeedsOption, training_settings
 from cli.tables import epoch_lines
+from pipeline.base.wording import shown_epoch
 
 if TYPE_CHECKING:
     from pipeline.base.workspace import Workspace
@@ -147,7 +148,7 @@ def show_report(report: "TrainingReport", terminal: Terminal) -> None:
     metrics = [f"{name} {value:.1f}" for name in _METRICS if (value := report.validation.get(name)) is not None]
     validated = f", validation {', '.join(metrics)}" if metrics else ""
     done = "Nothing to do: trained already" if report.did_nothing else "trained"
-    terminal.show(f"{done}, {report.folder} (epochs: {report.best_epoch:g}{validated})")
+    terminal.show(f"{done}, {report.folder} (best epoch {shown_epoch(report.best_epoch)}{validated})")
 
 
 def show_seeds(report: "SeedsTraining", terminal: Terminal) -> None:

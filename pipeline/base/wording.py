@@ -18,6 +18,11 @@ def grouped(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
+def shown_epoch(epoch: float) -> str:
+    """Write a number of epochs, with at most two decimals: `3`, `3.57`."""
+    return f"{round(epoch, 2):g}"
+
+
 def byte_size(size_bytes: int) -> str:
     """Write a size in the largest unit in which it is at least 1."""
     size = float(size_bytes)

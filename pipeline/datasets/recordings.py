@@ -16,8 +16,8 @@ from pipeline.datasets.splits import Splits
 _GROUP = re.compile(
     r"(?P<folder>.*[/\\])?(?P<group>(?P<name>[^/\\]*)_g\d+)_c\d+(\.[^./\\]+)?", re.IGNORECASE | re.DOTALL
 )
-# ActivityNet and VGGSound name a clip by the 11 characters of its video on YouTube and a number.
-_YOUTUBE = re.compile(r"(.*[/\\])?(?P<recording>[\w-]{11})_\d+(\.[^./\\]+)?", re.ASCII | re.DOTALL)
+# ActivityNet, VGGSound and Kinetics name a clip by the 11 characters of its video on YouTube and one or two numbers.
+_YOUTUBE = re.compile(r"(.*[/\\])?(v_)?(?P<recording>[\w-]{11})(_\d+){1,2}(\.[^./\\]+)?", re.ASCII | re.DOTALL)
 _SIDES = {"train": "train", "val_seen": "val", "val_unseen": "val", "test_seen": "test", "test_unseen": "test"}
 
 
@@ -26,8 +26,8 @@ def recordings_of(videos: Sequence[Video]) -> dict[str, str]:
 
     Segments of one file have one recording. So have files of one folder whose names are the same up to the group
     (`clip_g01_`). If the name contains a class, as in UCF101 (`v_Archery_g01_`), the folder does not count, because no
-    other class has this group. If most files have names as in ActivityNet or VGGSound, the id of the video on YouTube
-    is the recording of these. Any other file is a recording of its own.
+    other class has this group. If most files have names as in ActivityNet, VGGSound or Kinetics, the id of the video on
+    YouTube is the recording of these. Any other file is a recording of its own.
     """
     files = {video.key: _file_of(video) for video in videos}
     ids = {key: match["recording"] for key, file in files.items() if (match := _YOUTUBE.fullmatch(file))}
@@ -75,6 +75,6 @@ def shared_recordings(splits: Splits, videos: Sequence[Video]) -> str | None:
     (first, (video, *_)), (second, (other, *_)), *_ = shared[0].items()
     return (
         f"{grouped(len(shared))} of {counted(len(found), 'recording')} have videos on two sides of the splits "
-        f"({grouped(validated)} in train and val, {grouped(tested)} in these and test), such as {video} in {first} "
-        f"and {other} in {second}: the metrics of seen classes are higher than for new recordings"
+        f"({grouped(validated)} in train and in val, {grouped(tested)} in test and in one of these), such as {video} "
+        f"in {first} and {other} in {second}: the metrics of seen classes are higher than for new recordings"
     )

@@ -44,7 +44,7 @@ class VideoSplitter:
         return Splits(**{name: tuple(sorted(keys)) for name, keys in by_name.items()}, origin={})
 
     def _assigned(self, name: str, sides: tuple[str, ...]) -> dict[str, list[str]]:
-        """Assign the recordings of a class that have no side yet, to the last side what is not held out for the others.
+        """Hold out recordings of a class that have no side yet; what is left goes to the last side.
 
         Returns:
             Side -> videos of the class.

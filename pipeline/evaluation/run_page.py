@@ -10,6 +10,7 @@ import pydantic
 
 from pipeline.base.errors import MissingStageError, StorageError
 from pipeline.base.files import checked_document, make_folder, read_json, read_text, storage_errors, write_text
+from pipeline.base.wording import shown_epoch
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation.figures import balance_figure, training_curves
 from pipeline.evaluation.html import Section, figure_section, render_page
@@ -144,7 +145,7 @@ def _about_section(models: Path) -> Section:
         ("classes", f"{seen} seen, {len(model.classes) - seen} unseen"),
         ("features", " ".join(str(model.extractor.get(name, "")) for name in ("extractor", "recipe", "weights"))),
         ("class embeddings", " ".join(str(value) for value in model.text_encoder.values())),
-        ("best epoch of stage 1", training["best_epoch"]),
+        ("best epoch of stage 1", shown_epoch(training["best_epoch"])),
         ("QDMA / CSGM", f"{model.daan.qdma} / {model.daan.csgm}"),
         *((f"validation {name}", _number(value)) for name, value in training["validation"].items()),
     ]

@@ -65,7 +65,7 @@ class TrainingSettings:
     validations_per_epoch: int = 0  # C; 0: one per 100 steps, at least one; a long epoch can be best in its middle
     least_validation_videos: int = 20  # C: fewer choose no epoch, learning rate, beta or temperature
     learning_rate: float = 1e-3  # P
-    weight_decay: float = 1e-5  # C: weak, against overfitting
+    weight_decay: float = 1e-5  # C (as AVCA)
     optimizer: Literal["adam", "sgd"] = "adam"  # P: Adam. C: sgd, under which a constant factor of the gradient counts
     momentum: float = 0.9  # C; of sgd
     # C: steps without a higher validation HM before the learning rate is lowered and training goes back to the best

@@ -116,9 +116,11 @@ def gather_inputs(
     inputs = TrainingInputs(dataset, features, splits, embeddings, config, settings)
     _check_classes(inputs, how, reporter)
     _report_small_numbers(inputs, reporter)
-    if config.qdma == "on" and config.tokens == "seconds" and int(features.seconds.max()) == 1:
+    if config.qdma == "off":
+        reporter.say("daan.qdma is off: the seconds are averaged first, so cross-attention weighs a single second")
+    elif config.tokens == "seconds" and int(features.seconds.max()) == 1:
         reporter.say(
-            "one second per video: attention over seconds and beta have no effect "
+            "one second per video: the attentions over seconds and daan.beta have no effect "
             "(--set daan.tokens=chunks cuts each vector into pieces instead)"
         )
     return inputs

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from daan.network import Daan
 from pipeline.base.progress import Reporter, Stop
-from pipeline.base.wording import counted
+from pipeline.base.wording import counted, shown_epoch
 from pipeline.features.feature_set import Standardiser
 from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.training import TrainingSettings
@@ -53,12 +53,16 @@ class Run:
         standardiser = first.standardiser
         if state.periods < first.periods:
             self.reporter.say(
-                f"stage 1 ends after epoch {state.history[-1].epoch:g}: the learning rate has fallen below "
+                f"stage 1 ends after epoch {shown_epoch(state.history[-1].epoch)}: the learning rate has fallen below "
                 f"training.least_learning_rate ({self.settings.least_learning_rate:g})"
             )
         if state.best is not None:
             chooses = first.validator is not None and first.validator.chooses
-            chosen = f"best epoch {state.best_epoch:g}" if chooses else f"all {counted(int(state.best_epoch), 'epoch')}"
+            chosen = (
+                f"best epoch {shown_epoch(state.best_epoch)}"
+                if chooses
+                else f"all {counted(int(state.best_epoch), 'epoch')}"
+            )
             self.reporter.say(f"{chosen}; stage 2 trains on all seen classes")
             rates = [record.learning_rate for record in state.path_to_best]
             second = self._stage(
@@ -102,7 +106,7 @@ class Run:
         """
         indices = self.inputs.indices(*splits)
         epochs, steps = periods / per_epoch, steps_per_epoch(self.settings, len(indices))
-        length = counted(int(epochs), "epoch") if epochs == int(epochs) else f"{epochs:g} epochs"
+        length = counted(int(epochs), "epoch") if epochs == int(epochs) else f"{shown_epoch(epochs)} epochs"
         amounts = f"{counted(len(indices), 'video')}, {length} of {counted(steps, 'step')}"
         self.reporter.say(f"{name[:-1]} {name[-1]} of 2 on {self.device}: {amounts}")
         standardiser = self._standardiser(indices)

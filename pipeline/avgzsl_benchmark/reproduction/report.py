@@ -72,7 +72,8 @@ def document_of(reproduction: Reproduction) -> dict[str, Any]:
                 "mean": {score: result.over_seeds(score)[0] for score in SCORES},
                 "deviation": {score: result.over_seeds(score)[1] for score in SCORES},
                 "runs": {
-                    seed.run: {"seed": seed.seed, "epochs": seed.best_epoch, **seed.metrics} for seed in result.seeds
+                    seed.run: {"seed": seed.seed, "best_epoch": seed.best_epoch, **seed.metrics}
+                    for seed in result.seeds
                 },
             }
             for result in reproduction.results

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.avgzsl_benchmark.reproduction.published import PUBLISHED, PUBLISHED_ABLATION, PublishedRow
 from pipeline.avgzsl_benchmark.reproduction.reproduce import Reproduction, VariantResult
+from pipeline.base.wording import shown_epoch
 from pipeline.scoring.metrics import METRICS
 from pipeline.scoring.score_videos import SCORES
 
@@ -54,14 +55,14 @@ def _runs(reproduction: Reproduction) -> TextTable:
         (
             result.variant.title,
             str(seed.seed),
-            f"{seed.best_epoch:g}",
+            shown_epoch(seed.best_epoch),
             *(_number(seed.metrics[reproduction.score][name]) for name in METRICS),
             seed.run,
         )
         for result in reproduction.results
         for seed in result.seeds
     ]
-    return TextTable(f"runs, score {reproduction.score}", ("", "seed", "epochs", *METRICS, "run"), rows)
+    return TextTable(f"runs, score {reproduction.score}", ("", "seed", "best epoch", *METRICS, "run"), rows)
 
 
 def _published(row: PublishedRow) -> list[str]:

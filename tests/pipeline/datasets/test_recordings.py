@@ -134,6 +134,19 @@ def test_names_of_youtube_are_recognised_if_most_videos_have_them() -> None:
     assert len(set(recordings_of([*youtube, *[other] * 3, *words]).values())) == 7
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("v_Q0lSCBRmfWY_0", "v_Q0lSCBRmfWY_1", "v_0NfmccuL9Qx_0"),
+        ("Q0lSCBRmfWY_000030_000040", "Q0lSCBRmfWY_000050_000060", "0NfmccuL9Qx_000001_000011"),
+    ],
+)
+def test_clips_of_activitynet_and_kinetics_are_grouped_by_their_video(names: tuple[str, ...]) -> None:
+    """ActivityNet puts `v_` before the id, and Kinetics puts two times after it."""
+    videos = [Video(name, f"/v/{name}.mp4", "yoga") for name in names]
+    assert sorted(recordings_of(videos).values()) == ["0NfmccuL9Qx", "Q0lSCBRmfWY", "Q0lSCBRmfWY"]
+
+
 @given(CLASSES, st.builds(Amounts, seen_test=FRACTIONS, seen_val=FRACTIONS), st.integers(0, 5))
 def test_no_recording_is_on_two_sides(classes: list[list[int]], amounts: Amounts, seed: int) -> None:
     """Every video is in one split, and each trained class keeps a recording for training."""
@@ -237,9 +250,9 @@ def test_given_splits_with_shared_recordings_are_described() -> None:
     line = shared_recordings(crossing, videos)
 
     assert line == (
-        "1 of 3 recordings have videos on two sides of the splits (1 in train and val, 0 in these and test), such as "
-        "c0/v_C0_g00_c00 in train and c0/v_C0_g00_c01 in val: the metrics of seen classes are higher than for new "
-        "recordings"
+        "1 of 3 recordings have videos on two sides of the splits (1 in train and in val, 0 in test and in one of "
+        "these), such as c0/v_C0_g00_c00 in train and c0/v_C0_g00_c01 in val: the metrics of seen classes are higher "
+        "than for new recordings"
     )
 
 

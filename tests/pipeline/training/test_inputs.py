@@ -109,8 +109,17 @@ def test_averaged_features_are_reported(tmp_path: Path) -> None:
     lines, chunks.reporter.lines = chunks.reporter.lines, []
     chunks.gather()
 
-    assert any("attention over seconds and beta have no effect (--set daan.tokens=chunks" in line for line in lines)
+    assert any(
+        "attentions over seconds and daan.beta have no effect (--set daan.tokens=chunks" in line for line in lines
+    )
     assert not any("no effect" in line for line in chunks.reporter.lines)
+
+
+def test_without_qdma_it_is_said_that_cross_attention_has_one_second(generated: Generated) -> None:
+    """The base of the paper's ablation averages the seconds first, also those of long clips."""
+    base = generated.change("daan", qdma="off")
+    base.gather()
+    assert any("cross-attention weighs a single second" in line for line in base.reporter.lines)
 
 
 @pytest.mark.parametrize(

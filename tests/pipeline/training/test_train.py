@@ -322,6 +322,31 @@ def test_sgd_follows_its_update_rule(extracted: Callable[..., Workspace]) -> Non
     torch.testing.assert_close(changes[1], 2 * changes[0], rtol=1e-2, atol=1e-7)
 
 
+def test_sgd_has_the_momentum_of_the_settings(extracted: Callable[..., Workspace]) -> None:
+    """The second step adds the momentum times the first: m_2 = 0.9 g_1 + g_2, and the weights lose the rate times m."""
+    daan = dataclasses.replace(SETTINGS.daan, encoder_dropout=0.0, csgm="off")
+    workspace, name, changes = extracted(classes=8, videos=8), "audio_projection.0.weight", []
+    for steps, momentum in ((1, 0.9), (2, 0.9), (2, 0.0)):
+        training = TrainingSettings(
+            epochs=1,
+            batch_pairs=8,
+            steps_per_epoch=steps,
+            optimizer="sgd",
+            momentum=momentum,
+            learning_rate=1e-4,
+            seed=3,
+        )
+        report = run(workspace, Settings(daan=daan, training=training))
+        config = load_model(report.folder, CPU).network.config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            start = Daan(config).state_dict()
+        changes.append(load_checkpoint(report.folder / "stage1" / "checkpoint.pt")["network"][name] - start[name])
+
+    first, with_momentum, without = changes
+    torch.testing.assert_close(with_momentum - without, 0.9 * first, rtol=2e-2, atol=2e-7)
+
+
 def test_a_training_that_diverges_is_refused_and_saves_no_model(extracted: Callable[..., Workspace]) -> None:
     """The message names the epoch. This holds without validation too."""
     workspace = extracted(classes=3, videos=1)
