@@ -62,7 +62,7 @@ def _runs(reproduction: Reproduction) -> TextTable:
         for result in reproduction.results
         for seed in result.seeds
     ]
-    return TextTable(f"runs, score {reproduction.score}", ("", "seed", "best epoch", *METRICS, "run"), rows)
+    return TextTable(f"runs, score {reproduction.score}", ("", "seed", "epoch", *METRICS, "run"), rows)
 
 
 def _published(row: PublishedRow) -> list[str]:
