@@ -84,7 +84,9 @@ SeedsOption = Annotated[
 AllowFailuresOption = Annotated[
     bool, typer.Option("--allow-failures", help="Return exit code 0 even if videos failed.")
 ]
-FiguresOption = Annotated[bool, typer.Option("--figures/--no-figures", help="Draw figures, or save their time.")]
+FiguresOption = Annotated[
+    bool, typer.Option("--figures/--no-figures", help="Draw figures. Without them the command is faster.")
+]
 
 DEFAULT_WORKSPACE = Path("avzsl-workspace")
 

@@ -42,7 +42,7 @@ def command(
     """
     from pipeline.base.devices import resolve_device
     from pipeline.evaluation.evaluate import evaluate
-    from pipeline.evaluation.seeds import evaluate_seeds, seed_runs
+    from pipeline.evaluation.seeds import SeedsReport, evaluate_seeds, seed_runs
 
     if held_out not in {"test", "validation"}:
         raise typer.BadParameter(f"--on {held_out}: choose test or validation")
@@ -64,7 +64,10 @@ def command(
         terminal.document(report.to_json())
     else:
         show(terminal)
-        terminal.say('Next: avzsl predict CLIP --classes "..."')
+        generated = (report.reports[0] if isinstance(report, SeedsReport) else report).extractor
+        # No clip has the features of `prepare synthetic`.
+        has_clips = generated.get("extractor") != "synthetic"
+        terminal.say('Next: avzsl predict CLIP --classes "..."' if has_clips else "Next: avzsl report")
     return 0
 
 
@@ -84,14 +87,15 @@ def show_report(report: "EvaluationReport", terminal: Terminal, *, intervals: bo
     table.add_row("chance", "", "", "", _number(report.chance), "", style="dim")
     terminal.show(table)
     if intervals:
-        _show_intervals(report.intervals, report.score, terminal)
+        _show_intervals(report.intervals, report, terminal)
     _show_grids(report, terminal)
     _explain(report, terminal)
     error = report.calibration_error
     if error.videos:
         terminal.say(
-            f"Probabilities: {100 * error.mean_confidence:.0f} % on average for the first class, which is right for "
-            f"{100 * error.accuracy:.0f} % of the videos; expected calibration error {100 * error.value:.0f} %."
+            f"Probabilities among all {report.seen + report.unseen} classes: {100 * error.mean_confidence:.0f} % on "
+            f"average for the first class, which is right for {100 * error.accuracy:.0f} % of the videos; "
+            f"expected calibration error {100 * error.value:.0f} %."
         )
     for path in (report.metrics_file, *report.figures):
         terminal.say(f" {path}")
@@ -109,7 +113,7 @@ def show_seeds(seeds: "SeedsReport", terminal: Terminal, *, intervals: bool = Fa
     table.add_row("chance", "", "", "", _number(first.chance), style="dim")
     terminal.show(table)
     if intervals:
-        _show_intervals(seeds.intervals, first.score, terminal)
+        _show_intervals(seeds.intervals, first, terminal)
     _explain(first, terminal)
     for path in (seeds.file, *(report.metrics_file for report in seeds.reports)):
         terminal.say(f" {path}")
@@ -121,13 +125,19 @@ def _show_heading(report: "EvaluationReport", terminal: Terminal) -> None:
     )
 
 
-def _show_intervals(intervals: "Mapping[str, Mapping[str, Interval]]", predicts: str, terminal: Terminal) -> None:
-    """Show the lowest and highest value of each metric."""
+def _show_intervals(
+    intervals: "Mapping[str, Mapping[str, Interval]]", report: "EvaluationReport", terminal: Terminal
+) -> None:
+    """Show the lowest and highest value of each metric, and say if there are too few classes for them."""
+    from pipeline.scoring.intervals import FEW_CLASSES
+
     columns = ("S", "U", "HM", "ZSL")
     table = _table("score", *columns, title="95 % intervals, by drawing classes with replacement")
     for name, of_score in intervals.items():
-        _add_score(table, name, predicts, *(_interval(of_score[column]) for column in columns))
+        _add_score(table, name, report.score, *(_interval(of_score[column]) for column in columns))
     terminal.show(table)
+    if min(report.seen, report.unseen) < FEW_CLASSES:
+        terminal.say(f"With fewer than {FEW_CLASSES} seen or unseen classes, such intervals are too narrow.")
 
 
 def _show_grids(report: "EvaluationReport", terminal: Terminal) -> None:

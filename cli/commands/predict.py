@@ -13,7 +13,7 @@ from cli.console import Terminal, fail
 if TYPE_CHECKING:
     from pipeline.prediction.predict import PredictionReport, VideoPrediction
 
-_BAR_CELLS = 16
+_BAR_CELLS = 10
 _FITS = {True: "fits", False: "does not fit", None: "not known whether it fits"}
 
 
@@ -94,7 +94,8 @@ def show_report(report: "PredictionReport", terminal: Terminal, top_k: int | Non
             terminal.say(f" decided mainly by {prediction.decided_by}")
         if prediction.unsure and len(prediction.classes) > 1:
             terminal.show(
-                " unsure: this clip fits none of the names as well as 95 % of the validation clips fit theirs"
+                " unsure: this clip is farther from every name than 95 % of the validation clips "
+                "are from their nearest one"
             )
         for warning in prediction.warnings:
             terminal.warn(f"{prediction.video}: {warning}")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -76,7 +77,12 @@ def read_by_line(path: Path, *, delimiters: str = ",", strict: bool = True) -> I
 
 
 def read_user_table(
-    path: Path, *, required: Sequence[str], any_bytes: bool = False, strict: bool = True
+    path: Path,
+    *,
+    required: Sequence[str],
+    any_bytes: bool = False,
+    strict: bool = True,
+    comments: bool = False,
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Read the rows of a user's table by column, with their line numbers; a missing cell is empty.
 
@@ -88,6 +94,7 @@ def read_user_table(
         required: the columns that must exist, in small letters.
         any_bytes: whether to read bytes that are not UTF-8 as surrogates; a path may contain any bytes.
         strict: whether to refuse unbalanced quotes and rows with more cells than the header.
+        comments: whether lines before the header that begin with `#` are comments.
 
     Raises:
         UsageError: the file is not CSV, a required column is missing, two columns have one name, or a row has more
@@ -99,6 +106,9 @@ def read_user_table(
         text = read_text(path, errors="surrogateescape" if any_bytes else "strict")
         if "\0" in text:
             raise UsageError(f"{path} is not a text file in UTF-8: save it as CSV in UTF-8")
+        lines = text.splitlines(keepends=True) if comments else []
+        before = list(itertools.takewhile(lambda line: not line.strip() or line.lstrip().startswith("#"), lines))
+        text = text[sum(map(len, before)) :]
         given = csv.DictReader(io.StringIO(text, newline=""), strict=strict).fieldnames or []
         spaced = any(name[:1].isspace() for name in given)
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=strict, skipinitialspace=spaced)
@@ -113,10 +123,10 @@ def read_user_table(
         for row in reader:
             if strict and None in row:
                 raise UsageError(
-                    f"{path}, line {reader.line_num}: more cells than the first line has names "
+                    f"{path}, line {len(before) + reader.line_num}: more cells than the first line has names "
                     f'({len(columns)}); put a cell that holds a comma in "quotes"'
                 )
-            yield reader.line_num, {name: row[name] or "" for name in columns}
+            yield len(before) + reader.line_num, {name: row[name] or "" for name in columns}
     except csv.Error as error:
         raise UsageError(f"{path} is not a CSV file: {error}") from error
 
@@ -138,6 +148,12 @@ def split_names(text: str) -> list[str]:
             'put quotes around a whole name, such as yoga, "red, yellow"'
         ) from error
     return [cell.strip() for row in rows for cell in row]
+
+
+def joined_names(names: Iterable[str]) -> str:
+    """Join names with commas, so that `split_names` gives them back: a name with a comma or a quote gets quotes."""
+    doubled = ((name, name.replace('"', '""')) for name in names)
+    return ", ".join(f'"{quoted}"' if set(name) & set(',"') else name for name, quoted in doubled)
 
 
 def escape_undecodable(text: str) -> str:

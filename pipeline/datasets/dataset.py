@@ -183,17 +183,21 @@ def _seconds(row: Mapping[str, str], column: str, where: str) -> float | None:
     return value
 
 
-def read_phrases(path: Path) -> dict[str, Phrases]:
+def read_phrases(path: Path, *, comments: bool = False) -> dict[str, Phrases]:
     """Read the phrases of a classes.csv with the columns class and phrase.
 
     An empty phrase means that the phrase is made from the name. A class may have several phrases, in several rows or
     separated by `|`.
 
+    Args:
+        path: the file.
+        comments: whether lines before the header that begin with `#` are comments.
+
     Raises:
         UsageError: a missing column, an empty class name, or a repeated row that adds no phrase.
     """
     phrases: dict[str, Phrases] = {}
-    for line, row in read_user_table(path, required=("class",), any_bytes=True):
+    for line, row in read_user_table(path, required=("class",), any_bytes=True, comments=comments):
         name = escape_undecodable(row["class"]).strip()
         if not name:
             raise UsageError(f"{path}, line {line}: the class is empty")

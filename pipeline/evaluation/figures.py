@@ -50,7 +50,7 @@ def training_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
         if np.isfinite(values).any():
             metrics.plot(epochs, values, color=colour, linestyle=dashes, marker=mark, markersize=3, label=name)
     metrics.set_ylabel("validation metric (%)")
-    metrics.set_ylim(0, 100)
+    metrics.set_ylim(0, 103)  # a curve at 100 % would lie on the frame
     metrics.set_xlabel("epoch")
     metrics.xaxis.set_major_locator(MaxNLocator(integer=True))
     _mark_best(history, loss, metrics)
@@ -91,7 +91,8 @@ def confusion_matrix_figure(matrix: ArrayLike, names: Sequence[str], seen: Seque
     image = axes.imshow(shares, cmap="Blues", norm=norm, interpolation="nearest")
     size = max(10.0, side_inches)  # points: labels grow with the figure
     bar = figure.colorbar(image, ax=axes, shrink=0.6)
-    bar.set_label("share of the true class's samples (%)", fontsize=size)
+    grey = "; grey: no samples" if np.isnan(shares).any() else ""
+    bar.set_label(f"share of the true class's samples (%){grey}", fontsize=size)
     _name_classes(axes, [names[index] for index in seen_first], size)
     if n_classes <= _MOST_COUNTED:
         _write_shares(axes, shares)
@@ -174,7 +175,9 @@ def balance_figure(records: Sequence["BalanceRecord"], path: Path) -> None:
         row[0].set_ylabel(name)
         for axes in row:
             axes.grid(visible=True, alpha=0.3)
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(_STYLES))
+    title = "bands: the middle half of the pairs" if rates else None
+    handles = panels[0][0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=len(_STYLES), title=title)
     save_figure(figure, path)
 
 

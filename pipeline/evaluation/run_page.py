@@ -14,6 +14,7 @@ from pipeline.base.wording import shown_epoch
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation.figures import balance_figure, training_curves
 from pipeline.evaluation.html import Section, figure_section, render_page
+from pipeline.scoring.metrics import METRICS
 from pipeline.training.records import BalanceRecord, audio_share, read_balance, read_history
 from pipeline.training.trained_model import is_complete, read_description
 
@@ -72,6 +73,13 @@ def write_report(workspace: Workspace, run: str | None = None) -> RunReport:
         return RunReport(models.name, page, tuple(figures), (reports / "metrics.json").exists(), tuple(balance))
 
 
+_SHOWN_ERROR = {
+    "mean_confidence": "of the first class, on average",
+    "accuracy": "videos whose first class is right",
+    "value": "expected calibration error",
+}
+
+
 class _ScoreMetrics(pydantic.BaseModel):
     """The metrics of one score, in percent; None if a metric is not defined or not saved."""
 
@@ -99,6 +107,8 @@ class _SavedMetrics(pydantic.BaseModel):
     chance: float = pydantic.Field(alias="chance_ZSL")
     recall_per_class: dict[str, _Recall]
     grids: dict[str, dict[str, _ScoreMetrics]] = {}
+    intervals: dict[str, dict[str, tuple[float | None, float | None]] | float] = {}
+    expected_calibration_error: dict[str, float | None] = {}
 
 
 class _SavedSeeds(pydantic.BaseModel):
@@ -158,6 +168,15 @@ def _metrics_sections(metrics: _SavedMetrics) -> list[Section]:
     rows = [_row(score, of_score, names) for score, of_score in by_score.items()]
     rows.append(("chance", "", "", "", _number(metrics.chance), ""))
     sections = [Section(heading="test metrics, percent", columns=("score", *names), rows=rows)]
+    limits = [(score, found) for score in by_score if isinstance(found := metrics.intervals.get(score), dict)]
+    if limits:
+        rows = [(score, *(_limits(of_score.get(name)) for name in METRICS)) for score, of_score in limits]
+        heading = "95 % intervals, by drawing classes with replacement"
+        sections.append(Section(heading=heading, columns=("score", *METRICS), rows=rows))
+    error = metrics.expected_calibration_error
+    if error.get("videos"):
+        shares = ((_SHOWN_ERROR[name], f"{100 * (error.get(name) or 0):.0f} %") for name in _SHOWN_ERROR)
+        sections.append(Section(heading="probabilities among all classes", rows=list(shares)))
     grid_names = ("S", "U", "HM", "beta")
     rows = [
         _row(f"{score}, {grid}", of_score, grid_names)
@@ -168,6 +187,11 @@ def _metrics_sections(metrics: _SavedMetrics) -> list[Section]:
         columns = ("score, grid", *grid_names)
         sections.append(Section(heading="with the published grids of beta", columns=columns, rows=rows))
     return sections
+
+
+def _limits(pair: tuple[float | None, float | None] | None) -> str:
+    low, high = pair or (None, None)
+    return "-" if low is None or high is None else f"{low:.1f} to {high:.1f}"
 
 
 def _row(title: str, metrics: _ScoreMetrics, names: Sequence[str]) -> tuple[str, ...]:

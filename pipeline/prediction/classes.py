@@ -92,7 +92,7 @@ def _read_names(path: Path) -> list[tuple[str, Phrases]]:
     names_columns = "class" in cells and ("phrase" in cells or len(cells) == 1)
     has_tabs, has_commas = "\t" in first, "," in first or ";" not in first
     if names_columns and has_commas and not has_tabs:
-        return [(name, found or phrases_of_name(name)) for name, found in read_phrases(path).items()]
+        return [(name, found or phrases_of_name(name)) for name, found in read_phrases(path, comments=True).items()]
     several = len(cells) > 1 and (path.suffix.lower() == ".csv" or "class" in cells)  # else a comma is part of a name
     if has_tabs or names_columns or several:
         raise UsageError(
@@ -150,10 +150,14 @@ def name_classes(model: Model, classes: Mapping[str, Phrases] | None, text: str 
             notes.append(f"{name!r} is taken as {like!r}, a class in training {similarity}")
         else:
             near[row] = resemblance.close
-            effect = "it is calibrated as that class is; " if resemblance.close else ""
+            effect = "it counts as a trained name in the calibration; " if resemblance.close else ""
+            advice = (
+                "both are among your names and share the percentages: leave one out if you mean the same"
+                if resemblance.index in indices
+                else "give the name of that class if you mean it"
+            )
             notes.append(
-                f"{name!r} is not in training, but resembles the trained class {like!r} {similarity}: "
-                f"{effect}give the name of that class if you mean it"
+                f"{name!r} is not in training, but resembles the trained class {like!r} {similarity}: {effect}{advice}"
             )
     _refuse_the_same_class(names, indices, model)
     for row, index in enumerate(indices):

@@ -1,7 +1,7 @@
 """Predict the classes of clips. This needs only a model folder and the extractor's weights."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ from pipeline.scoring.metrics import probabilities
 from pipeline.settings.extraction import ExtractionSettings
 from pipeline.training.trained_model import Model, check_extractor, load_model
 
+Warn = Callable[[str], None]  # shows a warning, and keeps it for the report
+_MODALITY_NAMES = {"audio": "sound", "visual": "picture"}
+
 
 @dataclass(frozen=True)
 class ClassPrediction:
@@ -49,8 +52,8 @@ class VideoPrediction:
     seconds: int
     has_audio: bool
     has_visual: bool
-    # "calibration" if another class is nearest without it; else "sound" or "picture", in which the first class is
-    # further ahead; "" with one modality or one class.
+    # "calibration" if another class is nearest without it; else "sound" or "picture", the modality of the model's score
+    # or that in which the first class is further ahead; "" with one modality or one class.
     decided_by: str
     # Whether all classes are farther away than the nearest class of 95 % of the validation videos; None if the model
     # had too few of these.
@@ -72,7 +75,7 @@ class PredictionReport:
     calibration: Calibration  # for the names of this call
     favoured_names: int  # number of classes to choose from that were trained on, or are very near such a class
     other_names: int
-    warnings: tuple[str, ...]  # about the names and the calibration
+    warnings: tuple[str, ...]  # about the features, the names and the calibration
 
     def to_json(self, top_k: int | None) -> dict[str, Any]:
         """Make the document of `predict --json`, with the `top_k` likeliest classes; None for all."""
@@ -143,25 +146,25 @@ def predict(
         PipelineError: a missing model, weights that cannot be loaded, another text encoder, or a class name without a
             vector.
     """
-    model = load_model(model_folder, device)
-    model = _with_weights(model, weights, reporter)
+    warnings: list[str] = []
+
+    def warn(warning: str) -> None:
+        warnings.append(warning)
+        reporter.warn(warning)
+
+    model = _with_weights(load_model(model_folder, device), weights, warn)
     named = name_classes(model, classes, text)
     favoured_names = int(named.favoured.sum())
     calibration = model.calibration(favoured_names, len(named.names) - favoured_names)
-    warnings = list(named.notes)
-    if calibration.missing:
-        what, effect = (
-            ("there is no beta", "")
-            if calibration.videos
-            else ("nothing is calibrated", ", and percentages mean little")
-        )
-        warnings.append(f"{what}, because {calibration.missing}: classes in training are favoured{effect}")
-    for warning in warnings:
-        reporter.warn(warning)
+    for note in named.notes:
+        warn(note)
+    missing = _missing_calibration(calibration, favoured=favoured_names, others=len(named.names) - favoured_names)
+    if missing:
+        warn(missing)
     with torch.inference_mode():
         theta_classes = model.network.embed_classes(torch.from_numpy(named.vectors).to(device))
     predictions, failures = {}, []
-    for result in _features(model, clips, device, reporter):
+    for result in _features(model, clips, device, reporter, warn):
         if isinstance(result, VideoFailed):
             failures.append((result.key, result.reason))
         else:
@@ -176,7 +179,26 @@ def predict(
     )
 
 
-def _with_weights(model: Model, weights: str | None, reporter: Reporter) -> Model:
+def _missing_calibration(calibration: Calibration, *, favoured: int, others: int) -> str:
+    """Say what it means that nothing is calibrated, or that there is no beta; empty if nothing is missing.
+
+    Args:
+        calibration: the calibration for the names.
+        favoured: number of names that were trained on, or are very near such a class.
+        others: number of other names.
+    """
+    if not calibration.missing:
+        return ""
+    what = "there is no beta" if calibration.videos else "nothing is calibrated"
+    effects = []
+    if favoured and others:
+        effects.append("classes in training are favoured")
+    if not calibration.videos:
+        effects.append("percentages mean little" if favoured + others > 1 else "it is not known whether a clip fits")
+    return f"{what}, because {calibration.missing}: {', and '.join(effects)}"
+
+
+def _with_weights(model: Model, weights: str | None, warn: Warn) -> Model:
     """Set the extractor weights that the user named.
 
     Raises:
@@ -186,11 +208,11 @@ def _with_weights(model: Model, weights: str | None, reporter: Reporter) -> Mode
     if origin == "synthetic":
         raise UsageError("the model was trained on generated features, which no clip has: train on features of videos")
     if origin == "imported":
-        return replace(model, extractor={**model.extractor, **_assumed_extractor(model.extractor, weights, reporter)})
+        return replace(model, extractor={**model.extractor, **_assumed_extractor(model.extractor, weights, warn)})
     return model if weights is None else replace(model, extractor={**model.extractor, "weights_file": weights})
 
 
-def _assumed_extractor(attributes: Mapping[str, Any], weights: str | None, reporter: Reporter) -> dict[str, Any]:
+def _assumed_extractor(attributes: Mapping[str, Any], weights: str | None, warn: Warn) -> dict[str, Any]:
     """Describe the extractor that the user names for a model that was trained on imported features.
 
     Whether the imported features come from this extractor cannot be checked, except by their width.
@@ -206,12 +228,12 @@ def _assumed_extractor(attributes: Mapping[str, Any], weights: str | None, repor
             f"{unknown}; visual features are {visual} wide and audio features {audio}, but SeLaVi's are "
             f"{FEATURES_PER_CHANNEL * SELAVI_WIDTH}: train on features of avzsl extract"
         )
-    reporter.warn(f"{unknown}: they are assumed to come from the {weights} weights, as you named them")
+    warn(f"{unknown}: they are assumed to come from the {weights} weights, as you named them")
     return {"weights_file": weights, "width": width, "decoder": ExtractionSettings.decoder}
 
 
 def _features(
-    model: Model, clips: Sequence[Path], device: torch.device, reporter: Reporter
+    model: Model, clips: Sequence[Path], device: torch.device, reporter: Reporter, warn: Warn
 ) -> Iterator[VideoFeatures[str] | VideoFailed[str]]:
     """Extract the features of the clips with the extractor that the model was trained with."""
     attributes = model.extractor
@@ -231,7 +253,7 @@ def _features(
     with extractor_errors():
         weights = fetch_weights(options.weights, reporter, seed=options.seed)
         if weights.note:
-            reporter.warn(weights.note)
+            warn(weights.note)
         described = describe(options, weights) | {
             "decoder": attributes["decoder"],
             "feature_width": attributes["feature_width"],
@@ -303,8 +325,10 @@ def _decided_by(
         return "calibration"
     if features.audio is None or features.visual is None:
         return ""
+    if score != "sum":
+        return _MODALITY_NAMES[score]
     lead = {name: float(by_score[name][second] - by_score[name][first]) for name in MODALITY_AXIS}
-    return "sound" if lead["audio"] > lead["visual"] else "picture"
+    return _MODALITY_NAMES["audio" if lead["audio"] > lead["visual"] else "visual"]
 
 
 def _batch_of_one(model: Model, features: VideoFeatures[str], device: torch.device) -> VideoBatch:

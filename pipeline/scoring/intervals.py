@@ -13,7 +13,10 @@ from pipeline.scoring.nearest_classes import Floats, Indices
 
 LEVEL = 0.95
 DRAWS = 2000
-Interval = tuple[float, float]  # lowest and highest value, in percent; NaN if there are fewer than two classes
+# Lowest and highest value, in percent; NaN if there are fewer than two classes, or if all of them are equal.
+Interval = tuple[float, float]
+_SAME_PERCENT = 1e-9  # a smaller difference comes from rounding
+FEW_CLASSES = 10  # of one kind: the bootstrap then makes intervals that are too narrow
 
 
 def bootstrap_intervals(runs: Sequence[ClassRecalls]) -> dict[str, Interval]:
@@ -54,5 +57,7 @@ def _means(recalls: Floats, draws: Indices) -> Floats:
 
 
 def _interval(values: Floats) -> Interval:
+    if np.ptp(values) < _SAME_PERCENT:  # the classes are equal, so that their spread is not known
+        return float("nan"), float("nan")
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from daan.config import DaanConfig
+from pipeline.base.csv_tables import joined_names
 from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
@@ -151,7 +152,7 @@ def _held_out(
     recordings = recordings_of(dataset.videos)
     if unseen is None:
         splits = hold_out(videos_of, unseen_fraction=fraction, seed=seed, recording_of=recordings)
-        return splits, f"held out at random, seed {seed}; choose with --unseen"
+        return splits, f"held out at random, seed {seed}; --unseen names others"
     named = [_find_class(name, dataset) for name in unseen]
     splits = hold_out(videos_of, unseen=named, unseen_fraction=fraction, seed=seed, recording_of=recordings)
     return splits, "by --unseen"
@@ -183,8 +184,8 @@ def _check_classes(inputs: TrainingInputs, how: str, reporter: Reporter) -> None
     if len(trained) < _LEAST_CLASSES:
         raise UsageError(f"classes to train on: {len(trained)}; at least {_LEAST_CLASSES} seen classes are needed")
     seen, unseen = len(inputs.names_of("train", "val_seen", "val_unseen")), inputs.names_of("test_unseen")
-    names = ", ".join(unseen) or "none"
-    reporter.say(f"{seen + len(unseen)} classes: {seen} seen, {len(unseen)} unseen ({how}: {names})")
+    names = joined_names(unseen) or "none"
+    reporter.say(f"{seen + len(unseen)} classes: {seen} seen, {len(unseen)} unseen: {names} ({how})")
 
 
 def _report_small_numbers(inputs: TrainingInputs, reporter: Reporter) -> None:

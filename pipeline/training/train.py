@@ -63,7 +63,7 @@ class Trainer:
             self.reporter.say(
                 f"{counted(videos, 'training video')}: training a small network, "
                 f"{counted(training.epochs, 'epoch')} of {counted(steps_per_epoch(training, videos), 'step')} "
-                "(--set training.network=paper trains the paper's)"
+                "(--set training.network=paper trains the paper's network)"
             )
         return inputs
 

@@ -137,12 +137,6 @@ class Run:
         held_out = self.inputs.indices("val_seen", "val_unseen")
         if len(held_out) == 0:
             return None
-        least = self.settings.least_validation_videos
-        if len(held_out) < least:
-            self.reporter.warn(
-                f"{counted(len(held_out), 'validation video')}, fewer than training.least_validation_videos ({least}): "
-                "they choose no epoch, no beta and no temperature"
-            )
         validator = Validator(
             self.inputs.features,
             held_out,
@@ -151,10 +145,12 @@ class Run:
             seen=self.inputs.classes_of("train"),
             allowed=self.inputs.classes_of("train", "val_seen", "val_unseen"),
             score=self.inputs.config.score,
-            least_videos=least,
+            least_videos=self.settings.least_validation_videos,
             device=self.device,
         )
-        if validator.chooses and validator.missing_kind:
+        if validator.too_few:
+            self.reporter.warn(f"{validator.too_few}: they choose no epoch, no beta and no temperature")
+        elif validator.missing_kind:
             self.reporter.warn(f"no beta is chosen, because {validator.missing_kind}: classes in training are favoured")
         return validator
 

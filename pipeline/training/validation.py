@@ -10,11 +10,15 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from daan.network import Daan
+from pipeline.base.wording import counted
 from pipeline.features.feature_set import FeatureSet, Standardiser
 from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, calibrated, lasting_beta, lasting_temperature
 from pipeline.scoring.held_out import MOST_VIDEOS, HeldOutDistances, missing_kind
 from pipeline.scoring.metrics import Metrics, gzsl_metrics
+from pipeline.scoring.nearest_classes import Flags
 from pipeline.scoring.score_videos import SCORES, ScoredVideos, evenly_chosen, score_videos
+
+_KIND_SHARE = 4  # each kind of classes needs this part of the videos: one clip would decide S, and so HM
 
 
 @dataclass(frozen=True)
@@ -94,12 +98,13 @@ class Validator:
         seen: (C,) whether a class is trained on.
         allowed: (C,) whether a video can be assigned to a class; False for classes that only the test set contains.
         score: the score that chooses the epoch.
-        least_videos: number of videos needed to choose an epoch, betas and temperatures; with fewer, the choice would
-            be chance, so validation only computes metrics.
+        least_videos: number of videos needed to choose an epoch, betas and temperatures. A quarter of them must be of
+            trained classes, and a quarter of unseen ones, unless there is none. With fewer, the choice would be
+            chance, so validation only computes metrics.
         device: device of the network.
 
     Attributes:
-        chooses: whether there are enough videos to choose an epoch.
+        too_few: why there are too few videos to choose an epoch; empty if there are enough.
         missing_kind: which kind of classes has no video, so that no beta can be chosen; empty if there are both kinds.
     """
 
@@ -116,7 +121,6 @@ class Validator:
         least_videos: int,
         device: torch.device,
     ) -> None:
-        self.chooses = len(indices) >= least_videos
         self._features, self._indices, self._standardiser = features, indices, standardiser
         self._device, self._score = device, score
         kept = torch.nonzero(allowed).flatten()
@@ -125,7 +129,13 @@ class Validator:
         renumbered[kept] = torch.arange(len(kept))
         self._labels = renumbered[features.labels[indices]].numpy()
         self.missing_kind = missing_kind(self._seen, self._labels)
+        self.too_few = _too_few(self._seen[self._labels], least_videos)
         self._sample = evenly_chosen(len(indices), MOST_VIDEOS) if self.chooses else None
+
+    @property
+    def chooses(self) -> bool:
+        """Whether there are enough videos to choose an epoch."""
+        return not self.too_few
 
     def __call__(self, network: Daan) -> Validation:
         """Compute metrics and calibration of a network."""
@@ -140,3 +150,14 @@ class Validator:
             sample=self._sample,
         )
         return Validation.of_scored(scored, self._labels, score=self._score, calibrate=self.chooses)
+
+
+def _too_few(of_trained: Flags, least_videos: int) -> str:
+    """Say why validation videos (N,), of trained classes or of unseen ones, are too few; empty if they are enough."""
+    needed = f"training.least_validation_videos ({least_videos})"
+    if len(of_trained) < least_videos:
+        return f"{counted(len(of_trained), 'validation video')}, fewer than {needed}"
+    for kind, count in (("trained", int(of_trained.sum())), ("unseen", int((~of_trained).sum()))):
+        if 0 < count < least_videos / _KIND_SHARE:
+            return f"only {counted(count, 'validation video')} of {kind} classes, fewer than a quarter of {needed}"
+    return ""

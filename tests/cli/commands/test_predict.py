@@ -63,6 +63,20 @@ def test_what_decided_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_unsure_clip_has_one_plain_line(capsys: pytest.CaptureFixture[str]) -> None:
     """A sure one has none."""
-    assert "unsure: this clip fits none of the names as well as 95 %" in shown(capsys, DOG, YOGA, unsure=True)
+    assert "unsure: this clip is farther from every name than 95 %" in shown(capsys, DOG, YOGA, unsure=True)
     assert "unsure" not in shown(capsys, DOG, YOGA)
     assert "unsure" not in shown(capsys, DOG, YOGA, unsure=None)
+
+
+def test_a_long_name_with_a_full_bar_stays_on_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name of 24 letters at 100 % fits into 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "a red ball that bounces!"
+    text = shown(
+        capsys, dataclasses.replace(YOGA, name=name, probability=1.0), dataclasses.replace(DOG, probability=0.0)
+    )
+    (line,) = [line for line in text.splitlines() if "100.0 %" in line]
+    assert name in line
+    assert "not in training" in line

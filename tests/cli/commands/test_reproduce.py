@@ -245,7 +245,7 @@ def test_an_imported_workspace_can_be_trained(workspace: Path, capsys: pytest.Ca
     assert exported["videos"] == imported["videos"] == 68
     assert imported["did_nothing"]
     assert "Next: avzsl train --preset ucf" in shown
-    assert "by the dataset's splits: class_006, class_007, class_008" in trained
+    assert "class_006, class_007, class_008 (by the dataset's splits)" in trained
     assert run_command(["inspect", "-w", "work"]) == 0
 
 

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.base.csv_tables import read_by_line, read_table, read_user_table, split_names, write_rows, write_table
+from pipeline.base.csv_tables import (
+    joined_names,
+    read_by_line,
+    read_table,
+    read_user_table,
+    split_names,
+    write_rows,
+    write_table,
+)
 from pipeline.base.errors import StorageError, UsageError
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
@@ -107,3 +115,28 @@ def test_quoted_names_are_split_as_they_were_joined(names: list[str]) -> None:
 def test_names_are_split_at_commas_outside_quotes(text: str, names: list[str]) -> None:
     """Quotes inside a name are letters of it."""
     assert split_names(text) == names
+
+
+NAMES = st.text("ab ,;'", min_size=1).map(str.strip).filter(bool)
+
+
+@given(names=st.lists(NAMES, min_size=1, max_size=4))
+def test_joined_names_are_split_as_they_were(names: list[str]) -> None:
+    """So a list that is shown can be pasted after --unseen or --classes."""
+    assert split_names(joined_names(names)) == names
+
+
+def test_a_name_with_a_comma_is_shown_in_quotes() -> None:
+    """Without quotes it would read as two names."""
+    assert joined_names(["yoga", "red, yellow"]) == 'yoga, "red, yellow"'
+
+
+def test_comments_before_the_header_are_skipped_and_counted(tmp_path: Path) -> None:
+    """A row that begins with # is a row, and without `comments` so is the first line."""
+    path = tmp_path / "classes.csv"
+    path.write_text("# my classes\n\n#, two\nclass,phrase\n#1 fan,cheering\n")
+    assert list(read_user_table(path, required=("class",), comments=True)) == [
+        (5, {"class": "#1 fan", "phrase": "cheering"})
+    ]
+    with pytest.raises(UsageError, match="no column class"):
+        list(read_user_table(path, required=("class",)))

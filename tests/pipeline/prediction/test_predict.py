@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from daan.config import DaanConfig
+from extractors.extraction import VideoFeatures
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.phrases import phrases_of_name
-from pipeline.prediction.predict import PredictionReport, predict
+from pipeline.prediction.predict import PredictionReport, _decided_by, predict
 from pipeline.scoring.held_out import HeldOutDistances
 from pipeline.scoring.metrics import probabilities
 from pipeline.settings.training import TrainingSettings
@@ -136,7 +137,7 @@ def test_a_model_without_validation_distances_says_that_nothing_is_calibrated(mo
         "favoured_names": 6,
         "other_names": 2,
     }
-    assert any("nothing is calibrated" in line for line in document["warnings"])
+    assert any("classes in training are favoured, and percentages mean little" in line for line in document["warnings"])
     assert document["predictions"][0]["unsure"] is None
 
 
@@ -189,10 +190,56 @@ def test_beta_is_added_to_a_new_name_near_a_trained_class_too(model: Path) -> No
     both = predicted(model, [trained.name, near], notes=notes)
     report = predicted(model, [near, other.name])
 
-    assert any("it is calibrated as that class is" in line for line in notes.lines)
+    assert any("it counts as a trained name in the calibration" in line for line in notes.lines)
     assert (both.calibration.beta, both.favoured_names, both.other_names) == (0.0, 2, 0)
+    assert any("both are among your names and share the percentages" in line for line in notes.lines)
+    assert not any("both are among your names" in line for line in report.warnings)
     assert report.calibration.beta > 0
     plain = next(one for one in both.predictions[0].classes if one.name == near)
     found = next(one for one in report.predictions[0].classes if one.name == near)
     assert (found.seen, found.favoured) == (False, True)
     assert found.distance == pytest.approx(plain.distance + report.calibration.beta, abs=1e-5)
+
+
+def test_what_is_missing_is_said_as_far_as_it_concerns_the_names(model: Path) -> None:
+    """Names of one kind are not favoured, and a single name has no percentage."""
+    loaded = load_model(model, CPU)
+    save_model(model, dataclasses.replace(loaded, held_out=None))
+    unseen = [entry.name for entry in loaded.classes if not entry.seen]
+    (several,), (one,) = (
+        [line for line in predicted(model, names).warnings if "calibrated" in line] for names in (unseen, unseen[:1])
+    )
+    assert several.endswith("too few validation videos: percentages mean little")
+    assert one.endswith("too few validation videos: it is not known whether a clip fits")
+
+
+def test_the_notes_about_the_features_are_in_the_document_too(model: Path) -> None:
+    """A script sees only the document."""
+    warnings = predicted(model, None).to_json(None)["warnings"]
+    assert any("untrained" in line for line in warnings)
+    assert any("are assumed to come from the untrained weights" in line for line in warnings)
+
+
+@pytest.mark.parametrize(
+    ("score", "audio", "visual", "expected"),
+    [
+        ("sum", [1.0, 3.0], [2.0, 3.0], "sound"),  # the sound leads by 2, the picture by 1
+        ("sum", [2.0, 3.0], [1.0, 3.0], "picture"),
+        ("audio", [2.0, 3.0], [1.0, 9.0], "sound"),  # no picture takes part
+        ("visual", [1.0, 9.0], [2.0, 3.0], "picture"),
+        ("audio", [3.0, 2.0], [1.0, 9.0], "calibration"),  # another class is nearer without it
+    ],
+)
+def test_what_decided_is_the_modality_that_is_further_ahead_or_the_score_s_own(
+    score: str, audio: list[float], visual: list[float], expected: str
+) -> None:
+    """The first class is class 0; the distances are without beta."""
+    distances = {"audio": np.float32(audio), "visual": np.float32(visual)}
+    distances["sum"] = distances["audio"] + distances["visual"]
+    rows = np.zeros((1, 2), np.float32)
+    both = VideoFeatures("clip", rows, rows, 1, 1.0, ())
+    assert _decided_by(both, distances, score, np.array([0, 1])) == expected
+    if expected != "calibration":
+        alone = dataclasses.replace(both, audio=None)
+        assert _decided_by(alone, distances, score, np.array([0, 1])) == ""
+        assert _decided_by(both, distances, score, np.array([0])) == ""

@@ -53,9 +53,9 @@ def test_an_interval_lies_within_the_recalls_and_around_their_middle(run: ClassR
     found = bootstrap_intervals([run])
     for name, values in (("S", run.seen), ("U", run.unseen), ("ZSL", run.zero_shot)):
         low, high = found[name]
-        assert values.min() - 1e-9 <= low <= high <= values.max() + 1e-9
+        assert math.isnan(low) or values.min() - 1e-9 <= low <= high <= values.max() + 1e-9
     for name, interval in bootstrap_intervals([run, run]).items():
-        assert interval == pytest.approx(found[name])
+        assert interval == pytest.approx(found[name], nan_ok=True)
 
 
 def test_the_interval_of_many_classes_is_that_of_a_mean() -> None:
@@ -79,4 +79,17 @@ def test_the_interval_of_several_runs_is_that_of_their_mean() -> None:
     """All runs use the same draws of classes: opposite recalls cancel out."""
     seen = np.array([0.0, 100.0, 50.0])
     up, down = ClassRecalls(seen, seen, seen), ClassRecalls(100 - seen, 100 - seen, 100 - seen)
-    assert bootstrap_intervals([up, down])["S"] == pytest.approx((50.0, 50.0))
+    assert all(map(math.isnan, bootstrap_intervals([up, down])["S"]))  # always 50, as if there were one class
+    half = ClassRecalls(100 - seen / 2, seen, seen)
+    assert bootstrap_intervals([up, half])["S"] == pytest.approx(
+        tuple(50 + bound / 4 for bound in bootstrap_intervals([up])["S"])
+    )
+
+
+@pytest.mark.parametrize("recall", [0.0, 100.0])
+def test_equal_classes_have_no_interval(recall: float) -> None:
+    """An interval without width would claim a certainty that a few clips do not give."""
+    equal, other = np.full(2, recall), np.array([10.0, 30.0])
+    found = bootstrap_intervals([ClassRecalls(equal, other, other)])
+    assert all(map(math.isnan, found["S"]))
+    assert found["U"] == (10.0, 30.0)

@@ -97,7 +97,7 @@ def test_inputs_follow_the_datasets_splits(generated: Generated) -> None:
     assert int(inputs.videos_of_classes("train").sum()) == 40
     assert torch.equal(inputs.classes_of("test_unseen"), inputs.videos_of_classes("test_unseen") > 0)
     assert (inputs.config.audio_width, inputs.config.visual_width, inputs.config.text_width) == (12, 12, 9)
-    assert generated.reporter.lines == ["8 classes: 6 seen, 2 unseen (by the dataset's splits: Surf, TaiChi)"]
+    assert generated.reporter.lines == ["8 classes: 6 seen, 2 unseen: Surf, TaiChi (by the dataset's splits)"]
 
 
 def test_averaged_features_are_reported(tmp_path: Path) -> None:

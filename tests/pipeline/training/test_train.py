@@ -127,7 +127,7 @@ def test_without_splits_random_classes_are_held_out_and_named(extracted: Callabl
     report = run(extracted(), reporter=reporter)
 
     line = next(line for line in reporter.lines if "unseen" in line)
-    assert "held out at random, seed 0; choose with --unseen" in line
+    assert "held out at random, seed 0; --unseen names others" in line
     assert all(name in line for name in report.unseen)
 
 

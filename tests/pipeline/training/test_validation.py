@@ -18,7 +18,7 @@ from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, lasting
 from pipeline.scoring.metrics import gzsl_metrics
 from pipeline.scoring.nearest_classes import NearestClasses
 from pipeline.scoring.score_videos import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos
-from pipeline.training.validation import Validation, Validator
+from pipeline.training.validation import Validation, Validator, _too_few
 
 CPU = torch.device("cpu")
 
@@ -156,3 +156,19 @@ def test_too_few_videos_choose_no_beta_and_no_temperature(features: FeatureSet) 
     assert set(actual.betas.values()) == {0.0}
     assert set(actual.temperatures.values()) == {1.0}
     assert actual.held_out is None
+
+
+@pytest.mark.parametrize(
+    ("trained", "unseen", "reason"),
+    [
+        (18, 1, "19 validation videos, fewer than training.least_validation_videos (20)"),
+        (1, 19, "only 1 validation video of trained classes, fewer than a quarter"),
+        (40, 4, "only 4 validation videos of unseen classes, fewer than a quarter"),
+        (5, 15, ""),
+        (20, 0, ""),  # the epoch is chosen by S, and there is no beta
+    ],
+)
+def test_each_kind_of_classes_needs_a_quarter_of_the_least_videos(trained: int, unseen: int, reason: str) -> None:
+    """One clip would make S 0 or 100, and so choose the epoch, beta and what is far."""
+    assert _too_few(np.arange(trained + unseen) < trained, 20).startswith(reason)
+    assert bool(_too_few(np.arange(trained + unseen) < trained, 20)) == bool(reason)
