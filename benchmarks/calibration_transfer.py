@@ -3,12 +3,17 @@
 Stage 1 validates one network; stage 2 trains another one, on more classes. For every data seed this script trains a run
 on generated data and compares, on the test videos, the exact optimum of validation (`exact`) with what avzsl stores
 (`lasting`: smoothed and shrunk) and, for a few seen and unseen names, with what it derives for their numbers
-(`derived`). `lost` is the HM below that of the best beta for the test videos themselves. The table stands in
-pipeline/scoring/README.md.
+(`derived`). `lost` is the HM below that of the best beta for the test videos themselves. With --workspace FOLDER, the
+extracted sample videos are trained instead, with other classes held out for each seed.
+
+`unsure` is the share of the test videos that `predict` calls unsure if their class is among the names; `absent` is the
+share if it is not, and AUROC says how well the distance to the nearest name tells the two cases apart. The tables stand
+in pipeline/scoring/README.md.
 """
 
 import argparse
 import dataclasses
+import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from runs import interval, numbers
 
 from pipeline.avgzsl_benchmark.synthetic.generate import synthetic_benchmark
 from pipeline.avgzsl_benchmark.synthetic.recipe import SyntheticRecipe
@@ -29,14 +35,15 @@ from pipeline.features.feature_set import load_features
 from pipeline.scoring.calibration import HarmonicMeans, best_temperature, calibrated, lasting_beta
 from pipeline.scoring.held_out import Calibration, HeldOutDistances
 from pipeline.scoring.metrics import expected_calibration_error, gzsl_metrics
-from pipeline.scoring.nearest_classes import NearestClasses
+from pipeline.scoring.nearest_classes import Floats, NearestClasses
 from pipeline.scoring.score_videos import score_videos
-from pipeline.settings.tree import load_settings
+from pipeline.settings.tree import Settings, load_settings
 from pipeline.training.train import train
 from pipeline.training.trained_model import load_model
 
 CPU = torch.device("cpu")
 MIXTURES = ((1, 5), (5, 5), (5, 1), (20, 4))  # seen and unseen names
+SMALL_MIXTURES = ((1, 5), (5, 3), (5, 1))
 CHOICES_OF_NAMES = 12
 
 
@@ -57,6 +64,15 @@ class Run:
         return self.distances[labels >= 0][:, columns], labels[labels >= 0]
 
 
+def trained_on_clips(folder: Path, seed: int) -> Run:
+    """Train on the videos of an extracted workspace, with the settings of the demo and other classes held out."""
+    with tempfile.TemporaryDirectory() as copy:
+        workspace = Workspace(Path(copy) / "workspace")
+        shutil.copytree(folder, workspace.root, ignore=shutil.ignore_patterns("models", "reports"))
+        options = {"holdout.anew": True, "holdout.seed": seed}
+        return run_of(workspace, load_settings(preset="sample", options=options))
+
+
 def trained(seed: int, *, epochs: int, steps: int, hidden: int) -> Run:
     """Train on data of UCF's shape with averaged features."""
     with tempfile.TemporaryDirectory() as folder:
@@ -69,11 +85,15 @@ def trained(seed: int, *, epochs: int, steps: int, hidden: int) -> Run:
             "training.epochs": epochs,
             "training.steps_per_epoch": steps,
         }
-        settings = load_settings(preset="ucf", options=options)
-        report = train(workspace, settings, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
-        model = load_model(report.folder, CPU)
-        features = load_features(workspace.current_features(), [entry.name for entry in model.classes])
-        splits = parse_splits(report.folder / "splits.yaml")
+        return run_of(workspace, load_settings(preset="ucf", options=options))
+
+
+def run_of(workspace: Workspace, settings: Settings) -> Run:
+    """Train, and score the test videos."""
+    report = train(workspace, settings, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
+    model = load_model(report.folder, CPU)
+    features = load_features(workspace.current_features(), [entry.name for entry in model.classes])
+    splits = parse_splits(report.folder / "splits.yaml")
     indices = features.indices([*splits.test_seen, *splits.test_unseen])
     seen = np.array([entry.seen for entry in model.classes])
     distances = score_videos(
@@ -116,33 +136,60 @@ def compared(run: Run, seen_names: int, unseen_names: int) -> Iterator[tuple[str
             metrics = gzsl_metrics(nearest, labels, calibration.beta)
             shown = calibrated(distances, run.seen[columns], calibration.beta)
             error = expected_calibration_error(shown, labels, calibration.temperature)
-            yield (
-                name,
-                (best - metrics.HM, metrics.S, metrics.U, error.mean_confidence, error.accuracy, error.value),
-            )
+            found = (best - metrics.HM, metrics.S, metrics.U, error.mean_confidence, error.accuracy, error.value)
+            yield name, (*found, *unsure(shown, labels, calibration.farthest))
+
+
+def unsure(shown: Floats, labels: NDArray[np.int64], farthest: float | None) -> tuple[float, float, float]:
+    """Compute the share of unsure videos, the same without their class among the names, and the AUROC.
+
+    Args:
+        shown: (M, K) calibrated distances.
+        labels: (M,) true classes.
+        farthest: distance that makes a video unsure; None gives NaN.
+    """
+    if farthest is None or shown.shape[1] < 3:  # without the true class there must be two names
+        return (float("nan"),) * 3
+    others = shown.copy()
+    others[np.arange(len(labels)), labels] = np.inf
+    present, absent = shown.min(axis=1), others.min(axis=1)
+    above = (absent[:, None] > present).mean() + (absent[:, None] == present).mean() / 2
+    return float((present > farthest).mean()), float((absent > farthest).mean()), float(above)
 
 
 def main() -> None:
-    """Print one line per numbers of names and calibration, averaged over the data seeds."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", default="0,1,2,3,4", help="seeds of the generated data")
+    """Print one line per numbers of names and calibration: means over the data seeds, and the HM won over `exact`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--seeds", type=numbers, default=numbers("0-4"), help="seeds of the data or of the held-out classes"
+    )
+    parser.add_argument("--workspace", type=Path, help="extracted sample videos, instead of generated data")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--steps", type=int, default=40, help="steps per epoch")
     parser.add_argument("--hidden", type=int, default=256, help="hidden width of the network")
-    arguments = parser.parse_args()
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    rows: dict[tuple[int, int, str], list[tuple[float, ...]]] = defaultdict(list)
-    for seed in map(int, arguments.seeds.split(",")):
-        run = trained(seed, epochs=arguments.epochs, steps=arguments.steps, hidden=arguments.hidden)
-        for seen_names, unseen_names in (*MIXTURES, (int(run.seen.sum()), int((~run.seen).sum()))):
+    rows: dict[tuple[int, int, str], list[NDArray[np.float64]]] = defaultdict(list)  # one entry per seed
+    for seed in given.seeds:
+        if given.workspace:
+            run = trained_on_clips(given.workspace, seed)
+        else:
+            run = trained(seed, epochs=given.epochs, steps=given.steps, hidden=given.hidden)
+        mixtures = SMALL_MIXTURES if given.workspace else MIXTURES
+        for seen_names, unseen_names in (*mixtures, (int(run.seen.sum()), int((~run.seen).sum()))):
+            of_seed: dict[str, list[tuple[float, ...]]] = defaultdict(list)
             for name, values in compared(run, seen_names, unseen_names):
-                rows[seen_names, unseen_names, name].append(values)
-        print(f"data seed {seed} done", flush=True)
-    print("names     calibration   lost     S     U  conf.  acc.   ECE")
+                of_seed[name].append(values)
+            for name, values_of_choices in of_seed.items():
+                rows[seen_names, unseen_names, name].append(np.mean(values_of_choices, axis=0))
+        print(f"seed {seed} done", flush=True)
+    print("names     calibration   lost     S     U  conf.  acc.   ECE  unsure absent AUROC  won over exact")
     for (seen_names, unseen_names, name), measured in rows.items():
         lost, s, u, *fractions = np.mean(measured, axis=0)
         shown = "".join(f"{value:7.3f}" for value in fractions)
-        print(f"{seen_names:2d} + {unseen_names}   {name:12s} {lost:6.2f} {s:5.1f} {u:5.1f}{shown}")
+        exact = rows[seen_names, unseen_names, "exact"]
+        won = interval([float(one[0] - other[0]) for one, other in zip(exact, measured, strict=True)])
+        print(f"{seen_names:2d} + {unseen_names}   {name:12s} {lost:6.2f} {s:5.1f} {u:5.1f}{shown}  {won}")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,18 @@
 """Claim: the table in daan/README.md says what each part of DAAN adds on generated data, with 95 % intervals.
 
-It compares the base of the paper's ablation, QDMA without its temporal bypass, and QDMA; each without CSGM, with V_c
-alone and with both rates; each without noise, with noise per matrix and with noise as of SGD. The data is generated
-with one property of real videos switched on at a time (KINDS). A last group compares seconds with chunks on averaged
-features.
+It compares the base of the paper's ablation, QDMA without its temporal bypass, and QDMA. QDMA, with and without the
+bypass, is trained without CSGM, with V_c alone and with both rates, and CSGM without noise, with noise per matrix and
+with noise as of SGD; the base has no branches that CSGM could modulate. The data is generated with one property of real
+videos switched on at a time (KINDS). Plain and lifelike data have all methods, the other kinds the most important ones.
+A last group compares seconds with chunks on averaged features.
 
 Every method is trained on the training classes. The epoch and beta are chosen on validation videos, and the figures
 are those of test videos of training classes and of unseen classes. A difference is paired: both methods have the same
 data and the same training seed. It is averaged over the training seeds, and its interval is that of Student's t over
-the data seeds. The readings of CSGM are chosen on some data seeds (--choose) and reported on others (--report).
+the data seeds. The readings of CSGM are chosen on some data seeds (--choose), with the first training seed, and
+reported on others (--report).
+
+Larger, on a GPU: --device cuda --jobs 1 --width 512 --hidden 512 --pairs 256 --steps 100 --epochs 12
 
 Each finished run is appended to a file (--results), and is not repeated: the same command goes on where it was stopped.
 Delete the file if the code has changed. --plan prints the number of runs, and --time how long they take.
@@ -227,6 +231,8 @@ COMPARISONS = (
     ("no bypass: full - no CSGM", "no bypass + full", "no bypass"),
     ("no bypass: full with matrix noise - without", "no bypass + full, matrix noise", "no bypass + full"),
     ("no bypass: full with SGD noise - without", "no bypass + full, SGD noise", "no bypass + full"),
+    ("no bypass: V_c with matrix noise - without", "no bypass + V_c, matrix noise", "no bypass + V_c"),
+    ("no bypass: V_c with SGD noise - without", "no bypass + V_c, SGD noise", "no bypass + V_c"),
     ("chunks - seconds", "QDMA, chunks", "QDMA"),
     ("chunks - base", "QDMA, chunks", "base"),
     ("chunks: full CSGM - no CSGM", "QDMA + full, chunks", "QDMA, chunks"),

@@ -35,8 +35,8 @@ def command(
         str,
         typer.Option(
             "--recipe",
-            help="Properties of the data: plain, or lifelike. In lifelike data a clip shows its class in a part of its "
-            "seconds, some classes differ only in an order, and some clips have an unreliable or foreign sound.",
+            help="Properties of the data: plain, or lifelike, which switches on every property of real videos. "
+            "pipeline/avgzsl_benchmark/README.md explains them.",
             metavar="NAME",
         ),
     ] = "plain",
@@ -84,7 +84,8 @@ def command(
         counts = {name: {"classes": count[0], "videos": count[1]} for name, count in report.split_counts.items()}
         document = {name: getattr(report, name) for name in ("classes", "listed_classes", "videos", "seconds")}
         files = {"features": str(report.features), "class_vectors": str(report.text)}
-        terminal.document(document | {"splits": counts, "class_names": report.class_names} | files)
+        made = {"splits": counts, "class_names": report.class_names, "recipe": dict(report.recipe)}
+        terminal.document(document | made | files)
     else:
         _show(report, terminal)
         preset = "" if shape == "small" else f" --preset {shape}"
@@ -100,5 +101,7 @@ def _show(report: "SyntheticReport", terminal: Terminal) -> None:
     table.add_row("videos", grouped(report.videos), f"{grouped(report.seconds)} s of features")
     table.add_row("features", "", escape(f"{report.features} ({byte_size(report.features.stat().st_size)})"))
     table.add_row("text", "", escape(f"{report.text}, used by avzsl train in this workspace"))
+    recipe = ", ".join(f"{name} {value}" for name, value in report.recipe.items())
+    table.add_row("recipe", "", escape(recipe))
     show_splits(table, report.split_counts, str(report.folder / "splits.yaml"))
     terminal.show(table)

@@ -48,6 +48,7 @@ class SyntheticReport:
     seconds: int
     split_counts: Mapping[str, tuple[int, int]]  # split -> classes, videos
     class_names: str  # the source of the class names, in words
+    recipe: Mapping[str, Any]  # the values of the recipe by name, without those of properties that are switched off
     features: Path
     text: Path  # the file of class vectors
 
@@ -134,6 +135,7 @@ def prepare_synthetic(
             split: (len({labels[key] for key in keys}), len(keys)) for split, keys in benchmark.splits.by_name.items()
         },
         class_names=names,
+        recipe=recipe.to_plain(),
         features=workspace.current_features(),
         text=vectors,
     )

@@ -29,8 +29,7 @@ _BELOW_1 = ("zeros", "autocorrelation", "background")
 class SyntheticRecipe:
     """The numbers by which features are made from class vectors.
 
-    With the defaults and the shape of UCF, audio is the weaker modality. A short plain training of DAAN then reaches an
-    HM of about 30 % and a ZSL of about 25 %. Strengths and noises are standard deviations of a feature.
+    With the defaults, audio is the weaker modality. Strengths and noises are standard deviations of a feature.
 
     With the defaults, the seconds of a video are exchangeable and all videos are equally good. The fields from `zeros`
     on switch on properties of real videos, each by itself; 0 switches a property off and changes nothing. A video of
