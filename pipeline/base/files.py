@@ -21,7 +21,7 @@ _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 _NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def _errno_of(error: OSError) -> int | None:
+def errno_of(error: OSError) -> int | None:
     """Find the error number of an error; HDF5 gives it only in the text of its message."""
     if error.errno is not None:
         return error.errno
@@ -31,7 +31,7 @@ def _errno_of(error: OSError) -> int | None:
 
 def storage_error(error: OSError, path: Path) -> StorageError:
     """Convert an operating system's error about `path` to one line that says what to do."""
-    number = _errno_of(error)
+    number = errno_of(error)
     if number in _FULL_DISK:
         return StorageError(
             f"no space left on the disk of {path}: free some and run the command again (what is finished is kept)"

@@ -1,5 +1,6 @@
 """Embed classes: choose a text encoder, encode phrases, cache the vectors in the workspace."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,9 +14,10 @@ from extractors.errors import NoVectorError, TextEncoderError, TextSpecError
 from extractors.text.encoder import TextEncoder
 from extractors.text.loading import load_text_encoder
 from extractors.text.spec import MINILM, TextSpec, parse_text_spec
-from pipeline.base.errors import PipelineError, StorageError, UsageError
+from pipeline.base.errors import DamagedFileError, PipelineError, StorageError, UsageError
 from pipeline.base.files import fingerprint, read_json, write_json
-from pipeline.base.hdf5 import new_hdf5, reading_hdf5
+from pipeline.base.hdf5.reading import opened_hdf5, own_dataset, reading_hdf5
+from pipeline.base.hdf5.writing import new_hdf5
 from pipeline.base.workspace import Stage, StageRecord, Workspace, cache_folder
 from pipeline.datasets.phrases import Phrases, phrases_text
 
@@ -175,24 +177,38 @@ def embed_classes(workspace: Workspace, phrases: Mapping[str, Phrases], setting:
             file["vectors"] = vectors
             file["classes"] = np.array(list(texts), dtype=h5py.string_dtype())
             file["phrases"] = np.array(list(texts.values()), dtype=h5py.string_dtype())
-            file.attrs.update({**identity, "fingerprint": made_from})
-        record = StageRecord(
-            fingerprint=made_from,
-            output=str(path.relative_to(workspace.root)),
-            summary={"classes": len(phrases), "encoder": identity["encoder"]},
-        )
+            file.attrs.update({**identity, "fingerprint": made_from, "checksum": zlib.crc32(vectors.tobytes())})
+    record = StageRecord(
+        fingerprint=made_from,
+        output=str(path.relative_to(workspace.root)),
+        summary={"classes": len(phrases), "encoder": identity["encoder"]},
+    )
+    former = workspace.stages().get(Stage.TEXT)
+    if former is None or former.fingerprint != made_from:  # also after a kill between the file and its record
         workspace.record(Stage.TEXT, record)
     return ClassEmbeddings(vectors=vectors, phrases=tuple(phrases.values()), encoder=identity, spec=spec)
 
 
 def _read_cached(path: Path, made_from: str, shape: tuple[int, int]) -> NDArray[np.float32] | None:
-    """Read the cached vectors of `shape` (C, W); None if they were made from other phrases or by another encoder."""
-    try:
-        with reading_hdf5(lambda error: StorageError(str(error))), h5py.File(path, "r") as file:
-            written, stored = file.attrs.get("fingerprint"), file["vectors"]
-            # The sizes are compared first, because a damaged file may declare more numbers than fit into memory.
-            fits = isinstance(stored, h5py.Dataset) and (stored.shape, stored.dtype) == (shape, np.float32)
-            vectors: NDArray[np.float32] | None = stored[...] if fits else None
-    except StorageError:  # the file is missing or damaged, and is made again
+    """Read the cached vectors of `shape` (C, W).
+
+    Returns:
+        The vectors; None if there are none, or if they are damaged or were made from other phrases or by another encoder.
+    """
+    if not path.exists():
         return None
-    return vectors if isinstance(written, str) and written == made_from else None
+
+    def damage(error: Exception) -> DamagedFileError:
+        return DamagedFileError(path, str(error))
+
+    try:
+        with opened_hdf5(path, damage) as file, reading_hdf5(damage, path):
+            written, checksum = file.attrs.get("fingerprint"), file.attrs.get("checksum")
+            stored = own_dataset(file, "vectors")
+            fits = stored is not None and (stored.shape, stored.dtype) == (shape, np.float32)
+            vectors: NDArray[np.float32] | None = stored[...] if fits else None
+    except DamagedFileError:
+        return None
+    is_current = isinstance(written, str) and written == made_from
+    is_whole = vectors is not None and checksum == zlib.crc32(vectors.tobytes())
+    return vectors if is_current and is_whole else None

@@ -170,11 +170,13 @@ def load_features(path: Path, classes: Sequence[str]) -> FeatureSet:
         classes: the names of the classes; a label is an index into them.
 
     Raises:
+        DamagedFileError: the features of a video are not what was written.
         PipelineError: the file is unreadable, has a class that is not in `classes`, or has values that are not finite.
     """
     with open_store(path) as store:
         videos, offsets = store.videos(), store.offsets()
         visual, audio, attributes = store.features("visual"), store.features("audio"), store.attributes
+        store.check(visual, audio)
     label_of = {name: label for label, name in enumerate(classes)}
     for video in videos:
         if video.class_name not in label_of:

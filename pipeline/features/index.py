@@ -1,7 +1,7 @@
 """The rows that say which videos a feature file holds: as Python values, and as HDF5 stores them."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,29 +12,28 @@ from numpy.typing import NDArray
 from pipeline.base.files import fingerprint
 
 MODALITIES = ("visual", "audio")  # order in files and in a video's checksum; tensors have daan.batch.MODALITY_AXIS
-_TEXT = h5py.string_dtype("utf-8")
 _SOURCE_FIELDS = [
-    ("video", _TEXT),
+    ("video", "S"),  # texts are UTF-8 and as wide as the longest one of a table, which every reader of HDF5 understands
     ("start_seconds", "f8"),  # of the segment; NaN for the beginning of the file
     ("end_seconds", "f8"),  # NaN for the end of the file
-    ("content_hash", _TEXT),  # sha256 of the file
+    ("content_hash", "S"),  # sha256 of the file
     ("size_bytes", "i8"),
     ("modified_ns", "i8"),
 ]
 INDEX_DTYPE = np.dtype(
     [
         *_SOURCE_FIELDS,
-        ("class", _TEXT),
+        ("class", "S"),
         ("offset", "i8"),
         ("seconds", "i4"),
         ("has_audio", "?"),
         ("has_visual", "?"),
         ("duration_seconds", "f8"),
-        ("warnings", _TEXT),
+        ("warnings", "S"),
         ("checksum", "u4"),  # of the features, see `features_checksum`
     ]
 )
-FAILURE_DTYPE = np.dtype([*_SOURCE_FIELDS, ("reason", _TEXT)])
+FAILURE_DTYPE = np.dtype([*_SOURCE_FIELDS, ("reason", "S")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +92,19 @@ def are_columns_plain(dtype: np.dtype[Any], expected: np.dtype[np.void]) -> bool
     kinds = {name: expected[name].kind for name in expected.names or ()}
     columns = [(name, dtype[name]) for name in dtype.names or ()]
     return all(
-        column.kind == kinds.get(name, column.kind)
-        and (not column.hasobject or h5py.check_string_dtype(column) is not None)
+        (not column.hasobject or h5py.check_string_dtype(column) is not None)
+        and _kind(column) == kinds.get(name, _kind(column))
         for name, column in columns
     )
+
+
+def is_text(column: np.dtype[Any]) -> bool:
+    """Say whether a column has texts. In a file of schema 1 they have any length, and numpy takes them for objects."""
+    return column.hasobject or column.kind == "S"
+
+
+def _kind(column: np.dtype[Any]) -> str:
+    return "S" if is_text(column) else column.kind
 
 
 def features_checksum(visual: NDArray[np.floating], audio: NDArray[np.floating]) -> int:
@@ -114,44 +122,65 @@ def table_checksum(table: NDArray[np.void]) -> int:
 
 def column_bytes(column: NDArray[Any]) -> bytes:
     """Convert one column of a table to the bytes that its checksum covers."""
-    if not column.dtype.hasobject:
-        return column.tobytes()
-    texts = column.tolist()  # bytes if they were read from a file
-    return b"\0".join(texts if texts and isinstance(texts[0], bytes) else [text.encode() for text in texts])
+    return b"\0".join(column.tolist()) if is_text(column.dtype) else column.tobytes()
 
 
 def index_rows(videos: Sequence[StoredVideo], checksums: Sequence[int]) -> NDArray[np.void]:
     """Make the rows (N,) of `/index`; the videos' seconds follow each other in the file."""
-    rows = np.empty(len(videos), INDEX_DTYPE)
-    offset = 0
-    for index, (video, checksum) in enumerate(zip(videos, checksums, strict=True)):
-        rows[index] = (
-            *_source_cells(video),
-            video.class_name,
-            offset,
-            video.seconds,
-            video.has_audio,
-            video.has_visual,
-            video.duration_seconds,
-            video.warnings,
-            checksum,
-        )
-        offset += video.seconds
-    return rows
+    seconds = np.array([video.seconds for video in videos], np.int64)
+    return _table(
+        INDEX_DTYPE,
+        {
+            **_source_columns(videos),
+            "class": [video.class_name for video in videos],
+            "offset": np.cumsum(seconds) - seconds,
+            "seconds": seconds,
+            "has_audio": [video.has_audio for video in videos],
+            "has_visual": [video.has_visual for video in videos],
+            "duration_seconds": [video.duration_seconds for video in videos],
+            "warnings": [video.warnings for video in videos],
+            "checksum": checksums,
+        },
+    )
 
 
 def failure_rows(failures: Sequence[StoredFailure]) -> NDArray[np.void]:
     """Make the rows (N,) of `/failures`."""
-    rows = np.empty(len(failures), FAILURE_DTYPE)
-    for index, failure in enumerate(failures):
-        rows[index] = (*_source_cells(failure), failure.reason)
-    return rows
+    return _table(
+        FAILURE_DTYPE, {**_source_columns(failures), "reason": [failure.reason for failure in failures]}
+    )
 
 
-def _source_cells(entry: StoredVideo | StoredFailure) -> tuple[object, ...]:
-    start = np.nan if entry.start_seconds is None else entry.start_seconds
-    end = np.nan if entry.end_seconds is None else entry.end_seconds
-    return entry.video, start, end, entry.source.content_hash, entry.source.size_bytes, entry.source.modified_ns
+def _source_columns(entries: Sequence[StoredVideo | StoredFailure]) -> dict[str, Any]:
+    return {
+        "video": [entry.video for entry in entries],
+        "start_seconds": [_nan_if_none(entry.start_seconds) for entry in entries],
+        "end_seconds": [_nan_if_none(entry.end_seconds) for entry in entries],
+        "content_hash": [entry.source.content_hash for entry in entries],
+        "size_bytes": [entry.source.size_bytes for entry in entries],
+        "modified_ns": [entry.source.modified_ns for entry in entries],
+    }
+
+
+def _nan_if_none(seconds: float | None) -> float:
+    return np.nan if seconds is None else seconds
+
+
+def _table(dtype: np.dtype[np.void], columns: Mapping[str, Any]) -> NDArray[np.void]:
+    """Make a table (N,) of columns (N,); a column of texts is as wide as its longest text."""
+    values, types = {}, []
+    for name in dtype.names or ():
+        column: Any = columns[name]
+        kind: Any = dtype[name]
+        if kind.kind == "S":
+            column = [text.encode() for text in column]
+            kind = h5py.string_dtype("utf-8", max((len(text) for text in column), default=0) or 1)
+        values[name] = column
+        types.append((name, kind))
+    table = np.empty(len(columns["video"]), types)
+    for name, column in values.items():
+        table[name] = column
+    return table
 
 
 def _columns(table: NDArray[np.void], *names: str) -> Iterator[tuple[Any, ...]]:
@@ -162,7 +191,7 @@ def _columns(table: NDArray[np.void], *names: str) -> Iterator[tuple[Any, ...]]:
     columns: list[list[Any]] = []
     for name in names:
         column: list[Any] = table[name].tolist()
-        if table.dtype[name].hasobject:
+        if is_text(table.dtype[name]):
             column = [text.decode() for text in column]
         elif name in {"start_seconds", "end_seconds"}:
             column = [None if time != time else time for time in column]  # noqa: PLR0124 - only NaN is not itself

@@ -2,7 +2,7 @@
 
 Layout: `/visual` and `/audio` are both (sum of seconds, D). `/index` has one row per video. Part files also have
 `/failures`, with one row per video that could not be extracted. The root attributes describe the extractor; `schema` is
-the version of this layout. A video's rows are `offset` to `offset + seconds`; the rows of an absent modality are zeros.
+the version of this layout; schema 1 had texts of any length. A video's rows are `offset` to `offset + seconds`; the rows of an absent modality are zeros.
 
 Checksums: each table has an attribute `checksum`, which is compared whenever the file is opened. Each row of the index
 has a checksum of its video's features, which is compared when they are copied, or by `Store.check`.
@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.errors import DamagedFileError, StorageError
-from pipeline.base.hdf5 import new_hdf5, opened_hdf5, plain_attributes, reading_hdf5
+from pipeline.base.hdf5.reading import opened_hdf5, own_dataset, plain_attributes, reading_hdf5
+from pipeline.base.hdf5.writing import new_hdf5
 from pipeline.features.index import (
     FAILURE_DTYPE,
     INDEX_DTYPE,
@@ -38,7 +39,8 @@ from pipeline.features.index import (
     table_checksum,
 )
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE_SCHEMAS = (1, 2)
 Attributes = Mapping[str, str | int | float | bool]
 
 
@@ -162,26 +164,30 @@ class Store:
         self.path = path
         self._index = self._table("index", INDEX_DTYPE)
         with _reading(path):
-            has_failures = "failures" in file
+            has_failures = own_dataset(file, "failures") is not None
         self._failures = self._table("failures", FAILURE_DTYPE) if has_failures else None
         rows = int(self._index["seconds"].sum())
         for modality in MODALITIES:
             with _reading(path):
-                dataset = file[modality]
-                is_plain = isinstance(dataset, h5py.Dataset) and dataset.dtype.kind == "f" and len(dataset.shape) == 2
-            if not is_plain or len(dataset) != rows:
-                raise _damage(path)
+                dataset = own_dataset(file, modality)
+                is_plain = dataset is not None and dataset.dtype.kind == "f" and dataset.ndim == 2
+            if dataset is None or not is_plain:
+                raise _damage(path, f"/{modality} is no table of numbers")
+            if len(dataset) != rows:
+                raise _damage(path, f"/{modality} has {len(dataset)} seconds, the index {rows}")
 
     def _table(self, name: str, expected: np.dtype[np.void]) -> NDArray[np.void]:
         """Read a table and compare it with its columns and its checksum."""
         with _reading(self.path):
-            stored = self._file[name]
-            table: NDArray[np.void] = stored[...]
-            dtype, written = stored.dtype, stored.attrs["checksum"]
+            stored = own_dataset(self._file, name)
+            dtype = np.dtype([]) if stored is None else stored.dtype
         if not set(expected.names or ()) <= set(dtype.names or ()) or not are_columns_plain(dtype, expected):
-            raise _damage(self.path)
+            raise _damage(self.path, f"/{name} has other columns")
+        with _reading(self.path):
+            table: NDArray[np.void] = stored[...]
+            written = stored.attrs["checksum"]
         if not isinstance(written, int | np.integer) or table_checksum(table) != written:
-            raise _damage(self.path)
+            raise _damage(self.path, f"the checksum of /{name} differs")
         return table
 
     @property
@@ -206,7 +212,7 @@ class Store:
             DamagedFileError: the file has no table of failures, so it is not a part file.
         """
         if self._failures is None:
-            raise _damage(self.path)
+            raise _damage(self.path, "it has no /failures")
         return stored_failures(self._failures)
 
     def features(self, modality: str) -> NDArray[np.floating]:
@@ -236,21 +242,33 @@ class Store:
         """
         columns = (self._index[name].tolist() for name in ("offset", "seconds", "checksum"))
         written = {(offset, seconds): checksum for offset, seconds, checksum in zip(*columns, strict=True)}
-        for row, seconds in written if spans is None else spans:
-            rows = slice(row, row + seconds)
-            if features_checksum(visual[rows], audio[rows]) != written[row, seconds]:
-                raise _damage(self.path)
-        return [written[span] for span in (written if spans is None else spans)]
+        chosen = list(written) if spans is None else spans
+        differing = [
+            (row, seconds)
+            for row, seconds in chosen
+            if features_checksum(visual[row : row + seconds], audio[row : row + seconds]) != written[row, seconds]
+        ]
+        if differing:
+            first = self._index["offset"].tolist().index(differing[0][0])
+            name = stored_videos(self._index[first : first + 1])[0].video
+            more = f" and of {len(differing) - 1} more" if len(differing) > 1 else ""
+            raise _damage(self.path, f"the features of {name}{more} are not what was written")
+        return [written[span] for span in chosen]
 
 
 def _reading(path: Path) -> AbstractContextManager[None]:
-    return reading_hdf5(lambda _: _damage(path))
+    return reading_hdf5(lambda error: _damage(path, str(error)), path)
 
 
-def _damage(path: Path) -> DamagedFileError:
-    return DamagedFileError(
-        path, f"{path} cannot be read as HDF5: it is damaged or something else. Delete it and run avzsl extract again"
-    )
+def _damage(path: Path, why: str) -> DamagedFileError:
+    """Make the error about a damaged file; it says how to get the file again."""
+    if path.name.startswith("part-"):
+        remedy = "run avzsl extract again, which extracts its videos again"
+    elif (path.parent / "parts").is_dir():
+        remedy = "delete it and run avzsl extract again, which makes it from the part files"
+    else:
+        remedy = "delete it, and extract or import the features again"
+    return DamagedFileError(path, f"{path} is damaged, or no feature file ({' '.join(why.split())}): {remedy}")
 
 
 @contextlib.contextmanager
@@ -263,13 +281,11 @@ def open_store(path: Path) -> Iterator[Store]:
     """
     if not path.exists():
         raise StorageError(f"{path} does not exist: run avzsl extract again")
-    with opened_hdf5(path, lambda _: _damage(path)) as file:
+    with opened_hdf5(path, lambda error: _damage(path, str(error))) as file:
         with _reading(path):
             schema = file.attrs.get("schema")
-        if schema != SCHEMA:
-            raise DamagedFileError(
-                path, f"{path} has schema {schema}, this avzsl reads {SCHEMA}: delete it and run avzsl extract again"
-            )
+        if schema not in READABLE_SCHEMAS:
+            raise _damage(path, f"it has schema {schema}, this avzsl reads {' and '.join(map(str, READABLE_SCHEMAS))}")
         yield Store(file, path)
 
 

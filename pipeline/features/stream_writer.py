@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.base.hdf5 import new_hdf5
+from pipeline.base.hdf5.writing import new_hdf5
 from pipeline.features.index import MODALITIES, StoredVideo, create_table, features_checksum, index_rows
 from pipeline.features.store import SCHEMA, Attributes, FeatureRows
 

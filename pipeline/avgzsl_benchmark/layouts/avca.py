@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.avgzsl_benchmark.layouts.class_file import ClassFile, checked_class_file
 from pipeline.base.errors import UsageError
-from pipeline.base.hdf5 import new_hdf5, opened_hdf5, reading_hdf5
+from pipeline.base.hdf5.reading import opened_hdf5, own_dataset, reading_hdf5
+from pipeline.base.hdf5.writing import new_hdf5
 
 ENDING = ".h5"
 
@@ -43,7 +44,7 @@ def read_class_file(path: Path) -> ClassFile:
 def _foreign_hdf5(path: Path) -> Iterator[None]:
     """Convert the errors that h5py raises on a file of another kind. Put only calls of h5py inside."""
     try:
-        with reading_hdf5(lambda _: _wrong_file(path)):
+        with reading_hdf5(lambda _: _wrong_file(path), path):
             yield
     except MemoryError as error:
         raise UsageError(f"{path} declares more numbers than fit into memory: make or download it again") from error
@@ -56,19 +57,12 @@ def _wrong_file(path: Path) -> UsageError:
 
 
 def _own_dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
-    """Find a dataset whose numbers are in this file.
-
-    HDF5 can make other files of the machine look like a dataset of this file.
-    """
+    """Find a dataset whose numbers are in this file."""
     with _foreign_hdf5(path):
-        links, key = file.id.links, name.encode()  # file[name] would follow a link to another file
-        is_hard = links.exists(key) and links.get_info(key).type == h5py.h5l.TYPE_HARD
-        exists = links.exists(key)
-        found = file[name] if is_hard else None
-        is_own = isinstance(found, h5py.Dataset) and found.external is None and not found.is_virtual
+        exists, found = file.id.links.exists(name.encode()), own_dataset(file, name)
     if not exists:
         raise _wrong_file(path)
-    if not is_own:
+    if found is None:
         raise UsageError(
             f"{path}: the numbers of {name} are not in this file; nothing was read: make or download it again"
         )

@@ -9,7 +9,7 @@ from typing import IO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.features.index import column_bytes
+from pipeline.features.index import column_bytes, is_text
 
 _READ_BYTES = 1 << 20
 _MEMORY_BYTES = 1 << 18  # of each column; a longer one goes to a temporary file
@@ -38,7 +38,7 @@ class TableChecksum:
         """Take the next rows."""
         for name in block.dtype.names or ():
             if name in self._columns:
-                separator = b"\0" if block.dtype[name].hasobject else b""
+                separator = b"\0" if is_text(block.dtype[name]) else b""
                 self._columns[name].write(separator + column_bytes(block[name]))
             else:
                 file = self._files.enter_context(tempfile.SpooledTemporaryFile(_MEMORY_BYTES))  # noqa: SIM115 - the stack closes it

@@ -26,7 +26,7 @@ class IndexSummary:
         present: (N,) bool for each modality: whether the video has it.
         with_warnings: how many videos were decoded with a warning.
         segments: how many videos are segments of a file.
-        checksums: (N,) uint32, the checksum of each video's features; None in a store without checksums.
+        checksums: (N,) uint32, the checksum of each video's features.
         table_checksum: the checksum of the index itself.
         content: the `content_fingerprint` of these rows.
         problems: one line for each problem; empty if the index is consistent.
@@ -39,7 +39,7 @@ class IndexSummary:
     present: Mapping[str, NDArray[np.bool_]]
     with_warnings: int
     segments: int
-    checksums: NDArray[np.uint32] | None
+    checksums: NDArray[np.uint32]
     table_checksum: int
     content: str
     problems: tuple[str, ...]
@@ -115,7 +115,7 @@ class _Columns:
         self.offsets, self.seconds = np.zeros(videos, np.int64), np.zeros(videos, np.int64)
         self.present = {modality: np.zeros(videos, np.bool_) for modality in MODALITIES}
         self.durations = np.zeros(videos, np.float64)
-        self.checksums: NDArray[np.uint32] | None = np.zeros(videos, np.uint32)
+        self.checksums = np.zeros(videos, np.uint32)
         self.classes: Counter[str] = Counter()
         self.with_warnings = self.segments = self.nameless = 0
         self._hashes = np.zeros(videos, np.int64)
@@ -127,10 +127,7 @@ class _Columns:
         self._done += len(block)
         self.offsets[rows], self.seconds[rows] = block["offset"], block["seconds"]
         self.durations[rows] = block["duration_seconds"]
-        if "checksum" not in (block.dtype.names or ()):
-            self.checksums = None
-        elif self.checksums is not None:
-            self.checksums[rows] = block["checksum"]
+        self.checksums[rows] = block["checksum"]
         for modality, present in self.present.items():
             present[rows] = block[f"has_{modality}"]
         # The checksum of the table finds a damaged text, and then the rest of the report is still useful.

@@ -16,7 +16,6 @@ from pipeline.features.inspection.index_check import IndexSummary, read_index
 from pipeline.features.inspection.parts_summary import PartsSummary, parts_beside
 from pipeline.features.inspection.second_statistics import REPEATED, ModalityStatistics, modality_statistics
 from pipeline.features.inspection.stored_file import StoredFile, opened
-from pipeline.features.store import SCHEMA
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def inspect_store(path: Path, reporter: Reporter) -> StoreReport:
         return StoreReport(
             path=path,
             size_bytes=path.stat().st_size,
-            schema=SCHEMA,
+            schema=file.schema,
             dtype={name: str(data.dtype) for name, data in features.items()},
             attributes=attributes,
             videos=index.videos,
@@ -134,7 +133,7 @@ def inspect_store(path: Path, reporter: Reporter) -> StoreReport:
             statistics=statistics,
             odd_rows=_named(file, statistics, index),
             problems=(
-                *(f"the table /{name} is not what was written: its checksum differs" for name in _changed(file, index)),
+                *_table_problems(file, index),
                 *index.problems,
                 *_shape_problems(features, attributes),
                 *_content_problems(index, attributes),
@@ -173,25 +172,29 @@ def _unchecked(index: IndexSummary, attributes: Mapping[str, Any]) -> list[str]:
     lines = []
     if not index.fits:
         lines.append("the features themselves: the index does not say which second belongs to which video")
-    elif index.checksums is None:
-        lines.append("the features' checksums: an older avzsl wrote none")
     if "content" not in attributes or "extractor_fingerprint" not in attributes:
         lines.append("the content fingerprint: the attributes have none (only a merged features.h5 has one)")
     return lines
 
 
-def _changed(file: StoredFile, index: IndexSummary) -> list[str]:
-    """Return the names of the tables that do not match their checksums."""
+def _table_problems(file: StoredFile, index: IndexSummary) -> list[str]:
+    """Describe the tables that do not match their checksums, or have none."""
     found = {"index": index.table_checksum}
     if file.failures:
         found["failures"] = table_checksum(file.failures_table())
-    written = {name: file.written_checksum(name) for name in found}
-    return [name for name, checksum in found.items() if written[name] not in {None, checksum}]
+    problems = []
+    for name, checksum in found.items():
+        written = file.written_checksum(name)
+        if written is None:
+            problems.append(f"the table /{name} has no checksum")
+        elif written != checksum:
+            problems.append(f"the table /{name} is not what was written: its checksum differs")
+    return problems
 
 
 def _checksum_problems(file: StoredFile, index: IndexSummary, checksums: FeatureChecksums) -> list[str]:
     """Describe the videos whose features were changed, in a line that names the first."""
-    if index.checksums is None or not index.fits:
+    if not index.fits:
         return []
     changed = checksums.differing(index.checksums)
     if not len(changed):

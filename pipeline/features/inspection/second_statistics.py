@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.base.hdf5 import HDF5_ERRORS
+from pipeline.base.hdf5.reading import HDF5_ERRORS
 from pipeline.features.inspection.checksums import FeatureChecksums
 from pipeline.features.inspection.index_check import IndexSummary
 

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.errors import StorageError, UsageError
-from pipeline.base.hdf5 import opened_hdf5, plain_attributes, reading_hdf5
+from pipeline.base.hdf5.reading import opened_hdf5, own_dataset, plain_attributes, reading_hdf5
 from pipeline.base.wording import does_not_exist
 from pipeline.features.index import FAILURE_DTYPE, INDEX_DTYPE, MODALITIES, are_columns_plain
-from pipeline.features.store import SCHEMA
+from pipeline.features.store import READABLE_SCHEMAS
 
 _BLOCK_VIDEOS = 4096
-_NEWER_COLUMNS = {"checksum"}  # an older avzsl wrote none
 
 
 class StoredFile:
@@ -25,6 +24,7 @@ class StoredFile:
 
     Attributes:
         path: the file.
+        schema: the version of its layout.
         attributes: the root attributes as plain values.
         features: the dataset (R, D) of each modality.
         index: the dataset `/index`, with N rows.
@@ -34,23 +34,25 @@ class StoredFile:
         StorageError: the file is too damaged to say anything about it.
     """
 
-    def __init__(self, file: Any, path: Path) -> None:  # noqa: ANN401 - h5py has no types
+    def __init__(self, file: Any, path: Path, schema: int) -> None:  # noqa: ANN401 - h5py has no types
         self._file = file
         self.path = path
+        self.schema = schema
         with _reading(path):
             self.attributes = plain_attributes(file)
-            self.features = {modality: file[modality] for modality in MODALITIES}
-            self.index = file["index"]
-            self.failures = len(file["failures"]) if "failures" in file else 0
+            self.features = {modality: own_dataset(file, modality) for modality in MODALITIES}
+            self.index = own_dataset(file, "index")
+            failures = own_dataset(file, "failures")
+            self.failures = 0 if failures is None else len(failures)
         for modality, dataset in self.features.items():
             with _reading(path):
                 is_plain = isinstance(dataset, h5py.Dataset) and dataset.dtype.kind == "f" and len(dataset.shape) == 2
             if not is_plain:
                 raise _damage(path, f"/{modality} is not a table of numbers")
         with _reading(path):
-            dtype = self.index.dtype if isinstance(self.index, h5py.Dataset) else np.dtype([])
+            dtype = np.dtype([]) if self.index is None else self.index.dtype
             columns = dtype.names or ()
-        missing = [name for name in INDEX_DTYPE.names or () if name not in {*columns, *_NEWER_COLUMNS}]
+        missing = [name for name in INDEX_DTYPE.names or () if name not in columns]
         if missing:
             raise _damage(path, f"the index lacks {', '.join(missing)}")
         if not are_columns_plain(dtype, INDEX_DTYPE):
@@ -79,7 +81,7 @@ class StoredFile:
         return failures
 
     def written_checksum(self, table: str) -> int | None:
-        """Read the checksum that was written with a table; None if an older avzsl wrote none."""
+        """Read the checksum that was written with a table; None if there is none."""
         with _reading(self.path):
             checksum = self._file[table].attrs.get("checksum")
         if checksum is not None and not isinstance(checksum, int | np.integer):
@@ -102,14 +104,14 @@ def opened(path: Path) -> Iterator[StoredFile]:
     with opened_hdf5(path, lambda error: _not_opened(path, error)) as file:
         with _reading(path, "HDF5 file"):
             schema = file.attrs.get("schema")
-        if not isinstance(schema, int | np.integer) or schema != SCHEMA:
-            what = "HDF5, but not written by avzsl extract" if schema is None else f"of schema {schema}, not {SCHEMA}"
+        if not isinstance(schema, int | np.integer) or schema not in READABLE_SCHEMAS:
+            what = "HDF5, but not written by avzsl extract" if schema is None else f"of schema {schema}, not {READABLE_SCHEMAS[-1]}"
             raise StorageError(f"{path} is not a feature file that this avzsl reads: it is {what}")
-        yield StoredFile(file, path)
+        yield StoredFile(file, path, int(schema))
 
 
 def _reading(path: Path, what: str = "feature file") -> AbstractContextManager[None]:
-    return reading_hdf5(lambda error: _damage(path, _words(error), what))
+    return reading_hdf5(lambda error: _damage(path, _words(error), what), path)
 
 
 def _not_opened(path: Path, error: Exception) -> StorageError:

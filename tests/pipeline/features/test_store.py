@@ -83,7 +83,7 @@ def test_a_part_is_read_back_as_it_was_written(
     with open_store(path) as store:
         assert store.videos() == rows
         assert store.failures() == failed
-        assert store.attributes == {"schema": 1, **ATTRIBUTES}
+        assert store.attributes == {"schema": 2, **ATTRIBUTES}
         assert {name: type(value) for name, value in store.attributes.items()} == {
             "schema": int,
             **{name: type(value) for name, value in ATTRIBUTES.items()},
@@ -178,7 +178,7 @@ def test_a_truncated_file_is_damaged(tmp_path: Path, keep: float) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
 
-    with pytest.raises(StorageError, match=r"part\.h5 cannot be read as HDF5: it is damaged .* Delete it and run"):
+    with pytest.raises(StorageError, match=r"part\.h5 is damaged, or no feature file .*: delete it"):
         read_all(path)
 
 
@@ -234,7 +234,7 @@ def test_names_that_are_not_utf8_are_damage(tmp_path: Path) -> None:
         read_all(path)
 
 
-@pytest.mark.parametrize("schema", [0, 2, None])
+@pytest.mark.parametrize("schema", [0, 3, None])
 def test_a_file_of_another_schema_fails(tmp_path: Path, schema: int | None) -> None:
     """The message says which schema the file has and which one is read."""
     path = write(tmp_path / "part.h5", [stored("a")])
@@ -243,7 +243,7 @@ def test_a_file_of_another_schema_fails(tmp_path: Path, schema: int | None) -> N
         if schema is not None:
             file.attrs["schema"] = schema
 
-    with pytest.raises(StorageError, match=f"has schema {schema}, this avzsl reads 1: delete it and run"):
+    with pytest.raises(StorageError, match=f"has schema {schema}, this avzsl reads 1 and 2.*: delete it"):
         read_all(path)
 
 
@@ -254,7 +254,7 @@ def test_a_damaged_part_stops_the_merge_and_leaves_the_old_features(tmp_path: Pa
     features.write_text("old")
     part.write_bytes(part.read_bytes()[:-100])
 
-    with pytest.raises(StorageError, match=r"part\.h5 cannot be read"):
+    with pytest.raises(StorageError, match=r"part\.h5 is damaged"):
         merge_parts(features, [part], [stored("a")], [(0, 0)], ATTRIBUTES)
 
     assert features.read_text() == "old"

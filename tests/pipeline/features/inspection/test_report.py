@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.base.errors import PipelineError
+from pipeline.base.errors import DamagedFileError, PipelineError
 from pipeline.base.progress import SilentReporter
+from pipeline.features.feature_set import load_features
 from pipeline.features.index import SourceFile, StoredFailure, StoredVideo, content_fingerprint, table_checksum
 from pipeline.features.inspection import checksums, second_statistics, stored_file
 from pipeline.features.inspection.checksums import TableChecksum
@@ -68,7 +69,7 @@ def test_a_whole_store_is_counted(store: Path) -> None:
     assert (report.seconds.total, report.seconds.minimum, report.seconds.median, report.seconds.maximum) == (7, 1, 2, 4)
     assert report.absent == {"audio": 1, "visual": 0}
     assert (report.problems, report.unchecked, report.odd_rows, report.whole) == ((), (), (), True)
-    assert (report.schema, report.dtype["audio"], report.parts) == (1, "float32", None)
+    assert (report.schema, report.dtype["audio"], report.parts) == (2, "float32", None)
     assert store.read_bytes() == before
 
 
@@ -272,15 +273,13 @@ def test_a_changed_warning_is_found(store: Path) -> None:
     )
 
 
-def test_a_store_without_checksums_says_so(store: Path) -> None:
-    """An older avzsl wrote it: nothing is damaged, but one check was not possible."""
+def test_a_table_without_a_checksum_is_damaged_as_it_is_for_training(store: Path) -> None:
+    """A missing checksum is no match."""
     with h5py.File(store, "r+") as file:
-        index = file["index"][...]
-        del file["index"]
-        file["index"] = index[[name for name in index.dtype.names if name != "checksum"]]
-    report = inspect(store)
-    assert report.whole
-    assert "older" in report.unchecked[0]
+        del file["index"].attrs["checksum"]
+    assert inspect(store).problems == ("the table /index has no checksum",)
+    with pytest.raises(DamagedFileError):
+        load_features(store, ["a", "b"])
 
 
 def damaged_file(tmp_path: Path, store: Path, what: str) -> Path:
@@ -319,7 +318,7 @@ def damaged_file(tmp_path: Path, store: Path, what: str) -> Path:
         ("not HDF5", "not an HDF5 file"),
         ("cut", "damaged HDF5 file"),
         ("foreign", "not written by avzsl"),
-        ("newer", "of schema 99, not 1"),
+        ("newer", "of schema 99, not 2"),
         ("no audio", "damaged feature file"),
         ("no column", "the index lacks start_seconds"),
     ],

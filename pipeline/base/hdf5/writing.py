@@ -1,4 +1,4 @@
-"""Read HDF5 files that may be damaged, and write new ones whole or not at all, on a full disk too."""
+"""Write HDF5 files whole or not at all, on a full disk too."""
 
 import contextlib
 import io
@@ -9,55 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
-from pipeline.base.files import replacing, storage_errors
-
-# The errors that h5py raises on damaged bytes, found by flipping bits of small files. Catch them only around calls of
-# h5py: an error in our own code must keep its traceback.
-HDF5_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError)
+from pipeline.base.files import replacing
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-@contextlib.contextmanager
-def reading_hdf5(damage: Callable[[Exception], Exception]) -> Iterator[None]:
-    """Convert what h5py raises on damaged bytes.
-
-    Put only calls of h5py inside: an error in our own code must keep its traceback.
-
-    Args:
-        damage: makes the error to raise instead.
-    """
-    try:
-        yield
-    except HDF5_ERRORS as error:
-        raise damage(error) from error
-
-
-@contextlib.contextmanager
-def opened_hdf5(path: Path, damage: Callable[[Exception], Exception]) -> Iterator[Any]:
-    """Open an existing HDF5 file for reading.
-
-    Args:
-        path: the file.
-        damage: makes the error to raise if the file is not HDF5 or is damaged.
-
-    Raises:
-        StorageError: the file may not be read.
-    """
-    with storage_errors(path), path.open("rb"):
-        pass  # HDF5 does not separate a missing permission from damage
-    with reading_hdf5(damage):
-        file = h5py.File(path, "r")
-    with file:
-        yield file
-
-
-def plain_attributes(item: Any) -> dict[str, Any]:  # noqa: ANN401 - h5py has no types
-    """Read the attributes of a file or dataset as Python values; call it inside `reading_hdf5`."""
-    values = dict(item.attrs)
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
 
 
 class _RawFile(io.FileIO):

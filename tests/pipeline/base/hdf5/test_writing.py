@@ -1,4 +1,4 @@
-"""pipeline/base/hdf5.py: an HDF5 file is written whole or not at all, also on a full disk."""
+"""pipeline/base/hdf5/writing.py: an HDF5 file is written whole or not at all, also on a full disk."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.base.hdf5 import deferred_signals, new_hdf5
+from pipeline.base.hdf5.writing import deferred_signals, new_hdf5
 
 FILL = """
 import resource, sys
@@ -40,7 +40,7 @@ INTERRUPTED = """
 import os, signal, subprocess, sys
 from pathlib import Path
 import numpy as np
-from pipeline.base.hdf5 import new_hdf5
+from pipeline.base.hdf5.writing import new_hdf5
 path, rows = Path(sys.argv[1]), np.ones((500, 64), np.float32)
 sender = (
     "import os, random, signal, time\\n"

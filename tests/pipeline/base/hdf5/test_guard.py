@@ -1,0 +1,129 @@
+"""pipeline/base/hdf5/guard.py: another process finds what would stop or fill this one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from pipeline.base.errors import DamagedFileError, StorageError
+from pipeline.base.hdf5.guard import fault_in
+from pipeline.base.hdf5.reading import opened_hdf5, own_dataset
+
+
+def damage(path: Path) -> Callable[[Exception], Exception]:
+    """Make the function that `opened_hdf5` takes."""
+    return lambda error: DamagedFileError(path, str(error))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Make a file with a table of texts of any length, a chunked dataset, a contiguous one, and a group."""
+    path = tmp_path / "table.h5"
+    with h5py.File(path, "w") as file:
+        file["texts"] = np.array(["a", "bc"] * 50, h5py.string_dtype())
+        file.create_dataset("chunked", data=np.arange(1000.0), chunks=(64,), maxshape=(None,))
+        file.create_dataset("packed", data=np.zeros(100_000), chunks=(1000,), compression="gzip")
+        file["plain/inside"] = np.arange(10)
+        file.attrs["note"] = "whole"
+    return path
+
+
+def test_a_whole_file_has_no_fault_and_can_be_read(table: Path) -> None:
+    """Compressed, chunked and nested datasets pass, also a second time."""
+    assert fault_in(table) is None
+    assert fault_in(table) is None
+    with opened_hdf5(table, damage(table)) as file:
+        assert file["packed"].shape == (100_000,)
+
+
+def test_a_file_that_changed_is_read_again(table: Path) -> None:
+    """What was whole may be damaged later."""
+    assert fault_in(table) is None
+    table.write_bytes(table.read_bytes()[:1000])
+    assert "truncated" in str(fault_in(table))
+
+
+def test_more_numbers_than_the_file_has_are_a_fault(tmp_path: Path) -> None:
+    """A few kilobytes can declare gigabytes, which a reader would take from memory."""
+    path = tmp_path / "huge.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("audio", shape=(1_000_000, 8000), dtype="f4")  # nothing is written
+    assert "/audio declares 32000000000 bytes" in str(fault_in(path))
+
+
+def test_missing_chunks_are_a_fault(tmp_path: Path) -> None:
+    """HDF5 would fill them with zeros, which look like features."""
+    path = tmp_path / "sparse.h5"
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("audio", shape=(1000,), dtype="f4", chunks=(10,))
+        data[:500] = 1.0
+    assert "/audio declares 4000 bytes, the file holds 2000" in str(fault_in(path))
+
+
+def test_a_dataset_that_repeats_many_times_what_it_holds_is_a_fault(tmp_path: Path) -> None:
+    """No compression reaches such a ratio, except for chunks that are not there."""
+    path = tmp_path / "bomb.h5"
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("audio", shape=(10_000_000,), dtype="f4", chunks=(1000,), compression="gzip")
+        data[:1000] = 1.0
+    assert "/audio declares 40000000 bytes" in str(fault_in(path))
+
+
+def looping(path: Path) -> None:
+    """Make a file in which HDF5 searches without end: a block of the heap of names follows itself in the free list."""
+    with h5py.File(path, "w", libver="earliest") as file:
+        for number in range(40):
+            file[f"a name that is long enough {number}"] = number
+    content = bytearray(path.read_bytes())
+    place = content.index(b"HEAP")
+    size, free = (int.from_bytes(content[place + start : place + start + 8], "little") for start in (8, 16))
+    data = int.from_bytes(content[place + 24 : place + 32], "little")
+    assert free + 16 <= size
+    content[data + free : data + free + 8] = free.to_bytes(8, "little")
+    path.write_bytes(bytes(content))
+
+
+def test_a_search_without_end_is_ended(tmp_path: Path, table: Path) -> None:
+    """Files after it are still read, by another process."""
+    path = tmp_path / "loop.h5"
+    looping(path)
+    assert fault_in(path) in {"the HDF5 library finds no end in it", "the HDF5 library crashed on it"}
+    assert fault_in(table) is None
+
+
+def test_damage_becomes_the_error_of_the_reader(table: Path) -> None:
+    """The error names what is wrong."""
+    table.write_bytes(b"no HDF5 at all")
+    with pytest.raises(DamagedFileError, match="signature"), opened_hdf5(table, damage(table)):
+        pass
+
+
+def test_a_file_that_another_program_has_open_can_be_read(table: Path) -> None:
+    """Reading takes no lock, so a notebook that writes elsewhere in the file does not make it look damaged."""
+    with h5py.File(table, "r+"), opened_hdf5(table, damage(table)) as file:
+        assert file.attrs["note"] == "whole"
+
+
+def test_a_missing_file_is_not_damage(tmp_path: Path) -> None:
+    """The message says that it does not exist."""
+    path = tmp_path / "absent.h5"
+    with pytest.raises(StorageError, match="does not exist") as error, opened_hdf5(path, damage(path)):
+        pass
+    assert not isinstance(error.value, DamagedFileError)
+
+
+def test_a_dataset_elsewhere_is_not_found(tmp_path: Path, table: Path) -> None:
+    """A link or raw numbers of another file of the machine are not read."""
+    path = tmp_path / "links.h5"
+    (tmp_path / "secret.bin").write_bytes(bytes(80))
+    with h5py.File(path, "w") as file:
+        file["outside"] = h5py.ExternalLink(str(table), "chunked")
+        file.create_dataset("raw", shape=(10,), dtype="f8", external=[(str(tmp_path / "secret.bin"), 0, 80)])
+        file["own"] = np.arange(3)
+    with opened_hdf5(path, damage(path)) as file:
+        assert own_dataset(file, "outside") is None
+        assert own_dataset(file, "raw") is None
+        assert own_dataset(file, "absent") is None
+        assert own_dataset(file, "own").shape == (3,)
