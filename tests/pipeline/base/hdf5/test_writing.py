@@ -76,7 +76,7 @@ print(interrupted)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
-@pytest.mark.parametrize(("seconds", "limit"), [(10, 0), (10, 50_000), (10, 2_000_000), (0, 2_000), (0, 30_000)])
+@pytest.mark.parametrize(("seconds", "limit"), [(10, 0), (10, 50_000), (10, 2_000_000), (0, 2_000), (0, 12_000)])
 def test_a_full_disk_is_an_error_and_not_a_crash(tmp_path: Path, seconds: int, limit: int) -> None:
     """HDF5 would crash the process if a write fails; here the old file stays, and the message is one line."""
     path = tmp_path / "part.h5"
