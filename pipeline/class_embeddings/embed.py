@@ -193,7 +193,8 @@ def _read_cached(path: Path, made_from: str, shape: tuple[int, int]) -> NDArray[
     """Read the cached vectors of `shape` (C, W).
 
     Returns:
-        The vectors; None if there are none, or if they are damaged or were made from other phrases or by another encoder.
+        The vectors; None if there are none, if they are damaged, or if they were made from other phrases or by another
+        encoder.
     """
     if not path.exists():
         return None
@@ -205,10 +206,10 @@ def _read_cached(path: Path, made_from: str, shape: tuple[int, int]) -> NDArray[
         with opened_hdf5(path, damage) as file, reading_hdf5(damage, path):
             written, checksum = file.attrs.get("fingerprint"), file.attrs.get("checksum")
             stored = own_dataset(file, "vectors")
-            fits = stored is not None and (stored.shape, stored.dtype) == (shape, np.float32)
-            vectors: NDArray[np.float32] | None = stored[...] if fits else None
+            if stored is None or (stored.shape, stored.dtype) != (shape, np.float32):
+                return None
+            vectors: NDArray[np.float32] = stored[...]
     except DamagedFileError:
         return None
     is_current = isinstance(written, str) and written == made_from
-    is_whole = vectors is not None and checksum == zlib.crc32(vectors.tobytes())
-    return vectors if is_current and is_whole else None
+    return vectors if is_current and checksum == zlib.crc32(vectors.tobytes()) else None

@@ -146,9 +146,7 @@ def index_rows(videos: Sequence[StoredVideo], checksums: Sequence[int]) -> NDArr
 
 def failure_rows(failures: Sequence[StoredFailure]) -> NDArray[np.void]:
     """Make the rows (N,) of `/failures`."""
-    return _table(
-        FAILURE_DTYPE, {**_source_columns(failures), "reason": [failure.reason for failure in failures]}
-    )
+    return _table(FAILURE_DTYPE, {**_source_columns(failures), "reason": [failure.reason for failure in failures]})
 
 
 def _source_columns(entries: Sequence[StoredVideo | StoredFailure]) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 Layout: `/visual` and `/audio` are both (sum of seconds, D). `/index` has one row per video. Part files also have
 `/failures`, with one row per video that could not be extracted. The root attributes describe the extractor; `schema` is
-the version of this layout; schema 1 had texts of any length. A video's rows are `offset` to `offset + seconds`; the rows of an absent modality are zeros.
+the version of this layout. Schema 1, whose texts have any length, is still read. A video's rows are `offset` to
+`offset + seconds`; the rows of an absent modality are zeros.
 
 Checksums: each table has an attribute `checksum`, which is compared whenever the file is opened. Each row of the index
-has a checksum of its video's features, which is compared when they are copied, or by `Store.check`.
+has a checksum of its video's features, which `Store.check` compares whenever they are read.
 """
 
 import contextlib
@@ -181,7 +182,8 @@ class Store:
         with _reading(self.path):
             stored = own_dataset(self._file, name)
             dtype = np.dtype([]) if stored is None else stored.dtype
-        if not set(expected.names or ()) <= set(dtype.names or ()) or not are_columns_plain(dtype, expected):
+        is_table = set(expected.names or ()) <= set(dtype.names or ()) and are_columns_plain(dtype, expected)
+        if stored is None or not is_table:
             raise _damage(self.path, f"/{name} has other columns")
         with _reading(self.path):
             table: NDArray[np.void] = stored[...]

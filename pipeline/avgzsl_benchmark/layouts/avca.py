@@ -28,7 +28,7 @@ def read_class_file(path: Path) -> ClassFile:
         UsageError: a file that is not HDF5, or has other content.
         StorageError: a file that cannot be read.
     """
-    with opened_hdf5(path, lambda _: _wrong_file(path)) as file:
+    with opened_hdf5(path, lambda error: _wrong_file(path, error)) as file:
         data, urls = _own_dataset(path, file, "data"), _own_dataset(path, file, "video_urls")
         with _foreign_hdf5(path):
             shapes = data.shape, urls.shape
@@ -44,15 +44,17 @@ def read_class_file(path: Path) -> ClassFile:
 def _foreign_hdf5(path: Path) -> Iterator[None]:
     """Convert the errors that h5py raises on a file of another kind. Put only calls of h5py inside."""
     try:
-        with reading_hdf5(lambda _: _wrong_file(path), path):
+        with reading_hdf5(lambda error: _wrong_file(path, error), path):
             yield
     except MemoryError as error:
         raise UsageError(f"{path} declares more numbers than fit into memory: make or download it again") from error
 
 
-def _wrong_file(path: Path) -> UsageError:
+def _wrong_file(path: Path, error: Exception | None = None) -> UsageError:
+    why = f" ({' '.join(str(error).split())})" if error else ""
     return UsageError(
-        f"{path} is not a file of averaged features: expected HDF5 with the datasets data (N, D) and video_urls (N,)"
+        f"{path} is not a file of averaged features{why}: "
+        "expected HDF5 with the datasets data (N, D) and video_urls (N,)"
     )
 
 

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 _WALK = Path(__file__).with_name("walk.py")
-# The process limits its own processor time, so these limits are for a machine that is busy, or a disk that does not answer.
+# The process limits its own processor time. These limits are for a busy machine, or a disk that does not answer.
 _LEAST_SECONDS = 120.0
 _BYTES_PER_SECOND = 1_000_000
 _NO_END = "the HDF5 library finds no end in it"

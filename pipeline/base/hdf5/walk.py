@@ -30,7 +30,7 @@ _BYTES_PER_SECOND = 100_000_000  # of a slow processor, which reads little more 
 _ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError, ArithmeticError)
 
 
-class Fault(Exception):
+class FaultError(Exception):
     """Raised when a file declares what it does not hold."""
 
 
@@ -39,7 +39,7 @@ def fault_in(path: str) -> str | None:
     try:
         with h5py.File(path, "r", locking=False) as file:
             _walk(file, os.path.getsize(path), [0])  # noqa: PTH202 - the path may not be UTF-8
-    except Fault as error:
+    except FaultError as error:
         return str(error)
     except _ERRORS as error:
         text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
@@ -67,7 +67,7 @@ def _walk(group: Any, size_bytes: int, items: list[int]) -> None:  # noqa: ANN40
 def _count(items: list[int]) -> None:
     items[0] += 1
     if items[0] > _MOST_ITEMS:
-        raise Fault(f"more than {_MOST_ITEMS} attributes, groups and datasets")
+        raise FaultError(f"more than {_MOST_ITEMS} attributes, groups and datasets")
 
 
 def _read_attributes(item: Any, items: list[int]) -> None:  # noqa: ANN401 - h5py has no types
@@ -80,11 +80,11 @@ def _check_dataset(dataset: Any, size_bytes: int) -> None:  # noqa: ANN401 - h5p
     declared_bytes = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
     stored_bytes = dataset.id.get_storage_size()
     if stored_bytes > size_bytes:
-        raise Fault(f"{dataset.name} declares {stored_bytes} bytes, more than the file has")
+        raise FaultError(f"{dataset.name} declares {stored_bytes} bytes, more than the file has")
     if dataset.chunks is None:
         offset = dataset.id.get_offset()  # None if the values are stored in the header
         if declared_bytes > stored_bytes or (offset is not None and offset + stored_bytes > size_bytes):
-            raise Fault(f"{dataset.name} declares {declared_bytes} bytes, the file holds {stored_bytes}")
+            raise FaultError(f"{dataset.name} declares {declared_bytes} bytes, the file holds {stored_bytes}")
     else:
         _check_chunks(dataset, size_bytes, declared_bytes, stored_bytes)
     if dataset.dtype.hasobject or len(dataset.dtype.names or ()):
@@ -99,7 +99,7 @@ def _check_chunks(dataset: Any, size_bytes: int, declared_bytes: int, stored_byt
     needed = math.prod(-(-length // chunk) for length, chunk in zip(dataset.shape, dataset.chunks, strict=True))
     packed = dataset.id.get_create_plist().get_nfilters() > 0
     if declared_bytes > stored_bytes * (_MOST_RATIO if packed else 1):
-        raise Fault(f"{dataset.name} declares {declared_bytes} bytes, the file holds {stored_bytes}")
+        raise FaultError(f"{dataset.name} declares {declared_bytes} bytes, the file holds {stored_bytes}")
     places = set()
     beyond = False
 
@@ -111,9 +111,9 @@ def _check_chunks(dataset: Any, size_bytes: int, declared_bytes: int, stored_byt
 
     dataset.id.chunk_iter(note)
     if beyond:
-        raise Fault(f"{dataset.name} has a chunk beyond the end of the file")
+        raise FaultError(f"{dataset.name} has a chunk beyond the end of the file")
     if len(places) < needed:
-        raise Fault(f"{dataset.name} has {len(places)} of {needed} chunks")
+        raise FaultError(f"{dataset.name} has {len(places)} of {needed} chunks")
 
 
 def _limit(size_bytes: int) -> None:

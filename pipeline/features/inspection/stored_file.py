@@ -40,23 +40,27 @@ class StoredFile:
         self.schema = schema
         with _reading(path):
             self.attributes = plain_attributes(file)
-            self.features = {modality: own_dataset(file, modality) for modality in MODALITIES}
-            self.index = own_dataset(file, "index")
             failures = own_dataset(file, "failures")
             self.failures = 0 if failures is None else len(failures)
+        self.features = {modality: self._dataset(modality) for modality in MODALITIES}
         for modality, dataset in self.features.items():
-            with _reading(path):
-                is_plain = isinstance(dataset, h5py.Dataset) and dataset.dtype.kind == "f" and len(dataset.shape) == 2
-            if not is_plain:
+            if dataset.dtype.kind != "f" or dataset.ndim != 2:
                 raise _damage(path, f"/{modality} is not a table of numbers")
-        with _reading(path):
-            dtype = np.dtype([]) if self.index is None else self.index.dtype
-            columns = dtype.names or ()
+        self.index = self._dataset("index")
+        dtype = self.index.dtype
+        columns = dtype.names or ()
         missing = [name for name in INDEX_DTYPE.names or () if name not in columns]
         if missing:
             raise _damage(path, f"the index lacks {', '.join(missing)}")
         if not are_columns_plain(dtype, INDEX_DTYPE):
             raise _damage(path, "a column of the index has another type")
+
+    def _dataset(self, name: str) -> Any:  # noqa: ANN401 - h5py has no types
+        with _reading(self.path):
+            dataset = own_dataset(self._file, name)
+        if dataset is None:
+            raise _damage(self.path, f"/{name} is no dataset of this file")
+        return dataset
 
     def index_blocks(self) -> Iterator[NDArray[np.void]]:
         """Read the index a block at a time."""
@@ -105,7 +109,11 @@ def opened(path: Path) -> Iterator[StoredFile]:
         with _reading(path, "HDF5 file"):
             schema = file.attrs.get("schema")
         if not isinstance(schema, int | np.integer) or schema not in READABLE_SCHEMAS:
-            what = "HDF5, but not written by avzsl extract" if schema is None else f"of schema {schema}, not {READABLE_SCHEMAS[-1]}"
+            what = (
+                "HDF5, but not written by avzsl extract"
+                if schema is None
+                else f"of schema {schema}, not {READABLE_SCHEMAS[-1]}"
+            )
             raise StorageError(f"{path} is not a feature file that this avzsl reads: it is {what}")
         yield StoredFile(file, path, int(schema))
 

@@ -6,13 +6,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.base.errors import PipelineError, StorageError
+from pipeline.base.errors import DamagedFileError, PipelineError, StorageError
 from pipeline.features import feature_set
 from pipeline.features.feature_set import FeatureSet, Standardiser, load_features
 from pipeline.features.index import SourceFile, StoredVideo
@@ -277,3 +278,21 @@ def test_missing_features_fail(tmp_path: Path) -> None:
     """The message says how to make them."""
     with pytest.raises(StorageError, match="does not exist: run avzsl extract"):
         load_features(tmp_path / "features.h5", [])
+
+
+@pytest.mark.parametrize("modality", ["visual", "audio"])
+def test_a_changed_number_is_found_and_its_video_is_named(tmp_path: Path, modality: str) -> None:
+    """Training on damaged features would give another model without a word."""
+    source = SourceFile("hash", 1, 1)
+    row, path = np.full((2, 4), 1.5, np.float32), tmp_path / "features.h5"
+    entries = [
+        (StoredVideo(name, source, 2, True, True, 2.0, class_name="a"), FeatureRows(row, row)) for name in ("x", "y")
+    ]
+    write_part(path, entries, [], width=4, dtype="float32", attributes=ATTRIBUTES)
+    load_features(path, ["a"])
+    with h5py.File(path, "r+") as file:
+        file[modality][3, 1] += 1e-6
+    with pytest.raises(
+        DamagedFileError, match=r"features\.h5 is damaged.*features of y are not what was written.*delete it"
+    ):
+        load_features(path, ["a"])

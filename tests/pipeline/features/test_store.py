@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.base.errors import StorageError
+from pipeline.base.errors import DamagedFileError, StorageError
 from pipeline.base.progress import SilentReporter
 from pipeline.features.index import SourceFile, StoredFailure, StoredVideo, content_fingerprint
 from pipeline.features.inspection.report import inspect_store
@@ -285,3 +285,55 @@ def test_the_fingerprint_depends_on_the_content_only() -> None:
         ),
     ]
     assert len({base, *others}) == 1 + len(others)
+
+
+def test_every_reader_of_hdf5_understands_the_tables(tmp_path: Path) -> None:
+    """Texts are UTF-8 of a fixed length, so that no object is inside a row; PyTables and pandas cannot read others."""
+    rows = [stored("a", warnings="ü"), stored("a longer name")]
+    path = write(tmp_path / "part.h5", rows, [StoredFailure("b", SOURCE, "broken")])
+    with h5py.File(path) as file:
+        for name in ("index", "failures"):
+            dtype = file[name].dtype
+            assert not dtype.hasobject
+            texts_of = {column: h5py.check_string_dtype(dtype[column]) for column in dtype.names}
+            assert {info.encoding for info in texts_of.values() if info} == {"utf-8"}
+        assert file["index"].dtype["video"].itemsize == len("a longer name")
+
+
+def test_a_store_of_schema_1_is_still_read(tmp_path: Path) -> None:
+    """It has texts of any length; its values and its checks are the same."""
+    rows = [stored("ä", seconds=1), stored("b", start_seconds=0.5)]
+    path = write(tmp_path / "part-000001-00000000.h5", rows, [StoredFailure("c", SOURCE, "broken")])
+    with open_store(path) as store:
+        videos, failed, visual = store.videos(), store.failures(), store.features("visual")
+    with h5py.File(path, "r+") as file:
+        for name in ("index", "failures"):
+            table = file[name][...]
+            is_text = {column: table.dtype[column].kind == "S" for column in table.dtype.names}
+            old = np.empty(
+                len(table),
+                [(name, h5py.string_dtype() if text else table.dtype[name]) for name, text in is_text.items()],
+            )
+            for column, text in is_text.items():
+                old[column] = [value.decode() for value in table[column]] if text else table[column]
+            checksum = file[name].attrs["checksum"]
+            del file[name]
+            file[name] = old
+            file[name].attrs["checksum"] = checksum  # texts count without padding
+        file.attrs["schema"] = 1
+    with open_store(path) as store:
+        assert (store.videos(), store.failures()) == (videos, failed)
+        np.testing.assert_array_equal(store.features("visual"), visual)
+        store.check(store.features("visual"), store.features("audio"))
+    assert inspect_store(path, SilentReporter()).whole
+
+
+def test_a_dataset_of_another_file_is_damage(tmp_path: Path) -> None:
+    """HDF5 can make any file of the machine look like features."""
+    path, secret = write(tmp_path / "part.h5", [stored("a")]), tmp_path / "secret.bin"
+    secret.write_bytes(bytes(24))
+    with h5py.File(path, "r+") as file:
+        del file["audio"]
+        file.create_dataset("audio", shape=(2, WIDTH), dtype="f4", external=[(str(secret), 0, 24)])
+    with pytest.raises(DamagedFileError, match="/audio is no table of numbers"):
+        read_all(path)

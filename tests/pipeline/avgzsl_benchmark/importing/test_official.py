@@ -419,20 +419,31 @@ def test_numbers_stored_in_another_file_are_not_read(tmp_path: Path, change: Cal
     check_refused(official, r"YoYo\.h5: the numbers of data are not in this file; nothing was read")
 
 
-@pytest.mark.parametrize(
-    ("shape", "message"),
-    [
-        ((10**12, 512), r"lists 2 videos but has features of 1000000000000"),
-        ((2, 10**13), r"declares more numbers than fit into memory"),
-        ((2, 3, 4), r"data is \(2, 3, 4\), must be \(N, D\)"),
-    ],
-)
-def test_declared_shapes_are_checked_before_reading(tmp_path: Path, shape: tuple[int, ...], message: str) -> None:
+@pytest.mark.parametrize(("shape", "bytes_"), [((10**12, 512), 2048 * 10**12), ((2, 10**13), 8 * 10**13)])
+def test_declared_numbers_are_compared_with_the_file_before_reading(
+    tmp_path: Path, shape: tuple[int, ...], bytes_: int
+) -> None:
     """A small file that declares petabytes gives a message of one line."""
     official = Official(tmp_path / "UCF", "avca")
     with h5py.File(official.path("audio", "stage_2_test_unseen", "YoYo"), "a") as file:
         del file["data"]
         file.create_dataset("data", shape, "f4", chunks=True)
+    check_refused(official, f"/data declares {bytes_} bytes, the file holds 0")
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((3, 6), r"lists 2 videos but has features of 3"),
+        ((2, 3, 4), r"data is \(2, 3, 4\), must be \(N, D\)"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(tmp_path: Path, shape: tuple[int, ...], message: str) -> None:
+    """The message gives both numbers."""
+    official = Official(tmp_path / "UCF", "avca")
+    with h5py.File(official.path("audio", "stage_2_test_unseen", "YoYo"), "a") as file:
+        del file["data"]
+        file["data"] = np.zeros(shape, np.float32)
     check_refused(official, message)
 
 
