@@ -18,6 +18,7 @@ from pipeline.base.errors import NotTextError, StorageError
 
 ShapeT = TypeVar("ShapeT")
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
+_CHECKSUM = "checksum"  # of a JSON document, over all its other entries
 _NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -141,9 +142,10 @@ def read_text(path: Path, *, errors: str = "strict") -> str:
         raise NotTextError(f"{path} is not a text file in UTF-8: save it as UTF-8, or give another") from error
 
 
-def write_json(path: Path, document: Any) -> None:  # noqa: ANN401 - any JSON value
-    """Write a JSON document whole or not at all, indented for people."""
-    write_text(path, to_json(document, indent=2) + "\n")
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON document whole or not at all, indented for people; its last entry is its checksum."""
+    plain = json.loads(to_json(document))  # as it will be read
+    write_text(path, to_json({**plain, _CHECKSUM: fingerprint(plain)}, indent=2) + "\n")
 
 
 def to_json(document: Any, indent: int | None = None) -> str:  # noqa: ANN401 - any JSON value
@@ -161,21 +163,39 @@ def _defined(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return value
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
-    """Read a JSON document.
+def read_json(path: Path, damage: Callable[[str], Exception] | None = None) -> Any:  # noqa: ANN401 - any JSON value
+    """Read a JSON document, and compare it with its checksum if it has one.
+
+    Args:
+        path: the file.
+        damage: makes the error to raise about a damaged file from a description of the fault; None for a StorageError
+            that says to make the file again.
+
+    Returns:
+        The document, without the checksum.
 
     Raises:
-        StorageError: the file cannot be read, or is not JSON.
+        StorageError: the file cannot be read, or is damaged.
     """
+
+    def damaged(fault: str) -> Exception:
+        remedy = "Delete it and run the command that makes it again"
+        return damage(fault) if damage else StorageError(f"{path} is damaged ({fault}). {remedy}")
+
     with storage_errors(path):
         content = path.read_bytes()
     try:
         # write_text writes paths that are not UTF-8 like this.
-        return json.loads(content.decode("utf-8", "surrogateescape"))
-    except (ValueError, RecursionError) as error:
-        raise StorageError(
-            f"{path} is damaged: not JSON ({error}). Delete it and run the command that makes it again"
-        ) from error
+        document = json.loads(content.decode("utf-8", "surrogateescape"))
+        if not isinstance(document, dict) or _CHECKSUM not in document:
+            return document
+        written = document.pop(_CHECKSUM)
+        differs = fingerprint(document) != written
+    except (ValueError, RecursionError) as error:  # fingerprint walks as deep as json.loads does
+        raise damaged(f"not JSON: {error}") from error
+    if differs:
+        raise damaged("its content is not what was written")
+    return document
 
 
 def checked_document(document: object, shape: type[ShapeT], damage: Callable[[str], Exception]) -> ShapeT:

@@ -87,7 +87,8 @@ class Workspace:
         """
         if not self.stages_file.exists():
             return {}
-        return checked_document(read_json(self.stages_file), dict[str, StageRecord], self._damaged_stages)
+        document = read_json(self.stages_file, self._damaged_stages)
+        return checked_document(document, dict[str, StageRecord], self._damaged_stages)
 
     def _damaged_stages(self, fault: str) -> StorageError:
         return StorageError(

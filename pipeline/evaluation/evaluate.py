@@ -37,7 +37,8 @@ from pipeline.scoring.metrics import (
 from pipeline.scoring.nearest_classes import Flags, Indices, NearestClasses
 from pipeline.scoring.score_videos import SCORES, ScoredVideos, evenly_chosen, score_videos
 from pipeline.training.records import read_history
-from pipeline.training.trained_model import Model, check_extractor, load_model
+from pipeline.training.run_files import HISTORY, SPLITS
+from pipeline.training.trained_model import Model, check_extractor, load_model, run_file
 
 _STAGE_VERSION = 2
 _MOST_FOR_PROBABILITIES = 5000  # videos: all their distances are kept to measure the calibration error
@@ -160,7 +161,7 @@ class Evaluator:
         model = load_model(folder, self._device)
         check_extractor(model, self._features.attributes, f"the features in {self._features_file}")
         _check_classes(model, self._dataset)
-        splits = parse_splits(folder / "splits.yaml")
+        splits = parse_splits(run_file(folder, SPLITS))
         indices = _indices(splits, self._features, self._held_out, self._reporter)
         if len(indices) == 0:
             raise PipelineError(
@@ -237,7 +238,7 @@ class Evaluator:
         """Draw the confusion matrix, and the training curves of stage 1; a failure costs only the figures."""
         if not self._drawing.draws:
             return ()
-        history = read_history(folder / "stage1" / "history.csv")
+        history = read_history(run_file(folder, HISTORY))
         try:
             return self._drawing.draw(EvaluationFigures(reports, names, seen.tolist(), confusion, history))
         except DrawingError as error:

@@ -16,7 +16,8 @@ from pipeline.evaluation.figures import balance_figure, training_curves
 from pipeline.evaluation.html import Section, figure_section, render_page
 from pipeline.scoring.metrics import METRICS
 from pipeline.training.records import BalanceRecord, audio_share, read_balance, read_history
-from pipeline.training.trained_model import is_complete, read_description
+from pipeline.training.run_files import BALANCE, CONFIG, HISTORY
+from pipeline.training.trained_model import is_complete, read_description, run_file
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,11 @@ def write_report(workspace: Workspace, run: str | None = None) -> RunReport:
     """
     with workspace.locked("report"):
         models = workspace.current_model(run)
-        if not (models / "stage1" / "history.csv").exists():
+        if not (models / HISTORY).exists():
             raise MissingStageError(f"{models} has no finished epoch yet: run avzsl train")
-        history = read_history(models / "stage1" / "history.csv")
+        history = read_history(run_file(models, HISTORY))
         reports = make_folder(workspace.report_folder(models.name))
-        balance = read_balance(models / "stage1" / "balance.csv")
+        balance = read_balance(run_file(models, BALANCE)) if (models / BALANCE).exists() else []
         figures = [reports / "training_curves.png"]
         with storage_errors(reports):
             training_curves(history, figures[0])
@@ -130,7 +131,7 @@ def _read(path: Path, document: type[DocumentT]) -> DocumentT | None:
     def damage(fault: str) -> StorageError:
         return StorageError(f"{path} is damaged ({fault}): run avzsl evaluate again")
 
-    return checked_document(read_json(path), document, damage)
+    return checked_document(read_json(path, damage), document, damage)
 
 
 def _sections(models: Path, reports: Path, figures: Sequence[Path]) -> list[Section]:
@@ -142,7 +143,7 @@ def _sections(models: Path, reports: Path, figures: Sequence[Path]) -> list[Sect
     sections += [figure_section(figure) for figure in figures]
     if metrics:
         sections.append(_recall_section(metrics))
-    return [*sections, Section(summary="every setting", code=read_text(models / "config.yaml"))]
+    return [*sections, Section(summary="every setting", code=read_text(run_file(models, CONFIG)))]
 
 
 def _about_section(models: Path) -> Section:

@@ -124,7 +124,7 @@ def recorded_extractor(workspace: Workspace) -> ExtractionSettings | None:
     def damage(fault: str) -> StorageError:
         return StorageError(f"{file} is damaged ({fault}): delete it and run the command again")
 
-    record = checked_document(read_json(file), _ExtractorRecord, damage)
+    record = checked_document(read_json(file, damage), _ExtractorRecord, damage)
     return ExtractionSettings(extractor=record.extractor, decoder=record.decoder, dtype=record.dtype)
 
 

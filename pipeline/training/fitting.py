@@ -1,6 +1,5 @@
 """Run one training stage: epochs, validation, checkpoints and resuming from them."""
 
-import io
 import math
 import time
 from collections.abc import Callable
@@ -12,9 +11,9 @@ import torch
 
 from daan.network import Daan
 from pipeline.base.errors import PipelineError, StorageError, TrainingStoppedError
-from pipeline.base.files import replacing, storage_errors
 from pipeline.base.progress import Stop
 from pipeline.settings.training import TrainingSettings
+from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.epoch import PairSampler, Period, TrainingStage
 from pipeline.training.records import (
     BalanceRecord,
@@ -273,29 +272,3 @@ def _optimizer(network: Daan, settings: TrainingSettings) -> torch.optim.Optimiz
     if settings.optimizer == "sgd":
         return torch.optim.SGD(network.parameters(), momentum=settings.momentum, **options)  # type: ignore[arg-type]
     return torch.optim.Adam(network.parameters(), **options)  # type: ignore[arg-type]
-
-
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors, numbers and texts. An earlier file stays until the new one is complete."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        # Write through memory: if the disk is full, torch raises an error that does not say so.
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        file.write(buffer.getbuffer())
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint that avzsl wrote.
-
-    Raises:
-        StorageError: a file that does not exist, is damaged, or contains more than plain data.
-    """
-    with storage_errors(path):
-        content = path.read_bytes()
-    try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch tries to read damaged bytes and may raise any kind of error
-        raise StorageError(f"{path} is damaged: delete it to train this stage from the start") from error
-    if not isinstance(state, dict):
-        raise StorageError(f"{path} is not a checkpoint of avzsl")
-    return state

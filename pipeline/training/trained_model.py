@@ -23,8 +23,9 @@ from pipeline.base.files import checked_document, read_json, replacing, storage_
 from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_text
 from pipeline.features.feature_set import Standardiser
 from pipeline.scoring.held_out import Calibration, HeldOutDistances
+from pipeline.training.run_files import WEIGHTS, check_file, checksums_of
 
-SCHEMA = 3  # schema 2 had another temporal bypass, and no validation distances
+SCHEMA = 4  # schema 3 had no checksums; schema 2 had another temporal bypass, and no validation distances
 # These attributes are not compared: they may differ although the extractor computes the same features.
 _NOT_COMPARED = {"content", "extractor_fingerprint", "schema", "dtype", "weights", "weights_file"}
 _HELD_OUT = "validation."  # prefix of the validation distances in model.safetensors
@@ -83,7 +84,7 @@ def save_model(folder: Path, model: Model) -> None:
             f"{_HELD_OUT}{entry.name}": torch.from_numpy(np.ascontiguousarray(getattr(model.held_out, entry.name)))
             for entry in dataclasses.fields(HeldOutDistances)
         }
-    with replacing(folder / "model.safetensors") as temporary:
+    with replacing(folder / WEIGHTS) as temporary:
         # Written as bytes: if the disk is full, safetensors' own writing raises another kind of error.
         temporary.write_bytes(safetensors.torch.save({name: value.cpu() for name, value in tensors.items()}))
     description = {
@@ -99,6 +100,7 @@ def save_model(folder: Path, model: Model) -> None:
         "score": model.score,
         "training": dict(model.training),
         "grid_betas": {grid: dict(betas) for grid, betas in model.grid_betas.items()},
+        "files": checksums_of(folder),
     }
     write_json(folder / "model.json", description)
 
@@ -135,6 +137,7 @@ class ModelDescription:
     temperatures: dict[str, float]
     score: str
     training: dict[str, Any]
+    files: dict[str, str]  # name -> sha256 of the run's other files
     grid_betas: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
@@ -145,7 +148,11 @@ def read_description(folder: Path) -> ModelDescription:
         StorageError: a file that does not exist, is damaged, or has another schema.
     """
     path = folder / "model.json"
-    description = read_json(path)
+
+    def damage(fault: str) -> StorageError:
+        return StorageError(f"{path} is damaged ({fault}): train the model again")
+
+    description = read_json(path, damage)
     if not isinstance(description, dict) or "schema" not in description:
         raise StorageError(f"{path} is damaged (it lacks schema): train the model again")
     if description["schema"] != SCHEMA:
@@ -153,11 +160,16 @@ def read_description(folder: Path) -> ModelDescription:
             f"{folder} is a model of schema {description['schema']}, this version of avzsl reads {SCHEMA}: "
             "train it again"
         )
-
-    def damage(fault: str) -> StorageError:
-        return StorageError(f"{path} is damaged ({fault}): train the model again")
-
     return checked_document(description, ModelDescription, damage)
+
+
+def run_file(folder: Path, name: str) -> Path:
+    """Return the path of a file of a run, a name of run_files.py; if the run is finished, check the file first.
+
+    Raises:
+        StorageError: a file that cannot be read, or is not what training wrote.
+    """
+    return check_file(folder, name, read_description(folder).files if is_complete(folder) else {})
 
 
 def load_model(folder: Path, device: torch.device) -> Model:
@@ -172,6 +184,7 @@ def load_model(folder: Path, device: torch.device) -> Model:
             f"{folder} does not contain a trained model: run avzsl train first, or give a model folder with --model"
         )
     description = read_description(folder)
+    check_file(folder, WEIGHTS, description.files)
     tensors = _read_tensors(folder)
     network = Daan(description.daan)
     try:
@@ -212,7 +225,7 @@ def _held_out(folder: Path, tensors: Mapping[str, torch.Tensor]) -> HeldOutDista
 
 def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:
     """Read model.safetensors, which must contain class vectors and a standardiser."""
-    path = folder / "model.safetensors"
+    path = folder / WEIGHTS
     with storage_errors(path):
         content = path.read_bytes()
     try:

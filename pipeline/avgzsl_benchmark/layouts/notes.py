@@ -4,19 +4,18 @@ The published code ignores this file; `avzsl import` reads it.
 """
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pydantic
 from numpy.typing import NDArray
 
 from pipeline.base.errors import UsageError
-from pipeline.base.files import checked_document, read_text, write_json
+from pipeline.base.files import checked_document, read_json, write_json
 from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_text
 from pipeline.features.store import Attributes
 
@@ -102,22 +101,14 @@ def read_notes(folder: Path) -> ExportNotes | None:
     path = folder / NOTES_FILE
     if not path.is_file():
         return None
-    document = _document(path)
-    if not isinstance(document, dict) or document.pop("format", None) != _FORMAT:
-        raise UsageError(f"{path} is damaged or was written by another version of avzsl: export the features again")
 
     def damage(fault: str) -> UsageError:
         return UsageError(f"{path} is damaged ({fault}): export the features again")
 
+    document = read_json(path, damage)
+    if not isinstance(document, dict) or document.pop("format", None) != _FORMAT:
+        raise UsageError(f"{path} is damaged or was written by another version of avzsl: export the features again")
     saved = checked_document(document, _SavedNotes, damage)
     vectors = {phrase: _unpacked(text) for phrase, text in saved.phrase_vectors.items()}
     phrases = {wording: parse_phrases(text) for wording, text in saved.phrases.items()}
     return ExportNotes(**{**vars(saved), "phrases": phrases, "phrase_vectors": vectors})
-
-
-def _document(path: Path) -> Any:  # noqa: ANN401 - any JSON value
-    text = read_text(path, errors="surrogateescape")  # names of files may not be UTF-8
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is damaged (not JSON): export the features again") from error

@@ -20,7 +20,7 @@ from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.evaluation.drawing import FigureProcess
 from pipeline.evaluation.evaluate import Evaluator
-from pipeline.scoring.metrics import METRICS, mean_and_deviation
+from pipeline.scoring.metrics import mean_and_deviation
 from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.tree import Settings
 from pipeline.training.fitting import OnEpoch
@@ -60,6 +60,7 @@ class _SavedScore(pydantic.BaseModel):
     U: float | None
     HM: float | None
     ZSL: float | None
+    beta: float | None
 
 
 class _SavedMetrics(pydantic.BaseModel):
@@ -187,7 +188,10 @@ def _evaluate(
         evaluator = Evaluator(workspace, "test", device=device, reporter=reporter, drawing=drawing)
         for run in missing:
             report, _ = evaluator(workspace.model_folder(run))
-            found[run] = {name: dataclasses.asdict(metrics) for name, metrics in report.metrics.items()}
+            found[run] = {
+                score: {name: getattr(metrics, name) for name in _SavedScore.model_fields}
+                for score, metrics in report.metrics.items()
+            }
             tracker.advance()
     return found
 
@@ -202,7 +206,8 @@ def _evaluated_before(workspace: Workspace, run: str) -> Mapping[str, Metrics] |
         return None
     if document.run != run or document.part != "test":
         return None
-    return {score: {name: _number(getattr(getattr(document, score), name)) for name in METRICS} for score in SCORES}
+    names = _SavedScore.model_fields
+    return {score: {name: _number(getattr(getattr(document, score), name)) for name in names} for score in SCORES}
 
 
 def _number(value: float | None) -> float:

@@ -12,6 +12,7 @@ from pipeline.avgzsl_benchmark.synthetic.generate import synthetic_benchmark
 from pipeline.avgzsl_benchmark.synthetic.recipe import SyntheticRecipe
 from pipeline.avgzsl_benchmark.synthetic.shapes import Shape
 from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
+from pipeline.base.files import read_json, write_json
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import read_spec, record_spec
 
@@ -96,6 +97,19 @@ def test_the_document_contains_the_numbers_of_the_tables(workspace: Path, capsys
     }
 
 
+def test_a_reproduction_that_was_evaluated_before_gives_the_same_document(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is read back is what was computed, with the beta of every score, however often it was interrupted."""
+    command = ["reproduce", "ucf", "--features", str(workspace), "--seeds", "0", "--no-ablation", "--json", *TINY]
+    assert run_command(command) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert run_command(command) == 0
+    assert json.loads(capsys.readouterr().out) == first
+    (run,) = first["variants"]["configured"]["runs"].values()
+    assert set(run["sum"]) == {"S", "U", "HM", "ZSL", "beta"}
+
+
 def test_the_report_contains_every_row_setting_and_hash(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Markdown and HTML contain published rows, settings, hashes and the run; the JSON file is the document."""
     command = ["reproduce", "vggsound", "--features", str(workspace), "--seeds", "3", "--no-ablation", *TINY]
@@ -114,7 +128,7 @@ def test_the_report_contains_every_row_setting_and_hash(workspace: Path, capsys:
         assert next(iter(document["variants"]["configured"]["runs"])) in text
     assert page.startswith("<!doctype html>")
     assert page.count("<table>") == page.count("</table>") == 3
-    assert document == json.loads((folder / "reproduction.json").read_text())
+    assert document == read_json(folder / "reproduction.json")
     assert document["variants"]["configured"]["deviation"]["sum"]["HM"] is None
 
 
@@ -173,7 +187,7 @@ def test_a_workspace_of_another_benchmark_is_refused(workspace: Path, capsys: py
         == 0
     )
     record = Path("other/dataset/source.json")
-    record.write_text(record.read_text().replace("--shape small", "--shape vggsound"))
+    write_json(record, json.loads(json.dumps(read_json(record)).replace("--shape small", "--shape vggsound")))
     capsys.readouterr()
 
     assert run_command(["reproduce", "activitynet", "--features", "imported", *TINY]) == 2

@@ -203,14 +203,34 @@ def test_text_in_another_encoding_is_refused(tmp_path: Path) -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(document=json_values)
-def test_json_is_read_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, document: Any) -> None:
-    """Every JSON value is preserved."""
+@given(document=st.dictionaries(st.text().filter(lambda key: key != "checksum"), json_values))
+def test_json_is_read_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any]) -> None:
+    """Every JSON value is preserved, and the checksum is not part of the document."""
     path = tmp_path_factory.mktemp("json") / "file.json"
 
     files.write_json(path, document)
 
     assert files.read_json(path) == document
+    assert json.loads(path.read_text(errors="surrogateescape"))["checksum"]
+
+
+def test_a_changed_number_in_json_is_found(tmp_path: Path) -> None:
+    """A document without a checksum, of another program or an older version, is read as it is."""
+    path = tmp_path / "file.json"
+    files.write_json(path, {"beta": 2.5})
+    path.write_text(path.read_text().replace("2.5", "2.75"))
+    with pytest.raises(StorageError, match=r"damaged \(its content is not what was written\)"):
+        files.read_json(path)
+    path.write_text('{"beta": 2.75}')
+    assert files.read_json(path) == {"beta": 2.75}
+
+
+def test_a_reader_words_the_damage(tmp_path: Path) -> None:
+    """It knows how the file is made again."""
+    path = tmp_path / "file.json"
+    path.write_text("{")
+    with pytest.raises(NotTextError, match=r"^not JSON: .*, export again$"):
+        files.read_json(path, lambda fault: NotTextError(f"{fault}, export again"))
 
 
 def test_json_may_contain_paths_that_are_not_utf8(tmp_path: Path) -> None:
@@ -233,7 +253,7 @@ def test_damaged_json_is_a_storage_error(tmp_path: Path, content: bytes) -> None
     path = tmp_path / "file.json"
     path.write_bytes(content)
 
-    with pytest.raises(StorageError, match=r"file\.json is damaged: not JSON .* Delete it and run"):
+    with pytest.raises(StorageError, match=r"file\.json is damaged \(not JSON: .*\)\. Delete it and run"):
         files.read_json(path)
 
 

@@ -275,7 +275,7 @@ def test_a_damaged_model_is_refused(extracted: Callable[..., Workspace]) -> None
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
 
-    with pytest.raises(PipelineError, match=r"damaged.*train it again"):
+    with pytest.raises(PipelineError, match=r"model\.safetensors is damaged.*Train the model again"):
         evaluated(workspace)
 
 

@@ -1,6 +1,7 @@
 """pipeline/evaluation/run_page.py: one page about a run, from the files of training and evaluation."""
 
 import html.parser
+import json
 import math
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import torch
 
 from daan.config import DaanConfig
 from pipeline.base.errors import MissingStageError, StorageError
+from pipeline.base.files import read_json, write_json
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation.evaluate import evaluate
@@ -97,7 +99,7 @@ def test_class_names_are_escaped_in_the_page(extracted: Callable[..., Workspace]
     workspace = trained(extracted())
     evaluate(workspace, device=CPU, reporter=SilentReporter(), figures=False)
     metrics = next(workspace.root.glob("reports/*/metrics.json"))
-    metrics.write_text(metrics.read_text().replace("red_ball", "<script>red_ball"))
+    write_json(metrics, json.loads(json.dumps(read_json(metrics)).replace("red_ball", "<script>red_ball")))
 
     content = write_report(workspace).page.read_text()
 

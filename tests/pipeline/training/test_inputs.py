@@ -20,7 +20,7 @@ from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import Video, load_dataset, save_dataset
 from pipeline.datasets.splits import Splits, write_splits
-from pipeline.features.index import SourceFile, StoredVideo
+from pipeline.features.index import SourceFile, StoredVideo, features_checksum, table_checksum
 from pipeline.features.store import FeatureRows, write_part
 from pipeline.settings.training import TextSettings, TrainingSettings
 from pipeline.settings.tree import Settings
@@ -262,11 +262,17 @@ def test_a_class_that_is_seen_and_unseen_is_refused(
 
 
 def test_features_that_are_not_finite_are_refused_with_their_video(generated: Generated) -> None:
-    """They are refused when they are loaded, before training."""
-    with h5py.File(generated.workspace.current_features(), "r+") as file:
-        row = int(file["index"][5]["offset"])
-        file["audio"][row, 3] = np.nan
-        video = file["index"][5]["video"].decode()
+    """They are refused when they are loaded, before training, though the file is as it was written."""
+    path = generated.workspace.current_features()
+    with h5py.File(path, "r+") as file:
+        index = file["index"][...]
+        first, seconds = int(index[5]["offset"]), int(index[5]["seconds"])
+        file["audio"][first, 3] = np.nan
+        rows = slice(first, first + seconds)
+        index["checksum"][5] = features_checksum(file["visual"][rows], file["audio"][rows])
+        file["index"][...] = index
+        file["index"].attrs["checksum"] = table_checksum(index)
+        video = index[5]["video"].decode()
 
     with pytest.raises(PipelineError, match=f"the audio features of '{video}' are not finite: extract that video"):
         generated.gather()

@@ -24,7 +24,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings, show_settings
 from pipeline.status import workspace_status
-from pipeline.training.fitting import load_checkpoint, save_checkpoint
+from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.train import TrainingReport, train
 
 SETTINGS = Settings(

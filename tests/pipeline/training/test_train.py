@@ -16,7 +16,7 @@ from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.settings.training import HoldOutSettings, TrainingSettings
 from pipeline.settings.tree import Settings
-from pipeline.training.fitting import load_checkpoint
+from pipeline.training.checkpoint import load_checkpoint
 from pipeline.training.records import EpochRecord
 from pipeline.training.train import TrainingReport, train
 from pipeline.training.trained_model import load_model

@@ -1,6 +1,5 @@
 """pipeline/training/trained_model.py: validation distances are stored with the model and checked on reading."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,14 +9,16 @@ import safetensors.torch
 import torch
 
 from daan.config import DaanConfig
-from pipeline.base.errors import StorageError
+from pipeline.base.errors import DamagedFileError, StorageError
+from pipeline.base.files import read_json, write_json
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.scoring.held_out import Calibration
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings
+from pipeline.training.run_files import BALANCE, CONFIG, HISTORY, SPLITS, WEIGHTS, checksums_of
 from pipeline.training.train import train
-from pipeline.training.trained_model import load_model, save_model
+from pipeline.training.trained_model import load_model, run_file, save_model
 
 CPU = torch.device("cpu")
 
@@ -84,6 +85,8 @@ def test_damaged_validation_distances_are_refused(
     else:
         tensors[f"validation.{name}"] = torch.from_numpy(value)
     path.write_bytes(safetensors.torch.save(tensors))
+    description = read_json(folder / "model.json")
+    write_json(folder / "model.json", description | {"files": checksums_of(folder)})
     with pytest.raises(StorageError, match=r"damaged.*train it again"):
         load_model(folder, CPU)
 
@@ -91,8 +94,33 @@ def test_damaged_validation_distances_are_refused(
 def test_a_model_of_schema_2_is_refused(extracted: Callable[..., Workspace]) -> None:
     """It has another temporal bypass and no validation distances."""
     folder, _ = trained(extracted())
-    description = json.loads((folder / "model.json").read_text())
-    assert description["schema"] == 3
-    (folder / "model.json").write_text(json.dumps(description | {"schema": 2}))
-    with pytest.raises(StorageError, match="is a model of schema 2, this version of avzsl reads 3: train it again"):
+    description = read_json(folder / "model.json")
+    assert description["schema"] == 4
+    write_json(folder / "model.json", description | {"schema": 2})
+    with pytest.raises(StorageError, match="is a model of schema 2, this version of avzsl reads 4: train it again"):
+        load_model(folder, CPU)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, SPLITS, CONFIG, HISTORY, BALANCE])
+def test_one_changed_bit_of_a_finished_run_is_found(extracted: Callable[..., Workspace], name: str) -> None:
+    """The message names the file and says what to do."""
+    workspace = extracted()
+    folder, _ = trained(workspace)
+    assert run_file(folder, name) == folder / name
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(DamagedFileError, match=rf"{name} is damaged: it is not what training wrote. Train the model"):
+        run_file(folder, name)
+    if name == WEIGHTS:
+        with pytest.raises(DamagedFileError):
+            load_model(folder, CPU)
+
+
+def test_a_changed_number_in_the_description_is_found(extracted: Callable[..., Workspace]) -> None:
+    """Another beta would change predictions without a word."""
+    folder, _ = trained(extracted())
+    path = folder / "model.json"
+    path.write_text(path.read_text().replace('"heads": 2', '"heads": 1'))
+    with pytest.raises(StorageError, match=r"model\.json is damaged \(its content is not what was written\): train"):
         load_model(folder, CPU)

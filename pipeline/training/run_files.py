@@ -1,0 +1,47 @@
+"""The files of a finished run, and their checksums in model.json, by which damage is found before it is believed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from extractors.files.checksums import sha256_of_file
+from pipeline.base.errors import DamagedFileError
+from pipeline.base.files import storage_errors
+
+WEIGHTS, SPLITS, CONFIG = "model.safetensors", "splits.yaml", "config.yaml"
+HISTORY, BALANCE = "stage1/history.csv", "stage1/balance.csv"
+_CHECKED = (WEIGHTS, SPLITS, CONFIG, HISTORY, BALANCE)
+
+
+def checksums_of(folder: Path) -> dict[str, str]:
+    """Compute the sha256 of every file of a run that is read again: name -> checksum.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    found = {}
+    for name in _CHECKED:
+        path = folder / name
+        if path.exists():
+            with storage_errors(path):
+                found[name] = sha256_of_file(path)
+    return found
+
+
+def check_file(folder: Path, name: str, checksums: Mapping[str, str]) -> Path:
+    """Compare a file of a finished run with its checksum, and return its path.
+
+    Args:
+        folder: the run's folder.
+        name: a name of this module.
+        checksums: the checksums in model.json; a file that has none there is not checked.
+
+    Raises:
+        DamagedFileError: the file is not what training wrote.
+        StorageError: the file cannot be read.
+    """
+    path = folder / name
+    with storage_errors(path):
+        found = sha256_of_file(path)
+    if checksums.get(name, found) != found:
+        raise DamagedFileError(path, f"{path} is damaged: it is not what training wrote. Train the model again")
+    return path
