@@ -3,12 +3,21 @@
 No name in a pickle is ever imported. The few names that numpy's own pickles use are replaced by the stand-ins below,
 which only record what was stored. Arrays are built afterwards, from their bytes, with checked types. Numpy's own
 `__setstate__` is not used: a forged dtype can make it interpret raw bytes as object pointers.
+
+The instructions are executed by Python's own slower unpickler. The one in C takes as much memory as the number in an
+instruction says, and it hashes keys that a few bytes can make to contain each other billions of times.
 """
 
+import io
+import math
+import os
 import pickle
+import struct
+import sys
+import tokenize
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -26,8 +35,18 @@ _DAMAGED = (
     EOFError,
     LookupError,
     MemoryError,
+    RecursionError,
+    SyntaxError,
     TypeError,
     ValueError,
+    struct.error,
+    tokenize.TokenError,  # numpy reads a header with Python's parser
+)
+_KEYS = (str, bytes, int, float, type(None))  # whose hash takes no walk
+# Sets hash their members, and the others name objects outside the file. No file that is read here has any of them.
+_REFUSED = (
+    *(pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER),
+    *(pickle.PERSID, pickle.BINPERSID, pickle.EXT1, pickle.EXT2, pickle.EXT4),
 )
 
 
@@ -120,7 +139,15 @@ _STAND_INS: Mapping[tuple[str, str], Callable[..., object]] = {
 }
 
 
-class _PlainUnpickler(pickle.Unpickler):
+class _PlainUnpickler(pickle._Unpickler):  # noqa: SLF001 - the documented base class is the one in C
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)  # noqa: SLF001
+
+    # What the base class has while it loads.
+    stack: list[Any]
+    append: Callable[[object], None]
+    read: Callable[[int], bytes]
+    pop_mark: Callable[[], list[Any]]
+
     def find_class(self, module: str, name: str) -> Callable[..., object]:
         stand_in = _STAND_INS.get((module, name))
         if stand_in is None:
@@ -134,6 +161,46 @@ class _PlainUnpickler(pickle.Unpickler):
 
         return make  # a new function each time, because a pickle may set attributes of it
 
+    def _refuse(self) -> None:
+        raise PickleRefusedError(
+            "it holds an object that is not plain data: only arrays, lists, dicts, strings, bytes and numbers are read"
+        )
+
+    def _load_bytearray8(self) -> None:
+        length = int.from_bytes(self.read(8), "little")
+        content = self.read(min(length, sys.maxsize))  # at most what the file has
+        if len(content) != length:
+            raise EOFError
+        self.append(bytearray(content))
+
+    def _load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self.stack[-1][_checked_key(key)] = value
+
+    def _load_setitems(self) -> None:
+        items = self.pop_mark()
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            self.stack[-1][_checked_key(key)] = value
+
+    def _load_dict(self) -> None:
+        items = self.pop_mark()
+        self.append({_checked_key(key): value for key, value in zip(items[::2], items[1::2], strict=True)})
+
+    for _opcode in _REFUSED:
+        dispatch[_opcode[0]] = _refuse
+    dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray8
+    dispatch[pickle.SETITEM[0]] = _load_setitem
+    dispatch[pickle.SETITEMS[0]] = _load_setitems
+    dispatch[pickle.DICT[0]] = _load_dict
+
+
+def _checked_key(key: object) -> object:
+    if not isinstance(key, _KEYS):
+        raise PickleRefusedError(
+            f"it holds a dict with a {type(key).__name__} as a key: only strings and numbers are read"
+        )
+    return key
+
 
 def load_pickle(stream: BinaryIO) -> object:
     """Load a pickle that holds None, bool, int, float, str, bytes, list, tuple, dict, numpy arrays or numbers.
@@ -142,7 +209,8 @@ def load_pickle(stream: BinaryIO) -> object:
         PickleRefusedError: a pickle that is damaged, or that contains or imports anything else (which is named).
     """
     try:
-        return _plain(_PlainUnpickler(stream).load(), {}, 0)
+        # From memory: a stream would reserve as much as an instruction declares, however short the file is.
+        return _plain(_PlainUnpickler(io.BytesIO(stream.read())).load(), {}, 0)
     except _DAMAGED as error:
         raise PickleRefusedError("it is damaged or not a pickle: make or download it again") from error
 
@@ -160,6 +228,9 @@ def load_npy(path: Path) -> object:
             read_header = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}[version]
             shape, _fortran, dtype = read_header(file)
             if not dtype.hasobject:
+                left_bytes = os.fstat(file.fileno()).st_size - file.tell()
+                if math.prod(shape) * dtype.itemsize > left_bytes:
+                    raise ValueError("the header declares more numbers than the file holds")
                 file.seek(0)
                 return npy_format.read_array(file, allow_pickle=False)
         except _DAMAGED as error:

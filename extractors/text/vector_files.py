@@ -179,17 +179,21 @@ def _checked_name(path: Path, name: object) -> str:
 
 
 def _checked_vector(path: Path, name: str, vector: object, stored: Mapping[Any, Any]) -> NDArray[np.float32]:
-    width = np.shape(next(iter(stored.values())))
+    first = next(iter(stored.values()))
     if not isinstance(vector, np.ndarray) or vector.ndim != 1 or vector.dtype.kind not in "fiu" or not vector.size:
         raise TextSpecError(f"{path}: the value of {name!r} is not a vector: expected one array of numbers per name")
-    if vector.shape != width:
+    if vector.shape != first.shape:  # the first one was checked first
         raise TextSpecError(
-            f"{path}: the vector of {name!r} has {vector.size} numbers but the first has {width[0]}: "
+            f"{path}: the vector of {name!r} has {vector.size} numbers but the first has {first.size}: "
             "make the file again"
         )
-    if not np.isfinite(vector).all():
-        raise TextSpecError(f"{path}: the vector of {name!r} has numbers that are not finite: make the file again")
-    return vector.astype(np.float32)
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite
+        numbers = vector.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        raise TextSpecError(
+            f"{path}: the vector of {name!r} has numbers that are not finite in float32: make the file again"
+        )
+    return numbers
 
 
 def _first_of(spellings: Sequence[str], found: Vectors) -> NDArray[np.float32] | None:

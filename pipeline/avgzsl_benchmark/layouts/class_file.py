@@ -46,6 +46,8 @@ def checked_class_file(path: Path, names: Iterable[object], rows: Sequence[objec
 
 
 def _text(path: Path, name: object) -> str:
+    if not isinstance(name, str | bytes | int | float):  # the text of a container can be longer than any memory
+        raise UsageError(f"{path}: a {type(name).__name__} is not a name of a video: make or download the file again")
     # A name cut at 80 bytes may end in the middle of a character.
     text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name)
     if not text.strip() or "\0" in text:
@@ -60,6 +62,10 @@ def _checked(path: Path, name: str, rows: object) -> Rows:
             f"{path}: the features of {name!r} are {found}, must be an array of numbers (seconds, width): "
             "make or download the file again"
         )
-    if not np.isfinite(rows).all():
-        raise UsageError(f"{path}: the features of {name!r} are not all finite numbers: extract that video again")
-    return rows if rows.dtype in {np.dtype(np.float16), np.dtype(np.float32)} else rows.astype(np.float32)
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite
+        stored = rows if rows.dtype in {np.dtype(np.float16), np.dtype(np.float32)} else rows.astype(np.float32)
+    if not np.isfinite(stored).all():
+        raise UsageError(
+            f"{path}: the features of {name!r} are not all finite numbers of float32: extract that video again"
+        )
+    return stored

@@ -14,6 +14,7 @@ from pipeline.avgzsl_benchmark.layouts.class_file import ClassFile, checked_clas
 from pipeline.avgzsl_benchmark.layouts.pickles import write_pickle
 from pipeline.base.errors import UsageError
 from pipeline.base.files import storage_errors
+from pipeline.base.wording import some_of
 
 ENDING = ".pkl"
 _LAYOUT = "a dict of features (arrays (T, D)), video_names and fps"
@@ -37,7 +38,11 @@ def read_class_file(path: Path) -> ClassFile:
     except PickleRefusedError as error:
         raise UsageError(f"{path} is refused: {error}") from error
     if not isinstance(stored, dict) or not {"features", "video_names"} <= stored.keys():
-        found = f"a dict of {', '.join(map(str, stored))}" if isinstance(stored, dict) else f"a {type(stored).__name__}"
+        found = (
+            f"a dict of {some_of([str(key) for key in stored])}"
+            if isinstance(stored, dict)
+            else f"a {type(stored).__name__}"
+        )
         raise UsageError(f"{path} contains {found}: expected {_LAYOUT}")
     return checked_class_file(path, _members(path, stored["video_names"]), _members(path, stored["features"]))
 

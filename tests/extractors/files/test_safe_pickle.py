@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import pickle
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -179,4 +180,79 @@ def test_damaged_npy_files_fail(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.npy"
     path.write_bytes(content)
     with pytest.raises(PickleRefusedError, match=r"not a \.npy file"):
+        load_npy(path)
+
+
+def memory_of(content: bytes) -> int:
+    """Load a refused pickle and return the most memory that Python took for it, in bytes."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(PickleRefusedError):
+            load_pickle(io.BytesIO(content))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x04N" + b"r" + (2**31 - 1).to_bytes(4, "little"),  # LONG_BINPUT: the C unpickler makes a table for it
+        b"\x80\x04Np2147483647\n",
+        b"\x80\x05\x96" + (2**40).to_bytes(8, "little") + b"ab.",  # BYTEARRAY8
+        b"\x80\x04\x8e" + (2**40).to_bytes(8, "little") + b"ab",  # BINBYTES8
+        b"\x80\x04\x95" + (2**40).to_bytes(8, "little") + b"N",  # FRAME
+        b"\x80\x04\x8b" + (2**31 - 1).to_bytes(4, "little") + b"ab",  # LONG4
+    ],
+)
+def test_a_number_in_an_instruction_takes_no_memory(content: bytes) -> None:
+    """A few bytes that declare gigabytes are refused at once."""
+    assert memory_of(content) < 2_000_000
+
+
+def shared_tuples(levels: int) -> bytes:
+    """Pickle a tuple that holds the same tuple ten times, and so on."""
+    body = b")\x94"  # an empty tuple, memo 0
+    for level in range(levels):
+        body += b"(" + (b"h" + bytes([level])) * 10 + b"t\x94"
+    return body
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x04}" + shared_tuples(30) + b"Ns.",  # a key
+        b"\x80\x04}(" + shared_tuples(30) + b"Nu.",
+        b"\x80\x04(" + shared_tuples(30) + b"Nd.",
+        b"\x80\x04\x8f(" + shared_tuples(30) + b"\x90.",  # a member of a set
+        b"\x80\x04(" + shared_tuples(30) + b"\x91.",  # of a frozenset
+    ],
+)
+def test_a_key_whose_hash_would_never_end_is_refused(content: bytes) -> None:
+    """A tuple is hashed anew wherever it is a member."""
+    assert memory_of(content) < 2_000_000
+
+
+def test_containers_nested_deeply_are_refused_without_the_stack_of_c() -> None:
+    """A hundred thousand levels end in the named error."""
+    content = b"\x80\x04" + b"]" * 100_000 + b"a" * 99_999 + b"."
+    with pytest.raises(PickleRefusedError, match="nested more than"):
+        load_pickle(io.BytesIO(content))
+
+
+@pytest.mark.parametrize("header", [b"{'descr': '<f4', 'shape': (3", b"((((", b"{'descr': '<f4'", b"'" * 40])
+def test_a_damaged_npy_header_is_refused(tmp_path: Path, header: bytes) -> None:
+    """Numpy's parser raises several kinds of errors."""
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(PickleRefusedError, match="damaged or not a"):
+        load_npy(path)
+
+
+def test_an_npy_file_that_declares_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    """The numbers are compared with the size of the file before memory is taken."""
+    path = tmp_path / "a.npy"
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(80))
+    with pytest.raises(PickleRefusedError, match="damaged"):
         load_npy(path)

@@ -202,6 +202,8 @@ class Hostile:
         ({"dog": np.ones(3), "cat": np.ones(2)}, "'cat' has 2 numbers but the first has 3"),
         ({"dog": np.array([1.0, np.nan])}, "'dog' has numbers that are not finite"),
         ({"dog": np.zeros(3)}, "vector of 'dog' is zero"),
+        ({"dog": np.array([1.0, 1e300])}, "'dog' has numbers that are not finite in float32"),
+        ({"dog": [[1.0], [2.0, 3.0]], "cat": np.ones(2)}, "'dog' is not a vector"),
     ],
 )
 def test_npy_files_that_cannot_be_used_fail_in_one_line(

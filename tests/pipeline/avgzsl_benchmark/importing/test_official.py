@@ -321,6 +321,12 @@ def test_nan_is_refused(official: Official) -> None:
     check_refused(official, "YoYo.*the features of 'v' are not all finite")
 
 
+def test_a_number_beyond_float32_is_refused(official: Official) -> None:
+    """It would become infinite when it is stored."""
+    official.write("audio", "stage_2_test_unseen", "YoYo", [("v", np.full((1, 6), 1e300))])
+    check_refused(official, "YoYo.*the features of 'v' are not all finite numbers of float32")
+
+
 def test_a_class_that_no_list_contains_is_refused(official: Official) -> None:
     """The message suggests the nearest name."""
     official.write("audio", "stage_2_test_unseen", "Archary", [("v", other_features())])
