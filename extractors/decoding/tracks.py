@@ -133,7 +133,7 @@ def describe_media(path: Path) -> MediaDescription:
         decoded = {stream.index for stream in chosen if stream is not None}
         first = {stream.index: _first_picture(path, stream.index) for stream in container.streams.video}
         clocks = {stream.index: _Clock(stream.time_base) for stream in container.streams}
-        for packet in packets_over_damage(container, None, lambda: None):
+        for packet in packets_over_damage(container, None):
             if packet.stream.index in clocks:  # a track that starts in mid-file is not in the header
                 clocks[packet.stream.index].add(packet)
         tracks = [
@@ -156,7 +156,7 @@ def _first_picture(path: Path, index: int) -> VideoFrame | None:
         if not isinstance(stream, VideoStream) or stream.codec_context is None:
             return None
         stream.codec_context.thread_count = 1
-        for packet in packets_over_damage(container, stream, lambda: None):
+        for packet in packets_over_damage(container, stream):
             try:
                 frames = stream.decode(packet)
             except av.FFmpegError:

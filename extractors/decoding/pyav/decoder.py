@@ -144,4 +144,6 @@ def _warnings(picture: StreamReader, sound: StreamReader, *, has_audio: bool, ha
             warnings.append(f"the {what} cannot be decoded: treated as absent")
         elif reader.damaged_packets:
             warnings.append(f"damaged packets skipped in the {what}: {reader.damaged_packets}")
+    if not (has_audio and has_visual) and (picture.late_tracks or sound.late_tracks):
+        warnings.append("a track that begins later was left out")
     return warnings

@@ -23,20 +23,32 @@ _LARGEST_DEMUXING_FAILURES = 10
 # Seek this long before the wanted time, because key frames are indexed by decoding time, which is a little earlier.
 _SEEKING_MARGINS_SECONDS = (0.5, 10.0)
 _HEADER_GIVES_END = frozenset({"matroska"})  # formats whose duration in the header counts from time stamp 0
+# Formats in which a track may be announced in mid-file. If sound or picture is missing, it is searched for this far.
+_LATE_FORMATS = frozenset({"flv", "mpegts", "mpeg"})
+_FAR = {"probesize": str(64 << 20), "analyzeduration": str(600 * av.time_base)}  # bytes, microseconds
 # Demuxers that read other files listed in the file, so that a "video" would show other data, or that draw text.
 _REFUSED_FORMATS = frozenset({"hls", "dash", "concat", "sdp", "image2", "imf", "tty"})
 
 
 def open_container(path: Path) -> InputContainer:
-    """Open a file for demuxing.
+    """Open a file for demuxing, with the tracks that begin in its first minutes.
 
     Raises:
         VideoError: a file that no demuxer can open.
     """
+    container = _opened(path, {})
+    is_complete = container.streams.video and container.streams.audio
+    if is_complete or _LATE_FORMATS.isdisjoint(container.format.name.split(",")):
+        return container
+    container.close()
+    return _opened(path, _FAR)
+
+
+def _opened(path: Path, options: dict[str, str]) -> InputContainer:
     try:
         # The explicit protocol makes every character of the name literal, and the whitelist allows local files only.
         container = av.open(
-            f"file:{path.absolute()}", "r", options={"protocol_whitelist": "file"}, metadata_errors="replace"
+            f"file:{path.absolute()}", "r", options={"protocol_whitelist": "file", **options}, metadata_errors="replace"
         )
     except av.FFmpegError as error:
         if isinstance(error, PermissionError):
@@ -60,10 +72,12 @@ class StreamReader:
 
     Attributes:
         damaged_packets: number of packets so far that could not be read or decoded.
+        late_tracks: whether a packet came from a track that was not announced, and so was left out.
     """
 
     def __init__(self, path: Path, kind: Literal["video", "audio"]) -> None:
         self.damaged_packets = 0
+        self.late_tracks = False
         self._path = path
         self._kind = kind
         self._open()
@@ -173,16 +187,22 @@ class StreamReader:
 
     def _packets(self, stream: VideoStream | AudioStream) -> "Iterator[Packet[Stream] | None]":
         """Yield the stream's packets and finally an empty one or None, which flushes the decoder."""
-        if (yield from packets_over_damage(self._container, stream, self._count_damage)):
+        if (yield from packets_over_damage(self._container, stream, self._count_damage, self._note_late_track)):
             return
         yield None
 
     def _count_damage(self) -> None:
         self.damaged_packets += 1
 
+    def _note_late_track(self) -> None:
+        self.late_tracks = True
+
 
 def packets_over_damage(
-    container: InputContainer, stream: Stream | None, on_damage: Callable[[], None]
+    container: InputContainer,
+    stream: Stream | None,
+    on_damage: Callable[[], None] = lambda: None,
+    on_late_track: Callable[[], None] = lambda: None,
 ) -> "Generator[Packet[Stream], None, bool]":
     """Yield the packets of a stream and skip those that cannot be read.
 
@@ -190,6 +210,7 @@ def packets_over_damage(
         container: the open file.
         stream: the stream to read; None for all streams.
         on_damage: called for each packet that cannot be read.
+        on_late_track: called if a packet is of a track that was not announced when the file was opened.
 
     Returns:
         Whether the end was reached; False if the rest cannot be read.
@@ -203,6 +224,8 @@ def packets_over_damage(
         except av.FFmpegError:
             failures += 1
             on_damage()
+        except IndexError:  # PyAV looks the new track up among those that it knows; the next packet can be read
+            on_late_track()
         else:
             return True
     return False
