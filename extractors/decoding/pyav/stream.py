@@ -152,6 +152,8 @@ class StreamReader:
         for packet in self._packets(stream):
             try:
                 yield from stream.decode(packet)
+            except av.EOFError:
+                return  # the decoder has given its last frame
             except av.FFmpegError:
                 self.damaged_packets += 1
 
