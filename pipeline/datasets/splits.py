@@ -10,14 +10,13 @@ import yaml
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text, write_text
 from pipeline.base.wording import did_you_mean
+from pipeline.base.yaml_text import parse_yaml
 from pipeline.datasets.dataset import Dataset
 
 # Split of seen classes -> the splits that are trained on before it is used.
 _TRAINED_BEFORE = {"val_seen": ("train",), "test_seen": ("train", "val_seen", "val_unseen")}
 
-# The versions of libyaml read 100,000 videos in half a second instead of five seconds, and write every character so
-# that it can be read again.
-_SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# The version of libyaml writes every character so that it can be read again.
 _SAFE_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -78,10 +77,7 @@ def parse_splits(path: Path) -> Splits:
     Raises:
         UsageError: a file of another format.
     """
-    try:
-        document = yaml.load(read_text(path), Loader=_SAFE_LOADER)  # noqa: S506 -- it is one of the safe ones
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    document = parse_yaml(read_text(path), str(path))
     if not isinstance(document, dict):
         raise UsageError(f"{path}: expected the lists train, val_seen, val_unseen, test_seen and test_unseen")
     names = [entry.name for entry in fields(Splits)]
@@ -91,7 +87,7 @@ def parse_splits(path: Path) -> Splits:
     by_name = {name: _keys(document.get(name), f"{path}: {name}") for name in names if name != "origin"}
     origin = document.get("origin") or {}
     if not isinstance(origin, dict):
-        raise UsageError(f"{path}: origin is {origin!r}, but avzsl records there how it made the splits: leave it out")
+        raise UsageError(f"{path}: origin is for avzsl, which records there how it made the splits: leave it out")
     return Splits(**by_name, origin=origin)
 
 

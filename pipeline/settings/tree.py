@@ -14,9 +14,12 @@ from daan.config import DaanConfig
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import did_you_mean, does_not_exist
+from pipeline.base.yaml_text import parse_yaml
 from pipeline.settings.extraction import ExtractionSettings
 from pipeline.settings.training import HoldOutSettings, TextSettings, TrainingSettings
 
+_MOST_SETTINGS = 1000
+_DEEPEST = 2  # dots in the name of a setting
 # Names of settings in earlier versions, without their section -> the settings that replace them.
 _SUCCESSORS = {
     "dropout": "daan.encoder_dropout",
@@ -140,26 +143,31 @@ def _merge(tree: dict[str, Any], text: str, origin: str) -> None:
     Values stay texts; the type of each setting converts them later. YAML 1.1 would read `off` as False and `1e-3` as a
     text.
     """
-    try:
-        document = yaml.load(text, Loader=yaml.BaseLoader) or {}  # noqa: S506 - BaseLoader builds only texts, lists and mappings
-    except yaml.YAMLError as error:
-        raise UsageError(f"{origin} is not YAML: {' '.join(str(error).split())}") from error
+    document = parse_yaml(text, origin, texts_only=True) or {}
     if not isinstance(document, dict):
         raise UsageError(f"{origin}: expected sections such as training: and daan:")
     for section, values in document.items():
         if values and not isinstance(values, dict):
             raise UsageError(f"{origin}: {section} must hold settings, such as {section}: {{key: value}}")
-        for key, value in _flatten(values or {}, f"{section}."):
+        for number, (key, value) in enumerate(_flatten(values or {}, f"{section}.")):
+            # An alias of YAML can repeat a part, or contain itself, so that a few lines never end.
+            if number == _MOST_SETTINGS or key.count(".") > _DEEPEST or not _is_plain(value):
+                raise UsageError(f"{origin}: {section} is nested deeper or longer than settings are")
             _assign(tree, key, value)
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted keys and values of nested mappings."""
+    """Yield the dotted keys and values of nested mappings, down to one level more than settings have."""
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value and prefix.count(".") <= _DEEPEST:
             yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
+
+
+def _is_plain(value: object) -> bool:
+    """Return whether a value is a text or a list of texts."""
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(entry, str) for entry in value))
 
 
 def _assign(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401 - a text, or the value of an option

@@ -71,7 +71,7 @@ def test_a_split_that_is_left_out_is_empty(tmp_path: Path) -> None:
         ("1: [c0/0.mp4]", "unknown split 1"),
         ("train: c0/0.mp4", r"train must be a list of videos, each in 'quotes'"),
         ("train: [12]", "train must be a list of videos"),
-        ("origin: 3", "origin is 3"),
+        ("origin: 3", "origin is for avzsl"),
         ("train: [c0/0.mp]", r"train lists 'c0/0\.mp', which is not a video of the dataset\. Did you mean c0/0\.mp4\?"),
         ("train: [c0/0.mp4, c0/0.mp4]", r"'c0/0\.mp4' is in train and in train; a video belongs to one split"),
         ("train: [c0/0.mp4]\ntest_seen: [c0/0.mp4]", r"'c0/0\.mp4' is in train and in test_seen"),

@@ -267,6 +267,13 @@ def test_a_file_may_leave_out_every_setting(tmp_path: Path, text: str) -> None:
     assert load_settings(config_file=tmp_path / "mine.yaml") == Settings()
 
 
+# Ten aliases of ten aliases, and so on: a walk through them has no end.
+_LEVELS = (f"{{{', '.join(f'k{number}: *a{level}' for number in range(10))}}}" for level in range(11))
+ALIASES = "training:\n  x0: &a0 {x: 1}\n" + "".join(
+    f"  x{level}: &a{level} {text}\n" for level, text in enumerate(_LEVELS, start=1)
+)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -283,6 +290,10 @@ def test_a_file_may_leave_out_every_setting(tmp_path: Path, text: str) -> None:
             "training: {epochs: !!python/object/apply:os.system [exit]}",
             r"training\.epochs = \['exit'\]: input should be",
         ),
+        ("training: " + "[" * 100_000, r"mine\.yaml is not YAML"),
+        ("training: &a {b: *a}", r"is not YAML|nested deeper or longer"),
+        ("daan: {heads: [[x]]}", r"daan is nested deeper or longer than settings are"),
+        (ALIASES, r"unknown setting training\.x0\.x"),
     ],
 )
 def test_a_wrong_file_is_refused_with_one_line(tmp_path: Path, text: str, message: str) -> None:
