@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import pydantic
@@ -51,27 +51,41 @@ class ExportNotes:
 
 
 def _checked_vector(text: str) -> str:
-    """Refuse text that is not the base64 of 4-byte numbers."""
-    if len(base64.b64decode(text, validate=True)) % 4:
-        raise ValueError("not a vector of 4-byte numbers")
+    """Refuse text that is not the base64 of 4-byte finite numbers."""
+    content = base64.b64decode(text, validate=True)
+    if len(content) % 4 or not np.isfinite(np.frombuffer(content, "<f4")).all():
+        raise ValueError("not a vector of finite 4-byte numbers")
     return text
+
+
+def _checked_text(text: str) -> str:
+    """Refuse what no file can store: half of a character, or a zero byte."""
+    text.encode()  # raises a ValueError for half of a character
+    if "\0" in text:
+        raise ValueError("a text with a zero byte")
+    return text
+
+
+_Text = Annotated[str, pydantic.AfterValidator(_checked_text)]
+_Number = Annotated[float, pydantic.Field(allow_inf_nan=False)]
+_Seconds = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _SavedNotes:
     """`ExportNotes` as they are written to JSON, with vectors in base64."""
 
-    layout: str
-    dtype: str
-    attributes: dict[str, str | int | float | bool]
-    videos: dict[str, str]
-    classes: dict[str, str]
-    phrases: dict[str, str]
-    absent: dict[str, tuple[str, ...]]
-    segments: dict[str, tuple[float | None, float | None]]
-    duration_seconds: dict[str, float]
-    warnings: dict[str, str]
-    phrase_vectors: dict[str, Annotated[str, pydantic.AfterValidator(_checked_vector)]] = field(default_factory=dict)
+    layout: Literal["avca", "tcaf"]
+    dtype: Literal["float16", "float32"]
+    attributes: dict[_Text, _Text | int | _Number | bool]
+    videos: dict[_Text, _Text]
+    classes: dict[_Text, _Text]
+    phrases: dict[_Text, _Text]
+    absent: dict[Literal["visual", "audio"], tuple[_Text, ...]]
+    segments: dict[_Text, tuple[_Seconds | None, _Seconds | None]]
+    duration_seconds: dict[_Text, _Seconds]
+    warnings: dict[_Text, _Text]
+    phrase_vectors: dict[_Text, Annotated[str, pydantic.AfterValidator(_checked_vector)]] = field(default_factory=dict)
 
 
 def write_notes(notes: ExportNotes, folder: Path) -> None:
