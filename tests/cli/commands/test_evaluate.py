@@ -10,6 +10,7 @@ import torch
 
 from cli.main import run_command
 from daan.config import DaanConfig
+from pipeline.base.files import read_json
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.settings.training import TrainingSettings
@@ -89,7 +90,7 @@ def test_several_seeds_are_shown_as_mean_and_deviation(
 ) -> None:
     """The output has a table over the seeds and the path of the metrics of each run."""
     shown = avzsl(capsys, workspace.root)
-    document = json.loads((workspace.report_folder(runs[0]) / "seeds.json").read_text())
+    document = read_json(workspace.report_folder(runs[0]) / "seeds.json")
     mean, deviation = document["mean"]["sum"]["ZSL"], document["deviation"]["sum"]["ZSL"]
     assert "over 2 seeds" in shown
     assert f"{mean:.2f} ± {deviation:.2f}" in next(line for line in shown.splitlines() if "sum *" in line)
@@ -103,7 +104,7 @@ def test_the_document_of_several_seeds_is_the_file(
     document = json.loads(avzsl(capsys, workspace.root, "--json"))
     assert set(document) == {"runs", "mean", "deviation", "intervals", "seeds"}
     assert list(document["runs"]) == runs
-    assert document == json.loads((workspace.report_folder(runs[0]) / "seeds.json").read_text())
+    assert document == read_json(workspace.report_folder(runs[0]) / "seeds.json")
 
 
 def test_a_named_run_is_evaluated_alone(

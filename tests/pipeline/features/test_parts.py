@@ -1,6 +1,5 @@
 """pipeline/features/parts.py: resuming from part files, damaged part files, and merging."""
 
-import json
 import os
 import random
 import shutil
@@ -11,6 +10,7 @@ import pytest
 
 from extractors.files.checksums import sha256_of_file
 from pipeline.base.errors import DamagedFileError, StorageError
+from pipeline.base.files import read_json
 from pipeline.base.progress import SilentReporter
 from pipeline.datasets.dataset import Video
 from pipeline.features import parts as part_files
@@ -258,9 +258,7 @@ def test_parts_of_a_killed_process_are_read_once(folder: Path, tmp_path: Path) -
     FeatureParts(folder, read_fully="unknown").save_checks()
 
     (part,) = FeatureParts(folder).parts
-    assert json.loads((folder / "checked.json").read_text()) == {
-        part.name: [part.stat().st_size, part.stat().st_mtime_ns]
-    }
+    assert read_json(folder / "checked.json") == {part.name: [part.stat().st_size, part.stat().st_mtime_ns]}
 
 
 @pytest.mark.parametrize("record", ["", "{", "[1]", "7", '{"part": 1}'])
@@ -283,13 +281,13 @@ def test_records_of_two_writers_are_joined_and_missing_parts_are_dropped(folder:
     first.save_checks()
     second.save_checks()
     names = {path.name for path in folder.glob("part-*.h5")}
-    assert set(json.loads((folder / "checked.json").read_text())) == names
+    assert set(read_json(folder / "checked.json")) == names
 
     first.parts[0].rename(folder / "elsewhere")
     write(second, (make_video(tmp_path, "c.mp4"), 1.0))
     second.save_checks()
 
-    assert set(json.loads((folder / "checked.json").read_text())) == {path.name for path in second.parts}
+    assert set(read_json(folder / "checked.json")) == {path.name for path in second.parts}
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs permissions that restrict this user")

@@ -102,7 +102,7 @@ def test_the_decoder_and_rate_are_those_of_the_workspace(tmp_path: Path) -> None
     write_json(workspace.extractor_file, {"extractor": {"recipe": "selavi"}, "decoder": "decord", "dtype": "float32"})
     assert decoding_choice(workspace, None) == DecodingChoice("decord", 24_000)
     assert decoding_choice(workspace, "pyav") == DecodingChoice("pyav", 24_000)
-    write_json(workspace.extractor_file, ["damaged"])
+    workspace.extractor_file.write_text('["damaged"]')
     with pytest.raises(StorageError, match="is damaged"):
         decoding_choice(workspace, None)
 
