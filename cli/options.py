@@ -92,10 +92,12 @@ DEFAULT_WORKSPACE = Path("avzsl-workspace")
 
 
 def open_workspace(root: Path) -> "Workspace":
-    """Return the workspace in the folder `root`, which need not exist yet."""
+    """Return the workspace in the folder `root`, which need not exist yet, without what killed commands left there."""
     from pipeline.base.workspace import Workspace
 
-    return Workspace(root)
+    workspace = Workspace(root)
+    workspace.sweep()
+    return workspace
 
 
 def split_names(text: str | None) -> list[str] | None:

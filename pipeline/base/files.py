@@ -221,18 +221,3 @@ def fingerprint(document: Any) -> str:  # noqa: ANN401 - any JSON value
     """Compute a short hash of a JSON value; the order of keys does not matter."""
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
-
-
-def sweep(*folders: Path) -> None:
-    """Remove the temporary files of killed processes. Call this only while no other process writes there.
-
-    Args:
-        folders: folders to clean, without their subfolders; a folder need not exist.
-
-    Raises:
-        StorageError: a file cannot be removed.
-    """
-    for folder in folders:
-        with storage_errors(folder):
-            for leftover in folder.glob(".*.tmp"):
-                leftover.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import platformdirs
 
 from pipeline.base.errors import MissingStageError, StorageError, UsageError, WorkspaceInUseError
 from pipeline.base.files import checked_document, read_json, write_json
+from pipeline.base.leftovers import leftovers_in, remove_leftovers
 from pipeline.base.locks import LockHeldError, held
 
 
@@ -133,7 +134,7 @@ class Workspace:
 
     @contextlib.contextmanager
     def locked(self, command: str, *, wait_seconds: float = 0.0) -> Iterator[None]:
-        """Prevent other processes from writing to the workspace during the context.
+        """Prevent other processes from writing to the workspace during the context; first remove what killed ones left.
 
         Args:
             command: the command of this process, for the message that another process shows.
@@ -149,7 +150,17 @@ class Workspace:
                 raise WorkspaceInUseError(
                     f"{self.root} is in use by {error}: wait for it, or choose another with --workspace"
                 ) from error
+            remove_leftovers(self.root, self.shards_folder)
             yield
+
+    def sweep(self) -> None:
+        """Remove what killed processes left, if no other process writes; a command that only reads calls this.
+
+        A workspace that may not be changed stays as it is.
+        """
+        if any(leftovers_in(self.root)):
+            with contextlib.suppress(WorkspaceInUseError, StorageError), self.locked("sweep"):
+                pass
 
 
 def cache_folder() -> Path:

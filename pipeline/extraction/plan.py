@@ -6,7 +6,7 @@ from pathlib import Path
 from extractors.decoding.interface import get_decoder
 from extractors.selavi.extractor import describe
 from extractors.selavi.weights import ResolvedWeights
-from pipeline.base.files import fingerprint, sweep
+from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
 from pipeline.base.system import collector_paused
 from pipeline.base.wording import counted, some_of
@@ -106,8 +106,6 @@ def plan_extraction(
         attributes = describe(settings.extractor, weights) | {"decoder": settings.decoder, "dtype": settings.dtype}
     identity = fingerprint({"stage": _STAGE_VERSION, **attributes})
     folder = workspace.feature_folder(identity)
-    if alone:
-        sweep(workspace.root, workspace.dataset_folder, folder.parent, folder, folder / "parts")
     parts = FeatureParts(folder / "parts", read_fully="unknown")
     if alone:
         parts.back_up_damaged(reporter)

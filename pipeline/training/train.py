@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from pipeline.base.errors import UsageError
-from pipeline.base.files import make_folder, sweep, write_text
+from pipeline.base.files import make_folder, write_text
 from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.wording import counted
 from pipeline.base.workspace import Stage, StageRecord, Workspace
@@ -110,7 +110,6 @@ class Trainer:
             self.reporter.say(f"starting over; the unfinished run was moved to {moved_to}")
         elif folder.exists():
             self.reporter.say(f"going on with the unfinished run in {folder} (--no-resume starts over)")
-            sweep(folder, folder / "stage1", folder / "stage2")
         make_folder(folder)
         exact = dataclasses.replace(
             settings, daan=inputs.config, text=dataclasses.replace(settings.text, encoder=str(inputs.embeddings.spec))

@@ -261,7 +261,7 @@ def test_temporary_files_of_killed_processes_are_removed(home: tuple[Path, Works
     videos, workspace, expected = home
     store = workspace.current_features().parent
     leftovers = [
-        folder / ".name.abc.tmp"
+        folder / ".name.abcd1234.tmp"
         for folder in (workspace.root, workspace.dataset_folder, store.parent, store, store / "parts")
     ]
     for leftover in leftovers:

@@ -192,7 +192,7 @@ def test_a_shard_does_not_rename_damaged_parts_or_remove_temporary_files(avzsl: 
     (part,) = avzsl.workspace.root.glob("features/*/parts/part-*.h5")
     content = part.read_bytes()
     part.write_bytes(content[: len(content) // 2])
-    temporary = part.with_name(".part-000002-abc.h5.abc.tmp")
+    temporary = part.with_name(".part-000002-abc.h5.abcd1234.tmp")
     temporary.touch()
 
     avzsl.extract("--part", "1/1")
