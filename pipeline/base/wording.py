@@ -45,8 +45,17 @@ def did_you_mean(given: str, choices: Iterable[str]) -> str:
     return f" Did you mean {nearest[0]}?" if nearest else ""
 
 
-def does_not_exist(path: Path) -> str:
-    """Say that a path does not exist, and suggest the most similar name in its folder."""
+def not_a_file(path: Path) -> str:
+    """Say why a path cannot be read as a file: it does not exist, leads nowhere, or is no regular file.
+
+    For a path that does not exist, the most similar name in its folder is suggested.
+    """
+    if path.is_symlink() and not path.exists():
+        return f"{path} is a link to {path.readlink()}, which does not exist."
+    if path.is_dir():
+        return f"{path} is a folder."
+    if path.exists():
+        return f"{path} is no regular file, but a pipe or a device: save its content as a file first."
     try:
         neighbours = {entry.name.lower(): entry.name for entry in path.parent.iterdir()}
     except OSError:

@@ -10,7 +10,7 @@ from pipeline.base.csv_tables import escape_undecodable, read_user_table, write_
 from pipeline.base.errors import MissingStageError, UsageError
 from pipeline.base.files import read_json, storage_errors
 from pipeline.base.system import collector_paused
-from pipeline.base.wording import did_you_mean, does_not_exist
+from pipeline.base.wording import did_you_mean, not_a_file
 from pipeline.datasets.media_files import MEDIA_ENDINGS, sorted_names
 from pipeline.datasets.phrases import Phrases, comparable_phrases, parse_phrases, phrases_of_name, phrases_text
 
@@ -69,8 +69,8 @@ def read_source(source: Path) -> Dataset:
         UsageError: no such path, no videos, or a manifest or class list that contradicts itself.
     """
     with storage_errors(source):
-        if not source.exists():
-            raise UsageError(does_not_exist(source))
+        if not (source.is_dir() or source.is_file()):
+            raise UsageError(not_a_file(source))
         if not source.is_dir() and (not source.is_file() or source.suffix.lower() in MEDIA_ENDINGS):
             raise UsageError(f"{source} is neither a folder <class>/<file> nor a manifest.csv: give one of them")
     root = source if source.is_dir() else source.parent

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.base.errors import UsageError
 from pipeline.base.files import storage_error
-from pipeline.base.wording import does_not_exist
+from pipeline.base.wording import not_a_file
 
 
 def _endings(names: str) -> frozenset[str]:
@@ -112,5 +112,5 @@ def find_clips(paths: Sequence[Path]) -> list[Path]:
         elif path.exists():
             clips.append(path)
         else:
-            raise UsageError(does_not_exist(path))
+            raise UsageError(not_a_file(path))
     return list(dict.fromkeys(clips))

@@ -14,7 +14,7 @@ from extractors.selavi.weights import CHOICES, ResolvedWeights, resolve_weights
 from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.files import checked_document, read_json, write_json
 from pipeline.base.progress import Reporter, Tracker
-from pipeline.base.wording import does_not_exist
+from pipeline.base.wording import not_a_file
 from pipeline.base.workspace import Workspace, cache_folder
 from pipeline.settings.extraction import ExtractionSettings
 
@@ -88,7 +88,7 @@ def _check(weights: str, width: int) -> None:
     """Refuse wrong weights before they are downloaded."""
     if weights not in CHOICES and not Path(weights).is_file():
         names = ", ".join(CHOICES)
-        raise UsageError(f"weights {weights!r}: {does_not_exist(Path(weights))} Give a file, or one of {names}")
+        raise UsageError(f"weights {weights!r}: {not_a_file(Path(weights))} Give a file, or one of {names}")
     if weights not in {"untrained", "auto"} and width != SELAVI_WIDTH:
         raise UsageError(
             f"width {width} goes with untrained weights only: leave --width out, or pass --weights untrained"

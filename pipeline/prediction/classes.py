@@ -12,7 +12,7 @@ from extractors.text.phrases import phrase_of
 from pipeline.base.csv_tables import split_names
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import read_text
-from pipeline.base.wording import does_not_exist
+from pipeline.base.wording import not_a_file
 from pipeline.class_embeddings.embed import encode_classes, load_encoder, read_spec
 from pipeline.datasets.dataset import read_phrases
 from pipeline.datasets.phrases import Phrases, comparable_phrases, phrases_of_name, phrases_text
@@ -55,12 +55,14 @@ def parse_classes(text: str | None) -> dict[str, Phrases] | None:
     path = Path(text)
     if _exists(path) and path.is_dir():
         raise UsageError(f"{path} is a folder: give class names, or a text file with one name per line")
+    if _exists(path) and not path.is_file():
+        raise UsageError(not_a_file(path))
     if _exists(path):
         named, where = _read_names(path), str(path)
         if not named:
             raise UsageError(f"{path} contains no class names: expected one name per line, or a column class")
     elif path.suffix.lower() in _LIST_ENDINGS and "," not in text:
-        raise UsageError(does_not_exist(path))
+        raise UsageError(not_a_file(path))
     else:
         named, where = [(name, phrases_of_name(name)) for name in split_names(text)], "--classes"
     classes: dict[str, Phrases] = {}

@@ -13,7 +13,7 @@ import yaml
 from daan.config import DaanConfig
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
-from pipeline.base.wording import did_you_mean, does_not_exist
+from pipeline.base.wording import did_you_mean, not_a_file
 from pipeline.base.yaml_text import parse_yaml
 from pipeline.settings.extraction import ExtractionSettings
 from pipeline.settings.training import HoldOutSettings, TextSettings, TrainingSettings
@@ -102,7 +102,7 @@ def given_settings(
         _merge(tree, _read_preset(preset), f"preset {preset}")
     if config_file is not None:
         if not config_file.is_file():
-            raise UsageError(does_not_exist(config_file))
+            raise UsageError(not_a_file(config_file))
         _merge(tree, read_text(config_file), str(config_file))
     for assignment in assignments:
         key, separator, value = assignment.partition("=")

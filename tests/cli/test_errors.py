@@ -230,6 +230,31 @@ def test_impossible_options_and_missing_inputs_are_wrong_usage(
     assert "has no run 'nope'" in refused(capsys, 2, "evaluate", "--run", "nope")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("train", "--config"),
+        ("extract", str(CLIP.parents[1]), "--weights"),
+        ("extract",),
+        ("prepare", "csv"),
+        ("inspect",),
+        ("embed", "--classes", "a, b", "--text"),
+        ("predict", str(CLIP), "--classes"),
+    ],
+    ids=" ".join,
+)
+def test_a_pipe_is_refused_by_every_option_that_takes_a_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """Reading it could wait for ever, and the same name is no suggestion."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    line = refused(capsys, 2, *command, str(pipe))
+    assert f"{pipe} is no regular file" in line
+    assert "Did you mean" not in line
+
+
 def test_the_error_about_weights_without_a_network_says_how_to_give_a_file(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint, storage_errors
-from pipeline.base.wording import did_you_mean, does_not_exist
+from pipeline.base.wording import did_you_mean, not_a_file
 from pipeline.datasets.official.protocol import FOLDER_OF_MODALITY, STAGES
 
 LAYOUT_OF_ENDING = {".h5": "avca", ".pkl": "tcaf"}
@@ -54,7 +54,7 @@ def find_features(source: Path, layout: str, method: str | None = None) -> Featu
         UsageError: no folder of features, several folders, or one of the other layout.
     """
     if not source.is_dir():
-        raise UsageError(does_not_exist(source) if not source.exists() else f"{source} is a file: give its folder")
+        raise UsageError(not_a_file(source) if not source.exists() else f"{source} is a file: give its folder")
     folder = _method_folder(source, layout, method)
     ending = next(one for one, name in LAYOUT_OF_ENDING.items() if name == layout)
     files: dict[str, dict[str, dict[str, Path]]] = {}

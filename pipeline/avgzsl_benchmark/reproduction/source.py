@@ -8,7 +8,7 @@ from pipeline.avgzsl_benchmark.importing.import_features import import_official
 from pipeline.avgzsl_benchmark.importing.official_folder import find_official
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
-from pipeline.base.wording import does_not_exist
+from pipeline.base.wording import not_a_file
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import dataset_record
 from pipeline.datasets.official.protocol import BENCHMARKS
@@ -46,7 +46,7 @@ def workspace_of(source: FeatureSource, benchmark: str, own: Path | None, report
     """
     folder = source.folder
     if not folder.is_dir():
-        raise UsageError(does_not_exist(folder) if not folder.exists() else f"{folder} is a file: give its folder")
+        raise UsageError(not_a_file(folder) if not folder.exists() else f"{folder} is a file: give its folder")
     workspace = Workspace(folder)
     if (workspace.dataset_folder / "manifest.csv").is_file():
         _check_workspace(source, workspace, benchmark, own, reporter)

@@ -14,7 +14,7 @@ from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES, Shape
 from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
-from pipeline.base.wording import did_you_mean, does_not_exist
+from pipeline.base.wording import did_you_mean, not_a_file
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import encode_phrases, read_spec, record_spec
 from pipeline.datasets.dataset_folder import DatasetFolder
@@ -166,7 +166,7 @@ def official_benchmark(shape_name: str, folder: Path, recipe: SyntheticRecipe) -
     vectors_file = folder / "w2v_features" / known.vectors
     for path in (class_split, vectors_file):
         if not path.exists():
-            raise UsageError(f"{folder} is not the folder of the benchmark's lists: {does_not_exist(path)}")
+            raise UsageError(f"{folder} is not the folder of the benchmark's lists: {not_a_file(path)}")
     phrases = dict(read_classes(class_split, "main_split").phrases)
     rows = encode_phrases(read_spec(str(vectors_file)), list(phrases.values())).vectors
     vectors = dict(zip(phrases, rows, strict=True))

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.base.csv_tables import read_user_table
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
-from pipeline.base.wording import did_you_mean, does_not_exist, some_of
+from pipeline.base.wording import did_you_mean, not_a_file, some_of
 from pipeline.datasets.official.protocol import BENCHMARKS, SPLIT_OF_STAGE
 from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_of_name
 
@@ -58,7 +58,7 @@ def find_class_split(source: Path, feature_folder: Path, given: Path | None) -> 
     """
     if given is not None:
         if not given.is_dir():
-            raise UsageError(does_not_exist(given))
+            raise UsageError(not_a_file(given))
         for folder in (given, given / "class-split", given / "class_split", given.parent):
             if _is_class_split(folder):
                 return folder

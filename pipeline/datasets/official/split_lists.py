@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.base.csv_tables import read_user_table
 from pipeline.base.errors import UsageError
-from pipeline.base.wording import did_you_mean, does_not_exist, some_of
+from pipeline.base.wording import did_you_mean, not_a_file, some_of
 from pipeline.datasets.dataset import Dataset, Video
 from pipeline.datasets.official.class_lists import OfficialClasses, read_classes
 from pipeline.datasets.official.protocol import RETRAINING, SPLIT_OF_STAGE
@@ -88,9 +88,7 @@ def read_official_splits(given: Path) -> OfficialSplits:
 def _split_folder(given: Path) -> tuple[Path, list[str]]:
     """Find the folder with the lists; return it and messages about how it was found."""
     if not given.is_dir():
-        raise UsageError(
-            does_not_exist(given) if not given.exists() else f"{given} is a file: give the folder of splits"
-        )
+        raise UsageError(not_a_file(given) if not given.exists() else f"{given} is a file: give the folder of splits")
     first = f"{next(iter(SPLIT_OF_STAGE))}.csv"
     for folder in (given / _USUAL, given / "class-split" / _USUAL):
         if (folder / first).is_file():

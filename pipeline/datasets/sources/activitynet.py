@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
-from pipeline.base.wording import counted, does_not_exist
+from pipeline.base.wording import counted, not_a_file
 from pipeline.datasets.dataset import Video
 from pipeline.datasets.sources.found import Found, LeftOut, MediaIndex, refuse_empty, refuse_unwritable
 
@@ -102,7 +102,7 @@ class _Collected:
 def _read(path: Path) -> Mapping[str, Any]:
     """Read the videos of an annotation file: id -> entry."""
     if not path.is_file():
-        raise UsageError(does_not_exist(path) if not path.exists() else f"{path} is not a file: give the annotations")
+        raise UsageError(not_a_file(path) if not path.exists() else f"{path} is not a file: give the annotations")
     try:
         document = json.loads(read_text(path), object_pairs_hook=lambda pairs: _object(pairs, path))
     except (ValueError, RecursionError) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.base.csv_tables import read_by_line
 from pipeline.base.errors import UsageError
-from pipeline.base.wording import does_not_exist
+from pipeline.base.wording import not_a_file
 from pipeline.datasets.dataset import Video, read_phrases, segment_key
 from pipeline.datasets.media_files import MEDIA_ENDINGS
 from pipeline.datasets.sources.found import Found, LeftOut, refuse_empty, refuse_unwritable
@@ -47,9 +47,8 @@ def find_csv(listing: Path, folder: Path | None = None) -> Found:
             twice, or no file that exists.
     """
     if not listing.is_file():
-        raise UsageError(
-            does_not_exist(listing) if not listing.exists() else f"{listing} is a folder: avzsl prepare folder takes it"
-        )
+        remedy = " avzsl prepare folder takes a folder" if listing.is_dir() else ""
+        raise UsageError(f"{not_a_file(listing)}{remedy}")
     if listing.suffix.lower() in MEDIA_ENDINGS:
         raise UsageError(f"{listing} is a video: give a table with {_EXPECTED}")
     root = (folder or listing.parent).absolute()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.base.errors import UsageError
-from pipeline.base.wording import counted, does_not_exist
+from pipeline.base.wording import counted, not_a_file
 from pipeline.datasets.dataset import read_phrases, read_source
 from pipeline.datasets.sources.found import Found
 
@@ -16,9 +16,7 @@ def find_folder(folder: Path) -> Found:
     """
     if not folder.is_dir():
         raise UsageError(
-            f"{folder} is a file: avzsl prepare csv takes lists of videos"
-            if folder.exists()
-            else does_not_exist(folder)
+            f"{folder} is a file: avzsl prepare csv takes lists of videos" if folder.exists() else not_a_file(folder)
         )
     dataset = read_source(folder)
     classes, splits = folder / "classes.csv", folder / "splits.yaml"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.base.errors import UsageError
-from pipeline.base.wording import counted, does_not_exist
+from pipeline.base.wording import counted, not_a_file
 from pipeline.datasets.dataset import Video
 from pipeline.datasets.media_files import SOUND_ENDINGS, media_files
 from pipeline.datasets.phrases import Phrases
@@ -56,7 +56,7 @@ class MediaIndex:
 
     def __init__(self, folder: Path) -> None:
         if not folder.exists():
-            raise UsageError(does_not_exist(folder))
+            raise UsageError(not_a_file(folder))
         if not folder.is_dir():
             raise UsageError(f"{folder} is a file: give the folder that contains the videos")
         self.folder = folder.absolute()

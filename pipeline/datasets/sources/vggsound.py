@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.base.csv_tables import read_by_line
 from pipeline.base.errors import UsageError
-from pipeline.base.wording import counted, does_not_exist
+from pipeline.base.wording import counted, not_a_file
 from pipeline.datasets.dataset import Video
 from pipeline.datasets.phrases import Phrases
 from pipeline.datasets.sources.found import Found, LeftOut, MediaIndex, refuse_empty, refuse_unwritable
@@ -85,7 +85,7 @@ def find_vggsound(folder: Path, listing: Path) -> Found:
 def _read(path: Path) -> Iterator[_Clip]:
     """Read the clips in the order of the list."""
     if not path.is_file():
-        raise UsageError(does_not_exist(path) if not path.exists() else f"{path} is not a file: give vggsound.csv")
+        raise UsageError(not_a_file(path) if not path.exists() else f"{path} is not a file: give vggsound.csv")
     seen: dict[str, int] = {}
     for number, (line, row) in enumerate(read_by_line(path, strict=False)):
         if number == 0 and _names_columns(row):

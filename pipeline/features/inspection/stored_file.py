@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.hdf5.reading import opened_hdf5, own_dataset, plain_attributes, reading_hdf5
-from pipeline.base.wording import does_not_exist
+from pipeline.base.wording import not_a_file
 from pipeline.features.index import FAILURE_DTYPE, INDEX_DTYPE, MODALITIES, are_columns_plain
 from pipeline.features.store import READABLE_SCHEMAS
 
@@ -101,10 +101,10 @@ def opened(path: Path) -> Iterator[StoredFile]:
         UsageError: there is no such file.
         StorageError: the file is not a feature file, or too damaged to say anything about it.
     """
-    if not path.exists():
-        raise UsageError(does_not_exist(path))
     if path.is_dir():
         raise UsageError(f"{path} is a folder: give the features.h5 in it")
+    if not path.is_file():
+        raise UsageError(not_a_file(path))
     with opened_hdf5(path, lambda error: _not_opened(path, error)) as file:
         with _reading(path, "HDF5 file"):
             schema = file.attrs.get("schema")

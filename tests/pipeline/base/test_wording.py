@@ -1,10 +1,11 @@
 """pipeline/base/wording.py: numbers and suggestions for people."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from pipeline.base.wording import byte_size, counted, did_you_mean, does_not_exist, grouped
+from pipeline.base.wording import byte_size, counted, did_you_mean, grouped, not_a_file
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_a_missing_path_suggests_a_similar_one_in_any_case(tmp_path: Path) -> No
     """A wrong ending or capital letter is the usual reason for a missing file."""
     (tmp_path / "Holiday.MP4").touch()
 
-    message = does_not_exist(tmp_path / "holiday.mov")
+    message = not_a_file(tmp_path / "holiday.mov")
 
     assert message == f"{tmp_path}/holiday.mov does not exist. Did you mean {tmp_path}/Holiday.MP4?"
 
@@ -49,4 +50,19 @@ def test_a_path_in_a_missing_folder_is_named_without_a_suggestion(tmp_path: Path
     """A folder that does not exist contains no similar name."""
     path = tmp_path / "nowhere" / "clip.mp4"
 
-    assert does_not_exist(path) == f"{path} does not exist."
+    assert not_a_file(path) == f"{path} does not exist."
+
+
+def test_a_link_that_leads_nowhere_is_said_to_be_one(tmp_path: Path) -> None:
+    """Its own name is no suggestion."""
+    link = tmp_path / "clip.mp4"
+    link.symlink_to(tmp_path / "moved.mp4")
+    assert not_a_file(link) == f"{link} is a link to {tmp_path / 'moved.mp4'}, which does not exist."
+
+
+def test_a_pipe_and_a_folder_are_no_regular_files(tmp_path: Path) -> None:
+    """A shell gives a pipe for `<(command)`; reading it may wait for ever."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert not_a_file(pipe) == f"{pipe} is no regular file, but a pipe or a device: save its content as a file first."
+    assert not_a_file(tmp_path) == f"{tmp_path} is a folder."

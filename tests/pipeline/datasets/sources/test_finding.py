@@ -247,7 +247,7 @@ def test_a_path_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "d/a.mp4")
     with pytest.raises(UsageError, match=r"a\.mp4 is a video: give a table"):
         find_csv(tmp_path / "d/a.mp4")
-    with pytest.raises(UsageError, match="is a folder: avzsl prepare folder takes it"):
+    with pytest.raises(UsageError, match=r"is a folder\. avzsl prepare folder takes a folder"):
         find_csv(tmp_path)
     with pytest.raises(UsageError, match=r"is a file: avzsl prepare csv takes lists"):
         find_folder(tmp_path / "d/a.mp4")
