@@ -4,16 +4,30 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.base.files import to_json
 from pipeline.base.progress import Tracker
+from pipeline.base.wording import visible
 
 _SECONDS_BETWEEN_LINES = 30
+
+
+class _PlainConsole(Console):
+    """A console that shows every text as it is: no markup, no emoji, and control characters as escapes."""
+
+    def __init__(self, *, stderr: bool = False, soft_wrap: bool = False) -> None:
+        super().__init__(stderr=stderr, soft_wrap=soft_wrap, highlight=False, markup=False, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - the options of the base class
+        """Convert a text, also one in a cell of a table."""
+        return super().render_str(visible(text), **options)
 
 
 class Terminal:
@@ -30,30 +44,27 @@ class Terminal:
 
     def __init__(self, *, json_output: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.json_output, self.quiet, self.verbose = json_output, quiet, verbose
-        self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._lines = self._errors if json_output else Console(highlight=False, soft_wrap=True)
-        self._tables = self._errors if json_output else Console(highlight=False)
+        self._errors = _PlainConsole(stderr=True, soft_wrap=True)
+        self._lines = self._errors if json_output else _PlainConsole(soft_wrap=True)
+        self._tables = self._errors if json_output else _PlainConsole()
 
     def say(self, line: str) -> None:
         """Show a line about the current work, unless --quiet was given."""
         if not self.quiet:
-            self._lines.print(escape(line))
+            self._lines.print(line)
 
     def warn(self, line: str) -> None:
         """Show a line that the user should not overlook."""
-        self._errors.print(f"[yellow]note:[/] {escape(line)}")
+        self._errors.print(Text.assemble(("note:", "yellow"), f" {visible(line)}"))
 
     def detail(self, line: str) -> None:
         """Show a line only if --verbose was given."""
         if self.verbose:
-            self._lines.print(f"[dim]{escape(line)}[/]")
+            self._lines.print(Text(visible(line), "dim"))
 
     def show(self, result: Table | str) -> None:
         """Show a result, either a table or a line, also with --quiet."""
-        if isinstance(result, str):
-            self._lines.print(escape(result))
-        else:
-            self._tables.print(result)
+        (self._lines if isinstance(result, str) else self._tables).print(result)
 
     def document(self, content: object) -> None:
         """Write the single JSON document of --json."""
@@ -96,7 +107,7 @@ class _Bar:
 
     def note(self, text: str) -> None:
         """Show a short text next to the bar."""
-        self._progress.update(self._task, note=escape(text))
+        self._progress.update(self._task, note=escape(visible(text)))
 
 
 class _Lines:
@@ -128,10 +139,10 @@ class _Lines:
             seconds = (now - self._started) / self._done * (self._total - self._done)
             left = f" · {int(seconds // 60)}:{int(seconds % 60):02d} left"
         count = f"{self._done}/{self._total}" if self._total else str(self._done)
-        self._console.print(escape(f" {self._title} {count}{' · ' if self._note else ''}{self._note}{left}"))
+        self._console.print(f" {self._title} {count}{' · ' if self._note else ''}{self._note}{left}")
 
 
 def fail(message: str) -> None:
     """Show an error as one line on standard error."""
     line = " ".join(message.split())
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]avzsl:[/] {escape(line)}")
+    _PlainConsole(stderr=True, soft_wrap=True).print(Text.assemble(("avzsl:", "bold red"), f" {visible(line)}"))

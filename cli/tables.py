@@ -3,7 +3,6 @@
 import math
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
 
 from cli.console import Terminal
@@ -57,6 +56,6 @@ def show_splits(table: Table, splits: "Mapping[str, tuple[int, int]]", origin: s
         splits: split -> numbers of its classes and videos.
         origin: where the splits come from.
     """
-    table.add_row("splits", "", escape(origin))
+    table.add_row("splits", "", origin)
     for name, (classes, videos) in splits.items():
         table.add_row(f" {name}", grouped(videos), f"of {counted(classes, 'class')}")

@@ -3,11 +3,12 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from cli import options
 from cli.console import Terminal, fail
+from pipeline.base.wording import visible
 
 if TYPE_CHECKING:
     from pipeline.diagnostics.doctor.check import Check
@@ -53,6 +54,8 @@ def _line(check: "Check") -> Table:
     table.add_column(width=9, no_wrap=True)
     table.add_column(width=18, style="bold", overflow="fold")
     table.add_column(overflow="fold")
-    remedy = f"\n[{colour}]→[/] {escape(check.remedy)}" if check.remedy else ""
-    table.add_row(f"[{colour}]{sign} {check.state}[/]", escape(check.name), escape(check.detail) + remedy)
+    detail = Text(visible(check.detail))
+    if check.remedy:
+        detail.append("\n→", colour).append(f" {visible(check.remedy)}")
+    table.add_row(Text(f"{sign} {check.state}", colour), check.name, detail)
     return table

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from cli import options
@@ -78,7 +77,7 @@ def _table(classes: "tuple[EmbeddedClass, ...]") -> Table:
     table.add_column("nearest", overflow="fold")
     for entry in classes:
         nearest = ", ".join(f"{near.name} {near.cosine:.2f}" for near in entry.nearest)
-        table.add_row(escape(entry.name), escape("\n".join(entry.phrases)), escape(nearest))
+        table.add_row(entry.name, "\n".join(entry.phrases), nearest)
     return table
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from cli import options
@@ -66,7 +65,7 @@ def _show(report: "StoreReport", terminal: Terminal) -> None:
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
     for name, text in _facts(report):
-        facts.add_row(name, escape(text))
+        facts.add_row(name, text)
     terminal.show(facts)
     if report.statistics:
         terminal.show(_statistics_table(report))

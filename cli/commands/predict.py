@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from cli import options
@@ -111,7 +110,7 @@ def _table(prediction: "VideoPrediction", top_k: int | None) -> Table:
     table.add_column("")
     for entry in prediction.classes[:top_k]:
         table.add_row(
-            escape(entry.name),
+            entry.name,
             "█" * round(_BAR_CELLS * (entry.probability or 0)),
             _FITS[prediction.fits] if entry.probability is None else f"{100 * entry.probability:.1f} %",
             f"{entry.distance:.3f}",

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from cli import options
@@ -101,5 +100,5 @@ def _tracks_table(rows: "Sequence[TrackRow]") -> Table:
     for name in ("start", "length"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(row.number, escape(row.kind), escape(row.codec), escape(row.format), row.start, row.length)
+        table.add_row(row.number, row.kind, row.codec, row.format, row.start, row.length)
     return table

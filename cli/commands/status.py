@@ -2,8 +2,8 @@
 
 import datetime as dt
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from cli import options
 from cli.console import Terminal
@@ -44,8 +44,8 @@ def command(
     table.add_column(overflow="fold")
     table.add_column(justify="right", no_wrap=True)
     for entry in stages:
-        state = f"[{_COLOURS[entry.state]}]{entry.state}[/]"
-        table.add_row(entry.stage, state, escape(entry.detail), _ago(entry.made_at))
+        state = Text(entry.state, _COLOURS[entry.state])
+        table.add_row(entry.stage, state, entry.detail, _ago(entry.made_at))
     terminal.show(table)
     next_command = next((entry.next_command for entry in stages if entry.next_command), "avzsl predict CLIP")
     terminal.say(f"Next: {next_command}")

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import pydantic
 
 from pipeline.base.errors import NotTextError, StorageError
+from pipeline.base.wording import OBEYED
 
 ShapeT = TypeVar("ShapeT")
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
@@ -149,8 +150,9 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def to_json(document: Any, indent: int | None = None) -> str:  # noqa: ANN401 - any JSON value
-    """Convert a document to strict JSON: an undefined number (NaN, infinity) becomes null."""
-    return json.dumps(_defined(document), indent=indent, ensure_ascii=False, allow_nan=False)
+    """Convert a document to strict JSON that a terminal may show: an undefined number (NaN, infinity) becomes null."""
+    text = json.dumps(_defined(document), indent=indent, ensure_ascii=False, allow_nan=False)
+    return OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _defined(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -1,10 +1,13 @@
 """Format numbers, lists and suggestions for people."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _NAMES_SHOWN = 3
+# Control characters of ASCII and of Latin-1, separators of lines, and marks of the direction of writing.
+OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def counted(number: int, thing: str) -> str:
@@ -21,6 +24,14 @@ def grouped(number: int) -> str:
 def shown_epoch(epoch: float) -> str:
     """Write a number of epochs, with at most two decimals: `3`, `3.57`."""
     return f"{round(epoch, 2):g}"
+
+
+def visible(text: str) -> str:
+    r"""Replace what a terminal would obey by escapes such as `\x1b`: control characters, and marks of direction.
+
+    A line feed stays, because tables have several lines in a cell.
+    """
+    return OBEYED.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def byte_size(size_bytes: int) -> str:

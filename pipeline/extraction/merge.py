@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.base.csv_tables import write_rows
 from pipeline.base.errors import PipelineError
 from pipeline.base.system import collector_paused
+from pipeline.base.wording import visible
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Video
 from pipeline.extraction.plan import ExtractionPlan, describe_extractor
@@ -115,7 +116,9 @@ def _content_of(features: Path, checks: PartChecks) -> str | None:
 
 
 def _write_failures(path: Path, failures: Sequence[StoredFailure]) -> None:
-    write_rows(path, [("video", "reason"), *((failure.video, failure.reason) for failure in failures)])
+    # As escapes, because people show this file in a terminal.
+    rows = ((visible(failure.video), visible(failure.reason)) for failure in failures)
+    write_rows(path, [("video", "reason"), *rows])
 
 
 def _record(workspace: Workspace, report: ExtractionReport, content: str) -> None:

@@ -1,10 +1,12 @@
 """cli/console.py: what the terminal shows, and on which stream."""
 
 import io
+import json
 import time
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from cli import console
 from cli.console import Terminal, fail
@@ -80,3 +82,33 @@ def test_on_a_terminal_progress_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "1/2" in screen.getvalue()
     assert "2.0 x real time" in screen.getvalue()
     assert console._SECONDS_BETWEEN_LINES == 30
+
+
+NAME = "yoga\x1b[2J [/b] :dog: \x9b1A\u202e.mp4"
+SHOWN = r"yoga\x1b[2J [/b] :dog: \x9b1A\u202e.mp4"
+
+
+def test_names_are_shown_as_they_are_but_control_characters_as_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    """In lines, warnings, details, results, cells of tables, progress and errors; no markup and no emoji is read."""
+    terminal = Terminal(verbose=True)
+    table = Table(box=None, show_header=False)
+    table.add_row(NAME, "1")
+    terminal.say(NAME)
+    terminal.warn(NAME)
+    terminal.detail(NAME)
+    terminal.show(NAME)
+    terminal.show(table)
+    fail(NAME)
+    captured = capsys.readouterr()
+
+    assert captured.out.count(SHOWN) == 4
+    assert captured.err.count(SHOWN) == 2
+    assert not set("\x1b\x9b\u202e") & set(captured.out + captured.err)
+
+
+def test_a_document_has_no_control_character_and_means_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON leaves the C1 characters as they are, which some terminals obey."""
+    Terminal(json_output=True).document({"video": NAME})
+    out = capsys.readouterr().out
+    assert not set("\x1b\x9b\u202e") & set(out)
+    assert json.loads(out) == {"video": NAME}

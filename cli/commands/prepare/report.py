@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from cli import options
 from cli.console import Terminal
@@ -97,7 +96,7 @@ def _show(report: "PreparationReport", terminal: Terminal) -> None:
     table = plain_table()
     empty = report.empty_classes
     table.add_row("classes", grouped(report.classes), _named(empty, "without videos") if empty else "")
-    table.add_row("videos", grouped(report.videos), escape(str(report.folder / "manifest.csv")))
+    table.add_row("videos", grouped(report.videos), str(report.folder / "manifest.csv"))
     table.add_row("hours", *_hours(report))
     table.add_row("missing", grouped(len(report.missing)), _missing_file(report, listed=bool(report.missing)))
     if report.unreadable is None:
@@ -110,13 +109,13 @@ def _show(report: "PreparationReport", terminal: Terminal) -> None:
             "unreadable", grouped(len(report.unreadable)), _missing_file(report, listed=bool(report.unreadable))
         )
         for entry in report.unreadable[:_NAMES_SHOWN]:
-            table.add_row("", "", escape(f"{entry.video}: {entry.reason}"))
+            table.add_row("", "", f"{entry.video}: {entry.reason}")
     show_splits(table, report.split_counts, report.splits_from)
     if report.unmatched:
-        table.add_row("unmatched", grouped(len(report.unmatched)), escape(str(report.unmatched_file)))
+        table.add_row("unmatched", grouped(len(report.unmatched)), str(report.unmatched_file))
         table.add_row("", "", report.unmatched_words)
         for row in report.examples:
-            table.add_row("", "", escape(f"{row.kind} {row.name}: {row.reason}"))
+            table.add_row("", "", f"{row.kind} {row.name}: {row.reason}")
     terminal.show(table)
     for note in report.notes:
         terminal.warn(note)
@@ -125,7 +124,7 @@ def _show(report: "PreparationReport", terminal: Terminal) -> None:
 def _named(names: tuple[str, ...], what: str) -> str:
     more = len(names) - _NAMES_SHOWN
     shown = ", ".join(names[:_NAMES_SHOWN]) + (f" and {grouped(more)} more" if more > 0 else "")
-    return escape(f"{grouped(len(names))} more {what}: {shown}")
+    return f"{grouped(len(names))} more {what}: {shown}"
 
 
 def _hours(report: "PreparationReport") -> tuple[str, str]:
@@ -138,4 +137,4 @@ def _hours(report: "PreparationReport") -> tuple[str, str]:
 
 
 def _missing_file(report: "PreparationReport", *, listed: bool) -> str:
-    return escape(str(report.missing_file)) if listed else ""
+    return str(report.missing_file) if listed else ""

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from cli import options
 from cli.console import Terminal
@@ -97,11 +96,11 @@ def _show(report: "SyntheticReport", terminal: Terminal) -> None:
     table = plain_table()
     empty = report.listed_classes - report.classes
     without_videos = f", and {empty} more without videos" if empty else ""
-    table.add_row("classes", grouped(report.classes), escape(f"names: {report.class_names}{without_videos}"))
+    table.add_row("classes", grouped(report.classes), f"names: {report.class_names}{without_videos}")
     table.add_row("videos", grouped(report.videos), f"{grouped(report.seconds)} s of features")
-    table.add_row("features", "", escape(f"{report.features} ({byte_size(report.features.stat().st_size)})"))
-    table.add_row("text", "", escape(f"{report.text}, used by avzsl train in this workspace"))
+    table.add_row("features", "", f"{report.features} ({byte_size(report.features.stat().st_size)})")
+    table.add_row("text", "", f"{report.text}, used by avzsl train in this workspace")
     recipe = ", ".join(f"{name} {value}" for name, value in report.recipe.items())
-    table.add_row("recipe", "", escape(recipe))
+    table.add_row("recipe", "", recipe)
     show_splits(table, report.split_counts, str(report.folder / "splits.yaml"))
     terminal.show(table)

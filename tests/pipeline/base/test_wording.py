@@ -1,11 +1,14 @@
 """pipeline/base/wording.py: numbers and suggestions for people."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.base.wording import byte_size, counted, did_you_mean, grouped, not_a_file
+from pipeline.base.wording import byte_size, counted, did_you_mean, grouped, not_a_file, visible
 
 
 @pytest.mark.parametrize(
@@ -66,3 +69,18 @@ def test_a_pipe_and_a_folder_are_no_regular_files(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     assert not_a_file(pipe) == f"{pipe} is no regular file, but a pipe or a device: save its content as a file first."
     assert not_a_file(tmp_path) == f"{tmp_path} is a folder."
+
+
+@given(st.text())
+def test_no_control_character_is_left_and_other_texts_stay(text: str) -> None:
+    """The escapes are those of Python; line feeds stay."""
+    shown = visible(text)
+    assert not any(unicodedata.category(character) == "Cc" for character in shown if character != "\n")
+    if text.isprintable():
+        assert shown == text
+
+
+def test_what_a_terminal_obeys_is_shown_as_an_escape() -> None:
+    """Clearing the screen, setting the title, hiding lines, turning the text around."""
+    assert visible("\x1b[2J\x9b1A\ra\tb\u202ec\x00") == r"\x1b[2J\x9b1A\ra\tb\u202ec\x00"
+    assert visible("yoga [old] :dog: ü 瑜伽") == "yoga [old] :dog: ü 瑜伽"
