@@ -19,11 +19,29 @@ from pipeline.base.wording import visible
 _SECONDS_BETWEEN_LINES = 30
 
 
+class OutputError(Exception):
+    """Raised when standard output cannot be written, as on a full disk."""
+
+
 class _PlainConsole(Console):
     """A console that shows every text as it is: no markup, no emoji, and control characters as escapes."""
 
     def __init__(self, *, stderr: bool = False, soft_wrap: bool = False) -> None:
         super().__init__(stderr=stderr, soft_wrap=soft_wrap, highlight=False, markup=False, emoji=False)
+
+    def print(self, *objects: Any, **options: Any) -> None:  # noqa: ANN401 - as in the base class
+        """Print, and say if the stream cannot be written.
+
+        Raises:
+            OutputError: the stream cannot be written.
+            BrokenPipeError: the reader has closed it.
+        """
+        try:
+            super().print(*objects, **options)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(f"the output cannot be written: {error.strerror or error}") from error
 
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - the options of the base class
         """Convert a text, also one in a cell of a table."""
@@ -68,7 +86,13 @@ class Terminal:
 
     def document(self, content: object) -> None:
         """Write the single JSON document of --json."""
-        sys.stdout.write(to_json(content) + "\n")
+        try:
+            sys.stdout.write(to_json(content) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(f"standard output cannot be written: {error.strerror or error}") from error
 
     @contextlib.contextmanager
     def track(self, title: str, total: int) -> Iterator[Tracker]:

@@ -1,6 +1,5 @@
 """The command `avzsl`: its subcommands, expected errors and exit codes."""
 
-import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -26,8 +25,9 @@ from cli.commands import (
     train,
 )
 from cli.commands.prepare import datasets as prepare
-from cli.console import fail
+from cli.console import OutputError, fail
 from cli.interruption import interruptions_remembered
+from cli.streams import flushed, open_closed_streams, silence_output, write_any_character
 
 app = typer.Typer(
     name="avzsl",
@@ -79,7 +79,9 @@ def main() -> None:
 
     An expected error becomes one line on standard error. Exit code 2 means wrong usage, 1 means failed work.
     """
-    sys.exit(run_command(sys.argv[1:]))
+    open_closed_streams()
+    write_any_character()
+    sys.exit(flushed(run_command(sys.argv[1:])))
 
 
 def run_command(arguments: list[str]) -> int:
@@ -106,9 +108,12 @@ def _run_reporting_errors(arguments: list[str], interrupted: list[int]) -> int:
         if not interrupted:
             raise
         code = _INTERRUPTED  # Ctrl-C came while a library was loaded, which reported it as an ImportError
-    except BrokenPipeError:
-        # The reader of our output has closed the pipe. Write nothing more, not even when Python flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output has closed the pipe
+        silence_output()
+        return 1
+    except OutputError as error:
+        silence_output()
+        fail(str(error))
         return 1
     if code == _INTERRUPTED:  # Typer returns this code for Ctrl-C, without a message
         fail("interrupted. Finished work is saved; run the same command again to continue")
