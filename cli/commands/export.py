@@ -71,7 +71,10 @@ def _export(
     if terminal.json_output:
         terminal.document(report.to_json())
         return 0
-    terminal.show(f"{report.folder}: {report.videos} videos in {report.classes} classes, {report.files} feature files")
+    done = "Nothing to do: " if report.did_nothing else ""
+    terminal.show(
+        f"{done}{report.folder}: {report.videos} videos in {report.classes} classes, {report.files} feature files"
+    )
     changed = [f"{name!r} to {other!r}" for name, other in report.renamed_classes.items()]
     if changed:
         terminal.say(

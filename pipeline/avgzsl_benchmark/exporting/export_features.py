@@ -1,9 +1,10 @@
 """Export a workspace's features, splits and class vectors in a layout on which the published code can train."""
 
-import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 from pipeline.avgzsl_benchmark.exporting.class_split import videos_of_stages, write_class_split
 from pipeline.avgzsl_benchmark.exporting.names import class_names, class_wording, video_names
 from pipeline.avgzsl_benchmark.exporting.store import ExportedStore, notes_of
+from pipeline.avgzsl_benchmark.exporting.target_folder import exported_from, move_into_place, writing_beside
 from pipeline.avgzsl_benchmark.exporting.vectors import vectors_of
 from pipeline.avgzsl_benchmark.layouts import avca, tcaf
 from pipeline.avgzsl_benchmark.layouts.notes import write_notes
 from pipeline.avgzsl_benchmark.layouts.pickles import write_pickled_npy
 from pipeline.base.errors import UsageError
-from pipeline.base.files import make_folder, storage_errors
+from pipeline.base.files import fingerprint, make_folder
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted, did_you_mean
 from pipeline.base.workspace import Stage, Workspace
@@ -50,6 +52,7 @@ class ExportReport:
     stages: Mapping[str, int]  # protocol stage -> videos
     renamed_videos: int
     renamed_classes: Mapping[str, str]
+    did_nothing: bool  # whether the folder was this export already
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `export --json`."""
@@ -70,7 +73,7 @@ def export_features(
     Args:
         workspace: the workspace with the dataset and the features.
         layout: avca (one vector per video) or tcaf (one vector per second).
-        target: the folder to write, which does not exist or is empty.
+        target: the folder to write, which does not exist, is empty, or is this export already.
         reporter: receives the progress, and warnings about data that the published code cannot use.
         benchmark: the benchmark that the published code will treat the folder as; None for the imported one, else ucf.
         text: the text encoder; None for the workspace's own.
@@ -80,32 +83,19 @@ def export_features(
         MissingStageError: no dataset or no features.
         StorageError: a full disk, or a folder that cannot be written.
     """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    is_taken = target.exists() and (not target.is_dir() or any(target.iterdir()))
+    before = exported_from(target) if is_taken else ""
+    if is_taken and not before:
         raise UsageError(f"{target} is not empty and is not overwritten: give a new folder")
-    with workspace.locked("export"):
+    path = target.absolute()  # the path `.` has no name
+    with workspace.locked("export"), writing_beside(path) as partial:
         export = _gather(workspace, layout, benchmark, text, reporter)
-        path = target.absolute()  # the path `.` has no name
-        parent = make_folder(path.parent)
-        with (
-            storage_errors(path),
-            tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".partial", dir=parent) as temporary,
-        ):
-            partial = make_folder(Path(temporary) / "whole")
-            files = _write(export, partial, reporter)
-            _move(partial, path)
-    return _report(export, target, files)
-
-
-def _move(folder: Path, target: Path) -> None:
-    """Move a folder to its final path.
-
-    If an empty folder exists there, only the content moves, because a user's shell may be in that folder.
-    """
-    if not target.exists():
-        folder.rename(target)
-        return
-    for entry in sorted(folder.iterdir()):
-        entry.rename(target / entry.name)
+        if before not in {"", export.made_from}:
+            raise UsageError(f"{target} is an export of other data and is not overwritten: give a new folder")
+        if not is_taken:
+            _write(export, partial, reporter)
+            move_into_place(partial, path)
+    return _report(export, target, did_nothing=is_taken)
 
 
 @dataclass(frozen=True)
@@ -122,6 +112,22 @@ class _Export:
     phrases: Mapping[str, Phrases]  # class -> its phrases in the workspace
     vectors: Mapping[str, NDArray[np.float32]]  # exported wording -> (W,)
     phrase_vectors: Mapping[str, NDArray[np.float32]]  # phrase of a class with several phrases -> (W,)
+
+    @cached_property
+    def made_from(self) -> str:
+        """The fingerprint of all that is exported."""
+        vectors = {**self.vectors, **self.phrase_vectors}
+        return fingerprint(
+            {
+                "layout": self.layout,
+                "benchmark": self.benchmark,
+                "features": {name: str(value) for name, value in self.store.features.attributes.items()},
+                "stages": {stage: list(keys) for stage, keys in self.stages.items()},
+                "names": [dict(self.videos), dict(self.classes), dict(self.wordings)],
+                "phrases": {name: list(several) for name, several in self.phrases.items()},
+                "vectors": {name: zlib.crc32(vector.tobytes()) for name, vector in vectors.items()},
+            }
+        )
 
 
 def _gather(workspace: Workspace, layout: str, benchmark: str | None, text: str | None, reporter: Reporter) -> _Export:
@@ -188,8 +194,8 @@ def _warn_of_limits(splits: Splits, store: ExportedStore, vector: NDArray[np.flo
         )
 
 
-def _write(export: _Export, folder: Path, reporter: Reporter) -> int:
-    """Write all files and return the number of feature files."""
+def _write(export: _Export, folder: Path, reporter: Reporter) -> None:
+    """Write all files."""
     method, benchmark = _LAYOUTS[export.layout].METHOD, BENCHMARKS[export.benchmark]
     named = {
         stage: [(export.videos[key], export.classes[export.store.class_of(key)]) for key in keys]
@@ -198,18 +204,16 @@ def _write(export: _Export, folder: Path, reporter: Reporter) -> int:
     wordings = {export.classes[name]: wording for name, wording in export.wordings.items()}
     write_class_split(folder / "class-split", benchmark, wordings, named)
     write_pickled_npy(folder / "features" / method / "text" / benchmark.vectors, dict(export.vectors))
-    files = _write_features(export, folder / "features" / method, reporter)
+    _write_features(export, folder / "features" / method, reporter)
     notes = notes_of(
         export.store, export.layout, export.videos, export.classes, _renamed_wordings(export), export.phrase_vectors
     )
-    write_notes(notes, folder)
-    return files
+    write_notes(replace(notes, made_from=export.made_from), folder)
 
 
-def _write_features(export: _Export, folder: Path, reporter: Reporter) -> int:
-    """Write one file per class, modality and protocol stage; return the number of files."""
+def _write_features(export: _Export, folder: Path, reporter: Reporter) -> None:
+    """Write one file per class, modality and protocol stage."""
     # The published code reads the folders of both modalities in parallel, unsorted, and expects the same order in both.
-    files = 0
     layout = _LAYOUTS[export.layout]
     with reporter.track("writing stages", len(STAGES)) as tracker:
         for stage in STAGES:
@@ -222,9 +226,7 @@ def _write_features(export: _Export, folder: Path, reporter: Reporter) -> int:
                     path = folder / name / stage / f"{export.classes[class_name]}{layout.ENDING}"
                     rows = [export.store.rows(key, modality) for key in keys]
                     layout.write_class_file(path, [export.videos[key] for key in keys], rows)
-                    files += 1
             tracker.advance()
-    return files
 
 
 def _renamed_wordings(export: _Export) -> dict[str, Phrases]:
@@ -233,7 +235,8 @@ def _renamed_wordings(export: _Export) -> dict[str, Phrases]:
     return {wording: phrases for wording, phrases in wordings.items() if wording != phrases_text(phrases)}
 
 
-def _report(export: _Export, target: Path, files: int) -> ExportReport:
+def _report(export: _Export, target: Path, *, did_nothing: bool) -> ExportReport:
+    classes_of = [{export.store.class_of(key) for key in keys} for keys in export.stages.values()]
     return ExportReport(
         layout=export.layout,
         folder=target,
@@ -241,9 +244,10 @@ def _report(export: _Export, target: Path, files: int) -> ExportReport:
         videos=sum(len(keys) for stage, keys in export.stages.items() if stage != RETRAINING),
         classes=len({export.store.class_of(key) for keys in export.stages.values() for key in keys}),
         listed_classes=len(export.classes),
-        files=files,
+        files=len(FOLDER_OF_MODALITY) * sum(map(len, classes_of)),
         width=export.store.features.visual.shape[1],
         stages={stage: len(keys) for stage, keys in export.stages.items()},
         renamed_videos=sum(name != key for key, name in export.videos.items()),
         renamed_classes={name: changed for name, changed in export.classes.items() if name != changed},
+        did_nothing=did_nothing,
     )

@@ -40,6 +40,7 @@ class ExportNotes:
     segments: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)  # start and end in seconds
     duration_seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: Mapping[str, str] = field(default_factory=dict)  # from decoding
+    made_from: str = ""  # fingerprint of all that was exported; an export with it is whole
 
     @cached_property
     def _absent_names(self) -> dict[str, frozenset[str]]:
@@ -85,6 +86,7 @@ class _SavedNotes:
     segments: dict[_Text, tuple[_Seconds | None, _Seconds | None]]
     duration_seconds: dict[_Text, _Seconds]
     warnings: dict[_Text, _Text]
+    made_from: _Text = ""
     phrase_vectors: dict[_Text, Annotated[str, pydantic.AfterValidator(_checked_vector)]] = field(default_factory=dict)
 
 

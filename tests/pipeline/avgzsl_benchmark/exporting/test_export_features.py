@@ -4,7 +4,11 @@ import csv
 import dataclasses
 import errno
 import json
+import os
 import pickle
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -248,6 +252,43 @@ def test_a_folder_that_is_not_empty_is_left_alone(workspace: Workspace, tmp_path
 
     assert (tmp_path / "empty" / "class-split").is_dir()
     assert {path.name for path in tmp_path.iterdir()} == {"workspace", "full", "empty", ".empty.partial"}
+
+
+def test_the_same_export_again_finds_itself(workspace: Workspace, tmp_path: Path) -> None:
+    """Also after a kill at its very end. Other data is not written over it."""
+    first = export_features(workspace, "avca", tmp_path / "out", reporter=SilentReporter())
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+
+    again = export_features(workspace, "avca", tmp_path / "out", reporter=SilentReporter())
+
+    assert again == dataclasses.replace(first, did_nothing=True)
+    assert first.files == len(list((tmp_path / "out").glob("features/*/*/stage_*/*.h5")))
+    assert written == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    with pytest.raises(UsageError, match="is an export of other data and is not overwritten"):
+        export_features(workspace, "tcaf", tmp_path / "out", reporter=SilentReporter())
+    (tmp_path / "out" / "avzsl.json").unlink()  # as if it had been killed before the end
+    with pytest.raises(UsageError, match="is not empty and is not overwritten"):
+        export_features(workspace, "avca", tmp_path / "out", reporter=SilentReporter())
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next_one(workspace: Workspace, tmp_path: Path) -> None:
+    """That of a living process, of another machine or of a user stays."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    host = socket.gethostname()
+    dead = tmp_path / f".out.{host}-{ended.pid}-abcd1234.partial"
+    others = [
+        tmp_path / f".out.{host}-{os.getpid()}-abcd1234.partial",
+        tmp_path / f".out.elsewhere-{ended.pid}-abcd1234.partial",
+        tmp_path / ".out.partial",
+    ]
+    for folder in (dead, *others):
+        (folder / "whole").mkdir(parents=True)
+
+    export_features(workspace, "avca", tmp_path / "out", reporter=SilentReporter())
+
+    assert not dead.exists()
+    assert all(folder.exists() for folder in others)
 
 
 def test_an_export_works_in_the_current_folder(
