@@ -60,12 +60,10 @@ def command(
     from pipeline.avgzsl_benchmark.reproduction.source import FeatureSource, workspace_of
     from pipeline.avgzsl_benchmark.reproduction.tables import tables
     from pipeline.base.devices import resolve_device
-    from pipeline.base.errors import UsageError
-    from pipeline.datasets.official.protocol import BENCHMARKS
+    from pipeline.datasets.official.protocol import benchmark_named
     from pipeline.settings.tree import load_settings
 
-    if benchmark not in BENCHMARKS:
-        raise UsageError(f"unknown benchmark {benchmark!r}: choose one of {', '.join(BENCHMARKS)}")
+    benchmark = benchmark_named(benchmark)
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     given = training_settings(unseen=None, unseen_fraction=None, seed=None, seeds=seeds)
     settings = load_settings(

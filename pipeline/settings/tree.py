@@ -132,9 +132,10 @@ def load_settings(
 
 
 def _read_preset(name: str) -> str:
-    if name not in presets():
+    known = name.strip().lower()
+    if known not in presets():
         raise UsageError(f"unknown preset {name!r}: choose one of {', '.join(presets())}")
-    return resources.files("pipeline.settings").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
+    return resources.files("pipeline.settings").joinpath("presets", f"{known}.yaml").read_text(encoding="utf-8")
 
 
 def _merge(tree: dict[str, Any], text: str, origin: str) -> None:

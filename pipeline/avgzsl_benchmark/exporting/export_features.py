@@ -22,11 +22,18 @@ from pipeline.avgzsl_benchmark.layouts.pickles import write_pickled_npy
 from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint, make_folder
 from pipeline.base.progress import Reporter
-from pipeline.base.wording import counted, did_you_mean
+from pipeline.base.wording import counted
 from pipeline.base.workspace import Stage, Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.datasets.hold_out import hold_out
-from pipeline.datasets.official.protocol import BENCHMARKS, FOLDER_OF_MODALITY, RETRAINING, SPLIT_OF_STAGE, STAGES
+from pipeline.datasets.official.protocol import (
+    BENCHMARKS,
+    FOLDER_OF_MODALITY,
+    RETRAINING,
+    SPLIT_OF_STAGE,
+    STAGES,
+    benchmark_named,
+)
 from pipeline.datasets.phrases import Phrases, phrases_text
 from pipeline.datasets.recordings import recordings_of
 from pipeline.datasets.splits import Splits, read_splits
@@ -132,10 +139,7 @@ class _Export:
 
 def _gather(workspace: Workspace, layout: str, benchmark: str | None, text: str | None, reporter: Reporter) -> _Export:
     dataset = load_dataset(workspace.dataset_folder)
-    chosen = benchmark or _imported_benchmark(workspace) or "ucf"
-    if chosen not in BENCHMARKS:
-        known = ", ".join(BENCHMARKS)
-        raise UsageError(f"unknown benchmark {chosen!r}: choose one of {known}.{did_you_mean(chosen, BENCHMARKS)}")
+    chosen = benchmark_named(benchmark or _imported_benchmark(workspace) or "ucf")
     features = load_features(workspace.current_features(), dataset.classes)
     with open_store(workspace.current_features()) as opened:
         store = ExportedStore(features, opened.videos())

@@ -64,6 +64,7 @@ def recipe_of(values: Mapping[str, object], assignments: Sequence[str], name: st
     Raises:
         UsageError: an unknown name, or a value that is not allowed.
     """
+    name = name.strip().lower()
     if name not in RECIPES:
         raise UsageError(f"unknown recipe {name!r}.{did_you_mean(name, RECIPES)} Choose one of {', '.join(RECIPES)}")
     kinds = {entry.name: type(getattr(SyntheticRecipe(), entry.name)) for entry in fields(SyntheticRecipe)}
@@ -112,6 +113,7 @@ def prepare_synthetic(
         UsageError: an unknown shape, a folder without the benchmark's lists, or a workspace of extracted features.
         StorageError: a full disk.
     """
+    shape_name = shape_name.strip().lower()
     if shape_name not in SHAPE_NAMES:
         hint = did_you_mean(shape_name, SHAPE_NAMES)
         raise UsageError(f"unknown shape {shape_name!r}.{hint} Choose one of {', '.join(SHAPE_NAMES)}")

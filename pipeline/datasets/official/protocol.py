@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipeline.base.errors import UsageError
+from pipeline.base.wording import did_you_mean
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -29,6 +32,20 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "activitynet": Benchmark("activitynet", "ActivityNet", "word_embeddings_activity_normed.npy"),
     "vggsound": Benchmark("vggsound", "VGGSound", "word_embeddings_vggsound_normed.npy"),
 }
+
+
+def benchmark_named(text: str) -> str:
+    """Find a benchmark by its name in any case, as in `UCF`.
+
+    Raises:
+        UsageError: no benchmark of this name.
+    """
+    name = text.strip().lower()
+    if name not in BENCHMARKS:
+        known = ", ".join(BENCHMARKS)
+        raise UsageError(f"unknown benchmark {text!r}: choose one of {known}.{did_you_mean(name, BENCHMARKS)}")
+    return name
+
 
 # Protocol stage, which names a folder and a list of the official layout -> our split. The protocol uses this order.
 SPLIT_OF_STAGE: Mapping[str, str] = {

@@ -336,3 +336,8 @@ def test_given_settings_are_listed_even_with_their_default_value(tmp_path: Path)
     assert given.names_in("extraction") == {"decoder", "dtype", "extractor.recipe"}
     assert given_settings().names_in("extraction") == frozenset()
     assert given.validate().training.epochs == 3
+
+
+def test_a_preset_is_named_in_any_case() -> None:
+    """`UCF` is how the published code writes it."""
+    assert load_settings(preset="UCF") == load_settings(preset="ucf")

@@ -254,6 +254,12 @@ def test_a_folder_that_is_not_empty_is_left_alone(workspace: Workspace, tmp_path
     assert {path.name for path in tmp_path.iterdir()} == {"workspace", "full", "empty", ".empty.partial"}
 
 
+def test_a_benchmark_is_named_in_any_case(workspace: Workspace, tmp_path: Path) -> None:
+    """`UCF` is how the published code writes it."""
+    report = export_features(workspace, "avca", tmp_path / "out", reporter=SilentReporter(), benchmark="VGGSound")
+    assert report.benchmark == "vggsound"
+
+
 def test_the_same_export_again_finds_itself(workspace: Workspace, tmp_path: Path) -> None:
     """Also after a kill at its very end. Other data is not written over it."""
     first = export_features(workspace, "avca", tmp_path / "out", reporter=SilentReporter())
