@@ -21,7 +21,7 @@ class StageStatus:
     state: str  # done, partial, stale, missing
     detail: str
     made_at: str = ""  # ISO 8601
-    next_command: str = ""  # the command that completes or updates the stage
+    next_command: str = ""  # the command that completes or updates the stage, without `avzsl`
 
 
 def workspace_status(workspace: Workspace) -> list[StageStatus]:
@@ -30,7 +30,7 @@ def workspace_status(workspace: Workspace) -> list[StageStatus]:
     try:
         dataset = load_dataset(workspace.dataset_folder)
     except PipelineError as error:
-        return [StageStatus("dataset", "missing", str(error), next_command="avzsl extract VIDEOS")]
+        return [StageStatus("dataset", "missing", str(error), next_command="extract --help")]
     manifest_time = _modified(workspace.dataset_folder / "manifest.csv")
     first = StageStatus(
         "dataset", "done", f"{len(dataset.classes)} classes, {len(dataset.videos)} videos", manifest_time
@@ -55,14 +55,14 @@ def _features(workspace: Workspace, dataset: Dataset, stages: dict[str, StageRec
     record = stages.get(Stage.FEATURES)
     merged = record is not None and (workspace.root / record.output).parent == folder
     if record is None or not merged or stored + failed < len(dataset.videos):
-        return StageStatus("features", "partial", detail, next_command="avzsl extract")
+        return StageStatus("features", "partial", detail, next_command="extract")
     return StageStatus("features", "done", f"{detail} · {record.summary.get('extractor', '')}", record.made_at)
 
 
 def _features_not_extracted_here(workspace: Workspace, dataset: Dataset, record: StageRecord | None) -> StageStatus:
     """Describe features that were not extracted in this workspace: imported, generated or missing ones."""
     if record is None or not (workspace.root / record.output).exists():
-        return StageStatus("features", "missing", f"0 of {len(dataset.videos)} videos", next_command="avzsl extract")
+        return StageStatus("features", "missing", f"0 of {len(dataset.videos)} videos", next_command="extract")
     imported_from = record.summary.get("dataset")
     if imported_from not in {None, dataset_record(workspace.dataset_folder).get("source")}:
         return StageStatus(
@@ -70,7 +70,7 @@ def _features_not_extracted_here(workspace: Workspace, dataset: Dataset, record:
             "stale",
             f"imported from {imported_from}, but the dataset is another",
             record.made_at,
-            "avzsl extract",
+            "extract",
         )
     detail = (
         f"{record.summary.get('videos', '?')} of {len(dataset.videos)} videos · {record.summary.get('extractor', '')}"
@@ -85,12 +85,10 @@ def _model(workspace: Workspace, stages: dict[str, StageRecord]) -> StageStatus:
     newest = max(unfinished, key=lambda folder: (folder / "config.yaml").stat().st_mtime, default=None)
     if newest is not None and (record is None or _modified(newest / "config.yaml") > record.made_at):
         finished = f" · {record.summary['run']} is done" if record else ""
-        command = (
-            f"avzsl train --config {shlex.quote(str(newest / 'config.yaml'))}"  # it contains all settings of the run
-        )
+        command = f"train --config {shlex.quote(str(newest / 'config.yaml'))}"  # it contains all settings of the run
         return StageStatus("model", "partial", _progress_of(newest) + finished, next_command=command)
     if record is None:
-        return StageStatus("model", "missing", "not trained", next_command="avzsl train")
+        return StageStatus("model", "missing", "not trained", next_command="train")
     metrics = [f"{name} {record.summary[name]:.1f}" for name in ("HM", "ZSL") if record.summary.get(name) is not None]
     runs = record.summary.get("runs", ())
     others = f", the first of {len(runs)} seeds" if runs else ""
@@ -98,7 +96,7 @@ def _model(workspace: Workspace, stages: dict[str, StageRecord]) -> StageStatus:
     detail = f"{record.summary['run']}{others}" + (f": {source} {', '.join(metrics)}" if metrics else "")
     features = stages.get(Stage.FEATURES)
     if features and record.inputs.get("features") != features.fingerprint:
-        return StageStatus("model", "stale", f"the features are newer · {detail}", record.made_at, "avzsl train")
+        return StageStatus("model", "stale", f"the features are newer · {detail}", record.made_at, "train")
     return StageStatus("model", "done", detail, record.made_at)
 
 
@@ -115,12 +113,12 @@ def _progress_of(folder: Path) -> str:
 def _report(stages: dict[str, StageRecord]) -> StageStatus:
     record, model = stages.get(Stage.REPORT), stages.get(Stage.MODEL)
     if record is None:
-        return StageStatus("report", "missing", "not evaluated", next_command="avzsl evaluate")
+        return StageStatus("report", "missing", "not evaluated", next_command="evaluate")
     metrics = ", ".join(
         f"{name} {record.summary[name]:.1f}"
         for name in ("S", "U", "HM", "ZSL")
         if isinstance(record.summary.get(name), float)
     )
     if model and record.inputs.get("model") != model.fingerprint:
-        return StageStatus("report", "stale", "the model is newer", record.made_at, "avzsl evaluate")
+        return StageStatus("report", "stale", "the model is newer", record.made_at, "evaluate")
     return StageStatus("report", "done", f"{metrics} · {record.output}", record.made_at)

@@ -1,5 +1,6 @@
 """`avzsl demo`."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ from cli import options
 from cli.commands import predict
 from cli.commands.stage_tables import stage_tables
 from cli.console import Terminal
+from cli.next_step import show_next
 
 if TYPE_CHECKING:
     from pipeline.run import DemoReport
@@ -73,6 +75,4 @@ def _show(report: "DemoReport", terminal: Terminal, workspace: Path) -> None:
     terminal.say(
         "The demo uses an untrained extractor, so that it needs no download; trained weights give much better features."
     )
-    terminal.say(
-        f'Next: avzsl predict {report.clip} -w {workspace} --classes "a red ball, a star", or avzsl run videos/'
-    )
+    show_next(terminal, f"predict {shlex.quote(str(report.clip))} --classes 'a red ball, a star'", workspace)

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from cli import options
 from cli.console import Terminal
+from cli.next_step import show_prediction_next
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ def command(
     """
     from pipeline.base.devices import resolve_device
     from pipeline.evaluation.evaluate import evaluate
-    from pipeline.evaluation.seeds import SeedsReport, evaluate_seeds, seed_runs
+    from pipeline.evaluation.seeds import evaluate_seeds, seed_runs
 
     if held_out not in {"test", "validation"}:
         raise typer.BadParameter(f"--on {held_out}: choose test or validation")
@@ -64,10 +65,7 @@ def command(
         terminal.document(report.to_json())
     else:
         show(terminal)
-        generated = (report.reports[0] if isinstance(report, SeedsReport) else report).extractor
-        # No clip has the features of `prepare synthetic`.
-        has_clips = generated.get("extractor") != "synthetic"
-        terminal.say('Next: avzsl predict CLIP --classes "..."' if has_clips else "Next: avzsl report")
+        show_prediction_next(terminal, workspace)
     return 0
 
 

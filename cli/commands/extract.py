@@ -10,6 +10,7 @@ from rich.table import Table
 from cli import options
 from cli.console import Terminal
 from cli.interruption import interruption
+from cli.next_step import show_next
 from pipeline.base.wording import counted
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class _Work:
             self.terminal.document({**_counts(report), "missing": report.missing, "features": str(report.features)})
         else:
             show_report(report, self.terminal)
-            self.terminal.say("Next: avzsl train")
+            show_next(self.terminal, "train", self.workspace.root)
         return report.failed
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from cli import options
 from cli.console import Terminal
+from cli.next_step import show_next
 
 if TYPE_CHECKING:
     from pipeline.avgzsl_benchmark.importing.import_features import ImportReport
@@ -96,7 +97,7 @@ def _import(
     else:
         _show(report, terminal)
         preset = f" --preset {report.benchmark}" if report.benchmark else ""
-        terminal.say(f"Next: avzsl train{preset}")
+        show_next(terminal, f"train{preset}", workspace)
     return 0
 
 

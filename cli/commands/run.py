@@ -8,6 +8,7 @@ import typer
 from cli import options
 from cli.commands.stage_tables import stage_tables
 from cli.console import Terminal
+from cli.next_step import show_prediction_next
 from cli.options import SeedsOption, training_settings
 
 
@@ -62,5 +63,5 @@ def command(
     if json_output:
         terminal.document(report.evaluation.to_json())
     else:
-        terminal.say('Next: avzsl predict CLIP --classes "..."')
+        show_prediction_next(terminal, workspace)
     return 1 if report.extraction.failed and not allow_failures else 0

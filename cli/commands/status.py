@@ -7,6 +7,7 @@ from rich.text import Text
 
 from cli import options
 from cli.console import Terminal
+from cli.next_step import show_next, show_prediction_next
 
 _COLOURS = {"done": "green", "partial": "yellow", "stale": "yellow", "missing": "dim"}
 
@@ -47,8 +48,11 @@ def command(
         state = Text(entry.state, _COLOURS[entry.state])
         table.add_row(entry.stage, state, entry.detail, _ago(entry.made_at))
     terminal.show(table)
-    next_command = next((entry.next_command for entry in stages if entry.next_command), "avzsl predict CLIP")
-    terminal.say(f"Next: {next_command}")
+    due = next((entry.next_command for entry in stages if entry.next_command), "")
+    if due:
+        show_next(terminal, due, workspace)
+    else:
+        show_prediction_next(terminal, workspace)
     return 0
 
 

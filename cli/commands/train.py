@@ -8,6 +8,7 @@ import typer
 from cli import options
 from cli.console import Terminal
 from cli.interruption import interruption
+from cli.next_step import show_next
 from cli.options import SeedsOption, training_settings
 from cli.tables import epoch_lines
 from pipeline.base.wording import shown_epoch
@@ -100,7 +101,7 @@ def _train(workspace: "Workspace", settings: "Settings", *, device: str, termina
         terminal.document(_document(report))
     else:
         show_report(report, terminal)
-        terminal.say("Next: avzsl evaluate, or avzsl predict CLIP")
+        show_next(terminal, "evaluate", workspace.root)
 
 
 def _train_seeds(
@@ -128,7 +129,7 @@ def _train_seeds(
         )
     else:
         show_seeds(report, terminal)
-        terminal.say("Next: avzsl evaluate")
+        show_next(terminal, "evaluate", workspace.root)
 
 
 def _document(report: "TrainingReport") -> dict[str, Any]:

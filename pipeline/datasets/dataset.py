@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.csv_tables import escape_undecodable, read_user_table, write_rows
-from pipeline.base.errors import MissingStageError, UsageError
+from pipeline.base.errors import MissingStageError, PipelineError, UsageError
 from pipeline.base.files import read_json, storage_errors
 from pipeline.base.system import collector_paused
 from pipeline.base.wording import did_you_mean, not_a_file
@@ -15,6 +15,7 @@ from pipeline.datasets.media_files import MEDIA_ENDINGS, sorted_names
 from pipeline.datasets.phrases import Phrases, comparable_phrases, parse_phrases, phrases_of_name, phrases_text
 
 RECORD = "source.json"
+_EXAMPLES = 20  # videos to look for, in a dataset whose files may all be elsewhere
 _MANIFEST_COLUMNS = ("video", "path", "class", "start_seconds", "end_seconds")
 
 
@@ -249,6 +250,16 @@ def load_dataset(folder: Path) -> Dataset:
             f"{folder.parent} has no dataset yet: run avzsl extract VIDEOS, or avzsl prepare, first"
         )
     return read_source(manifest)
+
+
+def example_video(folder: Path) -> Path | None:
+    """Return a file of the dataset in a folder, to show how a clip is predicted; None if no file of it is here."""
+    try:
+        videos = load_dataset(folder).videos
+    except PipelineError:
+        return None
+    files = (Path(video.location) for video in videos[:_EXAMPLES])
+    return next((path for path in files if path.is_file()), None)
 
 
 def _cell(value: float | None) -> str:

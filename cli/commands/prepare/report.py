@@ -1,5 +1,6 @@
 """The options, the work and the table that all subcommands of `avzsl prepare` with videos share."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from cli import options
 from cli.console import Terminal
+from cli.next_step import show_next
 from cli.tables import plain_table, show_splits
 from pipeline.base.wording import counted, grouped
 
@@ -86,8 +88,8 @@ def prepare_dataset(
         terminal.document(report.to_json())
         return 0
     _show(report, terminal)
-    manifest = "" if to is None else f" {to / 'manifest.csv'}"
-    terminal.say(f"Next: avzsl extract{manifest}")
+    manifest = "" if to is None else f" {shlex.quote(str(to / 'manifest.csv'))}"
+    show_next(terminal, f"extract{manifest}", workspace)
     return 0
 
 

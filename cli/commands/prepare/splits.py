@@ -1,5 +1,6 @@
 """`avzsl prepare splits`."""
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from cli import options
 from cli.commands.prepare.report import ToOption
 from cli.console import Terminal
+from cli.next_step import show_next
 from cli.tables import plain_table, show_splits
 
 
@@ -71,5 +73,5 @@ def command(
     table = plain_table()
     show_splits(table, splits, f"{made.file}, seed {seed}")
     terminal.show(table)
-    terminal.say("Next: avzsl extract, or avzsl train if the features are already extracted")
+    show_next(terminal, "status" if to is None else f"extract {shlex.quote(str(to / 'manifest.csv'))}", workspace)
     return 0

@@ -7,6 +7,7 @@ import typer
 
 from cli import options
 from cli.console import Terminal
+from cli.next_step import show_next
 from cli.tables import plain_table, show_splits
 from pipeline.base.wording import byte_size, grouped
 
@@ -88,7 +89,7 @@ def command(
     else:
         _show(report, terminal)
         preset = "" if shape == "small" else f" --preset {shape}"
-        terminal.say(f"Next: avzsl train{preset}")
+        show_next(terminal, f"train{preset}", workspace)
     return 0
 
 
