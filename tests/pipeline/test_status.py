@@ -46,7 +46,7 @@ def test_in_a_new_workspace_the_dataset_is_missing(tmp_path: Path) -> None:
     """The next command is given; asking for the status creates nothing."""
     (entry,) = workspace_status(Workspace(tmp_path / "new"))
 
-    assert (entry.stage, entry.state, entry.next_command) == ("dataset", "missing", "avzsl extract VIDEOS")
+    assert (entry.stage, entry.state, entry.next_command) == ("dataset", "missing", "extract --help")
     assert not (tmp_path / "new").exists()
 
 
@@ -60,7 +60,7 @@ def test_a_stopped_run_is_partial_with_its_number_of_epochs(extracted: Callable[
 
     assert model.state == "partial"
     assert "stage 1 of 2, epochs done: 1" in model.detail
-    assert model.next_command.startswith("avzsl train --config ")
+    assert model.next_command.startswith("train --config ")
     assert model.next_command.endswith("config.yaml")
 
 
