@@ -35,7 +35,8 @@ def workspace_status(workspace: Workspace) -> list[StageStatus]:
     first = StageStatus(
         "dataset", "done", f"{len(dataset.classes)} classes, {len(dataset.videos)} videos", manifest_time
     )
-    return [first, _features(workspace, dataset, stages), _model(workspace, stages), _report(stages)]
+    later = (_model(workspace, stages), _evaluation(stages), _report(workspace, stages))
+    return [first, _features(workspace, dataset, stages), *later]
 
 
 def _modified(path: Path) -> str:
@@ -110,15 +111,28 @@ def _progress_of(folder: Path) -> str:
     return f"{folder.name}: no epoch done yet"
 
 
-def _report(stages: dict[str, StageRecord]) -> StageStatus:
+def _evaluation(stages: dict[str, StageRecord]) -> StageStatus:
     record, model = stages.get(Stage.REPORT), stages.get(Stage.MODEL)
     if record is None:
-        return StageStatus("report", "missing", "not evaluated", next_command="evaluate")
+        return StageStatus("evaluation", "missing", "not evaluated", next_command="evaluate")
     metrics = ", ".join(
         f"{name} {record.summary[name]:.1f}"
         for name in ("S", "U", "HM", "ZSL")
         if isinstance(record.summary.get(name), float)
     )
     if model and record.inputs.get("model") != model.fingerprint:
-        return StageStatus("report", "stale", "the model is newer", record.made_at, "evaluate")
-    return StageStatus("report", "done", f"{metrics} · {record.output}", record.made_at)
+        return StageStatus("evaluation", "stale", "the model is newer", record.made_at, "evaluate")
+    return StageStatus("evaluation", "done", f"{metrics} · {record.output}", record.made_at)
+
+
+def _report(workspace: Workspace, stages: dict[str, StageRecord]) -> StageStatus:
+    """Describe the page of `avzsl report` about the present model. It is for reading, so no stage waits for it."""
+    model, evaluation = stages.get(Stage.MODEL), stages.get(Stage.REPORT)
+    page = workspace.report_folder(Path(model.output).name) / "report.html" if model else None
+    if page is None or not page.exists():
+        return StageStatus("report", "missing", "no page; avzsl report writes one")
+    made_at, shown = _modified(page), str(page.relative_to(workspace.root))
+    newest = max(entry.made_at for entry in (model, evaluation) if entry)
+    if made_at < newest:
+        return StageStatus("report", "stale", f"the model or its evaluation is newer · {shown}", made_at)
+    return StageStatus("report", "done", shown, made_at)

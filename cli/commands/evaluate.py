@@ -29,6 +29,9 @@ def command(
     intervals: Annotated[
         bool, typer.Option("--ci", help="Show 95 % intervals of the metrics, from a bootstrap over classes.")
     ] = False,
+    grids: Annotated[
+        bool, typer.Option("--grids", help="Show the metrics at the betas that the published code would choose too.")
+    ] = False,
     figures: options.FiguresOption = True,
     device: options.DeviceOption = "auto",
     json_output: options.JsonOption = False,
@@ -60,7 +63,7 @@ def command(
         report = evaluate(
             opened, device=resolve_device(device), reporter=terminal, run=run, held_out=chosen, figures=figures
         )
-        show = partial(show_report, report, intervals=intervals)
+        show = partial(show_report, report, intervals=intervals, grids=grids)
     if json_output:
         terminal.document(report.to_json())
     else:
@@ -69,13 +72,16 @@ def command(
     return 0
 
 
-def show_report(report: "EvaluationReport", terminal: Terminal, *, intervals: bool = False) -> None:
-    """Show the metrics by score, the ZSL of random guessing, and the metrics at the betas of the published grids.
+def show_report(
+    report: "EvaluationReport", terminal: Terminal, *, intervals: bool = False, grids: bool = False
+) -> None:
+    """Show the metrics by score, and the ZSL of random guessing.
 
     Args:
         report: the report.
         terminal: receives the tables.
         intervals: whether to show the intervals of the metrics too.
+        grids: whether to show the metrics at the betas of the published grids too.
     """
     _show_heading(report, terminal)
     table = _table("score", "S", "U", "HM", "ZSL", "beta")
@@ -86,7 +92,8 @@ def show_report(report: "EvaluationReport", terminal: Terminal, *, intervals: bo
     terminal.show(table)
     if intervals:
         _show_intervals(report.intervals, report, terminal)
-    _show_grids(report, terminal)
+    if grids:
+        _show_grids(report, terminal)
     _explain(report, terminal)
     error = report.calibration_error
     if error.videos:

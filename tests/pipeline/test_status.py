@@ -1,6 +1,7 @@
 """pipeline/status.py: the states of stages that `avzsl status` shows."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from daan.config import DaanConfig
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.run_page import write_report
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings
 from pipeline.status import StageStatus, workspace_status
@@ -68,13 +70,13 @@ def test_stages_are_done_after_they_ran(extracted: Callable[..., Workspace]) -> 
     """Model and report are done; the report's detail gives its metrics."""
     workspace = extracted(classes=4)
     run_training(workspace)
-    assert states(workspace)["report"].state == "missing"
+    assert states(workspace)["evaluation"].state == "missing"
     evaluate(workspace, device=CPU, reporter=SilentReporter())
 
     found = states(workspace)
 
-    assert found["model"].state == found["report"].state == "done"
-    assert "ZSL" in found["report"].detail
+    assert found["model"].state == found["evaluation"].state == "done"
+    assert "ZSL" in found["evaluation"].detail
 
 
 def test_a_model_of_older_features_and_a_report_of_an_older_model_are_stale(
@@ -89,4 +91,20 @@ def test_a_model_of_older_features_and_a_report_of_an_older_model_are_stale(
     assert states(workspace)["model"].state == "stale"
     workspace.record("model", dataclasses.replace(stages["model"], fingerprint="newer"))
 
-    assert states(workspace)["report"].state == "stale"
+    assert states(workspace)["evaluation"].state == "stale"
+
+
+def test_the_page_is_a_row_of_its_own(extracted: Callable[..., Workspace]) -> None:
+    """It is done after `avzsl report`, and stale when the run is evaluated again; nothing waits for it."""
+    workspace = extracted(classes=4)
+    run_training(workspace)
+    evaluate(workspace, device=CPU, reporter=SilentReporter(), figures=False)
+    found = states(workspace)["report"]
+    assert (found.state, found.next_command) == ("missing", "")
+
+    page = write_report(workspace).page
+
+    assert states(workspace)["report"].state == "done"
+    os.utime(page, (0, 0))
+    found = states(workspace)["report"]
+    assert (found.state, found.next_command) == ("stale", "")

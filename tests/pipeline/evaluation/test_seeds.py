@@ -78,7 +78,7 @@ def test_the_report_of_several_seeds_has_the_status_done(extracted: Callable[...
     runs = trained(workspace, (0,))
     report = evaluated(workspace, runs)
 
-    status = {entry.stage: entry for entry in workspace_status(workspace)}["report"]
+    status = {entry.stage: entry for entry in workspace_status(workspace)}["evaluation"]
 
     assert status.state == "done"
     assert f"ZSL {report.mean[report.reports[0].score]['ZSL']:.1f}" in status.detail
