@@ -28,6 +28,7 @@ from cli.commands.prepare import datasets as prepare
 from cli.console import OutputError, fail
 from cli.interruption import interruptions_remembered
 from cli.streams import flushed, open_closed_streams, silence_output, write_any_character
+from pipeline.base.system import name_the_user
 
 app = typer.Typer(
     name="avzsl",
@@ -81,6 +82,7 @@ def main() -> None:
     """
     open_closed_streams()
     write_any_character()
+    name_the_user()
     sys.exit(flushed(run_command(sys.argv[1:])))
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import getpass
 import os
 from collections.abc import Iterator
 
@@ -19,6 +20,17 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def name_the_user() -> None:
+    """Give this process a user name if the system has none, as in containers started with `--user 12345`.
+
+    Torch asks for the name when it is imported, and fails without one.
+    """
+    try:
+        getpass.getuser()
+    except (KeyError, OSError, ImportError):  # which one depends on Python's version and the system
+        os.environ["USER"] = f"user-{os.getuid()}" if hasattr(os, "getuid") else "user"
 
 
 def usable_cores() -> int:

@@ -2,7 +2,9 @@
 
 import contextlib
 import datetime as dt
+import getpass
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -164,6 +166,12 @@ class Workspace:
 
 
 def cache_folder() -> Path:
-    """Return the folder AVZSL_CACHE if it is set, else the user's cache folder."""
+    """Return the folder AVZSL_CACHE if it is set, else the user's cache folder.
+
+    A user without a home folder, as in containers started with `--user 12345`, gets one in the folder of temporary files.
+    """
     given = os.environ.get("AVZSL_CACHE")
-    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("avzsl", appauthor=False))
+    try:
+        return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("avzsl", appauthor=False))
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"avzsl-cache-{getpass.getuser()}"

@@ -94,7 +94,10 @@ class _Guard:
             if state in self._whole:
                 return None
             if self._walker is None or not self._walker.is_running:
-                self._walker = _Walker()
+                try:
+                    self._walker = _Walker()
+                except OSError:  # no further process may be started: read without this precaution
+                    return None
             fault = self._walker.fault_in(path.absolute(), stat.st_size)
             if fault is None:
                 self._whole.add(state)
@@ -121,6 +124,6 @@ def fault_in(path: Path) -> str | None:
         The first fault; None if reading the file ends, and the file holds what it declares.
 
     Raises:
-        OSError: the file does not exist, or the system starts no further process.
+        OSError: the file does not exist.
     """
     return _GUARD.fault_in(path)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -199,3 +200,16 @@ def test_by_default_the_cache_folder_is_the_users(monkeypatch: pytest.MonkeyPatc
 
     assert cache_folder().name == "avzsl"
     assert cache_folder().is_absolute()
+
+
+def test_a_user_without_a_home_has_a_cache_in_the_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers may run as a number that has neither a name nor a home."""
+
+    def homeless(*_: object, **__: object) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("AVZSL_CACHE", raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_dir", homeless)
+    folder = cache_folder()
+    assert folder.is_relative_to(tempfile.gettempdir())
+    assert folder.name.startswith("avzsl-cache-")
