@@ -168,7 +168,7 @@ class Workspace:
 def cache_folder() -> Path:
     """Return the folder AVZSL_CACHE if it is set, else the user's cache folder.
 
-    A user without a home folder, as in containers started with `--user 12345`, gets one in the folder of temporary files.
+    A user without a home, as in containers started with `--user 12345`, gets one in the folder of temporary files.
     """
     given = os.environ.get("AVZSL_CACHE")
     try:
