@@ -29,6 +29,7 @@ class EvaluationFigures:
     seen: Sequence[bool]  # (C,)
     confusion: NDArray[np.int64]  # (C, C) counts by true class (rows) and predicted class
     history: Sequence[Mapping[str, float]]  # rows of history.csv of stage 1
+    used_epoch: float  # the epoch of stage 1 that the model uses
 
     @property
     def paths(self) -> tuple[Path, Path]:
@@ -93,4 +94,4 @@ def _draw(figures: EvaluationFigures) -> None:
 
     confusion, curves = figures.paths
     confusion_matrix_figure(figures.confusion, figures.names, figures.seen, confusion)
-    training_curves(figures.history, curves)
+    training_curves(figures.history, curves, figures.used_epoch)

@@ -225,7 +225,8 @@ class Evaluator:
         )
         _write(report, names, labels, predictions, nearest[model.score])
         confusion = confusion_matrix(predictions, labels, len(names))
-        return replace(report, figures=self._drawn(reports, folder, names, seen, confusion))
+        used_epoch = float(model.training["best_epoch"])
+        return replace(report, figures=self._drawn(reports, folder, names, seen, confusion, used_epoch))
 
     def _drawn(
         self,
@@ -234,13 +235,15 @@ class Evaluator:
         names: list[str],
         seen: Flags,
         confusion: Indices,
+        used_epoch: float,
     ) -> tuple[Path, ...]:
         """Draw the confusion matrix, and the training curves of stage 1; a failure costs only the figures."""
         if not self._drawing.draws:
             return ()
         history = read_history(run_file(folder, HISTORY))
+        shown = EvaluationFigures(reports, names, seen.tolist(), confusion, history, used_epoch)
         try:
-            return self._drawing.draw(EvaluationFigures(reports, names, seen.tolist(), confusion, history))
+            return self._drawing.draw(shown)
         except DrawingError as error:
             self._reporter.warn(
                 f"the figures in {reports} could not be drawn ({error}): the metrics are complete; "

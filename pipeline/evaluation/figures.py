@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.base.figures import save_figure
+from pipeline.base.wording import shown_epoch
 
 if TYPE_CHECKING:  # loading torch takes longer than drawing
     from pipeline.training.records import BalanceRecord
@@ -29,12 +30,13 @@ _STYLES = {"audio": ("#0072B2", "-"), "visual": ("#D55E00", "--")}
 _TITLES = {"attention": "attention and refinement (p = 1)", "bypass": "temporal bypass (p = 2)"}
 
 
-def training_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Draw loss and validation metrics over the epochs as a PNG; mark the epoch with the highest HM.
+def training_curves(history: Sequence[Mapping[str, float]], path: Path, used_epoch: float | None = None) -> None:
+    """Draw loss and validation metrics over the epochs as a PNG; mark the epoch that the model uses.
 
     Args:
         history: one row per epoch: epoch (from 1), loss, and S, U, HM, ZSL in percent; NaN without validation.
         path: the PNG to write, in a folder that exists.
+        used_epoch: the epoch that training chose; None to mark none, as long as training goes on.
 
     Raises:
         OSError: a file that cannot be written.
@@ -53,7 +55,8 @@ def training_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
     metrics.set_ylim(0, 103)  # a curve at 100 % would lie on the frame
     metrics.set_xlabel("epoch")
     metrics.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _mark_best(history, loss, metrics)
+    if used_epoch is not None:
+        _mark_used(history, used_epoch, loss, metrics)
     if metrics.get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center", ncols=len(_CURVES))
     else:
@@ -100,15 +103,13 @@ def confusion_matrix_figure(matrix: ArrayLike, names: Sequence[str], seen: Seque
     save_figure(figure, path)
 
 
-def _mark_best(history: Sequence[Mapping[str, float]], loss: Axes, metrics: Axes) -> None:
-    """Draw a line at the epoch with the highest HM, if there is an HM."""
-    means = [row["HM"] for row in history]
-    if not np.isfinite(means).any():
-        return
-    best = int(np.nanargmax(means))
+def _mark_used(history: Sequence[Mapping[str, float]], used_epoch: float, loss: Axes, metrics: Axes) -> None:
+    """Draw a line at an epoch, and name it with its HM."""
     for axes in (loss, metrics):
-        axes.axvline(history[best]["epoch"], color=_BEST, linewidth=1.5)
-    loss.set_title(f"best epoch {history[best]['epoch']:g}: HM {means[best]:.2f} %")
+        axes.axvline(used_epoch, color=_BEST, linewidth=1.5)
+    means = [row["HM"] for row in history if row["epoch"] == used_epoch and isfinite(row["HM"])]
+    of_epoch = f": validation HM {means[0]:.2f} %" if means else ""
+    loss.set_title(f"epoch used: {shown_epoch(used_epoch)}{of_epoch}")
 
 
 def _name_classes(axes: Axes, names: Sequence[str], size: float) -> None:

@@ -62,7 +62,8 @@ def write_report(workspace: Workspace, run: str | None = None) -> RunReport:
         balance = read_balance(run_file(models, BALANCE)) if (models / BALANCE).exists() else []
         figures = [reports / "training_curves.png"]
         with storage_errors(reports):
-            training_curves(history, figures[0])
+            used = float(read_description(models).training["best_epoch"]) if is_complete(models) else None
+            training_curves(history, figures[0], used)
             if balance:
                 figures.append(reports / "balance.png")
                 balance_figure(balance, figures[-1])

@@ -16,7 +16,7 @@ HISTORY = [{"epoch": 1.0, "loss": 2.0, "S": 50.0, "U": 40.0, "HM": 44.4, "ZSL": 
 
 def figures(folder: Path) -> EvaluationFigures:
     """Two classes and one epoch."""
-    return EvaluationFigures(folder, ["a", "b"], [True, False], np.eye(2, dtype=np.int64), HISTORY)
+    return EvaluationFigures(folder, ["a", "b"], [True, False], np.eye(2, dtype=np.int64), HISTORY, 1)
 
 
 def crash(_figures: EvaluationFigures) -> None:

@@ -37,13 +37,18 @@ def test_training_curves_accept_any_history(tmp_path: Path, values: list[float])
     assert image.imread(tmp_path / "curves.png").shape[:2] == (720, 960)
 
 
-def test_the_best_epoch_is_marked(tmp_path: Path) -> None:
-    """The line moves to the right if a later epoch is the best."""
-    for name, best in (("a.png", 2), ("b.png", 4)):
-        training_curves([epoch(n, 50.0 + (n == best)) for n in range(1, 6)], tmp_path / name)
-    first, second = (image.imread(tmp_path / name) for name in ("a.png", "b.png"))
-    columns = [int(has_colour(picture, 0xCC, 0x79, 0xA7).sum(axis=0).argmax()) for picture in (first, second)]
+def test_the_epoch_that_is_used_is_marked(tmp_path: Path) -> None:
+    """It need not have the highest HM: with few videos the last one is used. Without one, none is marked."""
+    history = [epoch(n, 50.0 + (n == 3)) for n in range(1, 6)]
+    columns, heights = [], []
+    for used in (2, 4, None):
+        training_curves(history, tmp_path / "curves.png", used)
+        marked = has_colour(image.imread(tmp_path / "curves.png"), 0xCC, 0x79, 0xA7).sum(axis=0)
+        columns.append(int(marked.argmax()))
+        heights.append(int(marked.max()))
     assert columns[0] + 200 < columns[1]
+    assert min(heights[:2]) > 300
+    assert heights[2] == 0
 
 
 @pytest.mark.parametrize("n_classes", [1, 2, 20, 100, 300])
