@@ -62,6 +62,7 @@ class Terminal:
 
     def __init__(self, *, json_output: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.json_output, self.quiet, self.verbose = json_output, quiet, verbose
+        self._warned: set[str] = set()
         self._errors = _PlainConsole(stderr=True, soft_wrap=True)
         self._lines = self._errors if json_output else _PlainConsole(soft_wrap=True)
         self._tables = self._errors if json_output else _PlainConsole()
@@ -72,7 +73,10 @@ class Terminal:
             self._lines.print(line)
 
     def warn(self, line: str) -> None:
-        """Show a line that the user should not overlook."""
+        """Show a line that the user should not overlook, once per command."""
+        if line in self._warned:
+            return
+        self._warned.add(line)
         self._errors.print(Text.assemble(("note:", "yellow"), f" {visible(line)}"))
 
     def detail(self, line: str) -> None:

@@ -13,9 +13,9 @@ from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.datasets.phrases import phrases_text
-from pipeline.datasets.splits import read_splits
 from pipeline.evaluation.evaluate import EvaluationReport, evaluate
 from pipeline.evaluation.seeds import SeedsReport, evaluate_seeds
+from pipeline.evaluation.unseen_clips import judged_clips
 from pipeline.extraction.extract import extract
 from pipeline.extraction.merge import ExtractionReport
 from pipeline.prediction.predict import PredictionReport, predict
@@ -125,13 +125,23 @@ def run_all_seeds(
 
 
 @dataclass(frozen=True)
+class DemoClip:
+    """A clip of an unseen class, which the demo predicts from the file."""
+
+    path: Path
+    true_class: str
+    right: bool
+
+
+@dataclass(frozen=True)
 class DemoReport:
-    """The reports of the demo, and its prediction for a clip of a class that was not trained on."""
+    """The reports of the demo, and its predictions for clips of classes that were not trained on."""
 
     chain: ChainReport
-    prediction: PredictionReport
-    clip: Path
-    true_class: str
+    clips: tuple[DemoClip, ...]  # the first right one and the first wrong one, if there are both
+    prediction: PredictionReport  # of these clips, in this order
+    right: int  # how many of all clips of unseen classes are right
+    judged: int  # number of all clips of unseen classes
 
 
 def sample_folder() -> Path:
@@ -157,16 +167,18 @@ def demo(
     reporter: Reporter,
     callbacks: Callbacks,
 ) -> DemoReport:
-    """Run all stages on the sample videos, then predict the class of a clip among the unseen classes."""
+    """Run all stages on the sample videos, then predict a right and a wrong clip among the unseen classes."""
     chain = run_all(
         workspace, sample_folder(), settings, passed=passed, device=device, reporter=reporter, callbacks=callbacks
     )
     dataset = load_dataset(workspace.dataset_folder)
     videos = {video.key: video for video in dataset.videos}
-    splits = read_splits(workspace.model_folder(chain.training.run) / "splits.yaml", dataset)
-    video = videos[splits.test_unseen[0]]
-    unseen = {phrases_text(phrases): phrases for phrases in (dataset.phrases[name] for name in chain.training.unseen)}
-    report = predict(workspace.model_folder(chain.training.run), [video.path], unseen, device=device, reporter=reporter)
-    return DemoReport(
-        chain=chain, prediction=report, clip=video.path, true_class=phrases_text(dataset.phrases[video.class_name])
+    judged = judged_clips(workspace, chain.training.run, device)
+    shown = [next(key for key, right in judged.items() if right is kind) for kind in sorted(set(judged.values()))[::-1]]
+    clips = tuple(
+        DemoClip(videos[key].path, phrases_text(dataset.phrases[videos[key].class_name]), judged[key]) for key in shown
     )
+    unseen = {phrases_text(phrases): phrases for phrases in (dataset.phrases[name] for name in chain.training.unseen)}
+    folder = workspace.model_folder(chain.training.run)
+    prediction = predict(folder, [clip.path for clip in clips], unseen, device=device, reporter=reporter)
+    return DemoReport(chain=chain, clips=clips, prediction=prediction, right=sum(judged.values()), judged=len(judged))

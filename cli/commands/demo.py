@@ -49,21 +49,20 @@ def command(
         callbacks=stage_tables(terminal),
     )
     if json_output:
-        terminal.document(
-            {"evaluation": report.chain.evaluation.to_json(), "prediction": report.prediction.to_json(None)}
-        )
+        clips = {"right": report.right, "judged": report.judged}
+        evaluation, prediction = report.chain.evaluation.to_json(), report.prediction.to_json(None)
+        terminal.document({"evaluation": evaluation, "unseen_clips": clips, "prediction": prediction})
     else:
         _show(report, terminal, workspace)
     return 0
 
 
 def _show(report: "DemoReport", terminal: Terminal, workspace: Path) -> None:
-    metrics = report.chain.evaluation.metrics[report.chain.evaluation.score]
-    terminal.say(f"\nPrediction for a clip of {report.true_class!r}, a class that was not used in training:")
-    predict.show_report(report.prediction, terminal)
+    evaluation = report.chain.evaluation
+    metrics = evaluation.metrics[evaluation.score]
     terminal.show(
         f"\nS {metrics.S:.1f}  U {metrics.U:.1f}  HM {metrics.HM:.1f}  ZSL {metrics.ZSL:.1f} percent; "
-        f"guessing among {report.chain.evaluation.unseen} unseen classes gives ZSL {report.chain.evaluation.chance:.1f}"
+        f"guessing among {evaluation.unseen} unseen classes gives ZSL {evaluation.chance:.1f}"
     )
     for figure in report.chain.evaluation.figures:
         terminal.show(f" {figure}")
@@ -75,4 +74,12 @@ def _show(report: "DemoReport", terminal: Terminal, workspace: Path) -> None:
     terminal.say(
         "The demo uses an untrained extractor, so that it needs no download; trained weights give much better features."
     )
-    show_next(terminal, f"predict {shlex.quote(str(report.clip))} --classes 'a red ball, a star'", workspace)
+    terminal.show(
+        f"\nOf the {report.judged} clips of the {evaluation.unseen} classes that were not used in training, "
+        f"{report.right} are recognised among these classes; guessing would recognise "
+        f"{report.judged / evaluation.unseen:.0f}."
+    )
+    for clip, prediction in zip(report.clips, report.prediction.predictions, strict=True):
+        terminal.show(f"\nA clip that is {'right' if clip.right else 'wrong'}, of the class {clip.true_class!r}:")
+        predict.show_prediction(prediction, terminal)
+    show_next(terminal, f"predict {shlex.quote(str(report.clips[0].path))} --classes 'a red ball, a star'", workspace)

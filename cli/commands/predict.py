@@ -85,19 +85,23 @@ def command(
 def show_report(report: "PredictionReport", terminal: Terminal, top_k: int | None = None) -> None:
     """Show one table per clip: its classes, most likely first, with their probabilities and calibrated distances."""
     for prediction in report.predictions:
-        terminal.show(f"{prediction.video} · {prediction.seconds} s · {_modalities(prediction)}")
-        terminal.show(_table(prediction, top_k))
-        if prediction.decided_by == "calibration":
-            terminal.say(" decided by the calibration: without it, another class would come first")
-        elif prediction.decided_by:
-            terminal.say(f" decided mainly by {prediction.decided_by}")
-        if prediction.unsure and len(prediction.classes) > 1:
-            terminal.show(
-                " unsure: this clip is farther from every name than 95 % of the validation clips "
-                "are from their nearest one"
-            )
-        for warning in prediction.warnings:
-            terminal.warn(f"{prediction.video}: {warning}")
+        show_prediction(prediction, terminal, top_k)
+
+
+def show_prediction(prediction: "VideoPrediction", terminal: Terminal, top_k: int | None = None) -> None:
+    """Show the classes of one clip, and what decided."""
+    terminal.show(f"{prediction.video} · {prediction.seconds} s · {_modalities(prediction)}")
+    terminal.show(_table(prediction, top_k))
+    if prediction.decided_by == "calibration":
+        terminal.say(" decided by the calibration: without it, another class would come first")
+    elif prediction.decided_by:
+        terminal.say(f" decided mainly by {prediction.decided_by}")
+    if prediction.unsure and len(prediction.classes) > 1:
+        terminal.show(
+            " unsure: this clip is farther from every name than 95 % of the validation clips are from their nearest one"
+        )
+    for warning in prediction.warnings:
+        terminal.warn(f"{prediction.video}: {warning}")
 
 
 def _table(prediction: "VideoPrediction", top_k: int | None) -> Table:

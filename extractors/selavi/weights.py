@@ -12,6 +12,7 @@ from extractors.files.download import DownloadError, OnProgress, download, is_of
 
 BASE_URL = "https://dl.fbaipublicfiles.com/selavi"
 PUBLISHED = ("vgg_sound", "kinetics", "kinetics_sound", "ave")  # named after the dataset they were trained on
+UNTRAINED_NOTE = "the extractor's weights are untrained: good for trying things out, not for results"
 CHOICES = ("auto", "untrained", *PUBLISHED)
 _PREFERRED = "vgg_sound"  # the benchmark's features were made with it
 
@@ -33,9 +34,7 @@ class ResolvedWeights:
     note: str
 
 
-def resolve_weights(
-    spec: str, *, cache_dir: Path, on_progress: OnProgress | None = None, seed: int = 0
-) -> ResolvedWeights:
+def resolve_weights(spec: str, *, cache_dir: Path, on_progress: OnProgress | None = None) -> ResolvedWeights:
     """Find the weights that `spec` names, and fetch them if they are not in the cache.
 
     `auto` means vgg_sound if it is cached or can be fetched, and otherwise untrained. With AVZSL_OFFLINE=1 in the
@@ -45,13 +44,12 @@ def resolve_weights(
         spec: auto, untrained, the name of a published checkpoint, or the path of a file.
         cache_dir: folder for downloads; created if it does not exist.
         on_progress: receives the progress of a download: bytes fetched so far and bytes in total (None if unknown).
-        seed: seed of untrained weights; only used in the note.
 
     Raises:
         WeightsError: weights that do not exist or cannot be fetched, or a cached file that is damaged.
     """
     if spec == "untrained":
-        return _untrained(seed)
+        return _untrained()
     if spec in PUBLISHED:
         return _cached(spec, cache_dir) or _fetch(spec, cache_dir, on_progress)
     if spec == "auto":
@@ -59,7 +57,7 @@ def resolve_weights(
         try:
             return cached or _fetch(_PREFERRED, cache_dir, on_progress)
         except WeightsError as error:
-            return _untrained(seed, reason=str(error))
+            return _untrained(reason=str(error))
     path = Path(spec)
     if path.is_file():
         return ResolvedWeights(name=path.name, path=path, sha256=_sha256(path), note="")
@@ -68,9 +66,10 @@ def resolve_weights(
     raise WeightsError(f"weights {spec!r} are neither a file nor one of {', '.join(CHOICES)}.{hint}")
 
 
-def _untrained(seed: int, reason: str = "") -> ResolvedWeights:
-    note = f"untrained weights (random, seed {seed}): good for trying things out, not for results"
-    return ResolvedWeights(name="untrained", path=None, sha256="", note=f"{note}; {reason}" if reason else f"{note}.")
+def _untrained(reason: str = "") -> ResolvedWeights:
+    return ResolvedWeights(
+        name="untrained", path=None, sha256="", note=f"{UNTRAINED_NOTE}; {reason}" if reason else UNTRAINED_NOTE
+    )
 
 
 def cached_path(name: str, cache_dir: Path) -> Path:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from extractors.selavi.weights import UNTRAINED_NOTE
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import fingerprint, make_folder, write_json
 from pipeline.base.progress import Reporter
@@ -150,7 +151,7 @@ class Evaluator:
         if held_out == "validation":
             reporter.warn("the final model was trained on the validation videos, so these metrics are too optimistic")
         if self._features.attributes.get("weights") == "untrained":
-            reporter.warn("the extractor's weights are untrained: these metrics are for trying things out, not results")
+            reporter.warn(UNTRAINED_NOTE)
 
     def __call__(self, folder: Path) -> tuple[EvaluationReport, str]:
         """Evaluate the run in a model folder; return its report and the fingerprint of its model.

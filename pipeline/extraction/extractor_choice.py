@@ -57,7 +57,7 @@ def choose_extractor(
     _check(weights_name, options.width)
     if Path(weights_name).is_file():
         weights_name = str(Path(weights_name).absolute())
-    weights = fetch_weights(weights_name, reporter, seed=options.seed)
+    weights = fetch_weights(weights_name, reporter)
     if weights.note:
         reporter.warn(weights.note)
     exact = replace(options, weights=weights_name if Path(weights_name).is_absolute() else weights.name)
@@ -128,7 +128,7 @@ def recorded_extractor(workspace: Workspace) -> ExtractionSettings | None:
     return ExtractionSettings(extractor=record.extractor, decoder=record.decoder, dtype=record.dtype)
 
 
-def fetch_weights(name: str, reporter: Reporter, *, seed: int) -> ResolvedWeights:
+def fetch_weights(name: str, reporter: Reporter) -> ResolvedWeights:
     """Find weights by name or file; download them if necessary, and show the progress."""
     with contextlib.ExitStack() as stack:
         bar: list[Tracker] = []
@@ -141,4 +141,4 @@ def fetch_weights(name: str, reporter: Reporter, *, seed: int) -> ResolvedWeight
             bar[0].advance(received - done)
             done = received
 
-        return resolve_weights(name, cache_dir=cache_folder() / "weights", on_progress=on_progress, seed=seed)
+        return resolve_weights(name, cache_dir=cache_folder() / "weights", on_progress=on_progress)

@@ -251,7 +251,7 @@ def _features(
             f"give their path with --weights FILE (sha256 {attributes.get('weights_sha256', 'unknown')})"
         )
     with extractor_errors():
-        weights = fetch_weights(options.weights, reporter, seed=options.seed)
+        weights = fetch_weights(options.weights, reporter)
         if weights.note:
             warn(weights.note)
         described = describe(options, weights) | {

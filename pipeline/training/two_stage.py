@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from daan.network import Daan
+from extractors.selavi.weights import UNTRAINED_NOTE
 from pipeline.base.progress import Reporter, Stop
 from pipeline.base.wording import counted, shown_epoch
 from pipeline.features.feature_set import Standardiser
@@ -43,7 +44,7 @@ class Run:
         parameters = sum(parameter.numel() for parameter in self._network().parameters())
         self.reporter.say(f"DAAN, {parameters / 1e6:.1f} M parameters")
         if self.inputs.features.attributes.get("weights") == "untrained":
-            self.reporter.warn("the features come from untrained weights: good for trying things out, not for results")
+            self.reporter.warn(UNTRAINED_NOTE)
         if len(self.inputs.indices("val_seen", "val_unseen")) == 0:
             self.reporter.warn("there are no validation videos: all epochs are trained and nothing is calibrated")
         per_epoch = validations_per_epoch(self.settings, len(self.inputs.indices("train")))

@@ -112,3 +112,11 @@ def test_a_document_has_no_control_character_and_means_the_same(capsys: pytest.C
     out = capsys.readouterr().out
     assert not set("\x1b\x9b\u202e") & set(out)
     assert json.loads(out) == {"video": NAME}
+
+
+def test_a_note_appears_once_per_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Several stages of one command may have the same to say."""
+    terminal = Terminal()
+    for line in ("the weights are untrained", "another", "the weights are untrained"):
+        terminal.warn(line)
+    assert capsys.readouterr().err.splitlines() == ["note: the weights are untrained", "note: another"]

@@ -12,7 +12,7 @@ import pytest
 
 from extractors.errors import WeightsError
 from extractors.selavi import weights
-from extractors.selavi.weights import resolve_weights
+from extractors.selavi.weights import UNTRAINED_NOTE, resolve_weights
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB: several chunks
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -200,11 +200,11 @@ def test_auto_fetches_the_benchmarks_weights(server: Server, tmp_path: Path) -> 
 
 
 def test_auto_without_a_network_is_untrained_and_says_so(server: Server, tmp_path: Path) -> None:
-    """The note contains the seed, the reason and how to get real weights."""
+    """The note contains the reason and how to get real weights."""
     server.status = 503
-    found = resolve_weights("auto", cache_dir=tmp_path, seed=7)
+    found = resolve_weights("auto", cache_dir=tmp_path)
     assert (found.name, found.path, found.sha256) == ("untrained", None, "")
-    for text in ("untrained", "seed 7", "not for results", "503", "--weights FILE"):
+    for text in ("untrained", "not for results", "503", "--weights FILE"):
         assert text in found.note
     assert "\n" not in found.note
 
@@ -221,10 +221,10 @@ def test_offline_means_that_nothing_is_requested(
 
 
 def test_untrained_needs_no_file(tmp_path: Path) -> None:
-    """No folder is created, and the note says that the weights are random."""
+    """No folder is created, and the note says what they are good for."""
     found = resolve_weights("untrained", cache_dir=tmp_path / "absent")
     assert found.path is None
-    assert found.note == "untrained weights (random, seed 0): good for trying things out, not for results."
+    assert found.note == UNTRAINED_NOTE
     assert not (tmp_path / "absent").exists()
 
 
