@@ -85,6 +85,12 @@ class _Guard:
         self._whole: set[tuple[str, int, int, int]] = set()
         self._lock = threading.Lock()
         atexit.register(self.stop)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        """Leave the process to the parent of this fork, which has no thread that could hear the answers."""
+        self._walker, self._lock = None, threading.Lock()
 
     def fault_in(self, path: Path) -> str | None:
         """Return why a file cannot be read, or None."""

@@ -1,5 +1,6 @@
 """pipeline/base/hdf5/guard.py: another process finds what would stop or fill this one."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -149,3 +150,20 @@ def test_a_dataset_elsewhere_is_not_found(tmp_path: Path, table: Path) -> None:
         assert own_dataset(file, "raw") is None
         assert own_dataset(file, "absent") is None
         assert own_dataset(file, "own").shape == (3,)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_starts_a_process_of_its_own(table: Path, tmp_path: Path) -> None:
+    """The one of the parent would answer to the parent, and stays alive."""
+    other = tmp_path / "other.h5"
+    other.write_bytes(table.read_bytes())
+    third = tmp_path / "third.h5"
+    third.write_bytes(table.read_bytes())
+    assert fault_in(table) is None
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if fault_in(other) is None else 1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert fault_in(third) is None
