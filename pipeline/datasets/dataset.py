@@ -51,7 +51,7 @@ class Dataset:
     source: Path
     videos: tuple[Video, ...]
     phrases: Mapping[str, Phrases]
-    ignored: int = 0  # number of media files outside class folders
+    loose: tuple[str, ...] = ()  # names of media files outside class folders, which are left out
     other_files: Mapping[str, int] = field(default_factory=dict)  # ending -> number of files that are not media
     without_videos: Mapping[str, Phrases] = field(default_factory=dict)  # listed classes without videos -> phrases
 
@@ -79,8 +79,8 @@ def read_source(source: Path) -> Dataset:
     phrases = read_phrases(classes_file) if classes_file.is_file() else {}
     if not source.is_dir():
         return dataset_of(source.resolve(), tuple(_read_manifest(source, known_classes=phrases)), phrases)
-    videos, ignored, others = _scan_folder(source)
-    return replace(dataset_of(source.resolve(), videos, phrases), ignored=ignored, other_files=others)
+    videos, loose, others = _scan_folder(source)
+    return replace(dataset_of(source.resolve(), videos, phrases), loose=loose, other_files=others)
 
 
 def dataset_of(source: Path, videos: tuple[Video, ...], phrases: Mapping[str, Phrases]) -> Dataset:
@@ -101,19 +101,19 @@ def dataset_of(source: Path, videos: tuple[Video, ...], phrases: Mapping[str, Ph
     return Dataset(source=source, videos=videos, phrases=used, without_videos=others)
 
 
-def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int, dict[str, int]]:
+def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], tuple[str, ...], dict[str, int]]:
     """Find the videos of `folder/<class>/**/<file>` and sort them by key.
 
     Returns:
-        The videos; the number of media files outside class folders; ending -> number of other files in class folders.
+        The videos; the names of media files outside class folders; ending -> number of other files in class folders.
     """
-    videos, without_class, others = [], 0, Counter[str]()
+    videos, loose, others = [], list[str](), Counter[str]()
     root = folder.absolute()
     for parent, names, other_names in sorted_names(root):
         # Once per folder, not once per file: for 200,000 files this would be most of the work.
         relative = parent.relative_to(root)
         if not relative.parts:
-            without_class += len(names)
+            loose += map(escape_undecodable, names)
             continue
         prefix, class_name = (
             f"{escape_undecodable(relative.as_posix())}/",
@@ -121,16 +121,16 @@ def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], int, dict[str, int]]:
         )
         others.update(Path(name).suffix.lower() for name in other_names)
         videos += [Video(prefix + escape_undecodable(name), f"{parent}/{name}", class_name) for name in names]
-    if not videos and without_class:
+    if not videos and loose:
         raise UsageError(
-            f"{folder}: its {without_class} videos are not in class folders. "
+            f"{folder}: its {len(loose)} videos are not in class folders. "
             f"Sort them as {folder.name}/<class>/<file>, or list them in a manifest.csv"
         )
     if not videos:
         raise UsageError(
             f"{folder} contains no videos: expected {folder.name}/<class>/<file>.mp4 (or .mkv, .webm, .avi, .mov, ...)"
         )
-    return tuple(sorted(videos, key=lambda video: video.key)), without_class, dict(others.most_common())
+    return tuple(sorted(videos, key=lambda video: video.key)), tuple(loose), dict(others.most_common())
 
 
 def _read_manifest(path: Path, *, known_classes: Collection[str]) -> Iterator[Video]:

@@ -37,6 +37,20 @@ _MARKS = (
     (0, b".RMF"),
 )
 _TRANSPORT_PACKET_BYTES = 188
+# Folders of file managers, servers and archives, and avzsl's own: what they hold belongs to no class.
+_NO_CLASSES = frozenset(
+    [
+        "#recycle",
+        "$recycle.bin",
+        "recycler",
+        "@eadir",
+        "@tmp",
+        "__macosx",
+        "lost+found",
+        "avzsl-workspace",
+        "avzsl-demo",
+    ]
+)
 
 
 def media_files(folder: Path) -> Iterator[Path]:
@@ -50,14 +64,20 @@ def media_files(folder: Path) -> Iterator[Path]:
             yield parent / name
 
 
+def may_hold_videos(folder_name: str) -> bool:
+    """Return whether a folder of this name may be a class or a part of one: it is not hidden, and no program's own."""
+    return not folder_name.startswith(".") and folder_name.casefold() not in _NO_CLASSES
+
+
 def sorted_names(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
     """Yield every folder from `folder` downwards, the names of its media files, and the names of its other files.
 
-    The ending of a file decides whether it is media; if it has none, its first bytes decide. Hidden files are left out.
+    The ending of a file decides whether it is media; if it has none, its first bytes decide. Hidden files are left out,
+    and so are the recycle bins and previews of file managers.
     """
     endings = tuple(MEDIA_ENDINGS)
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
-        inner = [name for name in folders if not name.startswith(".")]
+        inner = filter(may_hold_videos, folders)
         folders[:] = sorted(name for name in inner if not _is_loop(Path(parent) / name, folder))
         media, others = [], []
         for name in sorted(files):

@@ -94,9 +94,9 @@ def plan_extraction(
     Raises:
         PipelineError: the weights cannot be fetched, or the disk is full.
     """
-    ignored = f" ({dataset.ignored} more are in no class folder and are left out)" if dataset.ignored else ""
+    loose = f"; left out, because they are in no class folder: {some_of(dataset.loose)}" if dataset.loose else ""
     videos, classes = counted(len(dataset.videos), "video"), counted(len(dataset.classes), "class")
-    reporter.say(f"{dataset.source}: {videos} in {classes}{ignored}")
+    reporter.say(f"{dataset.source}: {videos} in {classes}{loose}")
     if dataset.other_files:
         endings = some_of([f"{ending or 'no ending'} {count}" for ending, count in dataset.other_files.items()])
         reporter.say(f"left out by their endings: {counted(sum(dataset.other_files.values()), 'file')} ({endings})")

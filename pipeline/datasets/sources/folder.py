@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from pipeline.base.errors import UsageError
-from pipeline.base.wording import counted, not_a_file
+from pipeline.base.wording import counted, not_a_file, some_of
 from pipeline.datasets.dataset import read_phrases, read_source
+from pipeline.datasets.media_files import may_hold_videos
 from pipeline.datasets.sources.found import Found
 
 
@@ -23,15 +24,15 @@ def find_folder(folder: Path) -> Found:
     empty = [
         entry.name
         for entry in sorted(folder.iterdir())
-        if entry.is_dir() and not entry.name.startswith(".") and entry.name.strip() not in dataset.phrases
+        if entry.is_dir() and may_hold_videos(entry.name) and entry.name.strip() not in dataset.phrases
     ]
     phrases = dict.fromkeys(empty, ()) | (read_phrases(classes) if classes.is_file() else {})
-    notes = [f"{counted(dataset.ignored, 'video')} in no class folder: left out"] if dataset.ignored else []
+    notes = [f"{counted(len(dataset.loose), 'video')} in no class folder: left out ({some_of(dataset.loose)})"]
     return Found(
         "folder",
         folder,
         dataset.videos,
         phrases=phrases,
-        notes=tuple(notes),
+        notes=tuple(notes if dataset.loose else ()),
         splits=splits if splits.is_file() else None,
     )

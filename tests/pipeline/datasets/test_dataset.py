@@ -71,11 +71,24 @@ def test_media_files_are_recognised_by_their_ending_in_any_case(tmp_path: Path) 
     assert all(ending == ending.lower() and ending.startswith(".") for ending in MEDIA_ENDINGS)
 
 
-def test_files_outside_class_folders_are_counted(tmp_path: Path) -> None:
-    """They are left out, but the dataset gives their number."""
+def test_files_outside_class_folders_are_named(tmp_path: Path) -> None:
+    """They are left out, but the dataset gives their names."""
     add(tmp_path, "c/a.mp4", "loose.mp4")
 
-    assert read_source(tmp_path).ignored == 1
+    assert read_source(tmp_path).loose == ("loose.mp4",)
+
+
+def test_folders_of_file_managers_are_no_classes(tmp_path: Path) -> None:
+    """Deleted videos, previews and what an archive leaves are not in the dataset, whatever the case of the names."""
+    add(tmp_path, "c/a.mp4", "d/b.mp4", "#recycle/deleted.mp4", "c/@eaDir/a.mp4/teaser.mp4", "__MACOSX/c/._a.mp4")
+    add(tmp_path, "$RECYCLE.BIN/x.mp4", "lost+found/y.mp4", "avzsl-workspace/probes/z.mp4")
+    (tmp_path / "lost+found").chmod(0)
+    try:
+        dataset = read_source(tmp_path)
+    finally:
+        (tmp_path / "lost+found").chmod(0o755)
+    assert [video.key for video in dataset.videos] == ["c/a.mp4", "d/b.mp4"]
+    assert dataset.classes == ("c", "d")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names that only POSIX allows")
