@@ -44,7 +44,7 @@ WeightsOption = Annotated[
     typer.Option(
         "--weights",
         help="Weights of the feature extractor: auto, untrained, vgg_sound, kinetics, kinetics_sound, ave, or a SeLaVi "
-        "checkpoint file.",
+        "checkpoint file. Those with a name have the licence CC-BY-NC 4.0: not for commercial use.",
         metavar="NAME|FILE",
     ),
 ]

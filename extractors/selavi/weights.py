@@ -12,6 +12,7 @@ from extractors.files.download import DownloadError, OnProgress, download, is_of
 
 BASE_URL = "https://dl.fbaipublicfiles.com/selavi"
 PUBLISHED = ("vgg_sound", "kinetics", "kinetics_sound", "ave")  # named after the dataset they were trained on
+LICENCE = "CC-BY-NC 4.0, not for commercial use"  # of the published checkpoints
 UNTRAINED_NOTE = "the extractor's weights are untrained: good for trying things out, not for results"
 CHOICES = ("auto", "untrained", *PUBLISHED)
 _PREFERRED = "vgg_sound"  # the benchmark's features were made with it

@@ -10,7 +10,7 @@ from typing import Literal
 from extractors.errors import ExtractorError
 from extractors.selavi.extractor import ExtractorOptions
 from extractors.selavi.networks import SELAVI_WIDTH
-from extractors.selavi.weights import CHOICES, ResolvedWeights, resolve_weights
+from extractors.selavi.weights import CHOICES, LICENCE, ResolvedWeights, resolve_weights
 from pipeline.base.errors import PipelineError, StorageError, UsageError
 from pipeline.base.files import checked_document, read_json, write_json
 from pipeline.base.progress import Reporter, Tracker
@@ -137,6 +137,7 @@ def fetch_weights(name: str, reporter: Reporter) -> ResolvedWeights:
         def on_progress(received: int, total: int | None) -> None:
             nonlocal done
             if not bar:
+                reporter.say(f"downloading weights of SeLaVi's authors, whose licence is {LICENCE}")
                 bar.append(stack.enter_context(reporter.track(f"downloading the {name} weights", total or 0)))
             bar[0].advance(received - done)
             done = received

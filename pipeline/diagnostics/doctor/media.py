@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from extractors.errors import WeightsError
-from extractors.selavi.weights import BASE_URL, PUBLISHED, cached_path, cached_weights
+from extractors.selavi.weights import BASE_URL, LICENCE, PUBLISHED, cached_path, cached_weights
 from pipeline.base.wording import byte_size
 from pipeline.base.workspace import cache_folder
 from pipeline.diagnostics.doctor.check import Check
@@ -59,7 +59,8 @@ def weights_checks() -> Iterator[Check]:
             f"weights: {preferred}",
             "missing",
             "not fetched: untrained weights are used instead, which are only good for trying things out",
-            f"avzsl extract --weights {preferred} fetches them; or save {BASE_URL}/{path.name} as {path}",
+            f"avzsl extract --weights {preferred} fetches them (licence {LICENCE}); "
+            f"or save {BASE_URL}/{path.name} as {path}",
         )
     for path in sorted(folder.glob("selavi_*.partial")):
         yield Check(f"weights: {path.name}", "note", f"{byte_size(path.stat().st_size)} of an interrupted download")
@@ -73,4 +74,4 @@ def _weights(name: str, folder: Path) -> Check:
     except (WeightsError, OSError) as error:
         return Check(f"weights: {name}", "missing", one_line(error), f"make {path} readable, or delete it")
     sha256 = weights.sha256[:12] if weights else ""
-    return Check(f"weights: {name}", "ok", f"{path}, {byte_size(size_bytes)}, sha256 {sha256}…")
+    return Check(f"weights: {name}", "ok", f"{path}, {byte_size(size_bytes)}, sha256 {sha256}…, licence {LICENCE}")

@@ -43,6 +43,7 @@ def test_everything_works_where_the_tests_run(tmp_path: Path, cache: Path) -> No
         assert checks[name].state == "ok"
     assert "ffmpeg" in checks["PyAV"].detail
     assert checks["weights: vgg_sound"].state == "missing"
+    assert "CC-BY-NC 4.0, not for commercial use" in checks["weights: vgg_sound"].remedy
     assert all(check.remedy for check in checks.values() if check.state == "missing")
     assert list(tmp_path.iterdir()) == []
 
@@ -158,6 +159,7 @@ def test_weights_in_the_cache_are_checked_by_their_hash(cache: Path) -> None:
     before = sorted(path.name for path in folder.iterdir())
     checks = by_name(weights_checks())
     assert checks["weights: vgg_sound"].state == "ok"
+    assert "licence CC-BY-NC 4.0" in checks["weights: vgg_sound"].detail
     assert str(folder / "selavi_vgg_sound.pth") in checks["weights: vgg_sound"].detail
     assert checks["weights: kinetics"].state == "missing"
     assert "has changed" in checks["weights: kinetics"].detail

@@ -1,0 +1,46 @@
+"""pipeline/extraction/extractor_choice.py: what is said when weights are fetched."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cli.main import run_command
+from extractors.selavi.weights import ResolvedWeights
+from pipeline.base.progress import SilentReporter
+from pipeline.extraction import extractor_choice
+from pipeline.extraction.extractor_choice import fetch_weights
+
+
+class Lines(SilentReporter):
+    """Keeps the lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        """Keep a line."""
+        self.lines.append(line)
+
+
+@pytest.mark.parametrize("downloads", [True, False])
+def test_the_licence_is_said_at_the_download(monkeypatch: pytest.MonkeyPatch, downloads: bool) -> None:
+    """It is said once, and only if something is fetched."""
+
+    def resolve(name: str, *, cache_dir: Path, on_progress: Callable[[int, int | None], None]) -> ResolvedWeights:
+        for received in (10, 20) if downloads else ():
+            on_progress(received, 20)
+        return ResolvedWeights(name, cache_dir, "", "")
+
+    monkeypatch.setattr(extractor_choice, "resolve_weights", resolve)
+    reporter = Lines()
+    fetch_weights("vgg_sound", reporter)
+    expected = "downloading weights of SeLaVi's authors, whose licence is CC-BY-NC 4.0, not for commercial use"
+    assert reporter.lines == [expected] * downloads
+
+
+def test_the_licence_stands_beside_the_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever chooses weights should know what they may be used for."""
+    assert run_command(["extract", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "the licence CC-BY-NC 4.0: not for commercial use" in shown
