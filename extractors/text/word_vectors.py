@@ -1,5 +1,6 @@
 """Read files of word vectors: word2vec (text or binary) and GloVe; the content tells which format it is."""
 
+import codecs
 import gzip
 import re
 import zlib
@@ -21,6 +22,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _MAX_LINE_BYTES = 1 << 20
 _SAMPLE_BYTES = 1 << 16
 _CONTROL_CHARACTERS = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # occur in binary numbers, never in text
+_BLANKS = b" \t\r\n"
+_BLANK_RUNS = re.compile(rb"[ \t]+")
 FILE_ERRORS = (OSError, EOFError, zlib.error)
 
 
@@ -50,7 +53,7 @@ def open_word_vectors(path: Path) -> WordVectorFile:
     """
     try:
         with open_plain_or_gzip(path) as file:
-            first = file.readline(_MAX_LINE_BYTES)
+            first = _without_mark(file.readline(_MAX_LINE_BYTES))
             sample = file.read(_SAMPLE_BYTES)
     except FILE_ERRORS as error:
         raise TextEncoderError(unreadable(path, error)) from error
@@ -64,7 +67,7 @@ def open_word_vectors(path: Path) -> WordVectorFile:
         if _is_text(sample):
             return TextVectors(path, width, announced=count)
         return BinaryVectors(path, width, announced=count)
-    width = _numbers_at_the_end(first) if _is_text(first) else 0
+    width = _numbers_at_the_end(_single_blanks(first)) if _is_text(first) else 0
     if width == 0:
         raise TextEncoderError(
             f"{path} is not a file of vectors: expected word2vec (text or binary), GloVe, fastText's .bin, "
@@ -101,9 +104,10 @@ class TextVectors:
                     if (number == 1 and self._announced is not None) or line.isspace():
                         continue
                     rows += 1
-                    word = self._word_of(line, number, wanted.keys())
+                    plain = _single_blanks(_without_mark(line) if number == 1 else line)
+                    word = self._word_of(plain, number, wanted.keys())
                     if word in wanted and wanted[word] not in found:
-                        found[wanted[word]] = self._vector_of(line, number)
+                        found[wanted[word]] = self._vector_of(plain, number)
         except FILE_ERRORS as error:
             raise TextEncoderError(unreadable(self._path, error)) from error
         if self._announced is not None and rows < self._announced:
@@ -113,7 +117,6 @@ class TextVectors:
         return found
 
     def _word_of(self, line: bytes, number: int, wanted: AbstractSet[bytes]) -> bytes:
-        line = line.rstrip()
         spaces = line.count(b" ")
         if spaces == self.width:
             return line.partition(b" ")[0]
@@ -127,7 +130,7 @@ class TextVectors:
         return b" ".join([first, *between])
 
     def _vector_of(self, line: bytes, number: int) -> NDArray[np.float32]:
-        fields = line.rstrip().rsplit(b" ", self.width)[1:]
+        fields = line.rsplit(b" ", self.width)[1:]
         try:
             vector = np.array([float(field) for field in fields], np.float32)
         except ValueError:
@@ -208,6 +211,17 @@ def _is_text(content: bytes) -> bool:
     except UnicodeDecodeError as error:
         return error.end == len(content)  # true if only the end of the sample cuts a letter
     return True
+
+
+def _without_mark(line: bytes) -> bytes:
+    """Remove the byte order mark that editors write at the beginning of a file."""
+    return line.removeprefix(codecs.BOM_UTF8)
+
+
+def _single_blanks(line: bytes) -> bytes:
+    """Remove blanks around a line, as fastText prints them, and leave one blank where there are several, or a tab."""
+    line = line.strip(_BLANKS)
+    return _BLANK_RUNS.sub(b" ", line) if b"  " in line or b"\t" in line else line
 
 
 def _numbers_at_the_end(line: bytes) -> int:

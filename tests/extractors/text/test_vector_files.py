@@ -3,6 +3,7 @@
 import csv
 import gzip
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,28 @@ def test_entries_with_spaces_are_read(tmp_path: Path) -> None:
         [unit([5, 6]), unit([7, 8])],
         atol=1e-6,
     )
+
+
+@pytest.mark.parametrize("form", ["glove", "text"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content.replace(b"\n", b" \n"),  # as fastText prints the vectors of words
+        lambda content: content.replace(b" ", b"  "),
+        lambda content: content.replace(b" ", b"\t"),
+        lambda content: b"\xef\xbb\xbf" + content,  # as editors on Windows save it
+        lambda content: b" " + content.replace(b"\n", b"\n "),
+        lambda content: content.replace(b"\n", b"\r\n"),
+    ],
+    ids=["blank at the end", "double blanks", "tabs", "byte order mark", "leading blank", "Windows"],
+)
+def test_blanks_of_the_wild_change_nothing(tmp_path: Path, form: str, change: Callable[[bytes], bytes]) -> None:
+    """Files of vectors are written by many programs."""
+    path = tmp_path / "vectors.txt"
+    path.write_bytes(change(content_of(form)))
+    vectors = load_text_encoder(parse_text_spec(str(path))).encode(["dog barking", "ice hockey", "été"])
+    expected = [unit(VECTORS["dog"], VECTORS["barking"]), unit(VECTORS["ice_hockey"]), unit(VECTORS["été"])]
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("form", ["glove", "text", "binary"])
