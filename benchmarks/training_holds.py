@@ -156,6 +156,11 @@ def main() -> None:
     for method in methods:
         runs = [results[tasks[method, seed]] for seed in given.seeds]
         print(f"| {method} | {' | '.join(cells_of(runs))} |")
+    first, second = "preset ucf", "preset ucf without input dropout"
+    pairs = [(results[tasks[first, seed]], results[tasks[second, seed]]) for seed in given.seeds]
+    print(f"\n{first} minus {second}, paired over the data seeds:")
+    for title, figure in (("fall at the first rate", fall_at_first_rate), ("test ZSL at the best", zsl_at_best)):
+        print(f"{title} {interval([figure(one) - figure(other) for one, other in pairs])}")
 
 
 def at_first_rate(one: Mapping[str, Any]) -> list[float]:
@@ -163,6 +168,17 @@ def at_first_rate(one: Mapping[str, Any]) -> list[float]:
     return [
         value for value, rate in zip(one["HM"], one["learning rate"], strict=True) if rate == one["learning rate"][0]
     ]
+
+
+def fall_at_first_rate(one: Mapping[str, Any]) -> float:
+    """Compute how far HM is below its best before the learning rate falls: the mean of the last validations."""
+    before = at_first_rate(one)
+    return statistics.mean(before[-LAST:]) - max(before)
+
+
+def zsl_at_best(one: Mapping[str, Any]) -> float:
+    """Select the test ZSL where the validation is best."""
+    return float(one["test ZSL"][one["best"] - 1])
 
 
 def cells_of(runs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -177,11 +193,11 @@ def cells_of(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     curves, tests = [one["HM"] for one in runs], [one["test ZSL"] for one in runs]
     if len(curves[0]) == 1:
         return ["", "", "", mean(curve[0] for curve in curves), "", "", "", mean(test[0] for test in tests), ""]
-    at_best = [test[one["best"] - 1] for one, test in zip(runs, tests, strict=True)]
+    at_best = [zsl_at_best(one) for one in runs]
     return [
         f"{STEPS_PER_VALIDATION * statistics.mean(map(len, curves)):.0f}",
         mean(curve[0] for curve in curves),
-        interval([end(before) - max(before) for before in map(at_first_rate, runs)]),
+        interval([fall_at_first_rate(one) for one in runs]),
         mean(map(max, curves)),
         mean(map(end, curves)),
         interval([end(curve) - max(curve) for curve in curves]),
