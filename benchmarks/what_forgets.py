@@ -47,7 +47,7 @@ class Method:
     Attributes:
         daan: options of DaanConfig.
         training: settings of the training.
-        patch: name of an entry of PATCHES, for what is no option.
+        patch: name of an entry of PATCHES, for a change that no option makes.
         without: the method without the change; empty if there is none.
     """
 

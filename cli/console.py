@@ -23,6 +23,25 @@ class OutputError(Exception):
     """Raised when standard output cannot be written, as on a full disk."""
 
 
+@contextlib.contextmanager
+def output_errors(stream: str = "standard output") -> Iterator[None]:
+    """Convert what the system says when a stream cannot be written.
+
+    Args:
+        stream: what is written, for the message.
+
+    Raises:
+        OutputError: the stream cannot be written.
+        BrokenPipeError: the reader has closed it.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{stream} cannot be written: {error.strerror or error}") from error
+
+
 class _PlainConsole(Console):
     """A console that shows every text as it is: no markup, no emoji, and control characters as escapes."""
 
@@ -36,12 +55,8 @@ class _PlainConsole(Console):
             OutputError: the stream cannot be written.
             BrokenPipeError: the reader has closed it.
         """
-        try:
+        with output_errors("the output"):
             super().print(*objects, **options)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OutputError(f"the output cannot be written: {error.strerror or error}") from error
 
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - the options of the base class
         """Convert a text, also one in a cell of a table."""
@@ -90,13 +105,10 @@ class Terminal:
 
     def document(self, content: object) -> None:
         """Write the single JSON document of --json."""
-        try:
-            sys.stdout.write(to_json(content) + "\n")
+        text = to_json(content)
+        with output_errors():
+            sys.stdout.write(text + "\n")
             sys.stdout.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OutputError(f"standard output cannot be written: {error.strerror or error}") from error
 
     @contextlib.contextmanager
     def track(self, title: str, total: int) -> Iterator[Tracker]:

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from cli.console import fail
+from cli.console import OutputError, fail, output_errors
 
 _DESCRIPTORS = (0, 1, 2)
 
@@ -38,13 +38,14 @@ def write_any_character() -> None:
 def flushed(code: int) -> int:
     """Write what is left of standard output, and return the exit code: 1 if that fails, as on a full disk."""
     try:
-        sys.stdout.flush()
+        with output_errors():
+            sys.stdout.flush()
     except BrokenPipeError:
         silence_output()
         return 1
-    except OSError as error:
+    except OutputError as error:
         silence_output()
-        fail(f"standard output cannot be written: {error.strerror or error}")
+        fail(str(error))
         return 1
     return code
 

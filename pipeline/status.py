@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.errors import PipelineError
-from pipeline.base.files import read_json, read_text
+from pipeline.base.files import read_text
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, dataset_record, load_dataset
 from pipeline.features.index import StoredFailure, StoredVideo
@@ -45,9 +45,10 @@ def _modified(path: Path) -> str:
 
 def _features(workspace: Workspace, dataset: Dataset, stages: dict[str, StageRecord]) -> StageStatus:
     """Count the videos in the part files of the present extractor, even if its extraction is not complete."""
-    if not workspace.extractor_file.exists():
+    fingerprint = workspace.extractor_fingerprint()
+    if fingerprint is None:
         return _features_not_extracted_here(workspace, dataset, stages.get(Stage.FEATURES))
-    folder = workspace.feature_folder(str(read_json(workspace.extractor_file)["fingerprint"]))
+    folder = workspace.feature_folder(fingerprint)
     parts = FeatureParts(folder / "parts")
     entries = [parts.valid_entry(video) for video in dataset.videos]
     stored = sum(isinstance(entry, StoredVideo) for entry in entries)

@@ -64,7 +64,7 @@ def _show(report: "DemoReport", terminal: Terminal, workspace: Path) -> None:
         f"\nS {metrics.S:.1f}  U {metrics.U:.1f}  HM {metrics.HM:.1f}  ZSL {metrics.ZSL:.1f} percent; "
         f"guessing among {evaluation.unseen} unseen classes gives ZSL {evaluation.chance:.1f}"
     )
-    for figure in report.chain.evaluation.figures:
+    for figure in evaluation.figures:
         terminal.show(f" {figure}")
     failures = report.chain.extraction.failures
     if failures:

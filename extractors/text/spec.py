@@ -118,7 +118,7 @@ def _check_path(chosen: TextSpec, spec: str) -> None:
             f"{spec} is a folder: give the file of vectors in it, or {CLIP}:{path} if it holds a CLIP model"
         )
     if path.exists() and not path.is_file():
-        raise TextSpecError(f"{path} is no regular file, but a pipe or a device: save its content as a file first")
+        raise TextSpecError(f"{path} is not a regular file, but a pipe or a device: save its content as a file first")
     if not path.is_file() and chosen.location != spec:
         raise TextSpecError(f"{spec!r}: there is no file {path}: give the path of the file of vectors")
     if not path.is_file():

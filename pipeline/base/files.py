@@ -219,6 +219,20 @@ def checked_document(document: object, shape: type[ShapeT], damage: Callable[[st
         raise damage(f"{location}: {first['msg']}") from error
 
 
+def read_document(path: Path, shape: type[ShapeT], damage: Callable[[str], Exception]) -> ShapeT:
+    """Read a JSON document, and check that it is what avzsl wrote: its checksum, and its shape.
+
+    Args:
+        path: the file.
+        shape: a type that pydantic can validate, such as a dataclass.
+        damage: makes the error to raise about a damaged file from a description of the fault.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    return checked_document(read_json(path, damage), shape, damage)
+
+
 def fingerprint(document: Any) -> str:  # noqa: ANN401 - any JSON value
     """Compute a short hash of a JSON value; the order of keys does not matter."""
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import filelock
 
 from pipeline.base.errors import StorageError
-from pipeline.base.files import checked_document, make_folder, read_json, storage_errors
+from pipeline.base.files import make_folder, read_document, storage_errors
 
 
 class LockHeldError(Exception):
@@ -77,7 +77,7 @@ def holder_of(path: Path) -> str | None:
 def _holder(holder_file: Path) -> str:
     """Describe the holder of a lock by its JSON file; "another avzsl process" if that file is missing or damaged."""
     try:
-        holder = checked_document(read_json(holder_file), _Holder, StorageError)
+        holder = read_document(holder_file, _Holder, StorageError)
     except StorageError:
         return "another avzsl process"
     return f"avzsl {holder.command} (process {holder.pid} on {holder.host})"

@@ -57,7 +57,7 @@ def did_you_mean(given: str, choices: Iterable[str]) -> str:
 
 
 def not_a_file(path: Path) -> str:
-    """Say why a path cannot be read as a file: it does not exist, leads nowhere, or is no regular file.
+    """Say why a path cannot be read as a file: it does not exist, leads nowhere, or is not a regular file.
 
     For a path that does not exist, the most similar name in its folder is suggested.
     """
@@ -66,7 +66,7 @@ def not_a_file(path: Path) -> str:
     if path.is_dir():
         return f"{path} is a folder."
     if path.exists():
-        return f"{path} is no regular file, but a pipe or a device: save its content as a file first."
+        return f"{path} is not a regular file, but a pipe or a device: save its content as a file first."
     try:
         neighbours = {entry.name.lower(): entry.name for entry in path.parent.iterdir()}
     except OSError:

@@ -14,7 +14,7 @@ from typing import Any
 import platformdirs
 
 from pipeline.base.errors import MissingStageError, StorageError, UsageError, WorkspaceInUseError
-from pipeline.base.files import checked_document, read_json, write_json
+from pipeline.base.files import read_document, write_json
 from pipeline.base.leftovers import leftovers_in, remove_leftovers
 from pipeline.base.locks import LockHeldError, held
 
@@ -37,6 +37,13 @@ class StageRecord:
     made_at: str = ""  # ISO 8601, UTC
     inputs: Mapping[str, str] = field(default_factory=dict)  # stage -> fingerprint of its output that was used
     summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _ExtractorName:
+    """The part of features/extractor.json that names the folder of the features."""
+
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,20 @@ class Workspace:
         """The file that records the extractor of this workspace; it is written before the first video is extracted."""
         return self.root / "features" / "extractor.json"
 
+    def extractor_fingerprint(self) -> str | None:
+        """Return the fingerprint of the extractor of this workspace; None in a new workspace.
+
+        Raises:
+            StorageError: the record is damaged.
+        """
+        if not self.extractor_file.exists():
+            return None
+        return read_document(self.extractor_file, _ExtractorName, self.damaged_extractor).fingerprint
+
+    def damaged_extractor(self, fault: str) -> StorageError:
+        """Make the error about a damaged record of the extractor."""
+        return StorageError(f"{self.extractor_file} is damaged ({fault}): delete it and run the command again")
+
     @property
     def shards_folder(self) -> Path:
         """The folder of the locks of the shards that are being extracted."""
@@ -90,8 +111,7 @@ class Workspace:
         """
         if not self.stages_file.exists():
             return {}
-        document = read_json(self.stages_file, self._damaged_stages)
-        return checked_document(document, dict[str, StageRecord], self._damaged_stages)
+        return read_document(self.stages_file, dict[str, StageRecord], self._damaged_stages)
 
     def _damaged_stages(self, fault: str) -> StorageError:
         return StorageError(

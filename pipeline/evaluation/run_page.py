@@ -9,7 +9,7 @@ from typing import TypeVar
 import pydantic
 
 from pipeline.base.errors import MissingStageError, StorageError
-from pipeline.base.files import checked_document, make_folder, read_json, read_text, storage_errors, write_text
+from pipeline.base.files import make_folder, read_document, read_text, storage_errors, write_text
 from pipeline.base.wording import shown_epoch
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation.figures import balance_figure, training_curves
@@ -132,7 +132,7 @@ def _read(path: Path, document: type[DocumentT]) -> DocumentT | None:
     def damage(fault: str) -> StorageError:
         return StorageError(f"{path} is damaged ({fault}): run avzsl evaluate again")
 
-    return checked_document(read_json(path, damage), document, damage)
+    return read_document(path, document, damage)
 
 
 def _sections(models: Path, reports: Path, figures: Sequence[Path]) -> list[Section]:

@@ -11,8 +11,8 @@ from extractors.errors import ExtractorError
 from extractors.selavi.extractor import ExtractorOptions
 from extractors.selavi.networks import SELAVI_WIDTH
 from extractors.selavi.weights import CHOICES, LICENCE, ResolvedWeights, resolve_weights
-from pipeline.base.errors import PipelineError, StorageError, UsageError
-from pipeline.base.files import checked_document, read_json, write_json
+from pipeline.base.errors import PipelineError, UsageError
+from pipeline.base.files import read_document, write_json
 from pipeline.base.progress import Reporter, Tracker
 from pipeline.base.wording import not_a_file
 from pipeline.base.workspace import Workspace, cache_folder
@@ -120,11 +120,7 @@ def recorded_extractor(workspace: Workspace) -> ExtractionSettings | None:
     file = workspace.extractor_file
     if not file.exists():
         return None
-
-    def damage(fault: str) -> StorageError:
-        return StorageError(f"{file} is damaged ({fault}): delete it and run the command again")
-
-    record = checked_document(read_json(file, damage), _ExtractorRecord, damage)
+    record = read_document(file, _ExtractorRecord, workspace.damaged_extractor)
     return ExtractionSettings(extractor=record.extractor, decoder=record.decoder, dtype=record.dtype)
 
 

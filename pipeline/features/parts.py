@@ -15,7 +15,7 @@ from typing import Literal
 
 from extractors.files.checksums import sha256_of_file
 from pipeline.base.errors import DamagedFileError, StorageError
-from pipeline.base.files import checked_document, read_json, storage_errors, write_json
+from pipeline.base.files import read_document, storage_errors, write_json
 from pipeline.base.progress import Reporter
 from pipeline.datasets.dataset import Video
 from pipeline.features.index import SourceFile, StoredFailure, StoredVideo
@@ -229,7 +229,7 @@ class PartChecks:
     def _read(self) -> dict[str, list[int]]:
         if self._file.exists():
             with contextlib.suppress(StorageError):  # without the record, all part files are read
-                return checked_document(read_json(self._file), dict[str, list[int]], StorageError)
+                return read_document(self._file, dict[str, list[int]], StorageError)
         return {}
 
 

@@ -173,7 +173,7 @@ class Store:
                 dataset = own_dataset(file, modality)
                 is_plain = dataset is not None and dataset.dtype.kind == "f" and dataset.ndim == 2
             if dataset is None or not is_plain:
-                raise _damage(path, f"/{modality} is no table of numbers")
+                raise _damage(path, f"/{modality} is not a table of numbers")
             if len(dataset) != rows:
                 raise _damage(path, f"/{modality} has {len(dataset)} seconds, the index {rows}")
 

@@ -251,7 +251,7 @@ def test_a_pipe_is_refused_by_every_option_that_takes_a_file(
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     line = refused(capsys, 2, *command, str(pipe))
-    assert f"{pipe} is no regular file" in line
+    assert f"{pipe} is not a regular file" in line
     assert "Did you mean" not in line
 
 

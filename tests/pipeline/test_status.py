@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from daan.config import DaanConfig
+from pipeline.base.errors import StorageError
+from pipeline.base.files import write_json
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation.evaluate import evaluate
@@ -50,6 +52,15 @@ def test_in_a_new_workspace_the_dataset_is_missing(tmp_path: Path) -> None:
 
     assert (entry.stage, entry.state, entry.next_command) == ("dataset", "missing", "extract --help")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_damaged_record_of_the_extractor_is_named(extracted: Callable[..., Workspace]) -> None:
+    """Without the fingerprint of the extractor the status cannot be told; the message names the file."""
+    workspace = extracted(classes=4)
+    write_json(workspace.extractor_file, {"decoder": "pyav"})
+
+    with pytest.raises(StorageError, match=r"extractor\.json is damaged \(fingerprint: .*delete it"):
+        workspace_status(workspace)
 
 
 def test_a_stopped_run_is_partial_with_its_number_of_epochs(extracted: Callable[..., Workspace]) -> None:

@@ -15,7 +15,7 @@ import torch
 
 from pipeline.avgzsl_benchmark.reproduction.published import Variant, variants_of
 from pipeline.base.errors import StorageError, UsageError
-from pipeline.base.files import checked_document, fingerprint, read_json
+from pipeline.base.files import fingerprint, read_document
 from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.evaluation.drawing import FigureProcess
@@ -201,7 +201,7 @@ def _evaluated_before(workspace: Workspace, run: str) -> Mapping[str, Metrics] |
     if not path.is_file():
         return None
     try:
-        document = checked_document(read_json(path), _SavedMetrics, StorageError)
+        document = read_document(path, _SavedMetrics, StorageError)
     except StorageError:  # a damaged file is written again
         return None
     if document.run != run or document.part != "test":

@@ -21,6 +21,7 @@ with contextlib.suppress(ImportError):  # Windows has no such limits
 
 _BLOCK_ROWS = 65536
 _MOST_ITEMS = 100_000  # attributes, groups and datasets of one file
+_MOST_SPARE_CHUNKS = 100_000  # a dataset that shrank can have chunks beyond its end
 _MOST_RATIO = 1100  # a compressed file is at most this many times as large when it is unpacked (deflate: 1032)
 _SPARE_BYTES = 1 << 28
 _SPARE_SECONDS = 3
@@ -107,7 +108,7 @@ def _check_chunks(dataset: Any, size_bytes: int, declared_bytes: int, stored_byt
         nonlocal beyond
         places.add(chunk.chunk_offset)
         beyond = chunk.byte_offset is None or chunk.byte_offset + chunk.size > size_bytes
-        return True if beyond or len(places) > _MOST_ITEMS + needed else None  # True ends the search
+        return True if beyond or len(places) > needed + _MOST_SPARE_CHUNKS else None  # True ends the search
 
     dataset.id.chunk_iter(note)
     if beyond:

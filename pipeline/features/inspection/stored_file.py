@@ -59,7 +59,7 @@ class StoredFile:
         with _reading(self.path):
             dataset = own_dataset(self._file, name)
         if dataset is None:
-            raise _damage(self.path, f"/{name} is no dataset of this file")
+            raise _damage(self.path, f"/{name} is not a dataset of this file")
         return dataset
 
     def index_blocks(self) -> Iterator[NDArray[np.void]]:

@@ -67,7 +67,9 @@ def test_a_pipe_and_a_folder_are_no_regular_files(tmp_path: Path) -> None:
     """A shell gives a pipe for `<(command)`; reading it may wait for ever."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    assert not_a_file(pipe) == f"{pipe} is no regular file, but a pipe or a device: save its content as a file first."
+    assert (
+        not_a_file(pipe) == f"{pipe} is not a regular file, but a pipe or a device: save its content as a file first."
+    )
     assert not_a_file(tmp_path) == f"{tmp_path} is a folder."
 
 

@@ -213,7 +213,7 @@ def test_a_single_video_or_fifo_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match=r"clip\.MP4 is neither a folder <class>/<file> nor a manifest"):
         read_source(tmp_path / "clip.MP4")
-    with pytest.raises(UsageError, match="fifo is no regular file"):
+    with pytest.raises(UsageError, match="fifo is not a regular file"):
         read_source(tmp_path / "fifo")
 
 

@@ -335,5 +335,5 @@ def test_a_dataset_of_another_file_is_damage(tmp_path: Path) -> None:
     with h5py.File(path, "r+") as file:
         del file["audio"]
         file.create_dataset("audio", shape=(2, WIDTH), dtype="f4", external=[(str(secret), 0, 24)])
-    with pytest.raises(DamagedFileError, match="/audio is no table of numbers"):
+    with pytest.raises(DamagedFileError, match="/audio is not a table of numbers"):
         read_all(path)
