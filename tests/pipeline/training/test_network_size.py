@@ -16,7 +16,7 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize(("videos", "network"), [(2, "small"), (999, "small"), (1000, "paper"), (3174, "paper")])
+@pytest.mark.parametrize(("videos", "network"), [(2, "small"), (199, "small"), (200, "paper"), (3174, "paper")])
 def test_the_number_of_training_videos_chooses_the_network(videos: int, network: str) -> None:
     """The choice is recorded in the settings; a large dataset keeps the paper's values; no other setting changes."""
     small: dict[str, dict[str, Any]] = SMALL if network == "small" else {"daan": {}, "training": {}}
@@ -75,8 +75,8 @@ def test_shown_settings_name_the_values_of_the_small_network() -> None:
     """They are comments next to the values of the paper."""
     text = show_before_training(load_settings(assignments=["training.epochs=3"]))
 
-    assert "  # hidden_width: 512 (64 with fewer than 1000 training videos)\n" in text
-    assert "  # batch_pairs: 256 (32 with fewer than 1000 training videos)\n" in text
+    assert "  # hidden_width: 512 (64 with fewer than 200 training videos)\n" in text
+    assert "  # batch_pairs: 256 (32 with fewer than 200 training videos)\n" in text
     assert "  epochs: 3\n" in text
 
 
