@@ -72,7 +72,8 @@ def _show(report: "DemoReport", terminal: Terminal, workspace: Path) -> None:
             f"One sample is broken on purpose ({failures[0][0]}: {failures[0][1]}); the demo continued without it."
         )
     terminal.say(
-        "The demo uses an untrained extractor, so that it needs no download; trained weights give much better features."
+        "The demo uses an untrained extractor, so that it needs no download. For your own videos use trained weights, "
+        "such as avzsl extract --weights vgg_sound."
     )
     terminal.show(
         f"\nOf the {report.judged} clips of the {evaluation.unseen} classes that were not used in training, "
