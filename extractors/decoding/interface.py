@@ -26,7 +26,7 @@ class DecodingRequest:
     Attributes:
         path: the video file.
         audio_rate_hz: the wanted sample rate of the sound.
-        start_seconds: start of the segment, on the clock that starts with the video's first frame; None for 0.
+        start_seconds: start of the segment, on the video's clock (`clock.py`); None for 0.
         end_seconds: end of the segment, on the same clock; None for the end of the video.
     """
 

@@ -18,7 +18,7 @@ class SoundPiece:
     """A piece of mono sound.
 
     Attributes:
-        first_sample: index of the first sample, counted from the video's first frame; may be negative.
+        first_sample: index of the first sample, counted from the start of the video's clock; may be negative.
         samples: (N,) int16.
     """
 

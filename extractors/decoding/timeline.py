@@ -1,4 +1,4 @@
-"""The clock of a video: find the picture on screen at each time and count the whole seconds."""
+"""Find the picture on screen at each time of a video's clock and count the whole seconds."""
 
 import math
 from collections.abc import Generator, Iterable, Iterator
@@ -20,14 +20,11 @@ FRAMES_PER_SECOND = 30
 ROUNDING_SECONDS = 0.001
 # A second counts as whole if no more than this is missing, as with 29.97 fps or rounded durations.
 TOLERANCE_SECONDS = 0.020
-# If time stamps step back further than this, a new count starts (spliced transport streams); smaller steps are frames
-# out of order.
-LARGEST_STEP_BACK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Segment:
-    """The requested segment of a video, on the clock that starts with the video's first frame.
+    """The requested segment of a video, on the video's clock (`clock.py`).
 
     Attributes:
         start_seconds: start of the segment.
@@ -69,67 +66,6 @@ class TimedFrame(Generic[ImageT]):
 def whole_seconds(duration_seconds: float) -> int:
     """Count the whole seconds of a duration; never negative."""
     return max(0, math.floor(duration_seconds + TOLERANCE_SECONDS))
-
-
-class TimestampGuess:
-    """Chooses between a frame's presentation and decoding time stamps, as ffmpeg's best-effort time stamp does.
-
-    AVI stores no presentation time stamps. Those derived for it may jump back and forth although the pictures are in
-    order.
-    """
-
-    def __init__(self) -> None:
-        self._faulty = {"pts": 0, "dts": 0}
-        self._last: dict[str, int | None] = {"pts": None, "dts": None}
-
-    def choose(self, pts: int | None, dts: int | None) -> int | None:
-        """Return the stamp of the kind with fewer faults so far; None if the frame has neither."""
-        for name, stamp in (("pts", pts), ("dts", dts)):
-            last = self._last[name]
-            if stamp is not None:
-                self._faulty[name] += last is not None and stamp <= last
-                self._last[name] = stamp
-        if pts is None or (dts is not None and self._faulty["dts"] < self._faulty["pts"]):
-            return dts
-        return pts
-
-
-class StreamClock:
-    """Converts a stream's time stamps to seconds since the video's first frame.
-
-    A frame without a stamp starts at the end of the last frame. So does a frame after a jump of the stamps, as in
-    spliced transport streams.
-
-    Args:
-        largest_gap_seconds: longest pause between two frames; a longer one is a jump of the stamps.
-        origin_seconds: the stamp at which the clock is 0; None for the stamp of the first frame placed.
-    """
-
-    def __init__(self, *, largest_gap_seconds: float, origin_seconds: float | None = None) -> None:
-        self.origin_seconds = origin_seconds
-        self.end_seconds = 0.0
-        self._largest_gap_seconds = largest_gap_seconds
-        self._last_seconds: float | None = None
-        self._shift_seconds = 0.0
-
-    def place(self, stamp_seconds: float | None, duration_seconds: float) -> float:
-        """Return the time of the stream's next frame in seconds; it may be a little before the last frame's time."""
-        if stamp_seconds is None:
-            seconds = self.end_seconds
-        else:
-            if self.origin_seconds is None:
-                self.origin_seconds = stamp_seconds
-            seconds = stamp_seconds - self.origin_seconds + self._shift_seconds
-            if self._last_seconds is not None and self._jumps(seconds, self._last_seconds):
-                self._shift_seconds += self.end_seconds - seconds
-                seconds = self.end_seconds
-        self._last_seconds = seconds
-        self.end_seconds = seconds + duration_seconds
-        return seconds
-
-    def _jumps(self, seconds: float, last_seconds: float) -> bool:
-        gap = seconds - max(last_seconds, self.end_seconds)
-        return last_seconds - seconds > LARGEST_STEP_BACK_SECONDS or gap > self._largest_gap_seconds
 
 
 class Converter(Protocol[ImageT_contra]):

@@ -20,14 +20,14 @@ from extractors.selavi.weights import ResolvedWeights
 PICTURE_MEAN = 0.45
 PICTURE_DEVIATION = 0.225
 
-_VERSION = 2  # of the code of this folder; increase it with each change that can change a feature
+_VERSION = 3  # of the code of this folder; increase it with each change that can change a feature
 
 Identity = dict[str, str | int | float | bool]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The values that differ between the benchmark's features and the authors' own training."""
+    """The values that differ between the benchmark's features, the authors' training and their clustering script."""
 
     audio_rate_hz: int
     audio_mean: float  # of the log filterbank
@@ -37,6 +37,7 @@ class Recipe:
 RECIPES = {
     "avca": Recipe(audio_rate_hz=44_100, audio_mean=1.93, audio_deviation=17.89),
     "selavi": Recipe(audio_rate_hz=24_000, audio_mean=0.0, audio_deviation=1.0),
+    "clusters": Recipe(audio_rate_hz=24_000, audio_mean=1.93, audio_deviation=17.89),  # defaults of get_clusters.py
 }
 
 
@@ -44,7 +45,7 @@ RECIPES = {
 class ExtractorOptions:
     """The options of the SeLaVi extractor; each can change a feature."""
 
-    recipe: Literal["avca", "selavi"] = "avca"
+    recipe: Literal["avca", "selavi", "clusters"] = "avca"
     weights: str = "auto"  # auto, untrained, vgg_sound, kinetics, kinetics_sound, ave, or a file's path
     width: int = SELAVI_WIDTH  # channels of the first residual stage, 1/8 of a feature's; only untrained if not 64
     seed: int = 0  # of untrained weights

@@ -1,23 +1,49 @@
 """Mix sound to mono with PyAV, resample it and place it on the video's clock."""
 
 from collections.abc import Iterator
+from itertools import chain
+from typing import cast
 
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
+from extractors.decoding.clock import StreamClock
+from extractors.decoding.pyav.opening import Opening, stamped_sound
 from extractors.decoding.pyav.stream import StreamReader
-from extractors.decoding.seconds import SoundPiece
-from extractors.decoding.timeline import StreamClock
+from extractors.decoding.seconds import SoundPiece, SoundTrack
+from extractors.decoding.timeline import Segment
 
+# Sound is decoded from this long before a segment, because codecs and resamplers depend on earlier samples.
+_LEAD_SECONDS = 0.5
 # Time stamps rounded to milliseconds jitter; a pause or an overlap longer than this is real.
 _JITTER_SECONDS = 0.05
 
 
-def sound_pieces(
+def open_sound_track(reader: StreamReader, opening: Opening, rate_hz: int, segment: Segment) -> SoundTrack | None:
+    """Return the sound of a segment, mixed and resampled; None if no sample of the video's sound can be decoded."""
+    if opening.sound is None:
+        return None
+    gap_seconds, origin = reader.largest_gap_seconds, opening.origin_seconds
+    clock = StreamClock(largest_gap_seconds=gap_seconds, origin_seconds=origin)
+    pieces = _sound_pieces(reader, opening.sound.frames, clock, rate_hz)
+    first = next(pieces, None)
+    if first is None:
+        return None
+    origin = clock.origin_seconds
+    if segment.start_seconds == 0 or origin is None:
+        return SoundTrack(chain([first], pieces), rate_hz=rate_hz, segment=segment)
+    clock = StreamClock(largest_gap_seconds=gap_seconds, origin_seconds=origin)
+    frames = cast("Iterator[AudioFrame]", reader.frames_from(origin + segment.start_seconds - _LEAD_SECONDS))
+    grid_seconds = first.first_sample / rate_hz + opening.sound.first.samples / opening.sound.first.sample_rate
+    pieces = _sound_pieces(reader, stamped_sound(frames), clock, rate_hz, grid_seconds=grid_seconds)
+    return SoundTrack(pieces, rate_hz=rate_hz, segment=segment)
+
+
+def _sound_pieces(
     reader: StreamReader,
-    frames: Iterator[AudioFrame],
+    frames: Iterator[tuple[AudioFrame, float | None]],
     clock: StreamClock,
     rate_hz: int,
     *,
@@ -27,7 +53,7 @@ def sound_pieces(
 
     Args:
         reader: the reader of the frames; it counts frames that cannot be resampled as damaged.
-        frames: frames in the order of the file.
+        frames: frames in the order of the file, each with its time stamp in seconds.
         clock: the video's clock.
         rate_hz: the wanted sample rate.
         grid_seconds: clock time at which the first sound frame of the whole video ends; None if `frames` starts with
@@ -35,9 +61,8 @@ def sound_pieces(
             rounded time stamp.
     """
     mixer = _Mixer(rate_hz)
-    for frame in frames:
-        stamp = None if frame.pts is None else frame.time
-        seconds = clock.place(stamp, frame.samples / frame.sample_rate)
+    for frame, stamp_seconds in frames:
+        seconds = clock.place(stamp_seconds, frame.samples / frame.sample_rate)
         if grid_seconds is not None:
             seconds = _unrounded(seconds, grid_seconds, frame)
             grid_seconds = None
@@ -96,18 +121,3 @@ class _Mixer:
             if samples.size:
                 yield SoundPiece(self._next_sample, samples)
                 self._next_sample += samples.size
-
-
-def mono_gain(layout: str) -> float:
-    """Compute the gain by which ffmpeg reduces a mix to 16-bit mono so that it cannot clip; a float mix is not reduced.
-
-    Args:
-        layout: ffmpeg's name of the channel layout, such as `stereo`.
-    """
-    frame_samples = 64
-    level = 1 / 64
-    channels = av.AudioLayout(layout).nb_channels
-    frame = AudioFrame.from_ndarray(np.full((channels, frame_samples), level, np.float32), format="fltp", layout=layout)
-    frame.sample_rate = 8000
-    (mixed,) = AudioResampler(format="fltp", layout="mono", rate=8000).resample(frame)
-    return min(1.0, level / float(mixed.to_ndarray()[0, 0]))

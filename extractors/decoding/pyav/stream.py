@@ -108,18 +108,16 @@ class StreamReader:
         return 10.0 if self.is_broadcast else 3600.0
 
     @property
-    def start_seconds(self) -> float:
-        """The time stamp of the stream's start according to the header; 0 if the header gives none."""
+    def start_seconds(self) -> float | None:
+        """The time stamp of the stream's start according to the header; None if the header gives none."""
         if self._stream is None or self._stream.start_time is None or self._stream.time_base is None:
-            return 0.0
+            return None
         return float(self._stream.start_time * self._stream.time_base)
 
     @property
-    def sound_format(self) -> tuple[int, str] | None:
-        """The rate in hertz and ffmpeg's name of the channel layout; None without sound or for an unknown codec."""
-        if not isinstance(self._stream, AudioStream) or not _has_decoder(self._stream):
-            return None
-        return self._stream.rate, self._stream.layout.name
+    def stamp_step_seconds(self) -> float:
+        """The unit of the stream's time stamps; 0 if unknown."""
+        return 0.0 if self._stream is None else float(self._stream.time_base or 0)
 
     @property
     def nominal_frame_seconds(self) -> float:
@@ -141,7 +139,7 @@ class StreamReader:
         if not duration:
             return None, False
         # Matroska stores the time stamp at which the last stream ends; other formats store the total duration.
-        begins_at = max(0.0, self.start_seconds) if _HEADER_GIVES_END.intersection(self._format_names) else 0.0
+        begins_at = max(0.0, self.start_seconds or 0.0) if _HEADER_GIVES_END.intersection(self._format_names) else 0.0
         return duration / av.time_base - begins_at, False
 
     def frames(self) -> Iterator[VideoFrame | AudioFrame]:

@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 
 from extractors.decoding.timeline import (
     Segment,
-    StreamClock,
     TimedFrame,
-    TimestampGuess,
     frames_by_second,
     whole_seconds,
 )
@@ -103,24 +101,3 @@ def test_a_second_is_yielded_before_the_next_is_read() -> None:
 def test_a_second_counts_as_whole_if_at_most_20_ms_are_missing(duration: float, seconds: int) -> None:
     """Rounded stamps and 29.97 frames per second lose no second."""
     assert whole_seconds(duration) == seconds
-
-
-def test_the_clock_starts_at_the_first_stamp_and_bridges_missing_stamps() -> None:
-    """A frame without a stamp starts at the end of the frame before it."""
-    clock = StreamClock(largest_gap_seconds=10)
-    assert [clock.place(stamp, 0.5) for stamp in (100.0, None, None, 102.0)] == [0.0, 0.5, 1.0, 2.0]
-    assert clock.origin_seconds == 100.0
-
-
-def test_the_clock_continues_after_a_jump_of_the_stamps() -> None:
-    """After a new count or an implausible gap, the next frame starts at the end of the last; a pause is kept."""
-    clock = StreamClock(largest_gap_seconds=10)
-    times = [clock.place(stamp, 1.0) for stamp in (50.0, 51.0, 3.0, 4.0, 9.0, 900.0, 901.0)]
-    assert times == [0.0, 1.0, 2.0, 3.0, 8.0, 9.0, 10.0]
-
-
-def test_the_guess_prefers_ascending_stamps() -> None:
-    """Decoding stamps are chosen if presentation stamps jump back and forth; None if both are missing."""
-    guess = TimestampGuess()
-    stamps = [(1, 1), (2, 2), (4, 3), (3, 4), (5, 5), (7, 6), (6, 7), (8, 8), (None, 9), (None, None)]
-    assert [guess.choose(pts, dts) for pts, dts in stamps] == [1, 2, 4, 4, 5, 6, 7, 8, 9, None]

@@ -169,7 +169,9 @@ def test_pictures_may_change_size_and_stamps_may_restart(tmp_path: Path) -> None
     path.write_bytes(b"".join(segment.read_bytes() for segment in segments))
     seconds, summary = decode(path)
     assert summary.seconds == 4
-    assert [set(colours_shown(second)) for second in seconds] == [{0}, {0}, {1}, {1}]
+    # The sound begins 43 ms before the first picture, which is shown until the second one.
+    colours = [colour for second in seconds for colour in colours_shown(second)]
+    assert (set(colours[:60]), set(colours[62:])) == ({0}, {1})
     assert is_loud(seconds[3].audio, 0.1, 0.8)
 
 
