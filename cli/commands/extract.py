@@ -36,8 +36,16 @@ def command(
         str | None,
         typer.Option(
             "--recipe",
-            help="Sound preprocessing: avca (44.1 kHz, as in the benchmark) or selavi (24 kHz, as the checkpoints were "
-            "trained).",
+            help="Sound preprocessing: avca (44.1 kHz, as in the benchmark), selavi (24 kHz, as the checkpoints were "
+            "trained) or clusters (24 kHz, normalised, as in the authors' clustering script).",
+        ),
+    ] = None,
+    windows: Annotated[
+        str | None,
+        typer.Option(
+            "--windows",
+            help="How a video is cut into seconds: seconds (whole seconds), or avca or tcaf, as the scripts did that "
+            "made the benchmark's features.",
         ),
     ] = None,
     width: options.WidthOption = None,
@@ -111,6 +119,7 @@ def command(
     passed = {
         "extraction.extractor.weights": weights,
         "extraction.extractor.recipe": recipe,
+        "extraction.extractor.windows": windows,
         "extraction.extractor.width": width,
         "extraction.decoder": decoder,
         "extraction.dtype": dtype,

@@ -28,8 +28,9 @@ from extractors.decoding.pyav.announced import announced_end_seconds
 from extractors.decoding.pyav.opening import Opening, open_tracks
 from extractors.decoding.pyav.sound import open_sound_track
 from extractors.decoding.pyav.stream import StreamReader
-from extractors.decoding.seconds import join_seconds, summarise_video
-from extractors.decoding.timeline import Segment, TimedFrame, frames_by_second
+from extractors.decoding.seconds import summarise_video
+from extractors.decoding.timeline import Segment, TimedFrame
+from extractors.decoding.windows import cut_into_seconds, windows_warning
 from extractors.errors import VideoError
 
 # decord's own errors, and the built-in ones that its Python code raises for files it cannot read.
@@ -50,20 +51,22 @@ class DecordDecoder:
             opening = open_tracks(picture, sound)
             pictures = _Pictures(request.path, picture, opening, segment) if picture.exists else None
             track = open_sound_track(sound, opening, request.audio_rate_hz, segment)
-            seconds = None if pictures is None else frames_by_second(pictures.frames(), _convert, segment)
-            duration = yield from join_seconds(seconds, track, segment)
+            shown = None if pictures is None else pictures.frames()
+            starts = None if pictures is None else picture.window_starts(request.windows, segment)
+            duration, count = yield from cut_into_seconds(shown, _convert, track, segment, starts)
             warnings = [] if pictures is None else pictures.warnings
             if sound.exists and track is None:
                 warnings.append("the sound track cannot be decoded: treated as absent")
             return summarise_video(
                 segment,
+                seconds=count,
                 duration_seconds=duration,
                 announced_seconds=announced_end_seconds(
                     sound if pictures is None else picture, opening, track, segment, duration
                 ),
                 has_audio=track is not None,
                 has_visual=pictures is not None,
-                warnings=warnings,
+                warnings=[*warnings, *windows_warning(request.windows, has_visual=pictures is not None)],
             )
 
 

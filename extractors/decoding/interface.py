@@ -5,7 +5,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ _DECODERS = {
 }
 
 
+# Whole seconds, or the windows of the scripts that made the benchmark's features.
+Windows = Literal["seconds", "avca", "tcaf"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class DecodingRequest:
     """A video, or a segment of it, to decode.
@@ -28,17 +32,19 @@ class DecodingRequest:
         audio_rate_hz: the wanted sample rate of the sound.
         start_seconds: start of the segment, on the video's clock (`clock.py`); None for 0.
         end_seconds: end of the segment, on the same clock; None for the end of the video.
+        windows: how the video is cut into seconds (`windows.py`).
     """
 
     path: Path
     audio_rate_hz: int
     start_seconds: float | None = None
     end_seconds: float | None = None
+    windows: Windows = "seconds"
 
 
 @dataclass(frozen=True)
 class Second:
-    """One second of a video.
+    """One second of a video: a window.
 
     Attributes:
         frames: (30, 3, 112, 112) float32, RGB in 0..1, resized and cropped; None if the video has no picture.
@@ -74,7 +80,7 @@ class Decoder(Protocol):
     name: str
 
     def decode(self, request: DecodingRequest) -> Generator[Second, None, VideoSummary]:
-        """Yield the video's seconds in order and return the summary (the generator's value).
+        """Yield the video's seconds in order, cut as requested, and return the summary (the generator's value).
 
         Memory does not depend on the length of the video, unless the decoder's docstring says so.
 

@@ -34,6 +34,9 @@ class SoundPiece:
 class SoundTrack:
     """Reads the pieces of a segment of a video as whole seconds; holds one piece and one second at a time.
 
+    Attributes:
+        rate_hz: samples per second.
+
     Args:
         pieces: pieces of sound in order of time. Gaps become silence; where pieces overlap, the later one is used.
         rate_hz: samples per second.
@@ -42,7 +45,7 @@ class SoundTrack:
 
     def __init__(self, pieces: Iterator[SoundPiece], *, rate_hz: int, segment: Segment) -> None:
         self._pieces = pieces
-        self._rate_hz = rate_hz
+        self.rate_hz = rate_hz
         self._first_sample = round(segment.start_seconds * rate_hz)
         self._stop_sample = sys.maxsize if math.isinf(segment.end_seconds) else round(segment.end_seconds * rate_hz)
         self._next_sample = self._first_sample
@@ -52,12 +55,12 @@ class SoundTrack:
     @property
     def known_seconds(self) -> float:
         """The end of the sound read so far, in seconds from the segment's start."""
-        return (min(self._end_sample, self._stop_sample) - self._first_sample) / self._rate_hz
+        return (min(self._end_sample, self._stop_sample) - self._first_sample) / self.rate_hz
 
     def read_second(self) -> NDArray[np.int16]:
         """Read the next second, (rate_hz,), with silence in gaps."""
-        second = np.zeros(self._rate_hz, np.int16)
-        end_sample = self._next_sample + self._rate_hz
+        second = np.zeros(self.rate_hz, np.int16)
+        end_sample = self._next_sample + self.rate_hz
         for piece in self._up_to(end_sample):
             stop = min(piece.end_sample, end_sample, self._stop_sample)
             start = max(piece.first_sample, self._next_sample)
@@ -109,7 +112,7 @@ def sound_by_second(track: SoundTrack) -> Generator[Second, None, float]:
 
 
 def join_seconds(
-    pictures: Generator[NDArray[np.float32], None, float] | None, track: SoundTrack | None, segment: Segment
+    pictures: Generator[NDArray[np.float32], None, float] | None, track: SoundTrack | None
 ) -> Generator[Second, None, float]:
     """Combine every second of the picture with its sound; if there is no picture, yield the seconds of the sound.
 
@@ -117,26 +120,21 @@ def join_seconds(
         pictures: (30, 3, 112, 112) per second, returning the picture's duration in seconds; None if there is no
             picture.
         track: the sound of the same segment; None if there is no sound.
-        segment: the requested segment.
 
     Yields:
-        The segment's seconds, at least one.
+        The segment's seconds.
 
     Returns:
-        The actual duration of the segment in seconds, up to the end of the video.
+        The duration of the segment in seconds, up to the end of the video; 0 or less if it begins after that.
 
     Raises:
-        VideoError: neither picture nor sound, or a segment that begins after their end.
+        VideoError: neither picture nor sound.
     """
     if pictures is not None:
-        duration = yield from _with_sound(pictures, track)
-    elif track is not None:
-        duration = yield from sound_by_second(track)
-    else:
-        raise VideoError("neither picture nor sound can be decoded (damaged, encrypted or of an unknown codec)")
-    if duration <= 0:
-        raise VideoError(f"the segment starts at {segment.start_seconds:g} s, but the video ends before that")
-    return duration
+        return (yield from _with_sound(pictures, track))
+    if track is not None:
+        return (yield from sound_by_second(track))
+    raise VideoError("neither picture nor sound can be decoded (damaged, encrypted or of an unknown codec)")
 
 
 def _with_sound(
@@ -153,6 +151,7 @@ def _with_sound(
 def summarise_video(
     segment: Segment,
     *,
+    seconds: int,
     duration_seconds: float,
     announced_seconds: float | None,
     has_audio: bool,
@@ -163,13 +162,13 @@ def summarise_video(
 
     Args:
         segment: the requested segment.
+        seconds: number of decoded seconds.
         duration_seconds: actual duration of the segment, up to the end of the video.
         announced_seconds: duration of the whole video according to the file's header; None if it gives none.
         has_audio: whether there is sound.
         has_visual: whether there is a picture.
         warnings: other warnings about the video.
     """
-    seconds = max(1, whole_seconds(duration_seconds))
     if announced_seconds is not None:
         announced = min(announced_seconds, segment.end_seconds) - segment.start_seconds
         if whole_seconds(duration_seconds) < whole_seconds(announced):

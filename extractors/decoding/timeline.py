@@ -116,7 +116,7 @@ class _Screen(Generic[ImageT]):
         self._start_seconds = start_seconds
         self._current: TimedFrame[ImageT] | None = None
         self._converted: NDArray[np.float32] | None = None
-        self._second = _new_second()
+        self._second = new_second()
         self._taken = 0
         self._seconds_done = 0
 
@@ -162,11 +162,12 @@ class _Screen(Generic[ImageT]):
 
     def _complete(self, seconds_known: int) -> Iterator[NDArray[np.float32]]:
         if self._taken == FRAMES_PER_SECOND and self._seconds_done < seconds_known:
-            second, self._second = self._second, _new_second()
+            second, self._second = self._second, new_second()
             self._taken = 0
             self._seconds_done += 1
             yield second
 
 
-def _new_second() -> NDArray[np.float32]:
+def new_second() -> NDArray[np.float32]:
+    """Make room for the pictures of a second, (30, 3, 112, 112)."""
     return np.empty((FRAMES_PER_SECOND, 3, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS), np.float32)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from extractors.decoding.frames import FRAME_SIDE_PIXELS
+from extractors.decoding.interface import Windows
 from extractors.decoding.timeline import FRAMES_PER_SECOND
 from extractors.errors import WeightsError
 from extractors.runtime.networks import Network, Precision, Runtime, check_runtime, make_ready
@@ -20,7 +21,7 @@ from extractors.selavi.weights import ResolvedWeights
 PICTURE_MEAN = 0.45
 PICTURE_DEVIATION = 0.225
 
-_VERSION = 3  # of the code of this folder; increase it with each change that can change a feature
+_VERSION = 2  # of the code of this folder; increase it with each change that can change a feature
 
 Identity = dict[str, str | int | float | bool]
 
@@ -50,6 +51,7 @@ class ExtractorOptions:
     width: int = SELAVI_WIDTH  # channels of the first residual stage, 1/8 of a feature's; only untrained if not 64
     seed: int = 0  # of untrained weights
     precision: Precision = "float32"  # of the networks; that of the preprocessing is fixed
+    windows: Windows = "seconds"  # whole seconds, or those of the benchmark's scripts
 
     def __post_init__(self) -> None:
         if self.width < 1:
@@ -67,27 +69,33 @@ def describe(options: ExtractorOptions, weights: ResolvedWeights) -> Identity:
     """Return everything that can change a feature, as plain values, without building a network."""
     recipe = RECIPES[options.recipe]
     seed: Identity = {"seed": options.seed} if weights.path is None else {}
-    return seed | {
-        "extractor": "selavi",
-        "extractor_version": _VERSION,
-        "recipe": options.recipe,
-        "weights": weights.name,
-        "weights_sha256": weights.sha256,
-        "width": options.width,
-        "precision": options.precision,
-        "frames_per_second": FRAMES_PER_SECOND,
-        "crop_pixels": FRAME_SIDE_PIXELS,
-        "picture_mean": PICTURE_MEAN,
-        "picture_deviation": PICTURE_DEVIATION,
-        "audio_rate_hz": recipe.audio_rate_hz,
-        "audio_window_seconds": filterbank.WINDOW_SECONDS,
-        "audio_step_seconds": filterbank.STEP_SECONDS,
-        "audio_filters": filterbank.FILTERS,
-        "audio_fft_samples": filterbank.FFT_SAMPLES,
-        "audio_pre_emphasis": filterbank.PRE_EMPHASIS,
-        "audio_mean": recipe.audio_mean,
-        "audio_deviation": recipe.audio_deviation,
-    }
+    # Whole seconds have no entry: older features have none, and they are the same.
+    windows: Identity = {} if options.windows == "seconds" else {"windows": options.windows}
+    return (
+        seed
+        | windows
+        | {
+            "extractor": "selavi",
+            "extractor_version": _VERSION,
+            "recipe": options.recipe,
+            "weights": weights.name,
+            "weights_sha256": weights.sha256,
+            "width": options.width,
+            "precision": options.precision,
+            "frames_per_second": FRAMES_PER_SECOND,
+            "crop_pixels": FRAME_SIDE_PIXELS,
+            "picture_mean": PICTURE_MEAN,
+            "picture_deviation": PICTURE_DEVIATION,
+            "audio_rate_hz": recipe.audio_rate_hz,
+            "audio_window_seconds": filterbank.WINDOW_SECONDS,
+            "audio_step_seconds": filterbank.STEP_SECONDS,
+            "audio_filters": filterbank.FILTERS,
+            "audio_fft_samples": filterbank.FFT_SAMPLES,
+            "audio_pre_emphasis": filterbank.PRE_EMPHASIS,
+            "audio_mean": recipe.audio_mean,
+            "audio_deviation": recipe.audio_deviation,
+        }
+    )
 
 
 _VISUAL_SHAPE = (3, FRAMES_PER_SECOND, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS)
@@ -100,15 +108,23 @@ class SelaviExtractor:
     Attributes:
         identity: everything that can change a feature, from `describe`.
         audio_rate_hz: samples per second that `audio` expects.
+        windows: how videos are cut into seconds.
         feature_width: width D of the features of each modality.
         device: device of the networks; inputs may be on any device.
         calls_at_once: number of threads that should call it, to use the whole device.
     """
 
     def __init__(
-        self, *, identity: Identity, preprocessing: "Preprocessing", visual_network: Network, audio_network: Network
+        self,
+        *,
+        identity: Identity,
+        windows: Windows,
+        preprocessing: "Preprocessing",
+        visual_network: Network,
+        audio_network: Network,
     ) -> None:
         self.identity = identity
+        self.windows = windows
         self.audio_rate_hz = preprocessing.audio_rate_hz
         self.feature_width = FEATURES_PER_CHANNEL * int(identity["width"])
         self.device = preprocessing.device
@@ -192,6 +208,7 @@ def load_selavi(
     ready = partial(make_ready, runtime=runtime, device=device, precision=options.precision)
     return SelaviExtractor(
         identity=describe(options, weights),
+        windows=options.windows,
         preprocessing=Preprocessing(recipe, device),
         visual_network=ready(visual_network, input_shape=_VISUAL_SHAPE),
         audio_network=ready(audio_network, input_shape=_AUDIO_SHAPE),

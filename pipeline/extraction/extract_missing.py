@@ -123,7 +123,7 @@ def _extracted(
         workers=min(settings.workers_for(extractor.device), len(todo)),
         silence_limit_seconds=settings.time_limit_seconds,
     ) as pool:
-        requests = _requests(todo, extractor.audio_rate_hz, watch.stopping)
+        requests = _requests(todo, extractor, watch.stopping)
         results = extract_videos(
             requests, extractor, pool=pool, batch_seconds=settings.batch_seconds, on_second=watch.second
         )
@@ -137,7 +137,7 @@ def _extracted(
 
 
 def _requests(
-    todo: Sequence[Video], audio_rate_hz: int, stopping: Callable[[], bool]
+    todo: Sequence[Video], extractor: SelaviExtractor, stopping: Callable[[], bool]
 ) -> Iterator[tuple[_Request, DecodingRequest]]:
     # Segments of one file follow each other, so the file is hashed once for all of them.
     source_at = lru_cache(maxsize=_FILES_CACHED)(lambda location: source_of(Path(location)))
@@ -146,9 +146,10 @@ def _requests(
             return
         decoding = DecodingRequest(
             path=video.path,
-            audio_rate_hz=audio_rate_hz,
+            audio_rate_hz=extractor.audio_rate_hz,
             start_seconds=video.start_seconds,
             end_seconds=video.end_seconds,
+            windows=extractor.windows,
         )
         yield _Request(video, source_at(video.location)), decoding
 

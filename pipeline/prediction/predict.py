@@ -228,8 +228,11 @@ def _assumed_extractor(attributes: Mapping[str, Any], weights: str | None, warn:
             f"{unknown}; visual features are {visual} wide and audio features {audio}, but SeLaVi's are "
             f"{FEATURES_PER_CHANNEL * SELAVI_WIDTH}: train on features of avzsl extract"
         )
-    warn(f"{unknown}: they are assumed to come from the {weights} weights, as you named them")
-    return {"weights_file": weights, "width": width, "decoder": ExtractionSettings.decoder}
+    layout = attributes.get("layout")
+    windows = layout if layout in {"avca", "tcaf"} else "seconds"
+    cut = "whole seconds" if windows == "seconds" else f"the windows of the {windows} script"
+    warn(f"{unknown}: they are assumed to come from the {weights} weights, as you named them, and from {cut}")
+    return {"weights_file": weights, "width": width, "windows": windows, "decoder": ExtractionSettings.decoder}
 
 
 def _features(
@@ -261,7 +264,10 @@ def _features(
         if attributes["extractor"] != "imported":
             check_extractor(model, described, "the clips' features")
         extractor = load_selavi(options, weights, device=device)
-    requests = ((str(clip), DecodingRequest(path=clip, audio_rate_hz=extractor.audio_rate_hz)) for clip in clips)
+    requests = (
+        (str(clip), DecodingRequest(path=clip, audio_rate_hz=extractor.audio_rate_hz, windows=extractor.windows))
+        for clip in clips
+    )
     with (
         DecodingPool(decoder=str(attributes["decoder"]), workers=1) as pool,
         reporter.track("extracting features", len(clips)) as tracker,
@@ -332,7 +338,12 @@ def _decided_by(
 
 
 def _batch_of_one(model: Model, features: VideoFeatures[str], device: torch.device) -> VideoBatch:
-    """Make a batch of one video: standardised features (1, T, D); an absent modality is masked."""
+    """Make a batch of one video: standardised features (1, T, D); an absent modality is masked.
+
+    T is 1 where the model was trained on the averages of videos.
+    """
+    if model.extractor.get("averaged"):
+        features = _averaged(features)
     width = int(model.extractor["feature_width"])
     audio, audio_mask = _rows_or_absent(features.audio, features.seconds, width, device)
     visual, visual_mask = _rows_or_absent(features.visual, features.seconds, width, device)
@@ -342,6 +353,13 @@ def _batch_of_one(model: Model, features: VideoFeatures[str], device: torch.devi
         audio_mask=audio_mask,
         visual_mask=visual_mask,
     )
+
+
+def _averaged(features: VideoFeatures[str]) -> VideoFeatures[str]:
+    visual, audio = (
+        None if rows is None else rows.mean(axis=0, keepdims=True) for rows in (features.visual, features.audio)
+    )
+    return replace(features, visual=visual, audio=audio, seconds=1)
 
 
 def _rows_or_absent(

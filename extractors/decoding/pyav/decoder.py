@@ -17,8 +17,9 @@ from extractors.decoding.pyav.announced import announced_end_seconds
 from extractors.decoding.pyav.opening import Opening, open_tracks, stamped_pictures
 from extractors.decoding.pyav.sound import open_sound_track
 from extractors.decoding.pyav.stream import StreamReader
-from extractors.decoding.seconds import join_seconds, summarise_video
-from extractors.decoding.timeline import Segment, TimedFrame, frames_by_second
+from extractors.decoding.seconds import summarise_video
+from extractors.decoding.timeline import Segment, TimedFrame
+from extractors.decoding.windows import cut_into_seconds, windows_warning
 
 
 class PyAvDecoder:
@@ -35,17 +36,21 @@ class PyAvDecoder:
             opening = open_tracks(picture, sound)
             pictures = _pictures(picture, opening, segment)
             track = open_sound_track(sound, opening, request.audio_rate_hz, segment)
-            seconds = None if pictures is None else frames_by_second(pictures, _PictureConverter(), segment)
-            duration = yield from join_seconds(seconds, track, segment)
+            starts = None if pictures is None else picture.window_starts(request.windows, segment)
+            duration, count = yield from cut_into_seconds(pictures, _PictureConverter(), track, segment, starts)
             return summarise_video(
                 segment,
+                seconds=count,
                 duration_seconds=duration,
                 announced_seconds=announced_end_seconds(
                     sound if pictures is None else picture, opening, track, segment, duration
                 ),
                 has_audio=track is not None,
                 has_visual=pictures is not None,
-                warnings=_warnings(picture, sound, has_audio=track is not None, has_visual=pictures is not None),
+                warnings=[
+                    *_warnings(picture, sound, has_audio=track is not None, has_visual=pictures is not None),
+                    *windows_warning(request.windows, has_visual=pictures is not None),
+                ],
             )
 
 

@@ -15,7 +15,10 @@ from av.stream import Discard, Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from extractors.decoding.interface import Windows
 from extractors.decoding.media_file import why_unreadable
+from extractors.decoding.timeline import Segment
+from extractors.decoding.windows import FrameCount
 from extractors.errors import VideoError
 
 # A demuxer that fails this often without a packet in between is stuck at one position.
@@ -124,6 +127,20 @@ class StreamReader:
         """The duration of a picture if the file does not give it."""
         rate = self._stream.guessed_rate if isinstance(self._stream, VideoStream) else None
         return float(1 / rate) if rate else 1 / 30
+
+    def window_starts(self, windows: Windows, segment: Segment) -> tuple[float, ...] | None:
+        """Return where the windows of a segment start, in seconds from its start; None for whole seconds."""
+        if windows == "seconds" or not isinstance(self._stream, VideoStream):
+            return None
+        rate_hz = float(self._stream.average_rate or self._stream.guessed_rate or 1 / self.nominal_frame_seconds)
+        count = FrameCount(self._stream.frames or self._count_packets(), rate_hz)
+        return count.starts(windows, segment)
+
+    def _count_packets(self) -> int:
+        """Count the stream's packets, each of which is a picture; nothing is decoded."""
+        with open_container(self._path) as container:
+            stream = best_stream(container, self._kind)
+            return sum(packet.size > 0 for packet in packets_over_damage(container, stream))
 
     @property
     def announced_seconds(self) -> tuple[float | None, bool]:

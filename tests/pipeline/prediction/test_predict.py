@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -243,3 +244,32 @@ def test_what_decided_is_the_modality_that_is_further_ahead_or_the_score_s_own(
         alone = dataclasses.replace(both, audio=None)
         assert _decided_by(alone, distances, score, np.array([0, 1])) == ""
         assert _decided_by(both, distances, score, np.array([0])) == ""
+
+
+@pytest.mark.parametrize(("layout", "windows"), [("avca", 3), ("tcaf", 4), (None, 4)])
+def test_a_clip_is_cut_as_the_imported_features_were(
+    model: Path, tmp_path: Path, layout: str | None, windows: int
+) -> None:
+    """A clip of four seconds has 3 of AVCA's windows and 4 of TCaF's; a note names the script."""
+    loaded = load_model(model, CPU)
+    origin = {} if layout is None else {"layout": layout, "averaged": layout == "avca"}
+    save_model(model, dataclasses.replace(loaded, extractor={**loaded.extractor, **origin}))
+    notes = Notes()
+    (prediction,) = predicted(model, None, [four_seconds(tmp_path)], notes).predictions
+    assert prediction.seconds == windows
+    cut = "whole seconds" if layout is None else f"the windows of the {layout} script"
+    assert any(line.endswith(f"and from {cut}") for line in notes.lines)
+
+
+def four_seconds(folder: Path) -> Path:
+    """Write a clip of four seconds of noise."""
+    path = folder / "clip.mkv"
+    random = np.random.default_rng(0)
+    with av.open(path, "w") as container:
+        video = container.add_stream("mpeg4", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(40):
+            rgb = random.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(video.encode(None))
+    return path
