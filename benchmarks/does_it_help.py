@@ -2,7 +2,8 @@
 
 It compares the base of the paper's ablation, QDMA without its temporal bypass, and QDMA. QDMA, with and without the
 bypass, is trained without CSGM, with V_c alone and with both rates, and CSGM without noise, with noise per matrix and
-with noise as of SGD; the base has no branches that CSGM could modulate. The data is generated with one property of real
+with noise as of SGD. The reading of the presets is compared too. The base is not modulated (daan.md, C), and noise is a
+part of CSGM (eq. 8): there is no noise without it. The data is generated with one property of real
 videos switched on at a time (KINDS). Plain and lifelike data have all methods, the other kinds the most important ones.
 A last group compares seconds with chunks on averaged features.
 
@@ -64,6 +65,8 @@ NOISES: Mapping[str, Mapping[str, Any]] = {
     ", SGD noise": {"noise": 1.0, "noise_scale": "sgd"},
 }
 CONVERGENCES, OPTIMISATIONS, APPLIED = ("sum", "product", "batch"), ("other", "own", "batch"), ("gradient", "update")
+# The reading of the presets and of a model without settings, with the noise per matrix.
+DEFAULT_READING = {"csgm": "full", "convergence": "sum", "optimisation": "other", "csgm_apply": "gradient"}
 UNSEEN_CLASSES = 16
 HEADS = 4  # of a narrow network
 
@@ -203,6 +206,8 @@ def methods(alone: Options, full: Options) -> dict[str, str | Options]:
         for csgm, reading in (("V_c", alone), ("full", full)):
             for noise, noisy in NOISES.items():
                 listed[f"{branch} + {csgm}{noise}"] = {**options, **reading, **noisy}
+    for noise in ("", ", matrix noise"):
+        listed[f"QDMA + default{noise}"] = {**DEFAULT_READING, **NOISES[noise]}
     listed["QDMA, features"] = {"csgm": "off", "bypass_input": "features"}
     listed["QDMA, chunks"] = {"csgm": "off", "tokens": "chunks"}
     listed["QDMA + full, chunks"] = {**full, "tokens": "chunks", "noise": 0.0}
@@ -214,6 +219,7 @@ COMPARISONS = (
     ("base - ridge", "base", "ridge"),
     ("base - MLP, cosine", "base", "MLP, cosine"),
     ("QDMA - ridge", "QDMA", "ridge"),
+    ("QDMA - MLP, cosine", "QDMA", "MLP, cosine"),
     ("QDMA without bypass - base", "no bypass", "base"),
     ("QDMA - base", "QDMA", "base"),
     ("QDMA - QDMA without bypass", "QDMA", "no bypass"),
@@ -221,6 +227,8 @@ COMPARISONS = (
     ("V_c - no CSGM", "QDMA + V_c", "QDMA"),
     ("full CSGM - no CSGM", "QDMA + full", "QDMA"),
     ("full CSGM - V_c", "QDMA + full", "QDMA + V_c"),
+    ("default CSGM without its noise - no CSGM", "QDMA + default", "QDMA"),
+    ("default CSGM - no CSGM", "QDMA + default, matrix noise", "QDMA"),
     ("full CSGM with matrix noise - without", "QDMA + full, matrix noise", "QDMA + full"),
     ("full CSGM with SGD noise - without", "QDMA + full, SGD noise", "QDMA + full"),
     ("full CSGM with matrix noise - no CSGM", "QDMA + full, matrix noise", "QDMA"),
@@ -237,7 +245,16 @@ COMPARISONS = (
     ("chunks - base", "QDMA, chunks", "base"),
     ("chunks: full CSGM - no CSGM", "QDMA + full, chunks", "QDMA, chunks"),
 )
-_NARROW = (*BASELINES, "base", "no bypass", "QDMA", "QDMA + V_c", *(f"QDMA + full{noise}" for noise in NOISES))
+_DEFAULT = ("QDMA + default", "QDMA + default, matrix noise")
+_NARROW = (
+    *BASELINES,
+    "base",
+    "no bypass",
+    "QDMA",
+    "QDMA + V_c",
+    *(f"QDMA + full{noise}" for noise in NOISES),
+    *_DEFAULT,
+)
 _OF_AVERAGED = (*BASELINES, "base", "QDMA", "QDMA, chunks", "QDMA + full, chunks")
 
 
@@ -318,7 +335,7 @@ def show(results: Results, arguments: argparse.Namespace, size: Size, listed: Ma
     for metric in METRICS:
         head = f"| {' | '.join(kinds)} |\n|-|{'-|' * len(kinds)}"
         print(f"\nTest {metric}, mean over {seeds}\n\n| method {head}")
-        for name in (*BASELINES, "base", "no bypass", "QDMA", "QDMA + full", "QDMA, chunks"):
+        for name in (*BASELINES, "base", "no bypass", "QDMA", "QDMA + full", _DEFAULT[1], "QDMA, chunks"):
             cells = [
                 f"{statistics.mean(value(kind, name, seed, metric) for seed in arguments.report):.1f}"
                 if name in names_of(kind)
@@ -338,6 +355,15 @@ def show(results: Results, arguments: argparse.Namespace, size: Size, listed: Ma
                 for kind in kinds
             ]
             print(f"| {title} | {' | '.join(cells)} |")
+    print(f"\nShare of pairs with M above gamma, which CSGM modulates\n\n| method {head}")
+    for name in ("QDMA + V_c", "QDMA + full", _DEFAULT[0]):
+        cells = [
+            f"{statistics.mean(value(kind, name, seed, 'above_gamma') for seed in arguments.report):.0f} %"
+            if name in names_of(kind)
+            else ""
+            for kind in kinds
+        ]
+        print(f"| {name} | {' | '.join(cells)} |")
 
 
 def option(text: str) -> tuple[str, Any]:

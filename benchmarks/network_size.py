@@ -45,7 +45,7 @@ CLASSES, VAL_UNSEEN, TEST_UNSEEN = 20, 8, 8
 
 @dataclass(frozen=True)
 class Task:
-    """One run: a network (or the baseline `ridge`) on the data of a seed."""
+    """One run: a network (or a baseline) on the data of a seed."""
 
     network: str
     videos: int  # training videos; 0 for those of the workspace
@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--workspace", help="folder of an extracted workspace, instead of generated data")
     parser.add_argument("--jobs", type=int, default=2, help="number of processes")
     given = parser.parse_args()
-    methods = (*NETWORKS, "ridge")
+    methods = (*NETWORKS, *BASELINES)
     amounts = [0] if given.workspace else given.videos
     tasks = {
         (method, videos, seed): Task(method, videos, seed, given.workspace or given.recipe)

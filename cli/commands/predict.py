@@ -93,9 +93,9 @@ def show_prediction(prediction: "VideoPrediction", terminal: Terminal, top_k: in
     terminal.show(f"{prediction.video} · {prediction.seconds} s · {_modalities(prediction)}")
     terminal.show(_table(prediction, top_k))
     if prediction.decided_by == "calibration":
-        terminal.say(" decided by the calibration: without it, another class would come first")
+        terminal.show(" decided by the calibration: without it, another class would come first")
     elif prediction.decided_by:
-        terminal.say(f" decided mainly by {prediction.decided_by}")
+        terminal.show(f" decided mainly by {prediction.decided_by}")
     if prediction.unsure and len(prediction.classes) > 1:
         terminal.show(
             " unsure: this clip is farther from every name than 95 % of the validation clips are from their nearest one"

@@ -140,6 +140,7 @@ def _document(report: "TrainingReport") -> dict[str, Any]:
         "seen": list(report.seen),
         "unseen": list(report.unseen),
         "best_epoch": report.best_epoch,
+        "epoch_chosen": report.epoch_chosen,
         "validation": dict(report.validation),
     }
 
@@ -147,9 +148,11 @@ def _document(report: "TrainingReport") -> dict[str, Any]:
 def show_report(report: "TrainingReport", terminal: Terminal) -> None:
     """Show one line with the model and its validation metrics."""
     metrics = [f"{name} {value:.1f}" for name in _METRICS if (value := report.validation.get(name)) is not None]
+    epoch = shown_epoch(report.best_epoch)
     validated = f", validation {', '.join(metrics)}" if metrics else ""
+    how = f"best epoch {epoch}{validated}" if report.epoch_chosen else f"all {epoch} epochs"
     done = "Nothing to do: trained already" if report.did_nothing else "trained"
-    terminal.show(f"{done}, {report.folder} (best epoch {shown_epoch(report.best_epoch)}{validated})")
+    terminal.show(f"{done}, {report.folder} ({how})")
 
 
 def show_seeds(report: "SeedsTraining", terminal: Terminal) -> None:

@@ -75,7 +75,8 @@ def parse_classes(text: str | None) -> dict[str, Phrases] | None:
             )
         if comparable in known or name in classes:
             other = known.get(comparable, name)
-            raise UsageError(f"{where}: duplicate class names: {other!r} and {name!r} read the same")
+            same = f"{name!r} is given twice" if other == name else f"{other!r} and {name!r} read the same"
+            raise UsageError(f"{where}: duplicate class names: {same}")
         known[comparable] = name
         classes[name] = phrases
     return classes

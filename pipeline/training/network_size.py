@@ -9,8 +9,8 @@ from typing import Any
 
 from pipeline.settings.tree import Settings, show_settings
 
-# Below this number the paper's network is not shown to be better on real videos, and takes fifty times as long. On
-# generated data it is better from 60 videos on (daan/README.md, section 7).
+# A choice of time against accuracy: on 70 sample videos no difference to the paper's network is shown, which takes
+# fifty times as long; on generated data the paper's is better from 60 videos on (daan/README.md, section 7).
 SMALL_BELOW_VIDEOS = 200
 
 # The values of the small network, by setting. The margin and the dropout were chosen on the sample videos, where

@@ -35,6 +35,7 @@ class TrainingReport:
     seen: tuple[str, ...]
     unseen: tuple[str, ...]
     best_epoch: float  # where stage 1 was best; not whole if long epochs are validated several times
+    epoch_chosen: bool  # whether there were enough validation videos to choose it; otherwise it is the last one
     validation: Mapping[str, float | None]  # S, U, HM, ZSL in percent, and beta; empty without validation
 
 
@@ -193,5 +194,6 @@ def _report(folder: Path, run: str, *, seed: int, did_nothing: bool) -> Training
         seen=tuple(entry.name for entry in description.classes if entry.seen),
         unseen=tuple(training["unseen"]),
         best_epoch=training["best_epoch"],
+        epoch_chosen=training.get("epoch_chosen", True),  # older models lack it
         validation=training["validation"],
     )

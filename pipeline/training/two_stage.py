@@ -57,8 +57,8 @@ class Run:
                 f"stage 1 ends after epoch {shown_epoch(state.history[-1].epoch)}: the learning rate has fallen below "
                 f"training.least_learning_rate ({self.settings.least_learning_rate:g})"
             )
+        chooses = first.validator is not None and first.validator.chooses
         if state.best is not None:
-            chooses = first.validator is not None and first.validator.chooses
             chosen = (
                 f"best epoch {shown_epoch(state.best_epoch)}"
                 if chooses
@@ -76,7 +76,7 @@ class Run:
             network = self._network()
             self._fit(network, second)
             standardiser = second.standardiser
-        return self._model(network, standardiser, state)
+        return self._model(network, standardiser, state, chooses=chooses)
 
     def _fit(self, network: Daan, stage: TrainingStage) -> StageState:
         return fit(network, stage, on_epoch=self.on_epoch, stop=self.stop)
@@ -155,7 +155,7 @@ class Run:
             self.reporter.warn(f"no beta is chosen, because {validator.missing_kind}: classes in training are favoured")
         return validator
 
-    def _model(self, network: Daan, standardiser: Standardiser, state: StageState) -> Model:
+    def _model(self, network: Daan, standardiser: Standardiser, state: StageState, *, chooses: bool) -> Model:
         inputs, best = self.inputs, state.best
         seen = inputs.classes_of("train", "val_seen", "val_unseen")
         return Model(
@@ -174,6 +174,7 @@ class Run:
             training={
                 "fingerprint": inputs.fingerprint,
                 "best_epoch": state.best_epoch,
+                "epoch_chosen": chooses,
                 "validation": dataclasses.asdict(best.metrics) if best else {},
                 "unseen": inputs.names_of("test_unseen"),
             },

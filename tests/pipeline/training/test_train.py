@@ -200,7 +200,7 @@ def test_few_validation_videos_do_not_choose_the_epoch(extracted: Callable[..., 
     report = run(extracted(classes=5, videos=2))
 
     rows = list(csv.DictReader((report.folder / "stage1" / "history.csv").open(newline="")))
-    assert report.best_epoch == 6
+    assert (report.best_epoch, report.epoch_chosen) == (6, False)
     assert {row["learning_rate"] for row in rows} == {"0.001"}
 
 
@@ -214,6 +214,7 @@ def test_enough_validation_videos_choose_the_epoch_of_the_best_harmonic_mean(
     rows = list(csv.DictReader((report.folder / "stage1" / "history.csv").open(newline="")))
     best = max(float(row["HM"]) for row in rows)
     assert float(rows[report.best_epoch - 1]["HM"]) == best
+    assert report.epoch_chosen
 
 
 def test_a_long_epoch_is_validated_several_times(extracted: Callable[..., Workspace]) -> None:
