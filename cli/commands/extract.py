@@ -62,16 +62,16 @@ def command(
         str | None,
         typer.Option(
             "--precision",
-            help="Number format of the networks: float32, or bfloat16 or float16, which are faster on a GPU but give "
-            "different features.",
+            help="Number format of the networks: float32, or bfloat16 or float16, which are faster on a GPU (bfloat16 "
+            "also with --runtime openvino) but give different features.",
         ),
     ] = None,
     runtime: Annotated[
         str | None,
         typer.Option(
             "--runtime",
-            help="Library that runs the networks: eager (PyTorch), or openvino, which gives the same features and is "
-            "faster on a CPU.",
+            help="How the networks run: auto (the fastest way here), eager (layer by layer), traced (fused, on a CPU) "
+            "or openvino (on a CPU). All give the same features.",
         ),
     ] = None,
     workers: Annotated[
@@ -160,7 +160,7 @@ class _Work:
                 self.source,
                 self.settings,
                 passed=self.passed,
-                device=resolve_device(device, cpu_only=self.settings.runtime == "openvino"),
+                device=resolve_device(device, cpu_only=self.settings.needs_cpu),
                 reporter=self.terminal,
                 retry_failed=retry_failed,
                 stop=stop,
@@ -179,7 +179,7 @@ class _Work:
                 self.settings,
                 passed=self.passed,
                 shard=parse_shard(shard),
-                device=resolve_device(device, cpu_only=self.settings.runtime == "openvino"),
+                device=resolve_device(device, cpu_only=self.settings.needs_cpu),
                 reporter=self.terminal,
                 retry_failed=retry_failed,
                 stop=stop,

@@ -1,9 +1,8 @@
 """Run batches of seconds through the networks in separate threads, while other processes decode more."""
 
-import ctypes
-import functools
+import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, Self
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from extractors.base import Extractor, KeyT
 from extractors.decoding.interface import Second
+from extractors.runtime.memory import give_back_freed_memory, kept_memory
 from extractors.runtime.transfer import Download, Transfer
 
 Batch = Sequence[tuple[KeyT, Second]]  # each second with the key of its video
@@ -85,13 +85,17 @@ class NetworkQueue(Generic[KeyT]):
         )
         self._pending: deque[Future[_Launched[KeyT]]] = deque()
         self._submitted = 0
+        self._memory = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
+        if self._extractor.device.type == "cpu":
+            self._memory.enter_context(kept_memory())
         return self
 
     def __exit__(self, *_: object) -> None:
         """Cancel queued batches and wait for running ones, which cannot be stopped."""
         self._executor.shutdown(cancel_futures=True)
+        self._memory.close()
         # A new thread gets the number that any thread set last.
         torch.set_num_threads(self._torch_threads)
 
@@ -134,23 +138,3 @@ class NetworkQueue(Generic[KeyT]):
                 samples = self._transfer.upload([samples for _, samples in sounds])
                 audio = [key for key, _ in sounds], Download(self._extractor.audio(samples))
         return _Launched(tuple(key for key, _ in batch), visual, audio)
-
-
-@functools.cache
-def _trim() -> Callable[[int], int] | None:
-    """Return glibc's malloc_trim, or None if the C library is not glibc."""
-    try:
-        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):
-        return None
-    return trim
-
-
-def give_back_freed_memory() -> None:
-    """Return freed memory to the system. glibc keeps it in pieces, and over hours their number grows.
-
-    This takes some milliseconds, and using the memory again costs the same time once more.
-    """
-    trim = _trim()
-    if trim is not None:
-        trim(0)

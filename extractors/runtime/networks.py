@@ -1,7 +1,8 @@
-"""Run the networks: with plain PyTorch (`eager`) in one of three precisions, or with OpenVINO on a CPU."""
+"""Run the networks: with plain PyTorch (`eager`), or fused (`traced`) or with OpenVINO on a CPU."""
 
 import contextlib
 import importlib.util
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Literal, Protocol
 
@@ -9,12 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from extractors.errors import UnavailableError
+from extractors.runtime.traced_network import TracedNetwork
 
 # The identity from `describe` contains the precision but not the runtime. At equal precision, the features of two
 # runtimes differ by about 1e-6, as those of two processors do. Tests check that they differ by less than 1e-4.
 Precision = Literal["float32", "bfloat16", "float16"]
-Runtime = Literal["eager", "openvino"]
+# auto: the fastest one for the device and the precision that needs nothing more to be installed.
+Runtime = Literal["auto", "eager", "traced", "openvino"]
 
+# The precisions of the runtimes that run on a CPU only.
+_CPU_PRECISIONS: Mapping[Runtime, tuple[Precision, ...]] = {
+    "traced": ("float32",),
+    "openvino": ("float32", "bfloat16"),
+}
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -36,18 +44,21 @@ def check_runtime(runtime: Runtime, device: torch.device, precision: Precision) 
     """Refuse a combination that this machine cannot run, before loading anything.
 
     Raises:
-        UnavailableError: OpenVINO is not installed, or is requested on a GPU or in half precision; or the GPU does not
-            support bfloat16.
+        UnavailableError: OpenVINO is not installed; a runtime for CPUs is requested on a GPU or in a precision that it
+            does not have; or the GPU does not support bfloat16.
     """
-    if runtime == "openvino":
-        if importlib.util.find_spec("openvino") is None:
+    if runtime in _CPU_PRECISIONS:
+        if runtime == "openvino" and importlib.util.find_spec("openvino") is None:
             raise UnavailableError(
                 'runtime openvino is not installed here: pip install "avzsl[openvino]", or leave --runtime out'
             )
         if device.type != "cpu":
-            raise UnavailableError(f"runtime openvino runs on the CPU, not on {device}: pass --device cpu")
-        if precision != "float32":
-            raise UnavailableError(f"runtime openvino calculates in float32, not in {precision}: leave --precision out")
+            raise UnavailableError(f"runtime {runtime} runs on the CPU, not on {device}: pass --device cpu")
+        if precision not in _CPU_PRECISIONS[runtime]:
+            able = " or ".join(_CPU_PRECISIONS[runtime])
+            raise UnavailableError(
+                f"runtime {runtime} calculates in {able}, not in {precision}: leave --runtime or --precision out"
+            )
     elif precision == "bfloat16" and device.type == "cuda" and not _has_bfloat16(device):
         raise UnavailableError(f"{device} cannot calculate in bfloat16: pass --precision float16 or float32")
 
@@ -72,9 +83,14 @@ def make_ready(
         UnavailableError: a combination that `check_runtime` refuses.
     """
     check_runtime(runtime, device, precision)
+    if runtime == "auto":
+        runtime = "traced" if device.type == "cpu" and precision == "float32" else "eager"
     if runtime == "openvino":
-        compiled: Network = import_module("extractors.runtime.openvino_network").OpenvinoNetwork(network, input_shape)
+        library = import_module("extractors.runtime.openvino_network")
+        compiled: Network = library.OpenvinoNetwork(network, input_shape, precision)
         return compiled
+    if runtime == "traced":
+        return TracedNetwork(network, input_shape)
     return EagerNetwork(network, device=device, precision=precision)
 
 

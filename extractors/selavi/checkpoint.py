@@ -87,6 +87,9 @@ def _check(path: Path, given: Mapping[str, Any], expected: Mapping[str, Tensor])
     not_finite = [key for key, value in given.items() if not torch.isfinite(value).all()]
     if not_finite:
         raise WeightsError(f"{path} holds numbers that are not finite ({_first(not_finite)}). Pass another checkpoint.")
+    negative = [key for key, value in given.items() if key.endswith("running_var") and (value < 0).any()]
+    if negative:
+        raise WeightsError(f"{path} holds negative variances ({_first(negative)}). Pass another checkpoint.")
 
 
 def _is_plain(value: object) -> bool:

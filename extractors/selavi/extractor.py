@@ -183,7 +183,7 @@ class Preprocessing:
 
 
 def load_selavi(
-    options: ExtractorOptions, weights: ResolvedWeights, *, device: torch.device, runtime: Runtime = "eager"
+    options: ExtractorOptions, weights: ResolvedWeights, *, device: torch.device, runtime: Runtime = "auto"
 ) -> SelaviExtractor:
     """Build the networks with the given weights on a device.
 

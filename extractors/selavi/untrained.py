@@ -9,10 +9,9 @@ little.
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import resnet
-from torchvision.models.video import resnet as video_resnet
 
 from extractors.decoding.frames import FRAME_SIDE_PIXELS
+from extractors.selavi.networks import AudioBlock, VisualBlock
 
 _RESIDUAL_WEIGHT = 0.25
 _CLIPS = 4
@@ -28,7 +27,7 @@ def initialise_untrained(network: nn.Module, stimuli: Tensor, generator: torch.G
     """Draw a network's weights, and set the statistics of its batch normalisations to those of `stimuli`.
 
     Args:
-        network: network of torchvision's basic blocks; changed in place and left in evaluation mode.
+        network: network of this folder; changed in place and left in evaluation mode.
         stimuli: (N, ...) inputs of the network, preprocessed and as long as real inputs.
         generator: source of the random weights; the global generator is not used.
     """
@@ -39,10 +38,8 @@ def initialise_untrained(network: nn.Module, stimuli: Tensor, generator: torch.G
             module.reset_parameters()
             module.momentum = None  # running statistics are plain averages: here, those of a single batch
     for module in network.modules():
-        if isinstance(module, resnet.BasicBlock):
-            nn.init.constant_(module.bn2.weight, _RESIDUAL_WEIGHT)
-        elif isinstance(module, video_resnet.BasicBlock):
-            nn.init.constant_(module.conv2[-1].weight, _RESIDUAL_WEIGHT)
+        if isinstance(module, AudioBlock | VisualBlock):
+            nn.init.constant_(module.last_norm.weight, _RESIDUAL_WEIGHT)
     network.train()
     with torch.no_grad():
         network(stimuli)

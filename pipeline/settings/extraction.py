@@ -22,7 +22,7 @@ class ExtractionSettings:
     decoder: Literal["pyav", "decord"] = "pyav"
     dtype: Literal["float16", "float32"] = "float32"
 
-    runtime: Runtime = "eager"  # library that runs the networks; features differ by at most 1e-4 of their size
+    runtime: Runtime = "auto"  # how the networks run; features differ by at most 1e-5 of their size
     workers: Literal["auto"] | int = "auto"  # number of decoding processes; each uses one thread
     batch_seconds: int = 8  # seconds of video in one batch of the networks
     # A decoder that yields nothing for this time is killed. So is one whose video takes longer in all than this time,
@@ -35,6 +35,11 @@ class ExtractionSettings:
         for name, least in (("batch_seconds", 1), ("time_limit_seconds", 0.1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be at least {least}")
+
+    @property
+    def needs_cpu(self) -> bool:
+        """Whether the runtime runs on a CPU only."""
+        return self.runtime in {"traced", "openvino"}
 
     @property
     def identity(self) -> tuple[ExtractorOptions, str, str]:

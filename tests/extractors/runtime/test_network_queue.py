@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from extractors.decoding.interface import Second
-from extractors.runtime.network_queue import FinishedBatch, NetworkQueue, give_back_freed_memory
+from extractors.runtime.memory import give_back_freed_memory
+from extractors.runtime.network_queue import FinishedBatch, NetworkQueue
 from extractors.runtime.transfer import Download, Transfer
 from extractors.selavi.extractor import ExtractorOptions, SelaviExtractor, load_selavi
 from extractors.selavi.weights import resolve_weights

@@ -13,7 +13,9 @@ from torch import Tensor
 from extractors.errors import UnavailableError
 from extractors.runtime import networks
 from extractors.runtime.networks import Precision, Runtime, check_runtime
+from extractors.runtime.traced_network import TracedNetwork
 from extractors.selavi.extractor import ExtractorOptions, SelaviExtractor, describe, load_selavi
+from extractors.selavi.networks import build_audio_network
 from extractors.selavi.weights import ResolvedWeights, resolve_weights
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
@@ -31,15 +33,15 @@ def untrained() -> ResolvedWeights:
 
 @pytest.fixture(scope="module")
 def eager(untrained: ResolvedWeights) -> SelaviExtractor:
-    """The reference: PyTorch in float32."""
-    return load_selavi(ExtractorOptions(weights="untrained", width=WIDTH), untrained, device=CPU)
+    """The reference: PyTorch in float32, layer by layer."""
+    return load_selavi(ExtractorOptions(weights="untrained", width=WIDTH), untrained, device=CPU, runtime="eager")
 
 
-@pytest.fixture(scope="module")
-def compiled(untrained: ResolvedWeights) -> SelaviExtractor:
-    """The same networks under OpenVINO."""
+@pytest.fixture(scope="module", params=["traced", pytest.param("openvino", marks=needs_openvino)])
+def compiled(request: pytest.FixtureRequest, untrained: ResolvedWeights) -> SelaviExtractor:
+    """The same networks under each runtime for CPUs."""
     options = ExtractorOptions(weights="untrained", width=WIDTH)
-    return load_selavi(options, untrained, device=CPU, runtime="openvino")
+    return load_selavi(options, untrained, device=CPU, runtime=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +101,10 @@ def test_the_identity_contains_the_precision(untrained: ResolvedWeights) -> None
     assert [identity["precision"] for identity in identities] == list(precisions)
 
 
-@needs_openvino
-def test_openvino_gives_the_features_of_eager(
+def test_the_runtimes_give_the_features_of_eager(
     compiled: SelaviExtractor, eager: SelaviExtractor, inputs: tuple[Tensor, Tensor]
 ) -> None:
-    """They agree to 1e-4 of their size, in batches and one by one; so both runtimes have the same identity."""
+    """They agree to 1e-5 of their size, in batches and one by one; so all runtimes have the same identity."""
     assert compiled.identity == eager.identity
     for found, alone, expected in (
         (
@@ -117,11 +118,30 @@ def test_openvino_gives_the_features_of_eager(
             eager.audio(inputs[1]),
         ),
     ):
-        assert relative_error(found, expected) < 1e-4
+        assert relative_error(found, expected) < 1e-5
         torch.testing.assert_close(found, alone, rtol=1e-5, atol=1e-5)
 
 
+def test_auto_is_traced_on_a_cpu_and_eager_in_half_precision(untrained: ResolvedWeights) -> None:
+    """The default needs nothing more to be installed."""
+    for precision, kind in (("float32", TracedNetwork), ("bfloat16", networks.EagerNetwork)):
+        network = networks.make_ready(
+            build_audio_network(WIDTH), runtime="auto", device=CPU, precision=precision, input_shape=(1, 257, 99)
+        )
+        assert isinstance(network, kind)
+
+
 @needs_openvino
+def test_openvino_in_bfloat16_gives_nearly_the_same_features(
+    untrained: ResolvedWeights, eager: SelaviExtractor, inputs: tuple[Tensor, Tensor]
+) -> None:
+    """They differ by a few percent, and have an identity of their own."""
+    options = ExtractorOptions(weights="untrained", width=WIDTH, precision="bfloat16")
+    half = load_selavi(options, untrained, device=CPU, runtime="openvino")
+    assert half.identity != eager.identity
+    assert relative_error(half.visual(inputs[0]), eager.visual(inputs[0])) < 5e-2
+
+
 def test_several_threads_may_call_a_compiled_network(
     compiled: SelaviExtractor, eager: SelaviExtractor, inputs: tuple[Tensor, Tensor]
 ) -> None:
@@ -158,7 +178,14 @@ def test_without_openvino_the_message_names_the_extra(
     ("name", "device", "precision", "message"),
     [
         ("openvino", GPU, "float32", "runs on the CPU, not on cuda:0: pass --device cpu"),
-        ("openvino", CPU, "bfloat16", "calculates in float32, not in bfloat16: leave --precision out"),
+        (
+            "openvino",
+            CPU,
+            "float16",
+            "calculates in float32 or bfloat16, not in float16: leave --runtime or",
+        ),
+        ("traced", CPU, "bfloat16", "calculates in float32, not in bfloat16: leave --runtime or --precision out"),
+        ("traced", GPU, "float32", "runs on the CPU, not on cuda:0: pass --device cpu"),
         ("eager", GPU, "bfloat16", "cuda:0 cannot calculate in bfloat16: pass --precision float16 or float32"),
     ],
 )

@@ -1,0 +1,130 @@
+"""Claim: on a CPU an extraction takes at most 0.8 processor seconds per second of video, at width 64 without extras.
+
+It also claims that everything but the networks is at most 5 % of it over ten minutes of video, and that the start takes
+at most 3 processor seconds, imports of the decoding processes included. All are processor times of whole processes, so
+that other programs hardly change them:
+
+- whole: `avzsl extract` on clips, with all its processes;
+- start: `avzsl extract` on one sample video with networks of width 1;
+- networks: both networks on the same seconds in memory, through the queue that `extract` uses;
+- plain loop: one video after the other, pictures resized by PyTorch, python_speech_features, networks layer by layer.
+
+The clips are the sample videos, all 194 of them ten minutes long together, or those of --videos FOLDER.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from python_speech_features import logfbank
+from torch.nn import functional as F
+
+from extractors.decoding.interface import DecodingRequest, get_decoder
+from extractors.runtime.network_queue import NetworkQueue
+from extractors.selavi.extractor import RECIPES, ExtractorOptions, SelaviExtractor, load_selavi
+from extractors.selavi.networks import build_audio_network, build_visual_network
+from extractors.selavi.weights import resolve_weights
+
+SAMPLES = Path(__file__).parent.parent / "sample_videos"
+BATCH_SECONDS = 8
+
+
+def command_seconds(folder: Path, *options: str) -> float:
+    """Run `avzsl extract` on a folder and return the processor seconds of all its processes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    avzsl = str(Path(sys.executable).parent / "avzsl")
+    with tempfile.TemporaryDirectory() as workspace:
+        command = [avzsl, "extract", str(folder), "--workspace", workspace, "--device", "cpu", *options, "--quiet"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def networks_seconds(extractor: SelaviExtractor, clips: Sequence[Path]) -> tuple[float, int]:
+    """Return the processor seconds of the networks alone, and the seconds of video."""
+    taken, count = 0.0, 0
+    decoder = get_decoder("pyav")
+    for first in range(0, len(clips), 16):
+        requests = [
+            DecodingRequest(path=clip, audio_rate_hz=extractor.audio_rate_hz) for clip in clips[first : first + 16]
+        ]
+        seconds = [("", second) for request in requests for second in decoder.decode(request)]
+        count += len(seconds)
+        began = time.process_time()
+        with NetworkQueue(extractor, seconds_at_once=BATCH_SECONDS) as queue:
+            for start in range(0, len(seconds), queue.batch_seconds):
+                list(queue.submit(seconds[start : start + queue.batch_seconds]))
+            list(queue.finish([]))
+        taken += time.process_time() - began
+    return taken, count
+
+
+def plain_loop(clips: Sequence[Path], width: int) -> float:
+    """Extract the features of clips in the plainest way; return the processor seconds per second of video."""
+    recipe = RECIPES["avca"]
+    visual, audio = build_visual_network(width).eval(), build_audio_network(width).eval()
+    began, count = time.process_time(), 0
+    for clip in clips:
+        with av.open(clip) as container:
+            pictures = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=recipe.audio_rate_hz)
+        with av.open(clip) as container:
+            pieces = [piece for frame in container.decode(audio=0) for piece in resampler.resample(frame)]
+        samples = np.concatenate([piece.to_ndarray()[0] for piece in pieces])
+        for second in range(len(pictures) // 30):
+            frames = torch.from_numpy(pictures[30 * second : 30 * second + 30]).permute(0, 3, 1, 2).float() / 255
+            frames = (F.interpolate(frames, size=(112, 112), mode="bilinear") - 0.45) / 0.225
+            sound = samples[second * recipe.audio_rate_hz : (second + 1) * recipe.audio_rate_hz]
+            energies = logfbank(sound, recipe.audio_rate_hz, winlen=0.02, winstep=0.01, nfilt=257, nfft=1024)
+            with torch.inference_mode():
+                visual(frames.transpose(0, 1)[None])
+                audio((torch.from_numpy(energies.T).float() - recipe.audio_mean)[None, None] / recipe.audio_deviation)
+            count += 1
+    return (time.process_time() - began) / count
+
+
+def main() -> None:
+    """Measure and print the processor seconds and their ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--videos", type=Path, default=SAMPLES, help="folder of class folders of clips with sound")
+    parser.add_argument("--clips", type=int, help="only the first ones, for a shorter run")
+    parser.add_argument("--width", type=int, default=64, help="width of the networks")
+    parser.add_argument("--weights", default="untrained", help="name or file of weights of width 64")
+    given = parser.parse_args()
+    clips = list(islice(sorted(given.videos.glob("*/*.mp4")), given.clips))
+    options = ("--weights", given.weights, "--width", str(given.width))
+    with tempfile.TemporaryDirectory() as folder:
+        for clip in clips:
+            (Path(folder) / clip.parent.name).mkdir(exist_ok=True)
+            os.link(clip, Path(folder) / clip.parent.name / clip.name)
+        whole = command_seconds(Path(folder), *options)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "one").mkdir()
+        os.link(clips[0], Path(folder) / "one" / "clip.mp4")
+        start = command_seconds(Path(folder), "--weights", "untrained", "--width", "1")
+    extractor_options = ExtractorOptions(weights=given.weights, width=given.width)
+    weights = resolve_weights(given.weights, cache_dir=Path("unused"))
+    extractor = load_selavi(extractor_options, weights, device=torch.device("cpu"))
+    networks, seconds = networks_seconds(extractor, clips)
+    torch.set_num_threads(1)
+    plain = plain_loop(clips[:2], given.width)
+    print(f"{len(clips)} clips, {seconds} s of video, width {given.width}; processor seconds per second of video:")
+    print(f"plain loop {plain:.2f}")
+    print(f"whole extraction {whole / seconds:.2f}, which is {whole / seconds / plain:.2f} of the plain loop")
+    print(f"networks {networks / seconds:.2f}")
+    print(f"everything else {100 * (whole - networks - start) / whole:.1f} % of the whole, without the start")
+    print(f"start {start:.1f} processor seconds, {100 * start / whole:.1f} % of the whole")
+
+
+if __name__ == "__main__":
+    main()

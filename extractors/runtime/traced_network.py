@@ -1,0 +1,37 @@
+"""The runtime `traced`: a network whose layers PyTorch fuses once for inference on a CPU."""
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+_EXAMPLE_PIXELS = 16  # so small that tracing costs nothing; the networks accept any size
+
+
+class TracedNetwork:
+    """A traced network with BatchNorm folded into the convolutions, in single precision.
+
+    It needs about half the processor time of the layers one by one, and gives the same features to about 1e-6.
+
+    Args:
+        network: convolutions followed by adaptive pooling, on the CPU.
+        input_shape: shape of one input, without the batch dimension.
+    """
+
+    def __init__(self, network: nn.Module, input_shape: tuple[int, ...]) -> None:
+        channels, *sides = input_shape
+        example = torch.zeros(1, channels, *(min(side, _EXAMPLE_PIXELS) for side in sides))
+        # Tracing is deprecated, but what replaces it needs a C++ compiler.
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+            traced = torch.jit.trace(network.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
+            self._network = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+        # One call per core: threads that share a layer wait for the slowest of them at the end of the layer.
+        self.calls_at_once = torch.get_num_threads()
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Compute features, as `extractors.runtime.networks.Network` describes."""
+        with torch.inference_mode():
+            features: Tensor = self._network(inputs)
+            # A fused ReLU turns NaN into 0, which would hide a fault of an input.
+            features[~inputs.flatten(1).isfinite().all(1)] = torch.nan
+            return features
