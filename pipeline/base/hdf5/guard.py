@@ -18,13 +18,23 @@ _BYTES_PER_SECOND = 1_000_000
 _NO_END = "the HDF5 library finds no end in it"
 _PROCESSOR_LIMIT = getattr(signal, "SIGXCPU", 0)
 _CRASHED = "the HDF5 library crashed on it"
+# A file does not send these: the process was ended from outside, perhaps before it had a session of its own.
+_ENDED_FROM_OUTSIDE = {
+    -number for name in ("SIGHUP", "SIGINT", "SIGTERM", "SIGKILL") if (number := getattr(signal, name, 0))
+}
+_ATTEMPTS = 3
+
+
+class _EndedError(Exception):
+    """The process was ended from outside before it answered."""
 
 
 class _Walker:
     """A process that walks through one file after the other; it ends when this process ends.
 
     Raises:
-        OSError: the system starts no further process.
+        OSError: the system starts no further process, or it ends before it is ready.
+        _EndedError: the process was ended from outside.
     """
 
     def __init__(self) -> None:
@@ -37,7 +47,8 @@ class _Walker:
         )
         self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
-        self._answer(_LEAST_SECONDS)  # it is ready
+        if (fault := self._answer(_LEAST_SECONDS)) is not None:
+            raise OSError(f"the process that reads HDF5 files did not start: {fault}")
 
     def _listen(self) -> None:
         for line in self._process.stdout or ():
@@ -45,7 +56,11 @@ class _Walker:
         self._answers.put(b"")  # the process has ended
 
     def fault_in(self, path: Path, size_bytes: int) -> str | None:
-        """Return the first fault of a file, or None. If the process ended, `is_running` is False."""
+        """Return the first fault of a file, or None. If the process ended, `is_running` is False.
+
+        Raises:
+            _EndedError: the process was ended from outside.
+        """
         request = json.dumps({"path": os.fsencode(path).hex()}) + "\n"
         with contextlib.suppress(BrokenPipeError):  # the process has ended, as its answer tells
             if self._process.stdin is not None:
@@ -62,6 +77,8 @@ class _Walker:
             return f"it could not be read within {patience_seconds:.0f} s"
         if not answer:
             code = self._process.wait()
+            if code in _ENDED_FROM_OUTSIDE:
+                raise _EndedError
             return _NO_END if code == -_PROCESSOR_LIMIT else _CRASHED
         fault = json.loads(answer)["fault"]
         return None if fault is None else str(fault)
@@ -99,15 +116,19 @@ class _Guard:
         with self._lock:
             if state in self._whole:
                 return None
-            if self._walker is None or not self._walker.is_running:
+            for _ in range(_ATTEMPTS):
                 try:
-                    self._walker = _Walker()
+                    if self._walker is None or not self._walker.is_running:
+                        self._walker = _Walker()
+                    fault = self._walker.fault_in(path.absolute(), stat.st_size)
+                except _EndedError:
+                    continue  # a signal for a whole group of processes may have met it
                 except OSError:  # no further process may be started: read without this precaution
                     return None
-            fault = self._walker.fault_in(path.absolute(), stat.st_size)
-            if fault is None:
-                self._whole.add(state)
-            return fault
+                if fault is None:
+                    self._whole.add(state)
+                return fault
+            return "the process that read it was ended from outside"
 
     def stop(self) -> None:
         """End the process, if there is one."""

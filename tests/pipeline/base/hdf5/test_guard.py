@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import DamagedFileError, StorageError
+from pipeline.base.hdf5 import guard
 from pipeline.base.hdf5.guard import fault_in
 from pipeline.base.hdf5.reading import opened_hdf5, own_dataset
 
@@ -167,3 +168,37 @@ def test_a_fork_starts_a_process_of_its_own(table: Path, tmp_path: Path) -> None
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert fault_in(third) is None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("moment", ["start", "file"])
+def test_a_process_that_is_ended_from_outside_is_started_again(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """A signal for a group of processes may meet it before it is ready, or with a file; the file is not blamed."""
+    reached = tmp_path / "reached"
+    program = tmp_path / "walk.py"
+    ready = "" if moment == "start" else "print(json.dumps({'fault': None}), flush=True); sys.stdin.readline()"
+    program.write_text(f"""
+import json, os, runpy, signal, sys
+if not os.path.exists({str(reached)!r}):
+    open({str(reached)!r}, "w").close()
+    {ready}
+    os.kill(os.getpid(), signal.SIGTERM)
+runpy.run_path({str(guard._WALK)!r}, run_name="__main__")
+""")
+    monkeypatch.setattr(guard, "_WALK", program)
+    own = guard._Guard()
+    assert own.fault_in(table) is None
+    assert reached.exists()
+    own.stop()
+
+
+def test_a_process_that_never_gets_ready_leaves_the_file_to_the_reader(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the precaution a whole file can be read as ever."""
+    program = tmp_path / "walk.py"
+    program.write_text("raise SystemExit(3)")
+    monkeypatch.setattr(guard, "_WALK", program)
+    assert guard._Guard().fault_in(table) is None
