@@ -97,9 +97,12 @@ def _openvino() -> Check:
     )  # not openvino itself, which would report over the network
     if isinstance(runtime, ModuleType):
         version = _version(sys.modules["openvino"]).split("-")[0]
-        return Check("openvino", "ok", f"{version}: --runtime openvino is faster on a CPU")
+        return Check("openvino", "ok", f"{version}: used on a CPU")
     return Check(
-        "openvino", "note", f"{import_failure(runtime)}: an extra, faster on a CPU", "pip install 'avzsl[openvino]'"
+        "openvino",
+        "note",
+        f"{import_failure(runtime)}: an extra, faster on a CPU",
+        "pip install 'avzsl[openvino]'",
     )
 
 

@@ -122,13 +122,23 @@ def test_the_runtimes_give_the_features_of_eager(
         torch.testing.assert_close(found, alone, rtol=1e-5, atol=1e-5)
 
 
-def test_auto_is_traced_on_a_cpu_and_eager_in_half_precision(untrained: ResolvedWeights) -> None:
+def test_auto_is_traced_on_a_cpu_and_eager_in_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """The default needs nothing more to be installed."""
+    monkeypatch.setattr(networks.importlib.util, "find_spec", lambda _: None)
     for precision, kind in (("float32", TracedNetwork), ("bfloat16", networks.EagerNetwork)):
         network = networks.make_ready(
             build_audio_network(WIDTH), runtime="auto", device=CPU, precision=precision, input_shape=(1, 257, 99)
         )
         assert isinstance(network, kind)
+
+
+@needs_openvino
+def test_auto_is_openvino_where_it_is_installed() -> None:
+    """It is a little faster than the fused network."""
+    network = networks.make_ready(
+        build_audio_network(WIDTH), runtime="auto", device=CPU, precision="float32", input_shape=(1, 257, 99)
+    )
+    assert type(network).__name__ == "OpenvinoNetwork"
 
 
 @needs_openvino
