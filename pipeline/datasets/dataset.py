@@ -228,14 +228,19 @@ def _refuse_equal_phrases(phrases: Mapping[str, Phrases]) -> None:
 
 def save_dataset(dataset: Dataset, folder: Path) -> None:
     """Write manifest.csv and classes.csv into a folder; classes.csv also lists classes without videos."""
+    save_manifest(dataset, folder)
+    listed = {**dataset.without_videos, **dataset.phrases}
+    classes = [(name, phrases_text(listed[name])) for name in sorted(listed)]
+    write_rows(folder / "classes.csv", (("class", "phrase"), *classes))
+
+
+def save_manifest(dataset: Dataset, folder: Path) -> None:
+    """Write manifest.csv, the videos of a dataset, into a folder."""
     rows = [
         (video.key, video.location, video.class_name, _cell(video.start_seconds), _cell(video.end_seconds))
         for video in dataset.videos
     ]
     write_rows(folder / "manifest.csv", (_MANIFEST_COLUMNS, *rows))
-    listed = {**dataset.without_videos, **dataset.phrases}
-    classes = [(name, phrases_text(listed[name])) for name in sorted(listed)]
-    write_rows(folder / "classes.csv", (("class", "phrase"), *classes))
 
 
 def load_dataset(folder: Path) -> Dataset:

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -107,7 +108,7 @@ class DatasetFolder:
             now = self.files()
             for name, content in before.items():
                 edited = name not in with_edits and content_hash(content) != written.get(name)
-                if edited and content != now.get(name):
+                if edited and _lines(content) != _lines(now.get(name, b"")):
                     self._back_up_edit(name, content, reporter)
         self._write_record(record, with_edits)
 
@@ -249,10 +250,19 @@ class DatasetFolder:
             keep_origin: whether `record` names the origin already.
         """
         prepared = {} if self.prepared_from is None else {"prepared_from": str(self.prepared_from.resolve())}
-        origin = {} if keep_origin else {"source": self.origin, **prepared}
+        origin = {} if keep_origin else {"source": self.origin, **prepared, **self._relative_source()}
         entries = {name: value for name, value in {**record, **origin}.items() if value is not None}
         written = {name: "" if name in with_edits else content_hash(text) for name, text in self.files().items()}
         write_json(self.path / RECORD, {**entries, "written": written})
+
+    def _relative_source(self) -> dict[str, str]:
+        """Return where the source is as seen from the workspace, in case both are moved together."""
+        source = Path(self.origin) if self.prepared_from is None else self.prepared_from.resolve()
+        if not (self.in_workspace and source.is_absolute()):
+            return {}
+        with contextlib.suppress(ValueError):  # on another drive
+            return {"relative_source": os.path.relpath(source, self.path.resolve().parent)}
+        return {}
 
     def _copy_splits(self, given: Path, *, had_splits: bool) -> None:
         """Copy the source's splits; remove those that the source had once and has no longer."""
@@ -277,6 +287,11 @@ class DatasetFolder:
         with storage_errors(path):
             path.replace(saved)
         reporter.warn(f"{path} already existed; saved as {saved}")
+
+
+def _lines(content: bytes) -> bytes:
+    """Return a text without differences of line ends, which some editors change."""
+    return content.replace(b"\r\n", b"\n").rstrip(b"\n")
 
 
 def content_hash(content: bytes) -> str:

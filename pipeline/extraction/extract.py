@@ -12,6 +12,7 @@ from pipeline.base.errors import DamagedFileError, PipelineError, UsageError
 from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import named_dataset
+from pipeline.datasets.moved import follow_move
 from pipeline.extraction.extract_missing import extract_missing
 from pipeline.extraction.merge import ExtractionReport, merge_parts_of
 from pipeline.extraction.plan import ExtractionPlan, plan_extraction
@@ -67,6 +68,8 @@ def extract(
     dataset = named_dataset(source, workspace.dataset_folder)
     with workspace.locked("extract"):
         refuse_running_shards(workspace)
+        if follow_move(workspace.dataset_folder, source, reporter):
+            dataset = named_dataset(source, workspace.dataset_folder)
         plan = plan_extraction(workspace, dataset, settings, passed, reporter, alone=True).keep(reporter)
         todo = plan.due(retry_failed=retry_failed)
         extract_missing(todo, plan, device=device, reporter=reporter, stop=stop)
@@ -113,6 +116,8 @@ def extract_shard(
     with contextlib.ExitStack() as stack:
         with planning_shard(workspace, reporter):
             stack.enter_context(working_on(workspace, shard))
+            if follow_move(workspace.dataset_folder, source, reporter):
+                dataset = named_dataset(source, workspace.dataset_folder)
             plan = plan_extraction(workspace, dataset, settings, passed, reporter, alone=False).keep(reporter)
         todo = [video for video in plan.due(retry_failed=retry_failed) if shard.takes(video.key)]
         extract_missing(todo, plan, device=device, reporter=reporter, stop=stop)
@@ -161,6 +166,8 @@ def merge(
     dataset = named_dataset(source, workspace.dataset_folder)
     with workspace.locked("extract --merge"):
         refuse_running_shards(workspace)
+        if follow_move(workspace.dataset_folder, source, reporter):
+            dataset = named_dataset(source, workspace.dataset_folder)
         plan = plan_extraction(workspace, dataset, settings, passed, reporter, alone=True)
         try:
             return _merge(plan, reporter, allow_missing=allow_missing)

@@ -77,12 +77,15 @@ def prepare_dataset(
         The exit code 0; everything that is wrong is raised.
     """
     from pipeline.datasets.dataset_folder import locked_folder
+    from pipeline.datasets.moved import follow_move
     from pipeline.datasets.official.split_lists import read_official_splits
     from pipeline.datasets.prepare import prepare
 
     official = read_official_splits(splits) if splits else None
     origin = f"avzsl prepare {name} {source.absolute()}"
     with locked_folder(options.open_workspace(workspace), to, origin, source) as folder:
+        if to is None:
+            follow_move(folder.path, source, terminal)
         report = prepare(find(), folder, official=official, probe=probe, workers=workers, reporter=terminal)
     if terminal.json_output:
         terminal.document(report.to_json())
