@@ -1,5 +1,6 @@
 """`avzsl embed`."""
 
+import contextlib
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,13 +58,15 @@ def command(
 
 def _phrases(workspace: "Workspace", classes: str | None) -> "dict[str, Phrases]":
     """Return class name -> phrases, for the named classes or, if there are none, for the classes of the workspace."""
-    from pipeline.base.errors import MissingStageError
+    from pipeline.base.errors import MissingStageError, PipelineError
     from pipeline.datasets.dataset import load_dataset
     from pipeline.prediction.classes import parse_classes
 
-    named = parse_classes(classes)
-    if named is not None:
-        return named
+    if classes is not None and classes.strip():
+        own: tuple[str, ...] = ()
+        with contextlib.suppress(PipelineError):  # the names need no dataset
+            own = load_dataset(workspace.dataset_folder).classes
+        return parse_classes(classes, own) or {}
     try:
         return dict(load_dataset(workspace.dataset_folder).phrases)
     except MissingStageError as error:

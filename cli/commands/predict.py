@@ -67,11 +67,12 @@ def command(
     from pipeline.datasets.media_files import find_clips
     from pipeline.prediction.classes import parse_classes
     from pipeline.prediction.predict import predict
+    from pipeline.training.trained_model import read_description
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     found = find_clips(clips)
-    names = parse_classes(classes)
     folder = model or options.open_workspace(workspace).current_model()
+    names = parse_classes(classes, known_names=[entry.name for entry in read_description(folder).classes])
     report = predict(folder, found, names, device=resolve_device(device), reporter=terminal, weights=weights, text=text)
     if json_output:
         terminal.document(report.to_json(top_k))

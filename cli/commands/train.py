@@ -11,7 +11,7 @@ from cli.interruption import interruption
 from cli.next_step import show_next
 from cli.options import SeedsOption, training_settings
 from cli.tables import epoch_lines
-from pipeline.base.wording import shown_epoch
+from pipeline.base.wording import counted, shown_epoch
 
 if TYPE_CHECKING:
     from pipeline.base.workspace import Workspace
@@ -150,7 +150,7 @@ def show_report(report: "TrainingReport", terminal: Terminal) -> None:
     metrics = [f"{name} {value:.1f}" for name in _METRICS if (value := report.validation.get(name)) is not None]
     epoch = shown_epoch(report.best_epoch)
     validated = f", validation {', '.join(metrics)}" if metrics else ""
-    how = f"best epoch {epoch}{validated}" if report.epoch_chosen else f"all {epoch} epochs"
+    how = f"best epoch {epoch}{validated}" if report.epoch_chosen else f"all {counted(int(report.best_epoch), 'epoch')}"
     done = "Nothing to do: trained already" if report.did_nothing else "trained"
     terminal.show(f"{done}, {report.folder} ({how})")
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from extractors.errors import TextEncoderError
+from extractors.errors import NoVectorError, TextEncoderError
 from extractors.text.encoder import refuse_blank
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _SHA256 = {
 }
 _MAX_PHRASE_TOKENS = 256  # as in the model's training; the rest of a longer description is ignored
 _PHRASES_AT_ONCE = 64
+_NAMES_SHOWN = 6
 
 
 class MiniLM:
@@ -55,9 +57,10 @@ class MiniLM:
         """Return the vectors (C, 384) of C phrases, in the same order, each of length 1.
 
         Raises:
-            NoVectorError: blank phrases.
+            NoVectorError: phrases that are blank or not in Latin letters.
         """
         refuse_blank(phrases)
+        _refuse_unreadable(phrases)
         vectors = np.zeros((len(phrases), self.width), np.float32)
         # Phrases of similar length are in one batch, so that there is little padding.
         order = sorted(range(len(phrases)), key=lambda index: len(phrases[index]))
@@ -80,6 +83,31 @@ class MiniLM:
         if self._loaded is None:
             self._loaded = _tokenizer(self._folder), _network(self._folder)
         return self._loaded
+
+
+def _refuse_unreadable(phrases: Sequence[str]) -> None:
+    """Refuse what an encoder for English cannot read: other scripts become one unknown word, or letters without sense.
+
+    Raises:
+        NoVectorError: phrases whose letters are mostly not Latin, or that have neither letters nor digits.
+    """
+    unreadable: dict[str, list[str]] = {phrase: [] for phrase in phrases if not _is_readable(phrase)}
+    if unreadable:
+        named = ", ".join(map(repr, list(unreadable)[:_NAMES_SHOWN]))
+        more = f" and {len(unreadable) - _NAMES_SHOWN} more" if len(unreadable) > _NAMES_SHOWN else ""
+        raise NoVectorError(
+            f"the text encoder minilm reads English only and cannot read {named}{more}: give English phrases in "
+            "classes.csv (class,phrase), or an encoder for this language with --text, such as fasttext:cc.zh.300.bin",
+            unreadable,
+        )
+
+
+def _is_readable(phrase: str) -> bool:
+    letters = [character for character in phrase if character.isalpha()]
+    if not letters:
+        return any(character.isdigit() for character in phrase)
+    latin = sum("LATIN" in unicodedata.name(letter, "") for letter in letters)
+    return 2 * latin >= len(letters)
 
 
 def _installed_folder() -> Path:

@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -148,6 +149,37 @@ def split_names(text: str) -> list[str]:
             'put quotes around a whole name, such as yoga, "red, yellow"'
         ) from error
     return [cell.strip() for row in rows for cell in row]
+
+
+def with_known_names(cells: Sequence[str], known: Iterable[str]) -> list[str]:
+    """Put the pieces of known names together again: `bird chirping`, `tweeting` become the class of both.
+
+    Args:
+        cells: names that were split at commas.
+        known: names that may have commas. Case, and what is between words, do not matter.
+
+    Returns:
+        The names; the longest known name counts where several begin with the same pieces.
+    """
+    by_pieces = {tuple(map(_plain_words, pieces)): name for name in known if len(pieces := split_pieces(name)) > 1}
+    longest = max(map(len, by_pieces), default=1)
+    names, start = [], 0
+    while start < len(cells):
+        lengths = range(min(longest, len(cells) - start), 1, -1)
+        keys = (tuple(map(_plain_words, cells[start : start + length])) for length in lengths)
+        found = next((key for key in keys if key in by_pieces), None)
+        names.append(cells[start] if found is None else by_pieces[found])
+        start += 1 if found is None else len(found)
+    return names
+
+
+def split_pieces(name: str) -> list[str]:
+    """Split a name at every comma."""
+    return [piece.strip() for piece in name.split(",")]
+
+
+def _plain_words(text: str) -> str:
+    return " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFC", text).casefold()))
 
 
 def joined_names(names: Iterable[str]) -> str:

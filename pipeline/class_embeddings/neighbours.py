@@ -1,6 +1,6 @@
 """Compare class vectors: the nearest classes of each class, nearly equal classes, classes without a vector."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -16,6 +16,7 @@ from pipeline.class_embeddings.embed import encode_classes, load_encoder
 from pipeline.datasets.phrases import Phrases
 
 NEARLY_THE_SAME = 0.95  # cosine similarity above which two classes can hardly be distinguished
+THE_SAME = 0.999999  # only rounding separates the vectors
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def embedding_table(spec: TextSpec, phrases: Mapping[str, Phrases], *, neighbour
         width=encoder.width,
         classes=_with_neighbours(embedded, cosines, neighbours),
         without_vector=missing,
-        alike=_alike(list(embedded), cosines),
+        alike=alike_classes(list(embedded), vectors),
     )
 
 
@@ -117,7 +118,21 @@ def _with_neighbours(
     return tuple(entries)
 
 
-def _alike(names: list[str], cosines: NDArray[np.float32]) -> tuple[tuple[str, str, float], ...]:
-    firsts, seconds = np.nonzero(np.triu(cosines > NEARLY_THE_SAME, k=1))
-    pairs = [(names[a], names[b], float(cosines[a, b])) for a, b in zip(firsts, seconds, strict=True)]
+def alike_classes(
+    names: Sequence[str], vectors: NDArray[np.float32], least: float = NEARLY_THE_SAME
+) -> tuple[tuple[str, str, float], ...]:
+    """Find classes that can hardly be distinguished.
+
+    Args:
+        names: names of C classes.
+        vectors: (C, W) their unit vectors.
+        least: cosine similarity above which two classes are alike.
+
+    Returns:
+        Pairs of names and their cosine similarity, the most similar first.
+    """
+    cosines = vectors @ vectors.T
+    firsts, seconds = np.nonzero(np.triu(cosines > least, k=1))
+    indices = zip(firsts.tolist(), seconds.tolist(), strict=True)
+    pairs = [(names[a], names[b], float(cosines[a, b])) for a, b in indices]
     return tuple(sorted(pairs, key=lambda pair: -pair[2]))

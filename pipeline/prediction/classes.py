@@ -1,6 +1,6 @@
 """Parse the class names that a user gives, and find their vectors; the model may not know the classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from extractors.text.encoder import TextEncoder
 from extractors.text.phrases import phrase_of
-from pipeline.base.csv_tables import split_names
+from pipeline.base.csv_tables import split_names, with_known_names
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import not_a_file
@@ -35,7 +35,7 @@ class NamedClasses:
     notes: tuple[str, ...]  # sentences for the user about names that resemble trained classes
 
 
-def parse_classes(text: str | None) -> dict[str, Phrases] | None:
+def parse_classes(text: str | None, known_names: Iterable[str] = ()) -> dict[str, Phrases] | None:
     """Parse the class names that a user gives.
 
     A name may consist of several phrases with `|` between them, "dog barking|a dog barks". Their vectors are averaged.
@@ -43,6 +43,7 @@ def parse_classes(text: str | None) -> dict[str, Phrases] | None:
     Args:
         text: names such as `a, "b, c"`, or a file: a table with the columns class and phrase, as avzsl's own
             classes.csv, or one name per line. None or empty for all known classes.
+        known_names: names of known classes. Those with commas need no quotes.
 
     Returns:
         Class name -> its phrases; None for all known classes.
@@ -64,7 +65,8 @@ def parse_classes(text: str | None) -> dict[str, Phrases] | None:
     elif path.suffix.lower() in _LIST_ENDINGS and "," not in text:
         raise UsageError(not_a_file(path))
     else:
-        named, where = [(name, phrases_of_name(name)) for name in split_names(text)], "--classes"
+        cells = with_known_names(split_names(text), known_names)
+        named, where = [(name, phrases_of_name(name)) for name in cells], "--classes"
     classes: dict[str, Phrases] = {}
     known: dict[Phrases, str] = {}
     for name, phrases in named:

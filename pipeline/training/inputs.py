@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from daan.config import DaanConfig
-from pipeline.base.csv_tables import joined_names
+from pipeline.base.csv_tables import joined_names, with_known_names
 from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
+from pipeline.base.wording import some_of
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import ClassEmbeddings, embed_classes
 from pipeline.class_embeddings.legacy_order import embed_in_legacy_order
+from pipeline.class_embeddings.neighbours import THE_SAME, alike_classes
 from pipeline.datasets.dataset import Dataset, load_dataset
 from pipeline.datasets.hold_out import hold_out
 from pipeline.datasets.phrases import phrases_text
@@ -104,6 +106,7 @@ def gather_inputs(
     else:
         splits, how = _held_out(dataset, features, settings, unseen)
     embeddings = embed_classes(workspace, dataset.phrases, settings.text.encoder)
+    _check_vectors(embeddings, dataset.classes, reporter)
     if settings.text.legacy_class_order:
         embeddings = embed_in_legacy_order(workspace, dataset, embeddings, reporter)
     splits = _usable(splits, features, reporter)
@@ -153,7 +156,7 @@ def _held_out(
     if unseen is None:
         splits = hold_out(videos_of, unseen_fraction=fraction, seed=seed, recording_of=recordings)
         return splits, f"held out at random, seed {seed}; --unseen names others"
-    named = [_find_class(name, dataset) for name in unseen]
+    named = [_find_class(name, dataset) for name in with_known_names(unseen, dataset.classes)]
     splits = hold_out(videos_of, unseen=named, unseen_fraction=fraction, seed=seed, recording_of=recordings)
     return splits, "by --unseen"
 
@@ -186,6 +189,20 @@ def _check_classes(inputs: TrainingInputs, how: str, reporter: Reporter) -> None
     seen, unseen = len(inputs.names_of("train", "val_seen", "val_unseen")), inputs.names_of("test_unseen")
     names = joined_names(unseen) or "none"
     reporter.say(f"{seen + len(unseen)} classes: {seen} seen, {len(unseen)} unseen: {names} ({how})")
+
+
+def _check_vectors(embeddings: ClassEmbeddings, names: Sequence[str], reporter: Reporter) -> None:
+    """Refuse classes that share one vector; warn of classes that nearly do."""
+    alike = alike_classes(names, embeddings.vectors)
+    same = [f"{first!r} and {second!r}" for first, second, cosine in alike if cosine > THE_SAME]
+    if same:
+        raise UsageError(
+            f"the text encoder {embeddings.encoder['encoder']} gives the same vector to {some_of(same)}: "
+            "give them other phrases in classes.csv, or name another encoder with --text"
+        )
+    if alike:
+        pairs = some_of([f"{first!r} and {second!r} ({cosine:.2f})" for first, second, cosine in alike])
+        reporter.warn(f"classes with nearly the same vector, which predictions will confuse: {pairs}")
 
 
 def _report_small_numbers(inputs: TrainingInputs, reporter: Reporter) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from extractors.errors import TextEncoderError
+from extractors.errors import NoVectorError, TextEncoderError
 from extractors.text.minilm import MiniLM
 
 PHRASES = ["dog barking", "red ball bouncing", "naïve café 日本", "someone plays the electric guitar on a big stage"]
@@ -52,3 +52,20 @@ def test_a_changed_or_missing_file_is_refused(tmp_path: Path, name: str) -> None
         file.write(b"!")
     with pytest.raises(TextEncoderError, match=rf"is not the {name} .*sha256 differs.*reinstall"):
         MiniLM(folder)
+
+
+@pytest.mark.parametrize(
+    "phrase", ["狗叫", "弹吉他", "สุนัขเห่า", "犬の鳴き声", "собака лает", "강아지", "🐶", "!?", "a 狗叫得很大声"]
+)
+def test_phrases_that_are_not_in_latin_letters_are_refused_by_name(phrase: str) -> None:
+    """They would share a vector, or get one without sense."""
+    with pytest.raises(NoVectorError, match="reads English only and cannot read") as refused:
+        MiniLM().encode(["dog", phrase])
+    assert repr(phrase) in str(refused.value)
+    assert list(refused.value.missing) == [phrase]
+
+
+def test_accents_digits_and_single_foreign_letters_are_read() -> None:
+    """They are part of English names."""
+    vectors = MiniLM().encode(["playing crème brûlée", "100 metres", "α waves", "10"])
+    assert np.isfinite(vectors).all()

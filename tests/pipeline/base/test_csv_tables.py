@@ -12,6 +12,7 @@ from pipeline.base.csv_tables import (
     read_table,
     read_user_table,
     split_names,
+    with_known_names,
     write_rows,
     write_table,
 )
@@ -124,6 +125,24 @@ NAMES = st.text("ab ,;'", min_size=1).map(str.strip).filter(bool)
 def test_joined_names_are_split_as_they_were(names: list[str]) -> None:
     """So a list that is shown can be pasted after --unseen or --classes."""
     assert split_names(joined_names(names)) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("bird chirping, tweeting, yoga", ["bird chirping, tweeting", "yoga"]),
+        ("Yoga, Bird  Chirping,tweeting", ["Yoga", "bird chirping, tweeting"]),
+        ("bee, wasp, etc. buzzing", ["bee, wasp, etc. buzzing"]),
+        ("bee, wasp", ["bee, wasp"]),
+        ("bee, dog", ["bee", "dog"]),
+        ("tweeting, bird chirping", ["tweeting", "bird chirping"]),
+        ('"bird chirping", tweeting', ["bird chirping, tweeting"]),
+    ],
+)
+def test_known_names_with_commas_are_recognised_before_a_list_is_cut(text: str, names: list[str]) -> None:
+    """The longest known name counts; other names are cut as ever."""
+    known = ["bird chirping, tweeting", "bee, wasp", "bee, wasp, etc. buzzing", "yoga"]
+    assert with_known_names(split_names(text), known) == names
 
 
 def test_a_name_with_a_comma_is_shown_in_quotes() -> None:

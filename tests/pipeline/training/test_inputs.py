@@ -378,3 +378,26 @@ def test_videos_whose_extraction_failed_leave_the_splits(generated: Generated) -
 
     assert lost not in inputs.splits.train
     assert len(inputs.indices("train")) == 39
+
+
+def test_classes_that_share_a_vector_are_refused_and_near_ones_are_named(
+    extracted: Callable[..., Workspace], tmp_path: Path
+) -> None:
+    """With vectors of words, red and green are the same word here, and dog is nearly ball."""
+    workspace, words = extracted(classes=8), tmp_path / "words.txt"
+    basis = np.eye(6)
+    vectors = {"red": basis[0], "green": basis[1], "ball": basis[2], "drum": basis[3], "car": basis[4]}
+    vectors["dog"] = basis[2] + 0.1 * basis[5]
+    settings = Settings(text=TextSettings(encoder=str(words)))
+
+    def gathered(vectors: dict[str, np.ndarray]) -> RecordingReporter:
+        lines = (f"{word} {' '.join(map(str, vector))}" for word, vector in vectors.items())
+        words.write_text("\n".join(lines))
+        reporter = RecordingReporter()
+        gather_inputs(workspace, settings, None, hold_out_anew=False, reporter=reporter)
+        return reporter
+
+    near = "classes with nearly the same vector, which predictions will confuse: 'green_ball' and 'green_dog' (1.00)"
+    assert any(line.startswith(near) for line in gathered(vectors).lines)
+    with pytest.raises(UsageError, match=r"gives the same vector to .*'green_ball' and 'red_ball'.*classes\.csv"):
+        gathered({**vectors, "red": basis[1]})

@@ -194,7 +194,7 @@ def test_formats_are_described_in_words() -> None:
     [
         ("real/Vanilagy-mediabunny__rotate-buck-bunny.mp4", 1, "turned by -90°"),
         ("torture/audio_starts_at_2s.mp4", 5, "starts 1.98 s after"),
-        ("torture/truncated60.mkv", 5, "cut short: 5.93 s of the announced 10.00 s"),
+        ("torture/truncated60.mkv", 5, "cut short: 5.96 s of the announced 10.00 s"),
         ("torture/vfr.mp4", 5, "variable frame rate (40 to 200 ms"),
         ("torture/stereo_antiphase.mp4", 5, "is silent in 4 of 5 s"),
     ],
