@@ -189,5 +189,10 @@ def joined_names(names: Iterable[str]) -> str:
 
 
 def escape_undecodable(text: str) -> str:
-    """Replace surrogates by escapes that any file can contain; a surrogate stands for a byte that is not UTF-8."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Make a name that any file can contain, and that compares equal to the same name from another system.
+
+    A surrogate, which stands for a byte that is not UTF-8, becomes an escape. Accents are joined with their letters
+    (Unicode's NFC): some systems store them apart.
+    """
+    escaped = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return unicodedata.normalize("NFC", escaped)

@@ -13,6 +13,7 @@ from pipeline.base.system import collector_paused
 from pipeline.base.wording import did_you_mean, not_a_file
 from pipeline.datasets.media_files import MEDIA_ENDINGS, sorted_names
 from pipeline.datasets.phrases import Phrases, comparable_phrases, parse_phrases, phrases_of_name, phrases_text
+from pipeline.datasets.split_folders import split_folders
 
 RECORD = "source.json"
 _EXAMPLES = 20  # videos to look for, in a dataset whose files may all be elsewhere
@@ -54,6 +55,7 @@ class Dataset:
     loose: tuple[str, ...] = ()  # names of media files outside class folders, which are left out
     other_files: Mapping[str, int] = field(default_factory=dict)  # ending -> number of files that are not media
     without_videos: Mapping[str, Phrases] = field(default_factory=dict)  # listed classes without videos -> phrases
+    split_of: Mapping[str, str] = field(default_factory=dict)  # video key -> train, val or test, if folders say so
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -64,7 +66,8 @@ class Dataset:
 def read_source(source: Path) -> Dataset:
     """Read the dataset at a path: class folders `folder/<class>/<file>`, or a manifest.csv.
 
-    A `classes.csv` (class, phrase) next to the class folders or the manifest gives the classes their phrases.
+    Class folders may also be in folders that are splits, `folder/{train,val,test}/<class>/<file>`. A `classes.csv`
+    (class, phrase) in the folder or next to the manifest gives the classes their phrases.
 
     Raises:
         UsageError: no such path, no videos, or a manifest or class list that contradicts itself.
@@ -79,8 +82,11 @@ def read_source(source: Path) -> Dataset:
     phrases = read_phrases(classes_file) if classes_file.is_file() else {}
     if not source.is_dir():
         return dataset_of(source.resolve(), tuple(_read_manifest(source, known_classes=phrases)), phrases)
-    videos, loose, others = _scan_folder(source)
-    return replace(dataset_of(source.resolve(), videos, phrases), loose=loose, other_files=others)
+    splits = split_folders(source)
+    videos, loose, others = _scan_folder(source, class_level=1 if splits else 0)
+    split_of = {video.key: splits[video.key.split("/", 1)[0]] for video in videos} if splits else {}
+    dataset = dataset_of(source.resolve(), videos, phrases)
+    return replace(dataset, loose=loose, other_files=others, split_of=split_of)
 
 
 def dataset_of(source: Path, videos: tuple[Video, ...], phrases: Mapping[str, Phrases]) -> Dataset:
@@ -101,8 +107,12 @@ def dataset_of(source: Path, videos: tuple[Video, ...], phrases: Mapping[str, Ph
     return Dataset(source=source, videos=videos, phrases=used, without_videos=others)
 
 
-def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], tuple[str, ...], dict[str, int]]:
+def _scan_folder(folder: Path, *, class_level: int = 0) -> tuple[tuple[Video, ...], tuple[str, ...], dict[str, int]]:
     """Find the videos of `folder/<class>/**/<file>` and sort them by key.
+
+    Args:
+        folder: the folder.
+        class_level: number of folders between it and the classes.
 
     Returns:
         The videos; the names of media files outside class folders; ending -> number of other files in class folders.
@@ -112,12 +122,12 @@ def _scan_folder(folder: Path) -> tuple[tuple[Video, ...], tuple[str, ...], dict
     for parent, names, other_names in sorted_names(root):
         # Once per folder, not once per file: for 200,000 files this would be most of the work.
         relative = parent.relative_to(root)
-        if not relative.parts:
+        if len(relative.parts) <= class_level:
             loose += map(escape_undecodable, names)
             continue
         prefix, class_name = (
             f"{escape_undecodable(relative.as_posix())}/",
-            escape_undecodable(relative.parts[0]).strip(),
+            escape_undecodable(relative.parts[class_level]).strip(),
         )
         others.update(Path(name).suffix.lower() for name in other_names)
         videos += [Video(prefix + escape_undecodable(name), f"{parent}/{name}", class_name) for name in names]

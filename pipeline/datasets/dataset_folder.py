@@ -15,7 +15,7 @@ from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import RECORD, Dataset, dataset_record, read_phrases, save_dataset
 from pipeline.datasets.phrases import Phrases
-from pipeline.datasets.splits import Splits, check_splits, parse_splits, write_splits
+from pipeline.datasets.splits import Splits, check_splits, parse_splits, splits_of_folders, write_splits
 
 MANIFEST, CLASSES, SPLITS = "manifest.csv", "classes.csv", "splits.yaml"
 FILES = (MANIFEST, CLASSES, SPLITS)
@@ -130,10 +130,15 @@ class DatasetFolder:
             phrases = {name: edited.get(name) or phrase for name, phrase in dataset.phrases.items()}
             dataset = replace(dataset, phrases=phrases)
         record = self.record
-        with self.rewriting({**record, "splits": (root / SPLITS).is_file()}, reporter):
+        of_folders = None if (root / SPLITS).is_file() else splits_of_folders(dataset)
+        has_splits = of_folders is not None or (root / SPLITS).is_file()
+        # Splits of `avzsl prepare splits` are newer than those of the source: the user asked for them later.
+        keeps_splits = "made_splits" in record and (self.path / SPLITS).is_file()
+        with self.rewriting({**record, "splits": has_splits}, reporter):
             save_dataset(dataset, self.path)
-            # Splits of `avzsl prepare splits` are newer than those of the source: the user asked for them later.
-            if "made_splits" not in record or not (self.path / SPLITS).is_file():
+            if of_folders is not None and not keeps_splits:
+                write_splits(of_folders, self.path / SPLITS)
+            elif not keeps_splits:
                 self._copy_splits(root / SPLITS, had_splits=bool(record.get("splits")))
         return dataset
 

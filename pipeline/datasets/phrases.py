@@ -1,5 +1,6 @@
 """The phrases that describe a class. Inside the program they are a tuple; in files and options, `|` separates them."""
 
+import unicodedata
 from collections.abc import Iterable
 
 from extractors.text.phrases import phrase_of
@@ -31,4 +32,4 @@ def phrases_of_name(name: str) -> Phrases:
 
 def comparable_phrases(phrases: Iterable[str]) -> Phrases:
     """Normalise phrases so that equal results mean the same class: order, case and spaces do not count."""
-    return tuple(sorted({" ".join(phrase.lower().split()) for phrase in phrases}))
+    return tuple(sorted({" ".join(unicodedata.normalize("NFC", phrase).lower().split()) for phrase in phrases}))

@@ -19,7 +19,8 @@ from pipeline.datasets.official.matching import Matched, Unmatched, counts_in_wo
 from pipeline.datasets.official.split_lists import OfficialSplits
 from pipeline.datasets.recordings import shared_recordings
 from pipeline.datasets.sources.found import Found, LeftOut
-from pipeline.datasets.splits import Splits, check_splits, parse_splits
+from pipeline.datasets.split_folders import said
+from pipeline.datasets.splits import Splits, check_splits, parse_splits, splits_of_folders
 
 SECONDS_PER_HOUR = 3600
 _EXAMPLES = 5
@@ -217,7 +218,7 @@ def _dataset_and_splits(
 
 
 def _choose_splits(found: Found, dataset: Dataset, folder: DatasetFolder) -> _Chosen:
-    """Choose the splits of the source, else those edited in the folder, else new ones."""
+    """Choose the splits of the source, else those of its folders, those edited in the folder, or new ones."""
     if found.splits is not None:
         given = parse_splits(found.splits)
         prepared = {video.key for video in dataset.videos}
@@ -226,6 +227,11 @@ def _choose_splits(found: Found, dataset: Dataset, folder: DatasetFolder) -> _Ch
         splits = given.restricted_to(known)
         check_splits(splits, dataset, str(found.splits))
         return _with_shared_recordings(_Chosen(splits, str(found.splits)), dataset)
+    of_folders = splits_of_folders(replace(dataset, split_of=found.split_of))
+    if of_folders is not None:
+        note = said(found.split_of, of_folders.test_unseen)
+        chosen = _Chosen(of_folders, "the folders train, val and test", notes=(f"{found.source}: {note}",))
+        return _with_shared_recordings(chosen, dataset)
     edited = folder.edited_splits(dataset)
     if edited is not None:
         chosen = _Chosen(edited, "as made here before", frozenset({"splits.yaml"}))

@@ -7,11 +7,13 @@ from typing import Any
 
 import yaml
 
+from pipeline.base.csv_tables import escape_undecodable
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text, write_text
 from pipeline.base.wording import did_you_mean
 from pipeline.base.yaml_text import parse_yaml
 from pipeline.datasets.dataset import Dataset
+from pipeline.datasets.split_folders import keys_by_split
 
 # Split of seen classes -> the splits that are trained on before it is used.
 _TRAINED_BEFORE = {"val_seen": ("train",), "test_seen": ("train", "val_seen", "val_unseen")}
@@ -59,6 +61,15 @@ class Splits:
         return Splits(**by_name, origin=self.origin)
 
 
+def splits_of_folders(dataset: Dataset) -> Splits | None:
+    """Make splits of the folders train, val and test that the dataset was read from; None if there are none."""
+    if not dataset.split_of:
+        return None
+    class_of = {video.key: video.class_name for video in dataset.videos}
+    split_of = {key: split for key, split in dataset.split_of.items() if key in class_of}
+    return Splits(**keys_by_split(split_of, class_of), origin={"folders": str(dataset.source)})
+
+
 def read_splits(path: Path, dataset: Dataset) -> Splits:
     """Read splits with `parse_splits` and check that they fit a dataset.
 
@@ -96,7 +107,7 @@ def _keys(value: object, where: str) -> tuple[str, ...]:
         return ()
     if not isinstance(value, list) or not all(isinstance(key, str) for key in value):
         raise UsageError(f"{where} must be a list of videos, each in 'quotes' if it looks like a number")
-    return tuple(value)
+    return tuple(map(escape_undecodable, value))
 
 
 def check_splits(splits: Splits, dataset: Dataset, where: str) -> None:

@@ -13,6 +13,8 @@ from pipeline.base.wording import counted, some_of
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import Dataset, Video
 from pipeline.datasets.dataset_folder import DatasetFolder
+from pipeline.datasets.split_folders import said
+from pipeline.datasets.splits import splits_of_folders
 from pipeline.extraction.extractor_choice import choose_extractor, extractor_errors, record_extractor
 from pipeline.features.index import StoredFailure
 from pipeline.features.parts import FeatureParts
@@ -100,6 +102,9 @@ def plan_extraction(
     if dataset.other_files:
         endings = some_of([f"{ending or 'no ending'} {count}" for ending, count in dataset.other_files.items()])
         reporter.say(f"left out by their endings: {counted(sum(dataset.other_files.values()), 'file')} ({endings})")
+    of_folders = splits_of_folders(dataset)
+    if of_folders is not None:
+        reporter.say(f"{dataset.source}: {said(dataset.split_of, of_folders.test_unseen)}")
     with extractor_errors():
         settings, weights = choose_extractor(workspace, settings, passed, reporter)
         get_decoder(settings.decoder)

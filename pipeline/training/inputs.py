@@ -20,7 +20,7 @@ from pipeline.class_embeddings.legacy_order import embed_in_legacy_order
 from pipeline.class_embeddings.neighbours import THE_SAME, alike_classes
 from pipeline.datasets.dataset import Dataset, load_dataset
 from pipeline.datasets.hold_out import hold_out
-from pipeline.datasets.phrases import phrases_text
+from pipeline.datasets.phrases import comparable_phrases, phrases_text
 from pipeline.datasets.recordings import recordings_of, shared_recordings
 from pipeline.datasets.splits import Splits, read_splits
 from pipeline.features.feature_set import FeatureSet, load_features
@@ -164,7 +164,9 @@ def _held_out(
 def _find_class(name: str, dataset: Dataset) -> str:
     """Find the class with a name or phrase, ignoring case; return an unknown name as it is."""
     for known, phrases in dataset.phrases.items():
-        if name.strip().lower() in {known.lower(), phrases_text(phrases).lower(), *map(str.lower, phrases)}:
+        if comparable_phrases([name]) in {
+            comparable_phrases([one]) for one in (known, phrases_text(phrases), *phrases)
+        }:
             return known
     return name.strip()
 

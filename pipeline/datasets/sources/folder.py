@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+from pipeline.base.csv_tables import escape_undecodable
 from pipeline.base.errors import UsageError
 from pipeline.base.wording import counted, not_a_file, some_of
 from pipeline.datasets.dataset import read_phrases, read_source
 from pipeline.datasets.media_files import may_hold_videos
 from pipeline.datasets.sources.found import Found
+from pipeline.datasets.split_folders import split_folders
 
 
 def find_folder(folder: Path) -> Found:
@@ -21,10 +23,10 @@ def find_folder(folder: Path) -> Found:
         )
     dataset = read_source(folder)
     classes, splits = folder / "classes.csv", folder / "splits.yaml"
+    parents = [folder / name for name in split_folders(folder)] if dataset.split_of else [folder]
+    names = (entry.name for parent in parents for entry in sorted(parent.iterdir()) if entry.is_dir())
     empty = [
-        entry.name
-        for entry in sorted(folder.iterdir())
-        if entry.is_dir() and may_hold_videos(entry.name) and entry.name.strip() not in dataset.phrases
+        name for name in names if may_hold_videos(name) and escape_undecodable(name).strip() not in dataset.phrases
     ]
     phrases = dict.fromkeys(empty, ()) | (read_phrases(classes) if classes.is_file() else {})
     notes = [f"{counted(len(dataset.loose), 'video')} in no class folder: left out ({some_of(dataset.loose)})"]
@@ -35,4 +37,5 @@ def find_folder(folder: Path) -> Found:
         phrases=phrases,
         notes=tuple(notes if dataset.loose else ()),
         splits=splits if splits.is_file() else None,
+        split_of=dataset.split_of,
     )

@@ -33,6 +33,7 @@ class Found:
         phrases: class name -> phrases, also of classes without videos; the phrases are empty if none were given.
         notes: messages for the user, one line each.
         splits: splits.yaml of the source; None if there is none.
+        split_of: video key -> train, val or test, if the folders of the source are splits.
     """
 
     command: str
@@ -42,6 +43,7 @@ class Found:
     phrases: Mapping[str, Phrases] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     splits: Path | None = None
+    split_of: Mapping[str, str] = field(default_factory=dict)
 
 
 class MediaIndex:
