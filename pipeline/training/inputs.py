@@ -163,10 +163,9 @@ def _held_out(
 
 def _find_class(name: str, dataset: Dataset) -> str:
     """Find the class with a name or phrase, ignoring case; return an unknown name as it is."""
+    wanted = comparable_phrases([name])
     for known, phrases in dataset.phrases.items():
-        if comparable_phrases([name]) in {
-            comparable_phrases([one]) for one in (known, phrases_text(phrases), *phrases)
-        }:
+        if any(comparable_phrases([one]) == wanted for one in (known, phrases_text(phrases), *phrases)):
             return known
     return name.strip()
 
