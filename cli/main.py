@@ -2,6 +2,7 @@
 
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -99,7 +100,7 @@ def _run_reporting_errors(arguments: list[str], interrupted: list[int]) -> int:
     try:
         code = app(args=_with_empty_classes(arguments or ["--help"]), prog_name="avzsl", standalone_mode=False)
     except TyperException as error:
-        fail(f"{error.format_message().rstrip('.')}. See avzsl --help")
+        fail(f"{error.format_message().rstrip('.')}. {_hint_at_dash(arguments)}See avzsl --help")
         return error.exit_code
     except PipelineError as error:
         fail(str(error))
@@ -120,6 +121,12 @@ def _run_reporting_errors(arguments: list[str], interrupted: list[int]) -> int:
     if code == _INTERRUPTED:  # Typer returns this code for Ctrl-C, without a message
         fail("interrupted. Finished work is saved; run the same command again to continue")
     return code if isinstance(code, int) else 0
+
+
+def _hint_at_dash(arguments: list[str]) -> str:
+    """Say how to give a file whose name begins with a dash, if one of the arguments is such a file."""
+    named = next((one for one in arguments if one.startswith("-") and Path(one).exists()), None)
+    return "" if named is None else f"For the file of this name, give ./{named}. "
 
 
 def _with_empty_classes(arguments: list[str]) -> list[str]:

@@ -67,12 +67,11 @@ def command(
     from pipeline.datasets.media_files import find_clips
     from pipeline.prediction.classes import parse_classes
     from pipeline.prediction.predict import predict
-    from pipeline.training.trained_model import read_description
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     found = find_clips(clips)
+    names = parse_classes(classes, _names_in(model, workspace) if classes and "," in classes else ())
     folder = model or options.open_workspace(workspace).current_model()
-    names = parse_classes(classes, known_names=[entry.name for entry in read_description(folder).classes])
     report = predict(folder, found, names, device=resolve_device(device), reporter=terminal, weights=weights, text=text)
     if json_output:
         terminal.document(report.to_json(top_k))
@@ -81,6 +80,19 @@ def command(
     for video, reason in report.failures:
         fail(f"{video}: {reason}")
     return 1 if report.failures else 0
+
+
+def _names_in(model: Path | None, workspace: Path) -> list[str]:
+    """Return the names of the model's classes; none without a model, of which a later step tells."""
+    from pipeline.base.errors import PipelineError
+    from pipeline.training.trained_model import read_description
+
+    try:
+        return [
+            entry.name for entry in read_description(model or options.open_workspace(workspace).current_model()).classes
+        ]
+    except PipelineError:
+        return []
 
 
 def show_report(report: "PredictionReport", terminal: Terminal, top_k: int | None = None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from extractors.errors import WeightsError
@@ -20,7 +21,8 @@ def load_weights(path: Path, networks: Mapping[str, nn.Module]) -> None:
     """Load the weights of each network from a checkpoint.
 
     Args:
-        path: checkpoint file. Only the entries `[module.]<network>.base.<parameter>` in `model` are used.
+        path: checkpoint file. Only the entries `[module.]<network>.base.<parameter>` in `model` are used. A file
+            `*.safetensors` has these entries itself.
         networks: networks by their name in the checkpoint (`video_network`, `audio_network`); changed in place.
 
     Raises:
@@ -41,7 +43,31 @@ def load_weights(path: Path, networks: Mapping[str, nn.Module]) -> None:
 
 
 def _read_state(path: Path) -> dict[str, Any]:
-    """Read the entry `model` and remove the prefix that data-parallel training puts before each key."""
+    """Read the weights and remove the prefix that data-parallel training puts before each key."""
+    model = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_model(path)
+    state = {str(key).removeprefix("module."): value for key, value in model.items()}
+    if len(state) < len(model):
+        repeated = [key for key in state if key in model and f"module.{key}" in model]
+        raise WeightsError(
+            f"{path} holds the same keys with and without 'module.' ({_first(repeated)}). Pass another checkpoint."
+        )
+    return state
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    """Read a safetensors file, whose keys are those of the entry `model` of the authors' checkpoints."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}.") from error
+    try:
+        return dict(load(content))
+    except Exception as error:  # on arbitrary bytes, the reader can raise any exception
+        raise WeightsError(f"{path} is not a whole safetensors file ({error}). Get it again.") from error
+
+
+def _read_model(path: Path) -> dict[Any, Any]:
+    """Read the entry `model` of a checkpoint that PyTorch saved."""
     try:
         # The authors saved their command line together with the weights.
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings(action="ignore"):
@@ -60,13 +86,7 @@ def _read_state(path: Path) -> dict[str, Any]:
         raise WeightsError(
             f"{path} is not a SeLaVi checkpoint: it has no entry 'model'. Pass one that SeLaVi's authors published."
         )
-    state = {str(key).removeprefix("module."): value for key, value in model.items()}
-    if len(state) < len(model):
-        repeated = [key for key in state if key in model and f"module.{key}" in model]
-        raise WeightsError(
-            f"{path} holds the same keys with and without 'module.' ({_first(repeated)}). Pass another checkpoint."
-        )
-    return state
+    return model
 
 
 def _check(path: Path, given: Mapping[str, Any], expected: Mapping[str, Tensor]) -> None:

@@ -12,6 +12,7 @@ from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import read_text, write_text
 
 RFC_4180_LINE_END = "\r\n"
+_DECLARED_DELIMITER = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
 
 def write_rows(path: Path, rows: Iterable[Sequence[object]], *, line_end: str = RFC_4180_LINE_END) -> None:
@@ -59,7 +60,8 @@ def read_by_line(path: Path, *, delimiters: str = ",", strict: bool = True) -> I
 
     Args:
         path: the file.
-        delimiters: possible delimiters; the most frequent one in the first line is used.
+        delimiters: possible delimiters; the most frequent one in the first line is used, unless a line `sep=;` before
+            it, which Excel writes, names one.
         strict: whether to refuse unbalanced quotes.
 
     Raises:
@@ -67,12 +69,17 @@ def read_by_line(path: Path, *, delimiters: str = ",", strict: bool = True) -> I
         StorageError: the file cannot be read.
     """
     text = read_text(path)
-    delimiter = max(delimiters, key=text.partition("\n")[0].count)
+    first, _, rest = text.partition("\n")
+    declared = _DECLARED_DELIMITER.fullmatch(first.rstrip("\r"))
+    if declared:
+        text, first = rest, rest.partition("\n")[0]
+    delimiter = declared[1] if declared else max(delimiters, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
+    skipped = 1 if declared else 0
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                yield reader.line_num, row
+                yield skipped + reader.line_num, row
     except csv.Error as error:
         raise UsageError(f"{path} is not a CSV file: {error}") from error
 

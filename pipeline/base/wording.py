@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+# An address whose second slash a path has lost.
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?=[^/])")
 _NAMES_SHOWN = 3
 # Control characters of ASCII and of Latin-1, separators of lines, and marks of the direction of writing.
 OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -57,16 +59,24 @@ def did_you_mean(given: str, choices: Iterable[str]) -> str:
 
 
 def not_a_file(path: Path) -> str:
-    """Say why a path cannot be read as a file: it does not exist, leads nowhere, or is not a regular file.
-
-    For a path that does not exist, the most similar name in its folder is suggested.
-    """
+    """Say why a path cannot be read as a file: it does not exist, leads nowhere, or is not a regular file."""
     if path.is_symlink() and not path.exists():
         return f"{path} is a link to {path.readlink()}, which does not exist."
     if path.is_dir():
         return f"{path} is a folder."
     if path.exists():
         return f"{path} is not a regular file, but a pipe or a device: save its content as a file first."
+    return _does_not_exist(path)
+
+
+def _does_not_exist(path: Path) -> str:
+    """Say that a path does not exist; name an address or a wildcard as such, else suggest a similar name."""
+    address = _ADDRESS.match(str(path))
+    if address:
+        shown = f"{address[1]}://{str(path)[address.end() :]}"
+        return f"{shown} is an address, not a file: save what it leads to as a file first."
+    if set("*?[") & set(path.name):
+        return f"{path} does not exist. Wildcards work without quotes, and only if a file matches them."
     try:
         neighbours = {entry.name.lower(): entry.name for entry in path.parent.iterdir()}
     except OSError:

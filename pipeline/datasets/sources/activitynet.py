@@ -41,6 +41,7 @@ def find_activitynet(folder: Path, annotations: Path) -> Found:
                 "remove one, or rename the file to v_<id>"
             )
         collected.add(name, entry, path)
+    index.refuse_duplicates()
     refuse_empty(collected.videos, collected.missing, annotations, folder)
     unlisted = sum(name not in known for name in index.names)
     notes = [note for reason, line in _REASONS.items() if (note := collected.note(reason, line))]

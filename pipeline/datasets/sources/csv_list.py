@@ -106,8 +106,21 @@ def _videos(listing: Path, root: Path) -> Iterator[tuple[int, Video]]:
         refuse_unwritable(cells["class_name"], f"{where}: the class")
         if "\0" in cells["path"] + cells["key"]:  # file systems allow every other character
             raise UsageError(f"{where}: the path or the video's name contains a NUL character: remove it")
-        key = cells["key"] or segment_key(cells["path"], start, end)
-        yield line, Video(key, str(root / cells["path"]), cells["class_name"], start, end)
+        path = _with_slashes(cells["path"], root)
+        key = cells["key"] or segment_key(path, start, end)
+        yield line, Video(key, str(root / path), cells["class_name"], start, end)
+
+
+def _with_slashes(path: str, root: Path) -> str:
+    r"""Turn the backslashes of a path from Windows, `videos\a.mp4`, into slashes, unless a file has them in its name.
+
+    Args:
+        path: the path.
+        root: the folder that it is relative to.
+    """
+    if "\\" not in path or (root / path).exists():
+        return path
+    return path.replace("\\", "/")
 
 
 def _named_columns(row: Sequence[str], listing: Path) -> _Columns | None:
@@ -133,6 +146,11 @@ def _guessed_columns(row: Sequence[str], listing: Path) -> _Columns:
     media = [index for index, cell in enumerate(row) if Path(cell.strip()).suffix.lower() in MEDIA_ENDINGS]
     numbers = [index for index, cell in enumerate(row) if _is_number(cell)]
     texts = [index for index, cell in enumerate(row) if cell.strip() and index not in {*media, *numbers}]
+    if len(media) == 1 and not texts and len(numbers) == 1:
+        raise UsageError(
+            f"{listing}: its lines hold a path and a number, such as {row[numbers[0]].strip()!r}: the names of the "
+            "classes are needed, not their numbers"
+        )
     if len(media) != 1 or not texts or len(numbers) not in {0, 2}:
         raise UsageError(f"{listing}: expected {_EXPECTED}; its first line is {', '.join(row)[:80]}")
     start, end = numbers or (None, None)

@@ -62,6 +62,7 @@ class MediaIndex:
         if not folder.is_dir():
             raise UsageError(f"{folder} is a file: give the folder that contains the videos")
         self.folder = folder.absolute()
+        self._duplicates: dict[str, str] = {}
         self._files: dict[str, list[Path]] = defaultdict(list)
         for path in media_files(self.folder):
             self._files[path.stem].append(path)
@@ -76,19 +77,29 @@ class MediaIndex:
     def find(self, names: Iterable[str]) -> Path | None:
         """Find the file that has one of these names; None if there is none.
 
-        Raises:
-            UsageError: several files with these names.
+        A video is preferred to sound files, which may have been extracted from it. Several videos of these names are
+        remembered for `refuse_duplicates`, which must be called after the last search.
         """
         paths = [path for name in names for path in self._files.get(name, ())]
-        return self._only_one(paths) if paths else None
-
-    def _only_one(self, paths: Sequence[Path]) -> Path:
-        """Choose the only file; a video is preferred to sound files, which may have been extracted from it."""
         videos = [path for path in paths if path.suffix.lower() not in SOUND_ENDINGS] or paths
         if len(videos) > 1:
-            first, second = (path.relative_to(self.folder) for path in videos[:2])
-            raise UsageError(f"{self.folder}: duplicate video: {first} and {second} are the same clip; keep one")
-        return videos[0]
+            first, second = (str(path.relative_to(self.folder)) for path in videos[:2])
+            self._duplicates[first] = second
+        return next(iter(videos), None)
+
+    def refuse_duplicates(self) -> None:
+        """Refuse clips that several files of the folder hold.
+
+        Raises:
+            UsageError: such clips; the message names all of them.
+        """
+        pairs = [f"{first} and {second}" for first, second in self._duplicates.items()]
+        if len(pairs) == 1:
+            raise UsageError(f"{self.folder}: duplicate video: {pairs[0]} are the same clip; keep one")
+        if pairs:
+            raise UsageError(
+                f"{self.folder}: {len(pairs)} duplicate videos: {'; '.join(pairs)} are the same clips; keep one of each"
+            )
 
 
 def refuse_unwritable(text: str, where: str) -> None:

@@ -27,6 +27,7 @@ def find_ucf101(folder: Path) -> Found:
             f"{folder} contains no video named as UCF101's are: expected v_<Class>_gNN_cNN.avi, found {index.names[0]}"
         )
     matches = [(match, path) for match in names if (path := index.find([match[0]]))]
+    index.refuse_duplicates()
     classes_of_folder: dict[Path, set[str]] = defaultdict(set)
     for match, path in matches:
         classes_of_folder[path.parent].add(match["class_name"].casefold())

@@ -70,6 +70,7 @@ def find_vggsound(folder: Path, listing: Path) -> Found:
         whole += 1
         end = float(clip.start_seconds + _CLIP_SECONDS)
         videos.append(Video(clip.key, str(path), clip.class_name, float(clip.start_seconds), end))
+    index.refuse_duplicates()
     refuse_empty(videos, missing, listing, folder)
     used = {Path(video.location).stem for video in videos}
     unlisted = sum(name not in used for name in index.names)

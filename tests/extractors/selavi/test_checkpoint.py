@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from extractors.errors import WeightsError
@@ -271,3 +272,26 @@ def test_another_projects_checkpoint_fails(checkpoint: object, tmp_path: Path) -
     """A file of tensors is not enough: it needs the entry `model`."""
     with pytest.raises(WeightsError, match="is not a SeLaVi checkpoint: it has no entry 'model'"):
         load_weights(saved(checkpoint, tmp_path / "other.pth"), narrow_networks())
+
+
+def test_a_safetensors_file_is_read_like_a_checkpoint(tmp_path: Path) -> None:
+    """Its keys are those of the entry `model`; a file that is cut short is called one."""
+    networks, path = narrow_networks(), tmp_path / "selavi.safetensors"
+    weights = {key: value.contiguous() for key, value in authors_checkpoint(networks)["model"].items()}
+    path.write_bytes(save(weights))
+    loaded = narrow_networks()
+    load_weights(path, loaded)
+    for name, network in networks.items():
+        for key, value in network.state_dict().items():
+            assert key.endswith("num_batches_tracked") or torch.equal(value, loaded[name].state_dict()[key])
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match="is not a whole safetensors file"):
+        load_weights(path, narrow_networks())
+
+
+def test_negative_variances_are_refused(tmp_path: Path) -> None:
+    """They would give features that are not numbers, which a fused network may hide."""
+    checkpoint = authors_checkpoint(narrow_networks())
+    checkpoint["model"]["module.audio_network.base.bn1.running_var"] -= 10
+    with pytest.raises(WeightsError, match=r"negative variances \(audio_network\.base\.bn1\.running_var\)"):
+        load_weights(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())

@@ -86,3 +86,15 @@ def test_what_a_terminal_obeys_is_shown_as_an_escape() -> None:
     """Clearing the screen, setting the title, hiding lines, turning the text around."""
     assert visible("\x1b[2J\x9b1A\ra\tb\u202ec\x00") == r"\x1b[2J\x9b1A\ra\tb\u202ec\x00"
     assert visible("yoga [old] :dog: ü 瑜伽") == "yoga [old] :dog: ü 瑜伽"
+
+
+@pytest.mark.parametrize("address", ["https://example.org/clip.mp4", "s3://bucket/a.mp4", "rtsp://camera/1"])
+def test_an_address_is_called_one(address: str) -> None:
+    """It is shown with both slashes, of which a path loses one."""
+    assert not_a_file(Path(address)) == f"{address} is an address, not a file: save what it leads to as a file first."
+
+
+def test_a_wildcard_that_matches_nothing_is_called_one(tmp_path: Path) -> None:
+    """The shell replaces wildcards, unless they are in quotes or match nothing."""
+    (tmp_path / "a.mp4").touch()
+    assert "Wildcards work without quotes, and only if a file matches them." in not_a_file(tmp_path / "*.mp4")

@@ -255,3 +255,43 @@ def test_a_path_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
         find_ucf101(tmp_path / "dd")
     with pytest.raises(UsageError, match="contains no videos"):
         find_ucf101(touch(tmp_path / "e", "x.txt"))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "path,class\nvideos\\a.mp4,dog\nvideos\\b.mp4,cat\n",
+        "sep=;\npath;class\nvideos/a.mp4;dog\nvideos/b.mp4;cat\n",
+        '"sep=;"\r\npath;class\r\nvideos\\a.mp4;dog\r\nvideos\\b.mp4;cat\r\n',
+    ],
+    ids=["backslashes", "sep", "both"],
+)
+def test_tables_from_windows_are_understood(tmp_path: Path, table: str) -> None:
+    """Backslashes separate folders, and Excel's first line names the delimiter."""
+    touch(tmp_path, "videos/a.mp4", "videos/b.mp4")
+    (tmp_path / "t.csv").write_text(table, newline="")
+    found = find_csv(tmp_path / "t.csv")
+    assert classes_of(found) == {"videos/a.mp4": "dog", "videos/b.mp4": "cat"}
+    assert found.missing == ()
+
+
+def test_a_backslash_in_the_name_of_a_file_stays(tmp_path: Path) -> None:
+    """Only Windows forbids it."""
+    touch(tmp_path, "a\\b.mp4")
+    (tmp_path / "t.csv").write_text("path,class\na\\b.mp4,dog\n")
+    assert classes_of(find_csv(tmp_path / "t.csv")) == {"a\\b.mp4": "dog"}
+
+
+def test_numbers_of_classes_are_refused(tmp_path: Path) -> None:
+    """Their names are needed."""
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "t.csv").write_text("a.mp4,0\nb.mp4,1\n")
+    with pytest.raises(UsageError, match="the names of the classes are needed, not their numbers"):
+        find_csv(tmp_path / "t.csv")
+
+
+def test_all_clips_that_exist_twice_are_named_at_once(tmp_path: Path) -> None:
+    """So one look at the message is enough."""
+    touch(tmp_path, *(f"v_Archery_g01_c0{n}.{ending}" for n in (1, 2, 3) for ending in ("avi", "mp4")))
+    with pytest.raises(UsageError, match=r"3 duplicate videos: .*c01.*; .*c02.*; .*c03.* are the same clips"):
+        find_ucf101(tmp_path)
