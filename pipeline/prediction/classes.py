@@ -1,5 +1,6 @@
 """Parse the class names that a user gives, and find their vectors; the model may not know the classes."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from pipeline.prediction.same_class import resemblances
 from pipeline.training.trained_model import Model
 
 _LIST_ENDINGS = {".txt", ".csv", ".list"}
+_NUMBERED = re.compile(r"(?P<number>\d+)[\s,;]+(?P<name>\S.*)")
+_COUNTED = re.compile(r"(?P<name>\S.*)[\t,;]\s*\d+")
 _TO_COMMAS = str.maketrans(";\t", ",,")  # the header of a table with another delimiter is recognised too
 
 
@@ -87,11 +90,15 @@ def parse_classes(text: str | None, known_names: Iterable[str] = ()) -> dict[str
 def _read_names(path: Path) -> list[tuple[str, Phrases]]:
     """Read the names and phrases of a table with the columns class and phrase, or of a list with one name per line.
 
+    A list may number its names, as UCF101's classInd.txt does, or give a count for each, as VGGSound's stat.csv does.
+
     Raises:
         UsageError: another table, or a table that is damaged.
     """
     lines = [line.strip() for line in read_text(path).splitlines()]
     names = [line for line in lines if line and not line.startswith("#")]
+    if (without_numbers := _without_numbers(names)) is not None:
+        return [(name, phrases_of_name(name)) for name in without_numbers]
     first = names[0] if names else ""
     cells = [cell.lower() for cell in split_names(first.translate(_TO_COMMAS))]
     names_columns = "class" in cells and ("phrase" in cells or len(cells) == 1)
@@ -106,6 +113,24 @@ def _read_names(path: Path) -> list[tuple[str, Phrases]]:
         )
     unquoted = [cells[0] if len(cells := split_names(name)) == 1 else name for name in names if name]
     return [(name, phrases_of_name(name)) for name in unquoted]
+
+
+def _without_numbers(lines: Sequence[str]) -> list[str] | None:
+    """Return the names of lines `1 name` that count from 0 or 1, or of lines `name,12`; None if there are others."""
+    numbered = [_NUMBERED.fullmatch(line) for line in lines]
+    counted = [_COUNTED.fullmatch(line) for line in lines]
+    if lines and all(numbered):
+        numbers = [int(match["number"]) for match in numbered if match]
+        if numbers[0] in {0, 1} and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+            return [_unquoted(match["name"]) for match in numbered if match]
+    if lines and all(counted):
+        return [_unquoted(match["name"]) for match in counted if match]
+    return None
+
+
+def _unquoted(name: str) -> str:
+    name = name.strip()
+    return name[1:-1].replace('""', '"') if len(name) > 1 and name[0] == name[-1] == '"' else name
 
 
 def _exists(path: Path) -> bool:

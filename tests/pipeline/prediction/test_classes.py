@@ -282,3 +282,20 @@ def test_another_table_is_not_read_as_names(tmp_path: Path, ending: str, text: s
 
     with pytest.raises(UsageError, match="is not a list of class names: its first line is"):
         parse_classes(str(path))
+
+
+@pytest.mark.parametrize(
+    ("lines", "names"),
+    [
+        ("1 ApplyEyeMakeup\n2 Archery\n", ["ApplyEyeMakeup", "Archery"]),  # UCF101's classInd.txt
+        ('playing harp,1046\n"people coughing, sneezing",12\n', ["playing harp", "people coughing, sneezing"]),
+        ("playing harp\t1046\nyoga\t3\n", ["playing harp", "yoga"]),
+        ("0,dog\n1,cat\n", ["dog", "cat"]),
+        ("100 metres\n200 metres\n", ["100 metres", "200 metres"]),  # names, not numbered from 0 or 1
+        ("1 dog\ncat\n", ["1 dog", "cat"]),
+    ],
+)
+def test_lists_with_numbers_are_read_by_their_columns(tmp_path: Path, lines: str, names: list[str]) -> None:
+    """The number of a class or of its videos is no part of its name."""
+    (tmp_path / "names.txt").write_text(lines)
+    assert list(parse_classes(str(tmp_path / "names.txt")) or {}) == names
