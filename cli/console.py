@@ -43,10 +43,16 @@ def output_errors(stream: str = "standard output") -> Iterator[None]:
 
 
 class _PlainConsole(Console):
-    """A console that shows every text as it is: no markup, no emoji, and control characters as escapes."""
+    """A console that shows every text as it is: no markup, no emoji, and control characters as escapes.
 
-    def __init__(self, *, stderr: bool = False, soft_wrap: bool = False) -> None:
-        super().__init__(stderr=stderr, soft_wrap=soft_wrap, highlight=False, markup=False, emoji=False)
+    Args:
+        stderr: whether it writes to standard error.
+        lines: whether it writes lines. In a terminal they break at spaces; a file or a pipe gets them whole.
+    """
+
+    def __init__(self, *, stderr: bool = False, lines: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+        self.soft_wrap = lines and not self.is_terminal
 
     def print(self, *objects: Any, **options: Any) -> None:  # noqa: ANN401 - as in the base class
         """Print, and say if the stream cannot be written.
@@ -78,14 +84,19 @@ class Terminal:
     def __init__(self, *, json_output: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.json_output, self.quiet, self.verbose = json_output, quiet, verbose
         self._warned: set[str] = set()
-        self._errors = _PlainConsole(stderr=True, soft_wrap=True)
-        self._lines = self._errors if json_output else _PlainConsole(soft_wrap=True)
+        self._errors = _PlainConsole(stderr=True, lines=True)
+        self._lines = self._errors if json_output else _PlainConsole(lines=True)
         self._tables = self._errors if json_output else _PlainConsole()
 
     def say(self, line: str) -> None:
         """Show a line about the current work, unless --quiet was given."""
         if not self.quiet:
             self._lines.print(line)
+
+    def command(self, line: str) -> None:
+        """Show a line with a command, unless --quiet was given. It has no breaks, so that it can be copied whole."""
+        if not self.quiet:
+            self._lines.print(line, soft_wrap=True)
 
     def warn(self, line: str) -> None:
         """Show a line that the user should not overlook, once per command."""
@@ -185,4 +196,4 @@ class _Lines:
 def fail(message: str) -> None:
     """Show an error as one line on standard error."""
     line = " ".join(message.split())
-    _PlainConsole(stderr=True, soft_wrap=True).print(Text.assemble(("avzsl:", "bold red"), f" {visible(line)}"))
+    _PlainConsole(stderr=True, lines=True).print(Text.assemble(("avzsl:", "bold red"), f" {visible(line)}"))

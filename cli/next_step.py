@@ -16,7 +16,7 @@ def show_next(terminal: Terminal, command: str, workspace: Path) -> None:
         command: the command with its arguments, without `avzsl` and without a workspace.
         workspace: the workspace of the present command.
     """
-    terminal.say(f"Next: {pasted(command, workspace)}")
+    terminal.command(f"Next: {pasted(command, workspace)}")
 
 
 def pasted(command: str, workspace: Path) -> str:

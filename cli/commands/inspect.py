@@ -119,7 +119,7 @@ def _part_files(parts: "PartsSummary") -> str:
 
 def _statistics_table(report: "StoreReport") -> Table:
     """Create the table of statistics by modality; a norm is the length of the vector of one second."""
-    table = Table()
+    table = Table(box=None, padding=(0, 1))  # with a box, its nine columns would not fit into 80 characters
     table.add_column("modality")
     for name in ("seconds", "mean", "deviation", "min", "max", "mean norm", "min norm", "max norm"):
         table.add_column(name, justify="right")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 
 import pytest
@@ -120,3 +121,30 @@ def test_a_note_appears_once_per_command(capsys: pytest.CaptureFixture[str]) -> 
     for line in ("the weights are untrained", "another", "the weights are untrained"):
         terminal.warn(line)
     assert capsys.readouterr().err.splitlines() == ["note: the weights are untrained", "note: another"]
+
+
+LONG = "a line of many words " * 9
+
+
+def test_in_a_terminal_lines_break_at_spaces(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No word is cut in two; a command stays in one piece."""
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes the stream for a terminal
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal = Terminal()
+    for write in (terminal.say, terminal.warn, fail):
+        write(LONG)
+        shown = capsys.readouterr()
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", shown.out + shown.err).splitlines()
+        assert len(lines) == 3
+        assert max(map(len, lines)) <= 80
+        assert {word for line in lines for word in line.split()} <= {*LONG.split(), "note:", "avzsl:"}
+    terminal.command(LONG)
+    assert capsys.readouterr().out == f"{LONG}\n"
+
+
+def test_a_pipe_gets_lines_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """A program that reads them finds one line per message."""
+    Terminal().say(LONG)
+    assert capsys.readouterr().out == f"{LONG}\n"
