@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from extractors.decoding.frames import resize_and_crop
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
+from extractors.decoding.limits import LengthLimit
 from extractors.decoding.media_file import check_media_file
 from extractors.decoding.pyav.announced import announced_end_seconds
 from extractors.decoding.pyav.opening import Opening, open_tracks
@@ -46,6 +47,7 @@ class DecordDecoder:
         """See `Decoder.decode`."""
         segment = Segment.of(request)
         check_media_file(request.path)
+        limit = LengthLimit(request.path.stat().st_size, request.longest_seconds)
         # PyAV finds where the picture begins: decord counts from its first frame.
         with StreamReader(request.path, "video") as picture, StreamReader(request.path, "audio") as sound:
             opening = open_tracks(picture, sound)
@@ -53,7 +55,7 @@ class DecordDecoder:
             track = open_sound_track(sound, opening, request.audio_rate_hz, segment)
             shown = None if pictures is None else pictures.frames()
             starts = None if pictures is None else picture.window_starts(request.windows, segment)
-            duration, count = yield from cut_into_seconds(shown, _convert, track, segment, starts)
+            duration, count = yield from cut_into_seconds(shown, _convert, track, segment, starts, limit)
             warnings = [] if pictures is None else pictures.warnings
             if sound.exists and track is None:
                 warnings.append("the sound track cannot be decoded: treated as absent")

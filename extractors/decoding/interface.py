@@ -10,6 +10,7 @@ from typing import Literal, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from extractors.decoding.limits import LONGEST_SECONDS
 from extractors.errors import UnavailableError
 
 # Name -> (required library, module, class). A module is imported only when its decoder is requested.
@@ -33,6 +34,7 @@ class DecodingRequest:
         start_seconds: start of the segment, on the video's clock (`clock.py`); None for 0.
         end_seconds: end of the segment, on the same clock; None for the end of the video.
         windows: how the video is cut into seconds (`windows.py`).
+        longest_seconds: largest number of seconds; a video with more fails.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class DecodingRequest:
     start_seconds: float | None = None
     end_seconds: float | None = None
     windows: Windows = "seconds"
+    longest_seconds: float = LONGEST_SECONDS
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractors.decoding.interface import Second, Windows
+from extractors.decoding.limits import LengthLimit
 from extractors.decoding.seconds import SoundTrack, join_seconds
 from extractors.decoding.timeline import (
     FRAMES_PER_SECOND,
@@ -69,6 +70,7 @@ def cut_into_seconds(
     track: SoundTrack | None,
     segment: Segment,
     starts: Sequence[float] | None,
+    limit: LengthLimit,
 ) -> Generator[Second, None, tuple[float, int]]:
     """Yield the seconds of a segment: its whole seconds, or those at the given starts.
 
@@ -78,12 +80,13 @@ def cut_into_seconds(
         track: the sound of the same segment; None if there is no sound.
         segment: the requested segment.
         starts: starts of the windows in seconds from the segment's start; None for whole seconds.
+        limit: the limit of its seconds.
 
     Returns:
         The actual duration of the segment in seconds, up to the end of the video, and the number of seconds yielded.
 
     Raises:
-        VideoError: neither picture nor sound, or a segment that begins after their end.
+        VideoError: neither picture nor sound, a segment that begins after their end, or more seconds than the limit.
     """
     if pictures is None or starts is None:
         seconds = join_seconds(None if pictures is None else frames_by_second(pictures, convert, segment), track)
@@ -96,8 +99,9 @@ def cut_into_seconds(
         except StopIteration as end:
             duration = float(end.value)
             break
-        yield second
         count += 1
+        limit.check(count)
+        yield second
     if duration <= 0:
         raise VideoError(f"the segment starts at {segment.start_seconds:g} s, but the video ends before that")
     return duration, count

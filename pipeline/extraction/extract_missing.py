@@ -123,7 +123,7 @@ def _extracted(
         workers=min(settings.workers_for(extractor.device), len(todo)),
         silence_limit_seconds=settings.time_limit_seconds,
     ) as pool:
-        requests = _requests(todo, extractor, watch.stopping)
+        requests = _requests(todo, extractor, settings.longest_seconds, watch.stopping)
         results = extract_videos(
             requests, extractor, pool=pool, batch_seconds=settings.batch_seconds, on_second=watch.second
         )
@@ -137,7 +137,7 @@ def _extracted(
 
 
 def _requests(
-    todo: Sequence[Video], extractor: SelaviExtractor, stopping: Callable[[], bool]
+    todo: Sequence[Video], extractor: SelaviExtractor, longest_seconds: float, stopping: Callable[[], bool]
 ) -> Iterator[tuple[_Request, DecodingRequest]]:
     # Segments of one file follow each other, so the file is hashed once for all of them.
     source_at = lru_cache(maxsize=_FILES_CACHED)(lambda location: source_of(Path(location)))
@@ -150,6 +150,7 @@ def _requests(
             start_seconds=video.start_seconds,
             end_seconds=video.end_seconds,
             windows=extractor.windows,
+            longest_seconds=longest_seconds,
         )
         yield _Request(video, source_at(video.location)), decoding
 

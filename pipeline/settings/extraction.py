@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 import torch
 
+from extractors.decoding.limits import LONGEST_SECONDS
 from extractors.runtime.networks import Runtime
 from extractors.selavi.extractor import ExtractorOptions
 from pipeline.base.system import usable_cores
@@ -28,11 +29,12 @@ class ExtractionSettings:
     # A decoder that yields nothing for this time is killed. So is one whose video takes longer in all than this time,
     # plus a quarter of it for each second of video decoded so far.
     time_limit_seconds: float = 60.0
+    longest_seconds: float = LONGEST_SECONDS  # a video with more seconds fails
 
     def __post_init__(self) -> None:
         if self.workers != "auto" and self.workers < 1:
             raise ValueError(f"workers is {self.workers}, must be auto or at least 1")
-        for name, least in (("batch_seconds", 1), ("time_limit_seconds", 0.1)):
+        for name, least in (("batch_seconds", 1), ("time_limit_seconds", 0.1), ("longest_seconds", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be at least {least}")
 

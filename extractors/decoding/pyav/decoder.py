@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from extractors.decoding.clock import StreamClock
 from extractors.decoding.frames import resize_and_crop, upright
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
+from extractors.decoding.limits import LengthLimit
 from extractors.decoding.media_file import check_media_file
 from extractors.decoding.pyav.announced import announced_end_seconds
 from extractors.decoding.pyav.opening import Opening, open_tracks, stamped_pictures
@@ -31,13 +32,14 @@ class PyAvDecoder:
         """See `Decoder.decode`."""
         segment = Segment.of(request)
         check_media_file(request.path)
+        limit = LengthLimit(request.path.stat().st_size, request.longest_seconds)
         av.logging.set_level(av.logging.PANIC)
         with StreamReader(request.path, "video") as picture, StreamReader(request.path, "audio") as sound:
             opening = open_tracks(picture, sound)
             pictures = _pictures(picture, opening, segment)
             track = open_sound_track(sound, opening, request.audio_rate_hz, segment)
             starts = None if pictures is None else picture.window_starts(request.windows, segment)
-            duration, count = yield from cut_into_seconds(pictures, _PictureConverter(), track, segment, starts)
+            duration, count = yield from cut_into_seconds(pictures, _PictureConverter(), track, segment, starts, limit)
             return summarise_video(
                 segment,
                 seconds=count,

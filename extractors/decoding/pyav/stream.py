@@ -16,6 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from extractors.decoding.interface import Windows
+from extractors.decoding.limits import check_picture_size
 from extractors.decoding.media_file import why_unreadable
 from extractors.decoding.timeline import Segment
 from extractors.decoding.windows import FrameCount
@@ -195,6 +196,8 @@ class StreamReader:
     def _open(self) -> None:
         self._container = open_container(self._path)
         self._stream = best_stream(self._container, self._kind)
+        if isinstance(self._stream, VideoStream) and _has_decoder(self._stream):
+            check_picture_size(self._stream.codec_context.width, self._stream.codec_context.height)
         for other in self._container.streams:
             if other is not self._stream:
                 other.discard = Discard.all  # not even read, if the container allows it
