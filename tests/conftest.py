@@ -129,15 +129,19 @@ def fasttext_model() -> Callable[..., Path]:
         model: int = 2,
         pruned_rows: int = -1,
         quantised: bool = False,
+        old: bool = False,
     ) -> Path:
         rows = np.random.default_rng(0).normal(size=(len(words) + buckets, width)).astype("<f4")
         arguments = [width, 5, 5, 1, 5, 1, 2, model, buckets, least, most, 100]
         entries = [(word, 0) for word in words] + [(label, 1) for label in labels]
-        content = struct.pack("<ii12id", 793712314, version, *arguments, 1e-4)
-        content += struct.pack("<iiiqq", len(entries), len(words), len(labels), 1000, pruned_rows)
+        counts = struct.pack("<iiiq", len(entries), len(words), len(labels), 1000)
+        content = struct.pack("<12id", *arguments, 1e-4) + counts
+        if not old:
+            content = struct.pack("<ii", 793712314, version) + content + struct.pack("<q", pruned_rows)
         for word, kind in entries:
             content += word.encode() + b"\0" + struct.pack("<qb", 7, kind)
-        content += struct.pack("<?qq", quantised, len(rows), width) + rows.tobytes()
+        content += (b"" if old else struct.pack("<?", quantised)) + struct.pack("<qq", len(rows), width)
+        content += rows.tobytes()
         path.write_bytes(content + b"what follows is not read")
         return path
 

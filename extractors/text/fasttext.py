@@ -23,6 +23,12 @@ FASTTEXT_MAGIC = struct.pack("<i", 793_712_314)
 _VERSIONS = (11, 12)  # of the format; only these begin with the magic number
 _HEADER = struct.Struct("<4si12id3i2q")  # magic, version, training arguments, counts of the dictionary
 _MATRIX = struct.Struct("<?2q")  # quantised, rows, width; the rows follow
+# The format before version 11 (until spring 2017) has no magic number, no pruning and no quantisation.
+_OLD_HEADER = struct.Struct("<12id3iq")
+_OLD_MATRIX = struct.Struct("<2q")
+HEADER_BYTES = _HEADER.size
+_CHOICES = (1, 2, 3)  # values of the training arguments `loss` and `model`
+_LARGEST_WIDTH = 10_000
 _SUPERVISED = 3  # value of the training argument `model` in a classifier
 _END_OF_ENTRY_BYTES = 1 + 8 + 1  # of a dictionary entry: NUL, number of occurrences, type
 _MAX_WORD_BYTES = 1 << 16
@@ -41,6 +47,7 @@ class _Shape:
         entries: number of dictionary entries; words come first, then labels.
         words: number of words.
         pruned: whether the model was pruned, which only quantised models are.
+        old: whether the file has the format before version 11.
     """
 
     width: int
@@ -50,6 +57,12 @@ class _Shape:
     entries: int
     words: int
     pruned: bool
+    old: bool = False
+
+    @property
+    def header_bytes(self) -> int:
+        """The bytes before the dictionary."""
+        return _OLD_HEADER.size if self.old else _HEADER.size
 
 
 class FastText:
@@ -101,6 +114,8 @@ class FastText:
             raise TextEncoderError(unreadable(self._path, error)) from error
 
     def _read_shape(self, content: mmap.mmap) -> _Shape:
+        if is_old_fasttext(content[:HEADER_BYTES]):
+            return _old_shape(content[: _OLD_HEADER.size])
         if len(content) < _HEADER.size:
             raise self._cut_short()
         _, version, *rest = _HEADER.unpack_from(content)
@@ -120,7 +135,7 @@ class FastText:
     def _look_up(self, content: mmap.mmap, wanted: AbstractSet[bytes]) -> tuple[dict[bytes, int], int]:
         """Return the rows of the phrases that are words of the dictionary, and the offset where the dictionary ends."""
         rows: dict[bytes, int] = {}
-        start, find = _HEADER.size, content.find
+        start, find = self._shape.header_bytes, content.find
         for row in range(self._shape.entries):
             end = find(b"\0", start, start + _MAX_WORD_BYTES)
             if end < 0:
@@ -134,10 +149,11 @@ class FastText:
     def _matrix(self, content: mmap.mmap, start: int) -> NDArray[np.float32]:
         """Map the rows (R, W) of words and buckets, without reading them yet."""
         shape = self._shape
-        if start + _MATRIX.size > len(content):
+        layout = _OLD_MATRIX if shape.old else _MATRIX
+        if start + layout.size > len(content):
             raise self._cut_short()
-        quantised, rows, width = _MATRIX.unpack_from(content, start)
-        if quantised or shape.pruned:
+        *quantised, rows, width = layout.unpack_from(content, start)
+        if any(quantised) or shape.pruned:
             raise TextEncoderError(
                 f"{self._path} is a quantised fastText model (.ftz), which cannot be read: give the original .bin"
             )
@@ -146,7 +162,7 @@ class FastText:
                 f"{self._path} is damaged ({rows} rows of {width}, but its header gives "
                 f"{shape.words + shape.buckets} of {shape.width}): make or download it again"
             )
-        first = start + _MATRIX.size
+        first = start + layout.size
         if first + 4 * rows * width > len(content):
             raise self._cut_short()
         return np.memmap(self._path, dtype="<f4", mode="r", offset=first, shape=(rows, width))
@@ -161,6 +177,48 @@ class FastText:
 
     def _cut_short(self) -> TextEncoderError:
         return TextEncoderError(f"{self._path} is cut short: make or download it again")
+
+
+def is_old_fasttext(start: bytes) -> bool:
+    """Return whether a file begins like a fastText model of the format before version 11, which has no mark."""
+    if len(start) < _OLD_HEADER.size or start.startswith(FASTTEXT_MAGIC):
+        return False
+    (
+        width,
+        window,
+        epochs,
+        least_count,
+        negatives,
+        ngrams,
+        loss,
+        model,
+        buckets,
+        least,
+        most,
+        rate,
+        sampling,
+        *counts,
+    ) = _OLD_HEADER.unpack_from(start)
+    entries, words, labels, tokens = counts
+    return (
+        1 <= width <= _LARGEST_WIDTH
+        and min(window, epochs, ngrams, rate, words, tokens) >= 1
+        and min(least_count, negatives, buckets, labels) >= 0
+        and loss in _CHOICES
+        and model in _CHOICES
+        and 0 <= least <= _LARGEST_WIDTH
+        and 0 <= most <= _LARGEST_WIDTH
+        and entries == words + labels
+        and 0 <= sampling <= 1
+    )
+
+
+def _old_shape(start: bytes) -> _Shape:
+    width, *rest = _OLD_HEADER.unpack(start)
+    model, buckets, least, most = rest[6:10]
+    entries, words = rest[12:14]
+    most = 0 if model == _SUPERVISED else most
+    return _Shape(width, least, most, buckets, entries, words, pruned=False, old=True)
 
 
 def subwords(word: bytes, *, least: int, most: int) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from extractors.errors import NoVectorError, TextEncoderError, TextSpecError
 from extractors.files.checksums import cached_sha256
 from extractors.files.safe_pickle import NPY_MAGIC, PickleRefusedError, load_npy
 from extractors.text.encoder import TextEncoder
-from extractors.text.fasttext import FASTTEXT_MAGIC, FastText
+from extractors.text.fasttext import FASTTEXT_MAGIC, HEADER_BYTES, FastText, is_old_fasttext
 from extractors.text.phrases import phrase_of, words_of
 from extractors.text.spec import ANY_FILE, TextSpec
 from extractors.text.unit_vectors import REMEDY, unit_vectors
@@ -51,7 +51,7 @@ def load_vectors(path: Path, *, form: str = ANY_FILE, cache_dir: Path | None = N
     if start.startswith(NPY_MAGIC):
         _check_form(path, form, "file")
         return NamedVectors(path, _read_named(path), identity)
-    if start.startswith(FASTTEXT_MAGIC):
+    if start.startswith(FASTTEXT_MAGIC) or is_old_fasttext(start):
         _check_form(path, form, "fasttext")
         return FastText(path, {"encoder": "fasttext", "sha256": sha256})
     vectors = open_word_vectors(path)
@@ -62,7 +62,7 @@ def load_vectors(path: Path, *, form: str = ANY_FILE, cache_dir: Path | None = N
 def _first_bytes(path: Path) -> bytes:
     try:
         with open_plain_or_gzip(path) as file:
-            start = file.read(len(NPY_MAGIC))
+            start = file.read(HEADER_BYTES)
         with path.open("rb") as file:
             gzipped = file.read(len(start)) != start
     except FILE_ERRORS as error:

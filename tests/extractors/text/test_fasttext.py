@@ -87,6 +87,19 @@ def test_a_word_without_subwords_needs_the_dictionary(fasttext_model: Write, tmp
     assert set(caught.value.missing) == {"dog barking", "x"}
 
 
+def test_models_of_the_format_before_the_magic_number_are_read(fasttext_model: Write, tmp_path: Path) -> None:
+    """The vectors are those of the same model in today's format."""
+    old = fasttext_model(tmp_path / "old.bin", words=WORDS, old=True)
+    new = fasttext_model(tmp_path / "new.bin", words=WORDS)
+    phrases = ["dog", "dog barking", "xyz"]
+    found = load_text_encoder(parse_text_spec(str(old))).encode(phrases)
+    assert np.array_equal(found, load_text_encoder(parse_text_spec(str(new))).encode(phrases))
+    assert np.array_equal(found, load_text_encoder(parse_text_spec(f"fasttext:{old}")).encode(phrases))
+    old.write_bytes(old.read_bytes()[:300])
+    with pytest.raises(TextEncoderError, match="cut short"):
+        load_text_encoder(parse_text_spec(str(old))).encode(phrases)
+
+
 def test_classifiers_are_read_too(fasttext_model: Write, tmp_path: Path) -> None:
     """Labels have no rows; classifiers of the first version have no subwords, even if the header gives a length."""
     path = fasttext_model(tmp_path / "a.bin", words=WORDS, labels=["__label__dog"], model=3)
