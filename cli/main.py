@@ -29,6 +29,7 @@ from cli.commands.prepare import datasets as prepare
 from cli.console import OutputError, fail
 from cli.interruption import interruptions_remembered
 from cli.streams import flushed, open_closed_streams, silence_output, write_any_character
+from cli.system_limits import limit_met
 from pipeline.base.system import name_the_user
 
 app = typer.Typer(
@@ -90,7 +91,10 @@ def main() -> None:
 def run_command(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
     with interruptions_remembered() as interrupted:
-        return _run_reporting_errors(arguments, interrupted)
+        try:
+            return _run_reporting_errors(arguments, interrupted)
+        except (ImportError, MemoryError, OSError, RuntimeError) as error:
+            return _limited(error)
 
 
 def _run_reporting_errors(arguments: list[str], interrupted: list[int]) -> int:
@@ -121,6 +125,15 @@ def _run_reporting_errors(arguments: list[str], interrupted: list[int]) -> int:
     if code == _INTERRUPTED:  # Typer returns this code for Ctrl-C, without a message
         fail("interrupted. Finished work is saved; run the same command again to continue")
     return code if isinstance(code, int) else 0
+
+
+def _limited(error: Exception) -> int:
+    """Show the limit of the system that caused an error; raise any other error again, because it is a bug of ours."""
+    message = limit_met(error)
+    if message is None:
+        raise error
+    fail(message)
+    return 1
 
 
 def _hint_at_dash(arguments: list[str]) -> str:
