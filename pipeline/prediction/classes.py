@@ -13,8 +13,10 @@ from extractors.text.phrases import phrase_of
 from pipeline.base.csv_tables import split_names, with_known_names
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import read_text
+from pipeline.base.progress import Reporter, SilentReporter
 from pipeline.base.wording import not_a_file
-from pipeline.class_embeddings.embed import encode_classes, load_encoder, read_spec
+from pipeline.class_embeddings.embed import load_encoder, read_spec
+from pipeline.class_embeddings.kept import encode_kept
 from pipeline.datasets.dataset import read_phrases
 from pipeline.datasets.phrases import Phrases, comparable_phrases, phrases_of_name, phrases_text
 from pipeline.prediction.same_class import resemblances
@@ -140,7 +142,9 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def name_classes(model: Model, classes: Mapping[str, Phrases] | None, text: str | None) -> NamedClasses:
+def name_classes(
+    model: Model, classes: Mapping[str, Phrases] | None, text: str | None, reporter: Reporter | None = None
+) -> NamedClasses:
     """Find the vectors of class names.
 
     A new name that means a trained class (same_class.py) gets the vector of that class and counts as seen. A new name
@@ -150,6 +154,7 @@ def name_classes(model: Model, classes: Mapping[str, Phrases] | None, text: str 
         model: the model, which contains the vectors of its own classes.
         classes: class name -> its phrases; None for the model's classes.
         text: the text encoder, if its path changed since training; None for the path that the model records.
+        reporter: receives the progress of a long list.
 
     Raises:
         UsageError: a `text` that is not a text encoder, or a name without a vector.
@@ -167,7 +172,8 @@ def name_classes(model: Model, classes: Mapping[str, Phrases] | None, text: str 
     vectors = np.zeros((len(names), model.class_vectors.shape[1]), np.float32)
     new = [row for row, index in enumerate(indices) if index is None]
     if new or text is not None:
-        vectors[new] = encode_classes(_text_encoder(model, text), [phrases[row] for row in new])
+        encoder = _text_encoder(model, text)
+        vectors[new] = encode_kept(encoder, [phrases[row] for row in new], reporter or SilentReporter())
     found = resemblances([phrases[row] for row in new], vectors[new], model.classes, model.class_vectors)
     notes, near = [], np.zeros(len(names), np.bool_)
     for row, resemblance in zip(new, found, strict=True):

@@ -153,7 +153,7 @@ def predict(
         reporter.warn(warning)
 
     model = _with_weights(load_model(model_folder, device), weights, warn)
-    named = name_classes(model, classes, text)
+    named = name_classes(model, classes, text, reporter)
     favoured_names = int(named.favoured.sum())
     calibration = model.calibration(favoured_names, len(named.names) - favoured_names)
     for note in named.notes:
