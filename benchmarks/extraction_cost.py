@@ -65,18 +65,17 @@ def networks_seconds(extractor: SelaviExtractor, clips: Sequence[Path]) -> tuple
     """Return the processor seconds of the networks alone, and the seconds of video."""
     taken, count = 0.0, 0
     decoder = get_decoder("pyav")
-    for first in range(0, len(clips), 16):
-        requests = [
-            DecodingRequest(path=clip, audio_rate_hz=extractor.audio_rate_hz) for clip in clips[first : first + 16]
-        ]
-        seconds = [("", second) for request in requests for second in decoded(decoder, request)]
-        count += len(seconds)
-        began = time.process_time()
-        with NetworkQueue(extractor, seconds_at_once=BATCH_SECONDS) as queue:
+    with NetworkQueue(extractor, seconds_at_once=BATCH_SECONDS) as queue:
+        for first in range(0, len(clips), 16):
+            some = clips[first : first + 16]
+            requests = [DecodingRequest(path=clip, audio_rate_hz=extractor.audio_rate_hz) for clip in some]
+            seconds = [("", second) for request in requests for second in decoded(decoder, request)]
+            count += len(seconds)
+            began = time.process_time()
             for start in range(0, len(seconds), queue.batch_seconds):
                 list(queue.submit(seconds[start : start + queue.batch_seconds]))
             list(queue.finish([]))
-        taken += time.process_time() - began
+            taken += time.process_time() - began
     return taken, count
 
 
