@@ -20,7 +20,7 @@ from pipeline.base.wording import OBEYED
 ShapeT = TypeVar("ShapeT")
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 _CHECKSUM = "checksum"  # of a JSON document, over all its other entries
-_NOT_PERMITTED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NOT_PERMITTED = {errno.EACCES, errno.EPERM}
 
 
 def errno_of(error: OSError) -> int | None:
@@ -38,11 +38,22 @@ def storage_error(error: OSError, path: Path) -> StorageError:
         return StorageError(
             f"no space left on the disk of {path}: free some and run the command again (what is finished is kept)"
         )
+    if number == errno.EROFS or (number in _NOT_PERMITTED and is_read_only(path)):
+        return StorageError(f"{path} cannot be written: its file system is read-only. Choose another path")
     if number in _NOT_PERMITTED:
         return StorageError(f"{path}: permission denied. Choose another path or change its permissions")
     if number == errno.ENOENT:
         return StorageError(f"{path} does not exist")
     return StorageError(f"{path}: {error.strerror or error}")
+
+
+def is_read_only(path: Path) -> bool:
+    """Return whether a path, or the nearest folder above it that exists, is on a file system mounted read-only."""
+    existing = next((one for one in (path, *path.absolute().parents) if one.exists()), None)
+    try:
+        return existing is not None and bool(os.statvfs(existing).f_flag & os.ST_RDONLY)
+    except (AttributeError, OSError):  # Windows has no statvfs
+        return False
 
 
 @contextlib.contextmanager

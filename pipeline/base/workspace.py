@@ -14,7 +14,7 @@ from typing import Any
 import platformdirs
 
 from pipeline.base.errors import MissingStageError, StorageError, UsageError, WorkspaceInUseError
-from pipeline.base.files import read_document, write_json
+from pipeline.base.files import is_read_only, read_document, write_json
 from pipeline.base.leftovers import leftovers_in, remove_leftovers
 from pipeline.base.locks import LockHeldError, held
 
@@ -155,16 +155,20 @@ class Workspace:
         return self.root / record.output
 
     @contextlib.contextmanager
-    def locked(self, command: str, *, wait_seconds: float = 0.0) -> Iterator[None]:
+    def locked(self, command: str, *, wait_seconds: float = 0.0, reads_only: bool = False) -> Iterator[None]:
         """Prevent other processes from writing to the workspace during the context; first remove what killed ones left.
 
         Args:
             command: the command of this process, for the message that another process shows.
             wait_seconds: longest time to wait for a process that writes.
+            reads_only: whether the command only reads; then it needs no lock on a read-only file system.
 
         Raises:
             WorkspaceInUseError: another process still holds the lock after `wait_seconds`.
         """
+        if reads_only and is_read_only(self.root):
+            yield
+            return
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(held(self.root / "lock", command, wait_seconds=wait_seconds))

@@ -95,7 +95,7 @@ def export_features(
     if is_taken and not before:
         raise UsageError(f"{target} is not empty and is not overwritten: give a new folder")
     path = target.absolute()  # the path `.` has no name
-    with workspace.locked("export"), writing_beside(path) as partial:
+    with workspace.locked("export", reads_only=True), writing_beside(path) as partial:
         export = _gather(workspace, layout, benchmark, text, reporter)
         if before not in {"", export.made_from}:
             raise UsageError(f"{target} is an export of other data and is not overwritten: give a new folder")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -157,12 +158,23 @@ def test_a_folder_without_permission_is_a_storage_error(tmp_path: Path) -> None:
         files.write_text(tmp_path / "file.txt", "")
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
 def test_all_permission_errors_have_the_same_message(number: int) -> None:
-    """Read-only disks and locked files have error numbers of their own."""
+    """Locked files have an error number of their own."""
     error = files.storage_error(OSError(number, os.strerror(number)), Path("a"))
 
     assert str(error) == "a: permission denied. Choose another path or change its permissions"
+
+
+def test_a_read_only_file_system_is_called_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's error may be that of a missing permission; the file system tells the difference."""
+    read_only = "x cannot be written: its file system is read-only. Choose another path"
+    assert str(files.storage_error(OSError(errno.EROFS, "Read-only file system"), Path("x"))) == read_only
+    assert not files.is_read_only(tmp_path / "not there yet")
+    flags = SimpleNamespace(f_flag=os.ST_RDONLY)
+    monkeypatch.setattr(os, "statvfs", lambda _: flags)
+    assert files.is_read_only(tmp_path / "not there yet")
+    assert str(files.storage_error(PermissionError(errno.EACCES, "Permission denied"), Path("x"))) == read_only
 
 
 def test_other_disk_errors_keep_the_message_of_the_system() -> None:

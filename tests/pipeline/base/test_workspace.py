@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -213,3 +214,15 @@ def test_a_user_without_a_home_has_a_cache_in_the_temporary_folder(monkeypatch: 
     folder = cache_folder()
     assert folder.is_relative_to(tempfile.gettempdir())
     assert folder.name.startswith("avzsl-cache-")
+
+
+def test_a_command_that_only_reads_needs_no_lock_on_a_read_only_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can write there; a command that writes is told why it cannot."""
+    workspace = Workspace(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with workspace.locked("export", reads_only=True):
+        assert not workspace.root.joinpath("lock").exists()
+    with workspace.locked("train"):
+        assert workspace.root.joinpath("lock").exists()
