@@ -1,10 +1,11 @@
 """The terminal: prints lines, tables, progress, JSON documents and errors."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +18,22 @@ from pipeline.base.progress import Tracker
 from pipeline.base.wording import visible
 
 _SECONDS_BETWEEN_LINES = 30
+_documents: list[TextIO] = []  # the stream for documents, once standard output is guarded
+
+
+def guard_standard_output() -> None:
+    """Keep standard output for documents: what libraries write there, in any language, goes to standard error."""
+    sys.stdout.flush()
+    kept = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    encoding, errors = sys.stdout.encoding, sys.stdout.errors
+    _documents.append(open(kept, "w", encoding=encoding, errors=errors))  # noqa: PTH123, SIM115 - open until the process ends
+
+
+def drop_documents() -> None:
+    """Write nothing more to the stream for documents, not even when Python closes it."""
+    for stream in _documents:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class OutputError(Exception):
@@ -117,9 +134,10 @@ class Terminal:
     def document(self, content: object) -> None:
         """Write the single JSON document of --json."""
         text = to_json(content)
+        stream = _documents[-1] if _documents else sys.stdout
         with output_errors():
-            sys.stdout.write(text + "\n")
-            sys.stdout.flush()
+            stream.write(text + "\n")
+            stream.flush()
 
     @contextlib.contextmanager
     def track(self, title: str, total: int) -> Iterator[Tracker]:

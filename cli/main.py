@@ -26,7 +26,7 @@ from cli.commands import (
     train,
 )
 from cli.commands.prepare import datasets as prepare
-from cli.console import OutputError, fail
+from cli.console import OutputError, fail, guard_standard_output
 from cli.interruption import interruptions_remembered
 from cli.streams import flushed, open_closed_streams, silence_output, write_any_character
 from cli.system_limits import limit_met
@@ -85,6 +85,8 @@ def main() -> None:
     open_closed_streams()
     write_any_character()
     name_the_user()
+    if "--json" in sys.argv:
+        guard_standard_output()
     sys.exit(flushed(run_command(sys.argv[1:])))
 
 

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from cli.console import OutputError, fail, output_errors
+from cli.console import OutputError, drop_documents, fail, output_errors
 
 _DESCRIPTORS = (0, 1, 2)
 
@@ -53,3 +53,4 @@ def flushed(code: int) -> int:
 def silence_output() -> None:
     """Write nothing more to standard output, not even when Python flushes it at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    drop_documents()

@@ -74,3 +74,19 @@ def test_the_document_is_complete_when_the_command_ends(tmp_path: Path) -> None:
     run = avzsl("status", "-w", str(tmp_path), "--json")
     assert run.returncode == 0
     assert json.loads(run.stdout)["stages"]
+
+
+def test_words_of_a_library_are_not_in_the_document(tmp_path: Path) -> None:
+    """Whatever writes to standard output under --json, in Python or below it, writes to standard error instead."""
+    noisy = (
+        "import os, subprocess, sys; from pipeline import status; ask = status.workspace_status\n"
+        "def loud(*arguments):\n"
+        "    print('from Python'); os.write(1, b'from C\\n'); subprocess.run(['echo', 'from a process'])\n"
+        "    return ask(*arguments)\n"
+        "status.workspace_status = loud\n"
+    )
+    command = [sys.executable, "-c", noisy + AVZSL, "status", "--json", "-w", str(tmp_path / "ws")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "stages" in json.loads(done.stdout)
+    assert {"from Python", "from C", "from a process"} <= set(done.stderr.splitlines())
