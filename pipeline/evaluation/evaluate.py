@@ -3,6 +3,7 @@
 The protocol is described in pipeline/avgzsl_benchmark/README.md.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -64,7 +65,7 @@ class EvaluationReport:
     videos: int  # number of videos
     seen: int  # number of seen classes
     unseen: int  # number of unseen classes
-    chance: float  # ZSL accuracy of guessing, percent
+    chance: float  # ZSL accuracy of guessing, percent; NaN without unseen classes
     without_samples: tuple[str, ...]  # names of the classes without a video
     extractor: Mapping[str, Any]  # attributes of the features
     metrics_file: Path
@@ -218,7 +219,7 @@ class Evaluator:
             videos=len(indices),
             seen=int(seen.sum()),
             unseen=int((~seen).sum()),
-            chance=100.0 / max(1, int((~seen).sum())),
+            chance=100.0 / unseen if (unseen := int((~seen).sum())) else math.nan,
             without_samples=tuple(names[index] for index in classes_without_samples(labels, len(names))),
             extractor=self._features.attributes,
             metrics_file=make_folder(reports) / "metrics.json",

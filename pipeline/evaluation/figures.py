@@ -109,7 +109,7 @@ def _mark_used(history: Sequence[Mapping[str, float]], used_epoch: float, loss: 
         axes.axvline(used_epoch, color=_BEST, linewidth=1.5)
     means = [row["HM"] for row in history if row["epoch"] == used_epoch and isfinite(row["HM"])]
     of_epoch = f": validation HM {means[0]:.2f} %" if means else ""
-    loss.set_title(f"epoch used: {shown_epoch(used_epoch)}{of_epoch}")
+    loss.set_title(f"epoch {shown_epoch(used_epoch)} is used{of_epoch}")
 
 
 def _name_classes(axes: Axes, names: Sequence[str], size: float) -> None:

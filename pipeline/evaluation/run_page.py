@@ -106,7 +106,7 @@ class _SavedMetrics(pydantic.BaseModel):
     audio: _ScoreMetrics
     visual: _ScoreMetrics
     sum: _ScoreMetrics
-    chance: float = pydantic.Field(alias="chance_ZSL")
+    chance: float | None = pydantic.Field(alias="chance_ZSL")
     recall_per_class: dict[str, _Recall]
     grids: dict[str, dict[str, _ScoreMetrics]] = {}
     intervals: dict[str, dict[str, tuple[float | None, float | None]] | float] = {}
