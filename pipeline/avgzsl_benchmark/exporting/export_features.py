@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from extractors.files.checksums import sha256_of_file
 from pipeline.avgzsl_benchmark.exporting.class_split import videos_of_stages, write_class_split
 from pipeline.avgzsl_benchmark.exporting.names import class_names, class_wording, video_names
 from pipeline.avgzsl_benchmark.exporting.store import ExportedStore, notes_of
@@ -212,7 +213,10 @@ def _write(export: _Export, folder: Path, reporter: Reporter) -> None:
     notes = notes_of(
         export.store, export.layout, export.videos, export.classes, _renamed_wordings(export), export.phrase_vectors
     )
-    write_notes(replace(notes, made_from=export.made_from), folder)
+    features = folder / "features" / method
+    written = sorted(features.rglob(f"*{_LAYOUTS[export.layout].ENDING}"))
+    files = {path.relative_to(features).as_posix(): sha256_of_file(path) for path in written}
+    write_notes(replace(notes, made_from=export.made_from, files=files), folder)
 
 
 def _write_features(export: _Export, folder: Path, reporter: Reporter) -> None:

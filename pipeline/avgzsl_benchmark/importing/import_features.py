@@ -91,6 +91,7 @@ def import_official(
         made_from = fingerprint({"stage": _STAGE_VERSION, "folder": folder.fingerprint()})
         report = _imported_before(workspace, made_from, folder)
         if report is None:
+            folder.check_exported_files()
             path = workspace.feature_folder(made_from) / "features.h5"
             imported = import_store(folder, path, reporter)
             imported.warn(reporter)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from extractors.files.checksums import sha256_of_file
 from pipeline.avgzsl_benchmark.importing.feature_files import FeatureFiles, find_features
-from pipeline.avgzsl_benchmark.layouts.notes import ExportNotes, read_notes
+from pipeline.avgzsl_benchmark.layouts.notes import NOTES_FILE, ExportNotes, read_notes
 from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint, storage_errors
 from pipeline.datasets.official.class_lists import OfficialClasses, find_class_split, read_classes
@@ -35,6 +35,24 @@ class OfficialFolder:
     class_split: Path | None
     split: str
     notes: ExportNotes | None
+
+    def check_exported_files(self) -> None:
+        """Refuse feature files of an export of avzsl that are not as they were written.
+
+        Raises:
+            UsageError: such a file; the message names the first.
+            StorageError: a file that cannot be read.
+        """
+        files = {} if self.notes is None else self.notes.files
+        for path in self.features.paths:
+            wanted = files.get(path.relative_to(self.features.folder).as_posix())
+            with storage_errors(path):
+                is_as_written = wanted is None or sha256_of_file(path) == wanted
+            if not is_as_written:
+                raise UsageError(
+                    f"{path} is not as avzsl exported it (its checksum differs): export the features again, or delete "
+                    f"{NOTES_FILE} of the export to import its files as they are"
+                )
 
     def fingerprint(self) -> str:
         """Hash the features, the lists of classes and the notes of avzsl."""

@@ -41,6 +41,7 @@ class ExportNotes:
     duration_seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: Mapping[str, str] = field(default_factory=dict)  # from decoding
     made_from: str = ""  # fingerprint of all that was exported; an export with it is whole
+    files: Mapping[str, str] = field(default_factory=dict)  # feature file, below features/<method> -> its sha256
 
     @cached_property
     def _absent_names(self) -> dict[str, frozenset[str]]:
@@ -87,6 +88,7 @@ class _SavedNotes:
     duration_seconds: dict[_Text, _Seconds]
     warnings: dict[_Text, _Text]
     made_from: _Text = ""
+    files: dict[_Text, _Text] = field(default_factory=dict)
     phrase_vectors: dict[_Text, Annotated[str, pydantic.AfterValidator(_checked_vector)]] = field(default_factory=dict)
 
 

@@ -155,6 +155,19 @@ def test_an_import_of_an_export_restores_the_workspace(workspace: Workspace, tmp
 
 
 @pytest.mark.parametrize("layout", ["avca", "tcaf"])
+def test_a_changed_number_in_an_export_is_found_on_import(workspace: Workspace, tmp_path: Path, layout: str) -> None:
+    """The message names the file, and says what to do."""
+    out = tmp_path / "out"
+    export_features(workspace, layout, out, reporter=SilentReporter())
+    path = max(out.glob("features/*/audio/*/*"), key=lambda one: one.stat().st_size)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(UsageError, match=rf"{path.name} is not as avzsl exported it \(its checksum differs\)"):
+        import_official(out, layout, Workspace(tmp_path / "back"), reporter=SilentReporter())
+
+
+@pytest.mark.parametrize("layout", ["avca", "tcaf"])
 def test_an_export_of_an_import_is_the_same(workspace: Workspace, tmp_path: Path, layout: str) -> None:
     """Texts and class vectors have the same bytes. Features and lists may have another order of videos."""
     export_features(workspace, layout, tmp_path / "out", reporter=SilentReporter())
