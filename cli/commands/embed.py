@@ -64,8 +64,9 @@ def _phrases(workspace: "Workspace", classes: str | None) -> "dict[str, Phrases]
 
     if classes is not None and classes.strip():
         own: tuple[str, ...] = ()
-        with contextlib.suppress(PipelineError):  # the names need no dataset
-            own = load_dataset(workspace.dataset_folder).classes
+        if "," in classes:  # names of the workspace may have commas
+            with contextlib.suppress(PipelineError):  # the names need no dataset
+                own = load_dataset(workspace.dataset_folder).classes
         return parse_classes(classes, own) or {}
     try:
         return dict(load_dataset(workspace.dataset_folder).phrases)

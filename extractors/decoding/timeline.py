@@ -108,22 +108,57 @@ def frames_by_second(
     return duration
 
 
+class OnScreen(Generic[ImageT]):
+    """The picture on screen. It is converted once, and only if it is shown.
+
+    Args:
+        convert: converts a picture to its (3, 112, 112) array.
+    """
+
+    def __init__(self, convert: Converter[ImageT]) -> None:
+        self._convert = convert
+        self._frame: TimedFrame[ImageT] | None = None
+        self._converted: NDArray[np.float32] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there has been no picture yet."""
+        return self._frame is None
+
+    def begin(self, frame: TimedFrame[ImageT]) -> None:
+        """Show the first picture from the start, as no picture comes before it."""
+        if self._frame is None:
+            self._frame = frame
+
+    def replace(self, successor: TimedFrame[ImageT]) -> None:
+        """Show the next picture."""
+        if successor is not self._frame:
+            self._frame, self._converted = successor, None
+
+    def copy_to(self, out: NDArray[np.float32]) -> None:
+        """Write the picture to `out`, (3, 112, 112)."""
+        if self._frame is None:
+            return
+        if self._converted is None:
+            self._convert(self._frame.image, out)
+        else:
+            out[...] = self._converted
+        self._converted = out
+
+
 class _Screen(Generic[ImageT]):
     """The picture on screen and the pictures already taken for the unfinished second."""
 
     def __init__(self, convert: Converter[ImageT], start_seconds: float) -> None:
-        self._convert = convert
         self._start_seconds = start_seconds
-        self._current: TimedFrame[ImageT] | None = None
-        self._converted: NDArray[np.float32] | None = None
+        self._shown = OnScreen(convert)
         self._second = new_second()
         self._taken = 0
         self._seconds_done = 0
 
     def begin(self, frame: TimedFrame[ImageT]) -> None:
-        """Show the first picture from the start, as no picture comes before it."""
-        if self._current is None:
-            self._current = frame
+        """Show the first picture from the start."""
+        self._shown.begin(frame)
 
     def show_until(self, successor: TimedFrame[ImageT]) -> Iterator[NDArray[np.float32]]:
         """Take the current picture at every instant before its successor replaces it."""
@@ -133,12 +168,11 @@ class _Screen(Generic[ImageT]):
             yield from self._complete(seconds_known)
             self._take()
         yield from self._complete(seconds_known)
-        if successor is not self._current:
-            self._current, self._converted = successor, None
+        self._shown.replace(successor)
 
     def show_rest(self, duration_seconds: float) -> Iterator[NDArray[np.float32]]:
         """Repeat the last picture until the duration's whole seconds, at least one, are full."""
-        if self._current is None or duration_seconds <= 0:
+        if self._shown.is_empty or duration_seconds <= 0:
             return
         seconds = max(1, whole_seconds(duration_seconds))
         yield from self._complete(seconds)
@@ -150,14 +184,7 @@ class _Screen(Generic[ImageT]):
         return self._start_seconds + (self._seconds_done * FRAMES_PER_SECOND + self._taken) / FRAMES_PER_SECOND
 
     def _take(self) -> None:
-        if self._current is None:
-            return
-        out = self._second[self._taken]
-        if self._converted is None:
-            self._convert(self._current.image, out)
-        else:
-            out[...] = self._converted
-        self._converted = out
+        self._shown.copy_to(self._second[self._taken])
         self._taken += 1
 
     def _complete(self, seconds_known: int) -> Iterator[NDArray[np.float32]]:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from extractors.decoding.timeline import (
     ROUNDING_SECONDS,
     Converter,
     ImageT,
+    OnScreen,
     Segment,
     TimedFrame,
     frames_by_second,
@@ -75,7 +76,7 @@ def cut_into_seconds(
     """Yield the seconds of a segment: its whole seconds, or those at the given starts.
 
     Args:
-        pictures: pictures in order of time; None if there is no picture. Then whole seconds are yielded.
+        pictures: pictures in order of time. If it is None, there is no picture, and whole seconds are yielded.
         convert: converts a picture to its (3, 112, 112) array.
         track: the sound of the same segment; None if there is no sound.
         segment: the requested segment.
@@ -142,10 +143,11 @@ def seconds_at(
         heard = None if sound is None else sound.read(window.offset_seconds)
         return Second(frames=window.frames, audio=heard)
 
-    strip: _Strip[ImageT] = _Strip(convert, deque(_Window(start, segment.start_seconds + start) for start in starts))
+    shown = OnScreen(convert)
+    strip = _Strip(shown, deque(_Window(start, segment.start_seconds + start) for start in starts))
     end_seconds = 0.0
     for frame in frames:
-        strip.begin(frame)
+        shown.begin(frame)
         end_seconds = max(end_seconds, frame.end_seconds)
         if frame.time_seconds >= segment.end_seconds:
             break
@@ -174,14 +176,8 @@ class _Window:
 class _Strip(Generic[ImageT]):
     """The picture on screen and the windows that are not full."""
 
-    convert: Converter[ImageT]
+    shown: OnScreen[ImageT]
     waiting: deque[_Window]
-    current: TimedFrame[ImageT] | None = None
-    converted: NDArray[np.float32] | None = field(default=None, init=False)
-
-    def begin(self, frame: TimedFrame[ImageT]) -> None:
-        """Show the first picture from the start, as no picture comes before it."""
-        self.current = self.current or frame
 
     def show_until(self, successor: TimedFrame[ImageT]) -> Generator[_Window]:
         """Take the current picture at every instant before its successor replaces it."""
@@ -190,8 +186,7 @@ class _Strip(Generic[ImageT]):
                 break
             self._fill(window, successor.time_seconds)
         yield from self._full()
-        if successor is not self.current:
-            self.current, self.converted = successor, None
+        self.shown.replace(successor)
 
     def show_rest(self, end_seconds: float) -> Generator[_Window]:
         """Show the last picture in the windows that start before the end."""
@@ -201,20 +196,10 @@ class _Strip(Generic[ImageT]):
 
     def _fill(self, window: _Window, until_seconds: float) -> None:
         while window.taken < FRAMES_PER_SECOND and window.next_instant_seconds + ROUNDING_SECONDS < until_seconds:
-            self._take(window)
-
-    def _take(self, window: _Window) -> None:
-        if self.current is None:
-            return
-        if window.frames is None:
-            window.frames = new_second()
-        out = window.frames[window.taken]
-        if self.converted is None:
-            self.convert(self.current.image, out)
-            self.converted = out
-        else:
-            out[...] = self.converted
-        window.taken += 1
+            if window.frames is None:
+                window.frames = new_second()
+            self.shown.copy_to(window.frames[window.taken])
+            window.taken += 1
 
     def _full(self) -> Generator[_Window]:
         while self.waiting and self.waiting[0].taken == FRAMES_PER_SECOND:

@@ -11,7 +11,7 @@ from extractors.runtime.networks import check_runtime
 from pipeline.base.errors import DamagedFileError, PipelineError, UsageError
 from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Workspace
-from pipeline.datasets.dataset import named_dataset
+from pipeline.datasets.dataset import Dataset, named_dataset
 from pipeline.datasets.moved import follow_move
 from pipeline.extraction.extract_missing import extract_missing
 from pipeline.extraction.merge import ExtractionReport, merge_parts_of
@@ -68,8 +68,7 @@ def extract(
     dataset = named_dataset(source, workspace.dataset_folder)
     with workspace.locked("extract"):
         refuse_running_shards(workspace)
-        if follow_move(workspace.dataset_folder, source, reporter):
-            dataset = named_dataset(source, workspace.dataset_folder)
+        dataset = _after_move(dataset, source, workspace, reporter)
         plan = plan_extraction(workspace, dataset, settings, passed, reporter, alone=True).keep(reporter)
         todo = plan.due(retry_failed=retry_failed)
         extract_missing(todo, plan, device=device, reporter=reporter, stop=stop)
@@ -116,8 +115,7 @@ def extract_shard(
     with contextlib.ExitStack() as stack:
         with planning_shard(workspace, reporter):
             stack.enter_context(working_on(workspace, shard))
-            if follow_move(workspace.dataset_folder, source, reporter):
-                dataset = named_dataset(source, workspace.dataset_folder)
+            dataset = _after_move(dataset, source, workspace, reporter)
             plan = plan_extraction(workspace, dataset, settings, passed, reporter, alone=False).keep(reporter)
         todo = [video for video in plan.due(retry_failed=retry_failed) if shard.takes(video.key)]
         extract_missing(todo, plan, device=device, reporter=reporter, stop=stop)
@@ -131,6 +129,12 @@ def extract_shard(
         reused=len(stored - new),
         failures=tuple((entry.video, entry.reason) for entry in entries if isinstance(entry, StoredFailure)),
     )
+
+
+def _after_move(dataset: Dataset, source: Path | None, workspace: Workspace, reporter: Reporter) -> Dataset:
+    """Return the dataset with its videos where they are now. Call this only under the workspace's lock."""
+    is_moved = follow_move(workspace.dataset_folder, source, reporter)
+    return named_dataset(source, workspace.dataset_folder) if is_moved else dataset
 
 
 def _check_runtime(settings: ExtractionSettings, device: torch.device) -> None:
@@ -166,8 +170,7 @@ def merge(
     dataset = named_dataset(source, workspace.dataset_folder)
     with workspace.locked("extract --merge"):
         refuse_running_shards(workspace)
-        if follow_move(workspace.dataset_folder, source, reporter):
-            dataset = named_dataset(source, workspace.dataset_folder)
+        dataset = _after_move(dataset, source, workspace, reporter)
         plan = plan_extraction(workspace, dataset, settings, passed, reporter, alone=True)
         try:
             return _merge(plan, reporter, allow_missing=allow_missing)
