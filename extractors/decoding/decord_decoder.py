@@ -14,7 +14,6 @@ decord applies the rotation itself. Frames are chosen by their time stamps, beca
 """
 
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import Any
 
 import decord
@@ -23,15 +22,10 @@ from numpy.typing import NDArray
 
 from extractors.decoding.frames import resize_and_crop
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
-from extractors.decoding.limits import LengthLimit
-from extractors.decoding.media_file import check_media_file
-from extractors.decoding.pyav.announced import announced_end_seconds
-from extractors.decoding.pyav.opening import Opening, open_tracks
-from extractors.decoding.pyav.sound import open_sound_track
+from extractors.decoding.pyav.opening import Opening
 from extractors.decoding.pyav.stream import StreamReader
-from extractors.decoding.seconds import summarise_video
-from extractors.decoding.timeline import Segment, TimedFrame
-from extractors.decoding.windows import cut_into_seconds, windows_warning
+from extractors.decoding.pyav.video import decode_video
+from extractors.decoding.timeline import Pictures, Segment, TimedFrame
 from extractors.errors import VideoError
 
 # decord's own errors, and the built-in ones that its Python code raises for files it cannot read.
@@ -45,45 +39,30 @@ class DecordDecoder:
 
     def decode(self, request: DecodingRequest) -> Generator[Second, None, VideoSummary]:
         """See `Decoder.decode`."""
-        segment = Segment.of(request)
-        check_media_file(request.path)
-        limit = LengthLimit(request.path.stat().st_size, request.longest_seconds)
-        # PyAV finds where the picture begins: decord counts from its first frame.
-        with StreamReader(request.path, "video") as picture, StreamReader(request.path, "audio") as sound:
-            opening = open_tracks(picture, sound)
-            pictures = _Pictures(request.path, picture, opening, segment) if picture.exists else None
-            track = open_sound_track(sound, opening, request.audio_rate_hz, segment)
-            shown = None if pictures is None else pictures.frames()
-            starts = None if pictures is None else picture.window_starts(request.windows, segment)
-            duration, count = yield from cut_into_seconds(shown, _convert, track, segment, starts, limit)
-            warnings = [] if pictures is None else pictures.warnings
-            if sound.exists and track is None:
-                warnings.append("the sound track cannot be decoded: treated as absent")
-            return summarise_video(
-                segment,
-                seconds=count,
-                duration_seconds=duration,
-                announced_seconds=announced_end_seconds(
-                    sound if pictures is None else picture, opening, track, segment, duration
-                ),
-                has_audio=track is not None,
-                has_visual=pictures is not None,
-                warnings=[*warnings, *windows_warning(request.windows, has_visual=pictures is not None)],
-            )
+        return (yield from decode_video(request, _open_pictures))
 
 
-class _Pictures:
+def _open_pictures(header: StreamReader, opening: Opening, segment: Segment) -> Pictures[Any] | None:
+    """Return the pictures from the segment's start on; None if the file has none."""
+    if not header.exists:
+        return None
+    # PyAV finds where the picture begins: decord counts from its first frame.
+    shown = _PicturesOfFile(header, opening, segment)
+    return Pictures(shown.frames(), _convert, shown.warnings)
+
+
+class _PicturesOfFile:
     """The pictures of a segment of a file, with decord's time stamps.
 
     Raises:
         VideoError: a file that decord cannot read, or that it reads wrongly without an error.
     """
 
-    def __init__(self, path: Path, header: StreamReader, opening: Opening, segment: Segment) -> None:
+    def __init__(self, header: StreamReader, opening: Opening, segment: Segment) -> None:
         if header.is_broadcast:
             raise VideoError("decord shows wrong pictures of transport and programme streams; use the pyav decoder")
         try:
-            self._reader = decord.VideoReader(str(path.absolute()), ctx=decord.cpu(0), num_threads=1)
+            self._reader = decord.VideoReader(str(header.path.absolute()), ctx=decord.cpu(0), num_threads=1)
             stamps = self._reader.get_frame_timestamp(range(len(self._reader))).astype(np.float64)
         except _DECORD_ERRORS as error:
             raise VideoError("decord cannot read the picture; use the pyav decoder") from error

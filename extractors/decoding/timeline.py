@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -74,6 +74,21 @@ class Converter(Protocol[ImageT_contra]):
     def __call__(self, image: ImageT_contra, out: NDArray[np.float32]) -> None:
         """Convert `image` and write the result to `out`, (3, 112, 112)."""
         ...
+
+
+@dataclass(frozen=True)
+class Pictures(Generic[ImageT]):
+    """The pictures of a segment of a video.
+
+    Attributes:
+        frames: the pictures in order of time, from the one on screen at the segment's start.
+        convert: converts a picture to its (3, 112, 112) array.
+        warnings: what went wrong, one line each; it is complete after the last picture.
+    """
+
+    frames: Iterator[TimedFrame[ImageT]]
+    convert: Converter[ImageT]
+    warnings: list[str] = field(default_factory=list)
 
 
 def frames_by_second(

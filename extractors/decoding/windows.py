@@ -17,6 +17,7 @@ from extractors.decoding.timeline import (
     Converter,
     ImageT,
     OnScreen,
+    Pictures,
     Segment,
     TimedFrame,
     frames_by_second,
@@ -66,8 +67,7 @@ class FrameCount:
 
 
 def cut_into_seconds(
-    pictures: Iterable[TimedFrame[ImageT]] | None,
-    convert: Converter[ImageT],
+    pictures: Pictures[ImageT] | None,
     track: SoundTrack | None,
     segment: Segment,
     starts: Sequence[float] | None,
@@ -76,8 +76,7 @@ def cut_into_seconds(
     """Yield the seconds of a segment: its whole seconds, or those at the given starts.
 
     Args:
-        pictures: pictures in order of time. If it is None, there is no picture, and whole seconds are yielded.
-        convert: converts a picture to its (3, 112, 112) array.
+        pictures: the pictures. If it is None, there is no picture, and whole seconds are yielded.
         track: the sound of the same segment; None if there is no sound.
         segment: the requested segment.
         starts: starts of the windows in seconds from the segment's start; None for whole seconds.
@@ -89,10 +88,12 @@ def cut_into_seconds(
     Raises:
         VideoError: neither picture nor sound, a segment that begins after their end, or more seconds than the limit.
     """
-    if pictures is None or starts is None:
-        seconds = join_seconds(None if pictures is None else frames_by_second(pictures, convert, segment), track)
+    if pictures is None:
+        seconds = join_seconds(None, track)
+    elif starts is None:
+        seconds = join_seconds(frames_by_second(pictures.frames, pictures.convert, segment), track)
     else:
-        seconds = seconds_at(starts, pictures, convert, track, segment)
+        seconds = seconds_at(starts, pictures.frames, pictures.convert, track, segment)
     count = 0
     while True:
         try:

@@ -3,7 +3,6 @@
 from collections.abc import Generator, Iterator
 from typing import cast
 
-import av
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -12,51 +11,23 @@ from numpy.typing import NDArray
 from extractors.decoding.clock import StreamClock
 from extractors.decoding.frames import resize_and_crop, upright
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
-from extractors.decoding.limits import LengthLimit
-from extractors.decoding.media_file import check_media_file
-from extractors.decoding.pyav.announced import announced_end_seconds
-from extractors.decoding.pyav.opening import Opening, open_tracks, stamped_pictures
-from extractors.decoding.pyav.sound import open_sound_track
+from extractors.decoding.pyav.opening import Opening, stamped_pictures
 from extractors.decoding.pyav.stream import StreamReader
-from extractors.decoding.seconds import summarise_video
-from extractors.decoding.timeline import Segment, TimedFrame
-from extractors.decoding.windows import cut_into_seconds, windows_warning
+from extractors.decoding.pyav.video import decode_video
+from extractors.decoding.timeline import Pictures, Segment, TimedFrame
 
 
 class PyAvDecoder:
-    """Reads what ffmpeg reads. Picture and sound have separate demuxers, so any interleaving leaves memory flat."""
+    """Reads what ffmpeg reads. Memory is flat."""
 
     name = "pyav"
 
     def decode(self, request: DecodingRequest) -> Generator[Second, None, VideoSummary]:
         """See `Decoder.decode`."""
-        segment = Segment.of(request)
-        check_media_file(request.path)
-        limit = LengthLimit(request.path.stat().st_size, request.longest_seconds)
-        av.logging.set_level(av.logging.PANIC)
-        with StreamReader(request.path, "video") as picture, StreamReader(request.path, "audio") as sound:
-            opening = open_tracks(picture, sound)
-            pictures = _pictures(picture, opening, segment)
-            track = open_sound_track(sound, opening, request.audio_rate_hz, segment)
-            starts = None if pictures is None else picture.window_starts(request.windows, segment)
-            duration, count = yield from cut_into_seconds(pictures, _PictureConverter(), track, segment, starts, limit)
-            return summarise_video(
-                segment,
-                seconds=count,
-                duration_seconds=duration,
-                announced_seconds=announced_end_seconds(
-                    sound if pictures is None else picture, opening, track, segment, duration
-                ),
-                has_audio=track is not None,
-                has_visual=pictures is not None,
-                warnings=[
-                    *_warnings(picture, sound, has_audio=track is not None, has_visual=pictures is not None),
-                    *windows_warning(request.windows, has_visual=pictures is not None),
-                ],
-            )
+        return (yield from decode_video(request, _open_pictures))
 
 
-def _pictures(reader: StreamReader, opening: Opening, segment: Segment) -> Iterator[TimedFrame[VideoFrame]] | None:
+def _open_pictures(reader: StreamReader, opening: Opening, segment: Segment) -> Pictures[VideoFrame] | None:
     """Return the pictures from the segment's start on; None if there are none."""
     if opening.picture is None:
         return None
@@ -66,7 +37,7 @@ def _pictures(reader: StreamReader, opening: Opening, segment: Segment) -> Itera
     else:
         frames = cast("Iterator[VideoFrame]", reader.frames_from(origin + segment.start_seconds))
         stamped = stamped_pictures(frames)
-    return _timed(reader, stamped, origin)
+    return Pictures(_timed(reader, stamped, origin), _PictureConverter())
 
 
 def _timed(
@@ -93,16 +64,3 @@ class _PictureConverter:
     def __call__(self, image: VideoFrame, out: NDArray[np.float32]) -> None:
         rgb = self._reformatter.reformat(image, format="rgb24", threads=1).to_ndarray()
         resize_and_crop(upright(cast("NDArray[np.uint8]", rgb), image.rotation), out)
-
-
-def _warnings(picture: StreamReader, sound: StreamReader, *, has_audio: bool, has_visual: bool) -> list[str]:
-    """Describe what is missing or damaged, one line each."""
-    warnings = []
-    for reader, found, what in ((picture, has_visual, "picture"), (sound, has_audio, "sound track")):
-        if reader.exists and not found:
-            warnings.append(f"the {what} cannot be decoded: treated as absent")
-        elif reader.damaged_packets:
-            warnings.append(f"damaged packets skipped in the {what}: {reader.damaged_packets}")
-    if not (has_audio and has_visual) and (picture.late_tracks or sound.late_tracks):
-        warnings.append("a track that begins later was left out")
-    return warnings

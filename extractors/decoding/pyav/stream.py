@@ -75,6 +75,7 @@ class StreamReader:
         kind: the kind of stream.
 
     Attributes:
+        path: the file.
         damaged_packets: number of packets so far that could not be read or decoded.
         late_tracks: whether a packet came from a track that was not announced, and so was left out.
     """
@@ -82,7 +83,7 @@ class StreamReader:
     def __init__(self, path: Path, kind: Literal["video", "audio"]) -> None:
         self.damaged_packets = 0
         self.late_tracks = False
-        self._path = path
+        self.path = path
         self._kind = kind
         self._open()
 
@@ -139,7 +140,7 @@ class StreamReader:
 
     def _count_packets(self) -> int:
         """Count the stream's packets, each of which is a picture; nothing is decoded."""
-        with open_container(self._path) as container:
+        with open_container(self.path) as container:
             stream = best_stream(container, self._kind)
             return sum(packet.size > 0 for packet in packets_over_damage(container, stream))
 
@@ -194,7 +195,7 @@ class StreamReader:
         return self.frames()
 
     def _open(self) -> None:
-        self._container = open_container(self._path)
+        self._container = open_container(self.path)
         self._stream = best_stream(self._container, self._kind)
         if isinstance(self._stream, VideoStream) and _has_decoder(self._stream):
             check_picture_size(self._stream.codec_context.width, self._stream.codec_context.height)
