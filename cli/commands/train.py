@@ -163,4 +163,7 @@ def show_seeds(report: "SeedsTraining", terminal: Terminal) -> None:
         if not math.isnan(report.mean[name])
     ]
     seeds = ", ".join(str(run.seed) for run in report.reports)
-    terminal.show(f"seeds {seeds}: validation {', '.join(metrics) or 'has no metrics'} (mean ± standard deviation)")
+    if metrics:
+        terminal.show(f"seeds {seeds}: validation {', '.join(metrics)} (mean ± standard deviation)")
+    else:
+        terminal.show(f"seeds {seeds}: trained, without metrics, because there are too few validation videos")

@@ -36,7 +36,7 @@ class TrainingReport:
     unseen: tuple[str, ...]
     best_epoch: float  # where stage 1 was best; not whole if long epochs are validated several times
     epoch_chosen: bool  # whether there were enough validation videos to choose it; otherwise it is the last one
-    validation: Mapping[str, float | None]  # S, U, HM, ZSL in percent, and beta; empty without validation
+    validation: Mapping[str, float | None]  # S, U, HM, ZSL in percent, and beta; empty with too few videos for it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +186,7 @@ def _report(folder: Path, run: str, *, seed: int, did_nothing: bool) -> Training
     """Make the report of a finished run from its model folder."""
     description = read_description(folder)
     training = description.training
+    chosen = training.get("epoch_chosen", True)  # older models lack it
     return TrainingReport(
         run=run,
         folder=folder,
@@ -194,6 +195,6 @@ def _report(folder: Path, run: str, *, seed: int, did_nothing: bool) -> Training
         seen=tuple(entry.name for entry in description.classes if entry.seen),
         unseen=tuple(training["unseen"]),
         best_epoch=training["best_epoch"],
-        epoch_chosen=training.get("epoch_chosen", True),  # older models lack it
-        validation=training["validation"],
+        epoch_chosen=chosen,
+        validation=training["validation"] if chosen else {},
     )

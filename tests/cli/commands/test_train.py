@@ -25,7 +25,8 @@ def test_several_seeds_are_shown_with_mean_and_deviation(
     capsys: pytest.CaptureFixture[str], extracted: Callable[..., Workspace]
 ) -> None:
     """There is one line per run and one for all. A second call trains nothing; the document has the same numbers."""
-    command = ["train", "-w", str(extracted().root), *SMALL, "--seeds", "3, 0"]
+    enough = ["--set", "training.least_validation_videos=5"]
+    command = ["train", "-w", str(extracted().root), *SMALL, *enough, "--seeds", "3, 0"]
 
     assert run_command(command) == 0
     first = capsys.readouterr().out.splitlines()
@@ -41,6 +42,17 @@ def test_several_seeds_are_shown_with_mean_and_deviation(
     assert document["seeds"] == 2
     assert [run["seed"] for run in document["runs"].values()] == [3, 0]
     assert all(run["model"].endswith(name) for name, run in document["runs"].items())
+
+
+def test_seeds_without_enough_validation_videos_show_no_metrics(
+    capsys: pytest.CaptureFixture[str], extracted: Callable[..., Workspace]
+) -> None:
+    """Metrics of a few videos would be read as results."""
+    assert run_command(["train", "-w", str(extracted(classes=5, videos=2).root), *SMALL, "--seeds", "3, 0"]) == 0
+
+    assert (
+        "seeds 3, 0: trained, without metrics, because there are too few validation videos\n" in capsys.readouterr().out
+    )
 
 
 def test_run_trains_and_evaluates_every_seed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -66,7 +78,7 @@ def test_run_trains_and_evaluates_every_seed(capsys: pytest.CaptureFixture[str],
     assert document["seeds"] == len(document["runs"]) == 2
     assert set(document["runs"]) == {folder.name for folder in (tmp_path / "work" / "models").iterdir()}
     assert shown.count("Nothing to do: trained already") == 2
-    assert "seeds 0, 1: validation " in shown
+    assert "seeds 0, 1: trained" in shown
     assert "over 2 seeds" in shown
 
 

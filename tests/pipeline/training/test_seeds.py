@@ -22,7 +22,7 @@ from pipeline.training.train import TrainingReport, train
 CPU = torch.device("cpu")
 SETTINGS = Settings(
     daan=DaanConfig(hidden_width=16, output_width=8, heads=2),
-    training=TrainingSettings(epochs=2, batch_pairs=8, steps_per_epoch=2, seeds=(0, 5, 2)),
+    training=TrainingSettings(epochs=2, batch_pairs=8, steps_per_epoch=2, seeds=(0, 5, 2), least_validation_videos=5),
 )
 
 

@@ -200,7 +200,7 @@ def test_few_validation_videos_do_not_choose_the_epoch(extracted: Callable[..., 
     report = run(extracted(classes=5, videos=2))
 
     rows = list(csv.DictReader((report.folder / "stage1" / "history.csv").open(newline="")))
-    assert (report.best_epoch, report.epoch_chosen) == (6, False)
+    assert (report.best_epoch, report.epoch_chosen, report.validation) == (6, False, {})
     assert {row["learning_rate"] for row in rows} == {"0.001"}
 
 
