@@ -30,7 +30,7 @@ from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES
 from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.datasets.splits import parse_splits
+from pipeline.datasets.splits.splits import parse_splits
 from pipeline.features.feature_set import load_features
 from pipeline.scoring.calibration import HarmonicMeans, best_temperature, calibrated, lasting_beta
 from pipeline.scoring.held_out import Calibration, HeldOutDistances

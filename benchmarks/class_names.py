@@ -20,7 +20,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import encode_classes, load_encoder, read_spec
 from pipeline.datasets.official.class_lists import read_classes
 from pipeline.datasets.phrases import Phrases, phrases_of_name, phrases_text
-from pipeline.datasets.splits import parse_splits
+from pipeline.datasets.splits.splits import parse_splits
 from pipeline.evaluation.seeds import seed_runs
 from pipeline.features.feature_set import load_features
 from pipeline.prediction.classes import name_classes

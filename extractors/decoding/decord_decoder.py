@@ -25,7 +25,7 @@ from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
 from extractors.decoding.pyav.opening import Opening
 from extractors.decoding.pyav.stream import StreamReader
 from extractors.decoding.pyav.video import decode_video
-from extractors.decoding.timeline import Pictures, Segment, TimedFrame
+from extractors.decoding.timing.timeline import Pictures, Segment, TimedFrame
 from extractors.errors import VideoError
 
 # decord's own errors, and the built-in ones that its Python code raises for files it cannot read.

@@ -31,9 +31,9 @@ class DecodingRequest:
     Attributes:
         path: the video file.
         audio_rate_hz: the wanted sample rate of the sound.
-        start_seconds: start of the segment, on the video's clock (`clock.py`); None for 0.
+        start_seconds: start of the segment, on the video's clock (`timing/clock.py`); None for 0.
         end_seconds: end of the segment, on the same clock; None for the end of the video.
-        windows: how the video is cut into seconds (`windows.py`).
+        windows: how the video is cut into seconds (`timing/windows.py`).
         longest_seconds: largest number of seconds; a video with more fails.
     """
 

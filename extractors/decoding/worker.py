@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from extractors.decoding.frames import FRAME_SIDE_PIXELS
 from extractors.decoding.interface import Decoder, DecodingRequest, Second, VideoSummary, get_decoder
-from extractors.decoding.timeline import FRAMES_PER_SECOND
+from extractors.decoding.timing.timeline import FRAMES_PER_SECOND
 from extractors.errors import VideoError
 from extractors.processes import silence_native_output
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from extractors.decoding.frames import FRAME_SIDE_PIXELS
 from extractors.decoding.interface import Windows
-from extractors.decoding.timeline import FRAMES_PER_SECOND
+from extractors.decoding.timing.timeline import FRAMES_PER_SECOND
 from extractors.errors import WeightsError
 from extractors.runtime.networks import Network, Precision, Runtime, check_runtime, make_ready
 from extractors.selavi import filterbank

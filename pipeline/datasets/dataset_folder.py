@@ -15,7 +15,7 @@ from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import RECORD, Dataset, dataset_record, read_phrases, save_dataset
 from pipeline.datasets.phrases import Phrases
-from pipeline.datasets.splits import Splits, check_splits, parse_splits, splits_of_folders, write_splits
+from pipeline.datasets.splits.splits import Splits, check_splits, parse_splits, splits_of_folders, write_splits
 
 MANIFEST, CLASSES, SPLITS = "manifest.csv", "classes.csv", "splits.yaml"
 FILES = (MANIFEST, CLASSES, SPLITS)

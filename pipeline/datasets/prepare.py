@@ -10,17 +10,17 @@ from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.system import collector_paused
 from pipeline.base.wording import counted
-from pipeline.datasets.amounts import Amounts
 from pipeline.datasets.dataset import Dataset, Video, dataset_of
 from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.file_probe import Probed, probe_videos
-from pipeline.datasets.hold_out import make_splits
 from pipeline.datasets.official.matching import Matched, Unmatched, counts_in_words, match
 from pipeline.datasets.official.split_lists import OfficialSplits
-from pipeline.datasets.recordings import shared_recordings
 from pipeline.datasets.sources.found import Found, LeftOut
 from pipeline.datasets.split_folders import said
-from pipeline.datasets.splits import Splits, check_splits, parse_splits, splits_of_folders
+from pipeline.datasets.splits.amounts import Amounts
+from pipeline.datasets.splits.hold_out import make_splits
+from pipeline.datasets.splits.recordings import shared_recordings
+from pipeline.datasets.splits.splits import Splits, check_splits, parse_splits, splits_of_folders
 
 SECONDS_PER_HOUR = 3600
 _EXAMPLES = 5

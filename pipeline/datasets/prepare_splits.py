@@ -8,11 +8,11 @@ from pathlib import Path
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted, some_of
-from pipeline.datasets.amounts import Amounts
 from pipeline.datasets.dataset import Dataset, load_dataset
 from pipeline.datasets.dataset_folder import DatasetFolder
-from pipeline.datasets.hold_out import make_splits
-from pipeline.datasets.splits import Splits, check_splits
+from pipeline.datasets.splits.amounts import Amounts
+from pipeline.datasets.splits.hold_out import make_splits
+from pipeline.datasets.splits.splits import Splits, check_splits
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pipeline.base.files import fingerprint, make_folder, write_json
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, load_dataset
-from pipeline.datasets.splits import Splits, parse_splits
+from pipeline.datasets.splits.splits import Splits, parse_splits
 from pipeline.evaluation.drawing import DrawingError, EvaluationFigures, FigureProcess
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.scoring.calibration import calibrated

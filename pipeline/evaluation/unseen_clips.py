@@ -4,7 +4,7 @@ import torch
 
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
-from pipeline.datasets.splits import parse_splits
+from pipeline.datasets.splits.splits import parse_splits
 from pipeline.features.feature_set import load_features
 from pipeline.scoring.score_videos import score_videos
 from pipeline.training.run_files import SPLITS

@@ -14,7 +14,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import Dataset, Video
 from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.split_folders import said
-from pipeline.datasets.splits import splits_of_folders
+from pipeline.datasets.splits.splits import splits_of_folders
 from pipeline.extraction.extractor_choice import choose_extractor, extractor_errors, record_extractor
 from pipeline.features.index import StoredFailure
 from pipeline.features.parts import FeatureParts

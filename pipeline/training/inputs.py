@@ -19,10 +19,10 @@ from pipeline.class_embeddings.embed import ClassEmbeddings, embed_classes
 from pipeline.class_embeddings.legacy_order import embed_in_legacy_order
 from pipeline.class_embeddings.neighbours import THE_SAME, alike_classes
 from pipeline.datasets.dataset import Dataset, load_dataset
-from pipeline.datasets.hold_out import hold_out
 from pipeline.datasets.phrases import comparable_phrases, phrases_text
-from pipeline.datasets.recordings import recordings_of, shared_recordings
-from pipeline.datasets.splits import Splits, read_splits
+from pipeline.datasets.splits.hold_out import hold_out
+from pipeline.datasets.splits.recordings import recordings_of, shared_recordings
+from pipeline.datasets.splits.splits import Splits, read_splits
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.settings.tree import Settings
 from pipeline.training.network_size import with_network_size

@@ -13,7 +13,7 @@ from pipeline.base.files import make_folder, write_text
 from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.wording import counted
 from pipeline.base.workspace import Stage, StageRecord, Workspace
-from pipeline.datasets.splits import write_splits
+from pipeline.datasets.splits.splits import write_splits
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import Settings, show_settings
 from pipeline.training.epoch import steps_per_epoch

@@ -38,7 +38,7 @@ from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import embed_classes
 from pipeline.datasets.dataset import dataset_record, load_dataset, read_phrases
-from pipeline.datasets.splits import Splits, parse_splits, write_splits
+from pipeline.datasets.splits.splits import Splits, parse_splits, write_splits
 from pipeline.extraction.extract import extract
 from pipeline.extraction.extractor_choice import recorded_extractor
 from pipeline.features.feature_set import load_features

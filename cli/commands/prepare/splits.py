@@ -50,10 +50,10 @@ def command(
 
     Example: avzsl prepare splits --unseen-test 12 --unseen-val 8 --seed 0
     """
-    from pipeline.datasets.amounts import Amounts, parse_amount
     from pipeline.datasets.dataset_folder import locked_folder
     from pipeline.datasets.prepare import counts_by_split
     from pipeline.datasets.prepare_splits import prepare_splits
+    from pipeline.datasets.splits.amounts import Amounts, parse_amount
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     amounts = Amounts(

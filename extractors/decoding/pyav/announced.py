@@ -2,8 +2,8 @@
 
 from extractors.decoding.pyav.opening import Opening
 from extractors.decoding.pyav.stream import StreamReader
-from extractors.decoding.seconds import SoundTrack
-from extractors.decoding.timeline import Segment, whole_seconds
+from extractors.decoding.timing.seconds import SoundTrack
+from extractors.decoding.timing.timeline import Segment, whole_seconds
 
 
 def announced_end_seconds(

@@ -8,13 +8,13 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from extractors.decoding.clock import StreamClock
 from extractors.decoding.frames import resize_and_crop, upright
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
 from extractors.decoding.pyav.opening import Opening, stamped_pictures
 from extractors.decoding.pyav.stream import StreamReader
 from extractors.decoding.pyav.video import decode_video
-from extractors.decoding.timeline import Pictures, Segment, TimedFrame
+from extractors.decoding.timing.clock import StreamClock
+from extractors.decoding.timing.timeline import Pictures, Segment, TimedFrame
 
 
 class PyAvDecoder:

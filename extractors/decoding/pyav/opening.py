@@ -8,8 +8,8 @@ from typing import Generic, TypeVar, cast
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
-from extractors.decoding.clock import TrackStart, clock_origin_seconds, with_stamps
 from extractors.decoding.pyav.stream import StreamReader
+from extractors.decoding.timing.clock import TrackStart, clock_origin_seconds, with_stamps
 
 FrameT = TypeVar("FrameT", VideoFrame, AudioFrame)
 

@@ -9,11 +9,11 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
-from extractors.decoding.clock import StreamClock
 from extractors.decoding.pyav.opening import Opening, stamped_sound
 from extractors.decoding.pyav.stream import StreamReader
-from extractors.decoding.seconds import SoundPiece, SoundTrack
-from extractors.decoding.timeline import Segment
+from extractors.decoding.timing.clock import StreamClock
+from extractors.decoding.timing.seconds import SoundPiece, SoundTrack
+from extractors.decoding.timing.timeline import Segment
 
 # Sound is decoded from this long before a segment, because codecs and resamplers depend on earlier samples.
 _LEAD_SECONDS = 0.5

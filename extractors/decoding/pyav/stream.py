@@ -18,8 +18,8 @@ from av.video.stream import VideoStream
 from extractors.decoding.interface import Windows
 from extractors.decoding.limits import check_picture_size
 from extractors.decoding.media_file import why_unreadable
-from extractors.decoding.timeline import Segment
-from extractors.decoding.windows import FrameCount
+from extractors.decoding.timing.timeline import Segment
+from extractors.decoding.timing.windows import FrameCount
 from extractors.errors import VideoError
 
 # A demuxer that fails this often without a packet in between is stuck at one position.

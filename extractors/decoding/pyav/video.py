@@ -11,9 +11,9 @@ from extractors.decoding.pyav.announced import announced_end_seconds
 from extractors.decoding.pyav.opening import Opening, open_tracks
 from extractors.decoding.pyav.sound import open_sound_track
 from extractors.decoding.pyav.stream import StreamReader
-from extractors.decoding.seconds import summarise_video
-from extractors.decoding.timeline import ImageT, Pictures, Segment
-from extractors.decoding.windows import cut_into_seconds, windows_warning
+from extractors.decoding.timing.seconds import summarise_video
+from extractors.decoding.timing.timeline import ImageT, Pictures, Segment
+from extractors.decoding.timing.windows import cut_into_seconds, windows_warning
 
 OpenPictures = Callable[[StreamReader, Opening, Segment], Pictures[ImageT] | None]
 

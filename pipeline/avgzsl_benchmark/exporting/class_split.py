@@ -7,7 +7,7 @@ from pipeline.avgzsl_benchmark.importing.official_folder import MAIN_SPLIT
 from pipeline.base.csv_tables import write_rows
 from pipeline.base.files import write_text
 from pipeline.datasets.official.protocol import RETRAINING, SPLIT_OF_STAGE, Benchmark
-from pipeline.datasets.splits import Splits
+from pipeline.datasets.splits.splits import Splits
 
 
 def videos_of_stages(splits: Splits) -> dict[str, list[str]]:

@@ -26,7 +26,6 @@ from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted
 from pipeline.base.workspace import Stage, Workspace
 from pipeline.datasets.dataset import load_dataset
-from pipeline.datasets.hold_out import hold_out
 from pipeline.datasets.official.protocol import (
     BENCHMARKS,
     FOLDER_OF_MODALITY,
@@ -36,8 +35,9 @@ from pipeline.datasets.official.protocol import (
     benchmark_named,
 )
 from pipeline.datasets.phrases import Phrases, phrases_text
-from pipeline.datasets.recordings import recordings_of
-from pipeline.datasets.splits import Splits, read_splits
+from pipeline.datasets.splits.hold_out import hold_out
+from pipeline.datasets.splits.recordings import recordings_of
+from pipeline.datasets.splits.splits import Splits, read_splits
 from pipeline.features.feature_set import load_features
 from pipeline.features.store import open_store
 

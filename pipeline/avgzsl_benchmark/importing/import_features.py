@@ -18,8 +18,8 @@ from pipeline.class_embeddings.embed import encode_phrases, read_spec, record_sp
 from pipeline.datasets.dataset import Dataset, Video, dataset_of, dataset_record
 from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.phrases import Phrases, phrases_of_name, phrases_text
-from pipeline.datasets.recordings import shared_recordings
-from pipeline.datasets.splits import Splits, check_splits
+from pipeline.datasets.splits.recordings import shared_recordings
+from pipeline.datasets.splits.splits import Splits, check_splits
 
 _STAGE_VERSION = 1
 

@@ -17,7 +17,7 @@ from pipeline.avgzsl_benchmark.synthetic.recipe import SyntheticRecipe
 from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES, Shape
 from pipeline.base.files import fingerprint
 from pipeline.datasets.phrases import Phrases, phrases_of_name
-from pipeline.datasets.splits import Splits
+from pipeline.datasets.splits.splits import Splits
 from pipeline.features.feature_set import FeatureSet
 
 _CLASSES_PER_CLUSTER = 4  # in generated class vectors

@@ -9,7 +9,7 @@ from pipeline.base.files import replacing
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, Video, save_dataset
 from pipeline.datasets.phrases import phrases_text
-from pipeline.datasets.splits import write_splits
+from pipeline.datasets.splits.splits import write_splits
 from pipeline.features.index import SourceFile, StoredVideo
 from pipeline.features.store import FeatureRows, write_part
 

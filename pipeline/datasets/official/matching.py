@@ -12,7 +12,7 @@ from pipeline.datasets.dataset import Video
 from pipeline.datasets.media_files import MEDIA_ENDINGS
 from pipeline.datasets.official.split_lists import OfficialSplits
 from pipeline.datasets.phrases import Phrases
-from pipeline.datasets.splits import Splits
+from pipeline.datasets.splits.splits import Splits
 
 
 @dataclass(frozen=True)

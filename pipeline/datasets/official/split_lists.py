@@ -13,7 +13,7 @@ from pipeline.datasets.dataset import Dataset, Video
 from pipeline.datasets.official.class_lists import OfficialClasses, read_classes
 from pipeline.datasets.official.protocol import RETRAINING, SPLIT_OF_STAGE
 from pipeline.datasets.phrases import Phrases
-from pipeline.datasets.splits import Splits, check_splits
+from pipeline.datasets.splits.splits import Splits, check_splits
 
 _USUAL = "main_split"
 

@@ -11,7 +11,6 @@ from extractors.decoding.self_test import write_tiny_clip
 from pipeline.base.csv_tables import read_table
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
-from pipeline.datasets.amounts import Amounts
 from pipeline.datasets.dataset import Dataset, load_dataset, named_dataset, read_phrases
 from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.official.split_lists import read_official_splits
@@ -19,7 +18,8 @@ from pipeline.datasets.prepare import PreparationReport, prepare
 from pipeline.datasets.prepare_splits import prepare_splits
 from pipeline.datasets.sources.folder import find_folder
 from pipeline.datasets.sources.found import Found
-from pipeline.datasets.splits import read_splits
+from pipeline.datasets.splits.amounts import Amounts
+from pipeline.datasets.splits.splits import read_splits
 
 CLASSES = ("dog_barking", "yoga", "drumming", "rain")
 

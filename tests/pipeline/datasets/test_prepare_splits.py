@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import SilentReporter
-from pipeline.datasets.amounts import Amounts, parse_amount
 from pipeline.datasets.dataset import Dataset, Video, save_dataset
 from pipeline.datasets.dataset_folder import DatasetFolder
-from pipeline.datasets.hold_out import make_splits
 from pipeline.datasets.prepare_splits import prepare_splits
-from pipeline.datasets.splits import Splits, check_splits
+from pipeline.datasets.splits.amounts import Amounts, parse_amount
+from pipeline.datasets.splits.hold_out import make_splits
+from pipeline.datasets.splits.splits import Splits, check_splits
 
 SIZES = st.lists(st.integers(1, 12), min_size=4, max_size=9)
 SHARES = st.one_of(st.none(), st.floats(0, 0.6))

@@ -10,7 +10,7 @@ from pipeline.datasets.dataset import read_source
 from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.prepare import prepare
 from pipeline.datasets.sources.folder import find_folder
-from pipeline.datasets.splits import parse_splits, splits_of_folders
+from pipeline.datasets.splits.splits import parse_splits, splits_of_folders
 
 
 def make(folder: Path, *files: str) -> Path:

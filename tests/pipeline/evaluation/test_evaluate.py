@@ -15,7 +15,7 @@ from daan.config import DaanConfig
 from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
-from pipeline.datasets.splits import parse_splits
+from pipeline.datasets.splits.splits import parse_splits
 from pipeline.evaluation.evaluate import EvaluationReport, evaluate
 from pipeline.features.feature_set import load_features
 from pipeline.scoring.intervals import bootstrap_intervals

@@ -19,7 +19,7 @@ from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import Video, load_dataset, save_dataset
-from pipeline.datasets.splits import Splits, write_splits
+from pipeline.datasets.splits.splits import Splits, write_splits
 from pipeline.features.index import SourceFile, StoredVideo, features_checksum, table_checksum
 from pipeline.features.store import FeatureRows, write_part
 from pipeline.settings.training import TextSettings, TrainingSettings

@@ -24,7 +24,7 @@ from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import StageRecord, Workspace
 from pipeline.class_embeddings.embed import embed_classes, read_spec, record_spec
 from pipeline.datasets.dataset import Dataset, Video, load_dataset, save_dataset
-from pipeline.datasets.splits import Splits, read_splits, write_splits
+from pipeline.datasets.splits.splits import Splits, read_splits, write_splits
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.features.index import SourceFile, StoredVideo, content_fingerprint
 from pipeline.features.store import FeatureRows, open_store, write_part

@@ -21,7 +21,7 @@ from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import Video, dataset_of, load_dataset
 from pipeline.datasets.dataset_folder import DatasetFolder
-from pipeline.datasets.splits import read_splits
+from pipeline.datasets.splits.splits import read_splits
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.features.inspection.report import inspect_store
 from pipeline.status import workspace_status

@@ -13,7 +13,7 @@ from pipeline.avgzsl_benchmark.synthetic.shapes import SHAPES, Shape
 from pipeline.avgzsl_benchmark.synthetic.workspace import write_benchmark
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
-from pipeline.datasets.splits import read_splits
+from pipeline.datasets.splits.splits import read_splits
 from pipeline.features.feature_set import load_features
 
 SMALL = Shape(

@@ -12,7 +12,7 @@ from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import chosen_spec, encode_phrases, read_spec
 from pipeline.datasets.dataset import load_dataset, named_dataset, read_phrases
-from pipeline.datasets.splits import read_splits
+from pipeline.datasets.splits.splits import read_splits
 from pipeline.status import workspace_status
 
 NARROW = SyntheticRecipe(audio_width=8, visual_width=8)

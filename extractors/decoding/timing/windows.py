@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from extractors.decoding.interface import Second, Windows
 from extractors.decoding.limits import LengthLimit
-from extractors.decoding.seconds import SoundTrack, join_seconds
-from extractors.decoding.timeline import (
+from extractors.decoding.timing.seconds import SoundTrack, join_seconds
+from extractors.decoding.timing.timeline import (
     FRAMES_PER_SECOND,
     ROUNDING_SECONDS,
     Converter,

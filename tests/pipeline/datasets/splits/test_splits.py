@@ -1,4 +1,4 @@
-"""pipeline/datasets/splits.py and hold_out.py: splits are checked, and held-out splits pass these checks."""
+"""pipeline/datasets/splits/splits.py and hold_out.py: splits are checked, and held-out splits pass these checks."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import StorageError, UsageError
 from pipeline.datasets.dataset import Dataset, Video
-from pipeline.datasets.hold_out import hold_out
-from pipeline.datasets.splits import Splits, parse_splits, read_splits, write_splits
+from pipeline.datasets.splits.hold_out import hold_out
+from pipeline.datasets.splits.splits import Splits, parse_splits, read_splits, write_splits
 
 SPLITS = ("train", "val_seen", "val_unseen", "test_seen", "test_unseen")
 

@@ -1,4 +1,4 @@
-"""extractors/decoding/clock.py: which stamp counts, where the clock starts and how it goes on."""
+"""extractors/decoding/timing/clock.py: which stamp counts, where the clock starts and how it goes on."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extractors.decoding.clock import StreamClock, TrackStart, clock_origin_seconds, with_stamps
+from extractors.decoding.timing.clock import StreamClock, TrackStart, clock_origin_seconds, with_stamps
 
 
 @dataclass(frozen=True)

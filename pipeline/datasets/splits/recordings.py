@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from pipeline.base.wording import counted, grouped
 from pipeline.datasets.dataset import Video, segment_key
-from pipeline.datasets.splits import Splits
+from pipeline.datasets.splits.splits import Splits
 
 # UCF101 cut the clips v_Archery_g01_c01.avi, v_Archery_g01_c02.avi, ... out of one recording.
 _GROUP = re.compile(

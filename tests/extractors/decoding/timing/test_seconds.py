@@ -1,4 +1,4 @@
-"""extractors/decoding/seconds.py: sound on the clock equals a reference array as long as the video."""
+"""extractors/decoding/timing/seconds.py: sound on the clock equals a reference array as long as the video."""
 
 import math
 
@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extractors.decoding.seconds import SoundPiece, SoundTrack, sound_by_second
-from extractors.decoding.timeline import Segment
+from extractors.decoding.timing.seconds import SoundPiece, SoundTrack, sound_by_second
+from extractors.decoding.timing.timeline import Segment
 
 RATE_HZ = 100
 

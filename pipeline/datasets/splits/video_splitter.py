@@ -3,8 +3,8 @@
 import random
 from collections.abc import Mapping, Sequence
 
-from pipeline.datasets.amounts import Amounts
-from pipeline.datasets.splits import Splits
+from pipeline.datasets.splits.amounts import Amounts
+from pipeline.datasets.splits.splits import Splits
 
 
 class VideoSplitter:

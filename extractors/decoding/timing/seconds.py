@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractors.decoding.interface import Second, VideoSummary
-from extractors.decoding.timeline import Segment, whole_seconds
+from extractors.decoding.timing.timeline import Segment, whole_seconds
 from extractors.errors import VideoError
 
 

@@ -1,11 +1,11 @@
-"""extractors/decoding/timeline.py: the chosen pictures equal those of a slow search through all pictures."""
+"""extractors/decoding/timing/timeline.py: the chosen pictures equal those of a slow search through all pictures."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extractors.decoding.timeline import (
+from extractors.decoding.timing.timeline import (
     Segment,
     TimedFrame,
     frames_by_second,

@@ -6,11 +6,11 @@ from dataclasses import asdict, replace
 
 from pipeline.base.errors import UsageError
 from pipeline.base.wording import counted, did_you_mean
-from pipeline.datasets.amounts import LEAST_TRAINED_CLASSES, Amounts
 from pipeline.datasets.dataset import Video
-from pipeline.datasets.recordings import recordings_of
-from pipeline.datasets.splits import Splits
-from pipeline.datasets.video_splitter import VideoSplitter
+from pipeline.datasets.splits.amounts import LEAST_TRAINED_CLASSES, Amounts
+from pipeline.datasets.splits.recordings import recordings_of
+from pipeline.datasets.splits.splits import Splits
+from pipeline.datasets.splits.video_splitter import VideoSplitter
 
 
 def hold_out(

@@ -1,4 +1,4 @@
-"""pipeline/datasets/recordings.py and video_splitter.py: no recording is on two sides of splits that avzsl makes."""
+"""recordings.py and video_splitter.py of pipeline/datasets/splits: no recording is on two sides of made splits."""
 
 import re
 from collections import defaultdict
@@ -9,12 +9,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.base.errors import UsageError
-from pipeline.datasets.amounts import Amounts
 from pipeline.datasets.dataset import Video
-from pipeline.datasets.hold_out import hold_out, make_splits
 from pipeline.datasets.official.split_lists import read_official_splits
-from pipeline.datasets.recordings import recordings_of, shared_recordings
-from pipeline.datasets.splits import Splits
+from pipeline.datasets.splits.amounts import Amounts
+from pipeline.datasets.splits.hold_out import hold_out, make_splits
+from pipeline.datasets.splits.recordings import recordings_of, shared_recordings
+from pipeline.datasets.splits.splits import Splits
 
 SIDES = {"train": "train", "val_seen": "val", "val_unseen": "val", "test_seen": "test", "test_unseen": "test"}
 # For each class, the sizes of its recordings.

@@ -1,4 +1,4 @@
-"""extractors/decoding/windows.py: the windows of the benchmark's scripts, on any video and segment."""
+"""extractors/decoding/timing/windows.py: the windows of the benchmark's scripts, on any video and segment."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary, available_decoders, get_decoder
-from extractors.decoding.seconds import SoundPiece, SoundTrack
-from extractors.decoding.timeline import Segment, TimedFrame
-from extractors.decoding.windows import FrameCount, seconds_at, window_starts
+from extractors.decoding.timing.seconds import SoundPiece, SoundTrack
+from extractors.decoding.timing.timeline import Segment, TimedFrame
+from extractors.decoding.timing.windows import FrameCount, seconds_at, window_starts
 
 RATE_HZ = 24_000
 

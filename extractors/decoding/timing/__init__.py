@@ -1,0 +1,1 @@
+"""Where pictures and sound lie in time, and how they are cut into seconds."""

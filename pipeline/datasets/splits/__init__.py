@@ -1,0 +1,1 @@
+"""Which videos are trained on, validated on and tested on."""
