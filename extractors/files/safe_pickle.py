@@ -151,8 +151,9 @@ class _PlainUnpickler(pickle._Unpickler):  # noqa: SLF001 - the documented base 
     def find_class(self, module: str, name: str) -> Callable[..., object]:
         stand_in = _STAND_INS.get((module, name))
         if stand_in is None:
+            what = f"{module}.{name}".encode("unicode_escape").decode()
             raise PickleRefusedError(
-                f"it would load {module}.{name}, which is more than data and could run any program: "
+                f"it would load {what}, which is more than data and could run any program: "
                 "nothing was loaded; use a file that holds plain arrays"
             )
 

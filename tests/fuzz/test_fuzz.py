@@ -302,7 +302,7 @@ def _result(kind: Kind, expected: str) -> str:
     try:
         found = json.dumps(kind.read(kind.path), default=repr)
     except (PipelineError, ExtractorError) as error:
-        return "several lines" if "\n" in str(error) else "refused"
+        return f"several lines: {str(error)!r}" if "\n" in str(error) else "refused"
     except BaseException:  # noqa: BLE001 - whatever it is, a user would see its traceback
         return "traceback: " + " | ".join(traceback.format_exc().strip().splitlines()[-4:])
     return "same" if not kind.ours or found == expected else "changed without a word"

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import re
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,12 @@ def test_a_hostile_pickle_is_refused_by_name_and_not_run(tmp_path: Path, protoco
     with pytest.raises(PickleRefusedError, match=rf"would load {os.system.__module__}\.system"):
         read({"features": [np.ones(2), Hostile(tmp_path / "run")]}, protocol)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_line_break_in_a_name_leaves_the_message_one_line() -> None:
+    """Names in damaged or hostile pickles hold anything."""
+    with pytest.raises(PickleRefusedError, match=re.escape(r"would load numpy.\u2028nd\narray, which")):
+        load_pickle(io.BytesIO(b"\x80\x04\x8c\x05numpy\x8c\x0b" + "\u2028nd\narray".encode() + b"\x93."))
 
 
 @pytest.mark.parametrize("value", [print, Path("a"), np.dtype("M8[s]"), getattr, 1j])
