@@ -5,7 +5,8 @@ Differences from PyAV:
 - decord reads the pictures only. Its sound differs from ffmpeg's: other mixing, another conversion of the rate, and
   samples that only prime the codec. So the sound comes from PyAV.
 - Memory is not flat: decord keeps an index of all packets of the pictures.
-- If decord has no time stamps for the pictures (some AVI files), they are spaced evenly, with a warning.
+- If decord has no time stamps for the pictures of an AVI file, they are spaced evenly, with a warning.
+- Files whose edit list leaves pictures out, as `ffmpeg -ss` with `-c copy` makes them, are not supported.
 - A file ends at its first bad packet. AV1, transport streams and programme streams are not supported. The size of the
   pictures may not change.
 - decord can loop for ever while it holds the interpreter's lock. Run it in a `DecodingPool`, which kills it.
@@ -59,6 +60,8 @@ class _PicturesOfFile:
     """
 
     def __init__(self, header: StreamReader, opening: Opening, segment: Segment) -> None:
+        if header.discarded_packets:
+            raise VideoError("decord shows pictures that this file's edit list leaves out; use the pyav decoder")
         if header.is_broadcast:
             raise VideoError("decord shows wrong pictures of transport and programme streams; use the pyav decoder")
         try:
@@ -72,6 +75,8 @@ class _PicturesOfFile:
         self._starts = _unrounded(stamps[:, 0] - stamps[0, 0], header.stamp_step_seconds)
         steps = np.diff(self._starts)
         if not np.all((steps >= 0) & (steps <= header.largest_gap_seconds)) or (len(steps) and not np.any(steps)):
+            if not header.is_avi:
+                raise VideoError("decord has no usable time stamps for this file; use the pyav decoder")
             self.warnings.append("decord has no usable time stamps for this file: its pictures are spaced evenly")
             self._starts = np.arange(len(stamps), dtype=np.float64) * header.nominal_frame_seconds
         self._starts = self._starts + opening.lead_seconds

@@ -181,7 +181,7 @@ class _Clock:
             return
         self.packets += 1
         time = packet.pts if packet.pts is not None else packet.dts
-        if time is not None:
+        if time is not None and not packet.is_discard:  # an edit list leaves discarded packets out
             self.times.append(time)
             end = time + (packet.duration or 0)
             self.end = end if self.end is None else max(self.end, end)

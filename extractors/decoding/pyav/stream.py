@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from extractors.decoding.interface import Windows
-from extractors.decoding.limits import check_picture_size
+from extractors.decoding.limits import LengthLimit, check_picture_size
 from extractors.decoding.media_file import why_unreadable
 from extractors.decoding.timing.timeline import Segment
 from extractors.decoding.timing.windows import FrameCount
@@ -77,11 +77,13 @@ class StreamReader:
     Attributes:
         path: the file.
         damaged_packets: number of packets so far that could not be read or decoded.
+        discarded_packets: number of packets so far that are only decoded for others, as an edit list says.
         late_tracks: whether a packet came from a track that was not announced, and so was left out.
     """
 
     def __init__(self, path: Path, kind: Literal["video", "audio"]) -> None:
         self.damaged_packets = 0
+        self.discarded_packets = 0
         self.late_tracks = False
         self.path = path
         self._kind = kind
@@ -102,6 +104,11 @@ class StreamReader:
     def is_broadcast(self) -> bool:
         """Whether this is a transport or programme stream, whose time stamps may start anywhere and jump."""
         return not {"mpegts", "mpeg"}.isdisjoint(self._format_names)
+
+    @property
+    def is_avi(self) -> bool:
+        """Whether this is AVI, which stores no presentation time stamps."""
+        return "avi" in self._format_names
 
     @property
     def _format_names(self) -> list[str]:
@@ -130,13 +137,17 @@ class StreamReader:
         rate = self._stream.guessed_rate if isinstance(self._stream, VideoStream) else None
         return float(1 / rate) if rate else 1 / 30
 
-    def window_starts(self, windows: Windows, segment: Segment) -> tuple[float, ...] | None:
-        """Return where the windows of a segment start, in seconds from its start; None for whole seconds."""
+    def window_starts(self, windows: Windows, segment: Segment, limit: LengthLimit) -> tuple[float, ...] | None:
+        """Return where the windows of a segment start, in seconds from its start; None for whole seconds.
+
+        Raises:
+            VideoError: more windows than the limit.
+        """
         if windows == "seconds" or not isinstance(self._stream, VideoStream):
             return None
         rate_hz = float(self._stream.average_rate or self._stream.guessed_rate or 1 / self.nominal_frame_seconds)
         count = FrameCount(self._stream.frames or self._count_packets(), rate_hz)
-        return count.starts(windows, segment)
+        return count.starts(windows, segment, limit)
 
     def _count_packets(self) -> int:
         """Count the stream's packets, each of which is a picture; nothing is decoded."""
@@ -150,7 +161,7 @@ class StreamReader:
         stream = self._stream
         if stream is not None and stream.duration and stream.time_base:
             seconds = float(stream.duration * stream.time_base)
-            if isinstance(stream, VideoStream) and stream.average_rate:
+            if isinstance(stream, VideoStream) and stream.average_rate and self.is_avi:
                 # ffmpeg corrects the duration of a truncated AVI to the existing data, but not its number of frames.
                 seconds = max(seconds, float(stream.frames / stream.average_rate))
             return seconds, True
@@ -167,6 +178,7 @@ class StreamReader:
         if not isinstance(stream, VideoStream | AudioStream) or not _has_decoder(stream):
             return
         for packet in self._packets(stream):
+            self.discarded_packets += packet is not None and packet.is_discard
             try:
                 yield from stream.decode(packet)
             except av.EOFError:

@@ -40,7 +40,7 @@ def decode_video(
         opening = open_tracks(picture, sound)
         pictures = open_pictures(picture, opening, segment)
         track = open_sound_track(sound, opening, request.audio_rate_hz, segment)
-        starts = None if pictures is None else picture.window_starts(request.windows, segment)
+        starts = None if pictures is None else picture.window_starts(request.windows, segment, limit)
         duration, count = yield from cut_into_seconds(pictures, track, segment, starts, limit)
         return summarise_video(
             segment,

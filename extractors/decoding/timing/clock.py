@@ -11,7 +11,7 @@ _LARGEST_STEP_BACK_SECONDS = 1.0
 # B-frames delay the first picture by a few frames. A header that is further from the first stamp than this is wrong.
 _LARGEST_DELAY_SECONDS = 1.0
 # Sound may begin this long before the picture. With damaged stamps, hours of the first picture would be shown.
-_LARGEST_LEAD_SECONDS = 10.0
+LARGEST_LEAD_SECONDS = 10.0
 # The kind of time stamps is chosen from the first frames. H.264 shows faults after at most a few of them; each frame
 # that waits takes memory.
 _LOOK_AHEAD_FRAMES = 8
@@ -115,7 +115,7 @@ def clock_origin_seconds(picture: TrackStart | None, sound: TrackStart | None) -
     shown, heard = (None if track is None else track.seconds for track in (picture, sound))
     if shown is None or heard is None:
         return heard if picture is None else shown
-    return heard if 0 < shown - heard <= _LARGEST_LEAD_SECONDS else shown
+    return heard if 0 < shown - heard <= LARGEST_LEAD_SECONDS else shown
 
 
 class StreamClock:

@@ -57,12 +57,17 @@ class FrameCount:
     frames: int
     rate_hz: float
 
-    def starts(self, windows: Windows, segment: Segment) -> tuple[float, ...] | None:
-        """Return where the windows of a segment start, in seconds from its start; None for whole seconds."""
+    def starts(self, windows: Windows, segment: Segment, limit: LengthLimit) -> tuple[float, ...] | None:
+        """Return where the windows of a segment start, in seconds from its start; None for whole seconds.
+
+        Raises:
+            VideoError: more windows than the limit. A header may announce any number of frames.
+        """
         if windows == "seconds":
             return None
         end_frames = min(float(self.frames), segment.end_seconds * self.rate_hz)
         frames = round(end_frames - segment.start_seconds * self.rate_hz)
+        limit.check(int(max(frames, 0) / self.rate_hz))
         return window_starts(windows, frames=max(frames, 0), rate_hz=self.rate_hz)
 
 

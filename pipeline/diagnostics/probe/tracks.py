@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from extractors.decoding.interface import VideoSummary
+from extractors.decoding.timing.clock import LARGEST_LEAD_SECONDS
 from extractors.decoding.tracks import MediaDescription, PictureFormat, SoundFormat, Track
 
 SQUARE = 0.02  # pixels whose aspect ratio differs from 1 by at most this count as square
@@ -156,7 +157,9 @@ def _offset_warnings(media: MediaDescription) -> Iterator[str]:
     if late > _LEAST_GAP_SECONDS:
         yield f"the sound starts {late:.2f} s after the picture: silence before it"
     elif late < -_LEAST_GAP_SECONDS:
-        yield f"the sound starts {-late:.2f} s before the picture: that much of it is left out"
+        shown = -late <= LARGEST_LEAD_SECONDS
+        effect = "the first picture is shown until then" if shown else "that much of it is left out"
+        yield f"the sound starts {-late:.2f} s before the picture: {effect}"
     missing = picture.start_seconds + picture.seconds - sound.start_seconds - sound.seconds
     if missing > _LEAST_GAP_SECONDS:
         yield f"the sound ends {missing:.2f} s before the picture: silence after it"

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from extractors.decoding.frames import resize_and_crop
-from extractors.decoding.interface import DecodingRequest, Second, available_decoders, get_decoder
+from extractors.decoding.interface import DecodingRequest, Second, VideoSummary, available_decoders, get_decoder
+from extractors.errors import VideoError
 
 # Name of the file, with the options that write it: the rate of the pictures, the rate of the sound, the codecs.
 KINDS = {
@@ -65,6 +66,16 @@ def decode(name: str, path: Path, rate_hz: int = RATES_HZ[0]) -> list[Second]:
     return list(get_decoder(name).decode(DecodingRequest(path=path, audio_rate_hz=rate_hz)))
 
 
+def decode_whole(name: str, path: Path) -> tuple[list[Second], VideoSummary]:
+    """Decode a file and return all its seconds and the summary."""
+    run, seconds = get_decoder(name).decode(DecodingRequest(path=path, audio_rate_hz=RATES_HZ[0])), []
+    while True:
+        try:
+            seconds.append(next(run))
+        except StopIteration as end:
+            return seconds, end.value
+
+
 @pytest.mark.parametrize("kind", [kind for kind, (_, rate_hz, _) in KINDS.items() if rate_hz is not None])
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
 def test_sound_agrees_with_the_ffmpeg_command_sample_for_sample(
@@ -95,6 +106,40 @@ def test_pictures_agree_with_the_ffmpeg_command_frame_for_frame(
         shown = {max((n for n, time in enumerate(times) if time <= limit), default=0) for limit in limits}
         # Conversions to RGB differ by a step between versions of ffmpeg; other frames differ far more.
         assert min(np.abs(frame - as_input(pictures[n])).mean() for n in shown) < 0.01, f"at {number / 30:.3f} s"
+
+
+def test_a_clip_that_was_cut_without_coding_shows_what_its_edit_list_shows(
+    ffmpeg: str, clips: dict[str, Path], decoder: str, tmp_path: Path
+) -> None:
+    """`ffmpeg -ss 1.1 -c copy` keeps earlier pictures for the decoder; decord would show them, and so refuses."""
+    path = tmp_path / "cut.mp4"
+    subprocess.run(
+        [ffmpeg, "-v", "error", "-ss", "1.1", "-i", str(clips["at_15_25.mp4"]), "-c", "copy", str(path)], check=True
+    )
+    if decoder == "decord":
+        with pytest.raises(VideoError, match="edit list leaves out; use the pyav decoder"):
+            decode(decoder, path)
+        return
+    command = [ffmpeg, "-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    shown = subprocess.run(command, check=True, capture_output=True).stdout
+    pictures = np.frombuffer(shown, np.uint8).reshape(-1, PIXELS, PIXELS, 3)
+    seconds, summary = decode_whole(decoder, path)
+    assert (len(seconds), summary.warnings) == (2, ())
+    assert summary.duration_seconds == pytest.approx(len(pictures) / 15.25, abs=0.05)
+    assert np.abs(seconds[0].frames[0] - as_input(pictures[0])).mean() < 0.01
+
+
+def test_decord_refuses_matroska_without_usable_time_stamps(
+    ffmpeg: str, clips: dict[str, Path], tmp_path: Path
+) -> None:
+    """Evenly spaced pictures would be seconds late, if the stamps before the cut are negative."""
+    if "decord" not in available_decoders():
+        pytest.skip("decord is not installed")
+    path = tmp_path / "cut.mkv"
+    command = [ffmpeg, "-v", "error", "-ss", "1.1", "-i", str(clips["at_15_25.mp4"]), "-c", "copy"]
+    subprocess.run([*command, "-avoid_negative_ts", "disabled", str(path)], check=True)
+    with pytest.raises(VideoError, match="use the pyav decoder"):
+        decode("decord", path)
 
 
 def as_input(rgb: np.ndarray) -> np.ndarray:

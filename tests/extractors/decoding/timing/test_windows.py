@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary, available_decoders, get_decoder
+from extractors.decoding.limits import LengthLimit
 from extractors.decoding.timing.seconds import SoundPiece, SoundTrack
 from extractors.decoding.timing.timeline import Segment, TimedFrame
 from extractors.decoding.timing.windows import FrameCount, seconds_at, window_starts
+from extractors.errors import VideoError
 
 RATE_HZ = 24_000
 
@@ -78,9 +80,17 @@ def test_each_window_shows_what_a_slow_search_finds(starts: list[float], steps: 
 def test_a_segment_is_cut_as_a_video_of_its_own() -> None:
     """The windows of 10 s out of the middle of a long video are those of a video of 10 s."""
     count = FrameCount(frames=3000, rate_hz=25.0)
-    assert count.starts("avca", Segment(20, 30)) == window_starts("avca", frames=250, rate_hz=25.0)
-    assert count.starts("tcaf", Segment(115)) == window_starts("tcaf", frames=125, rate_hz=25.0)
-    assert count.starts("seconds", Segment(20, 30)) is None
+    limit = LengthLimit(size_bytes=10**9)
+    assert count.starts("avca", Segment(20, 30), limit) == window_starts("avca", frames=250, rate_hz=25.0)
+    assert count.starts("tcaf", Segment(115), limit) == window_starts("tcaf", frames=125, rate_hz=25.0)
+    assert count.starts("seconds", Segment(20, 30), limit) is None
+
+
+@pytest.mark.parametrize(("frames", "size_bytes"), [(2**31 - 1, 10**12), (20_000, 4000)])
+def test_a_header_that_announces_too_many_frames_is_refused(frames: int, size_bytes: int) -> None:
+    """The limits hold before a window is made: 86 million of them would take gigabytes."""
+    with pytest.raises(VideoError, match=r"longer than 12 h|damaged time stamps"):
+        FrameCount(frames=frames, rate_hz=25.0).starts("avca", Segment(), LengthLimit(size_bytes))
 
 
 def write_clip(path: Path, *, seconds: float, picture: bool = True) -> Path:

@@ -152,7 +152,12 @@ def test_an_ordinary_clip_has_no_warnings() -> None:
         ({"picture": replace(PICTURE, interlaced=True)}, {}, "interlaced"),
         ({}, {"sound": SoundFormat(8000, 1, "mono", None)}, "nothing above 4 kHz"),
         ({}, {"start_seconds": 2.0, "seconds": 3.0}, "starts 2.00 s after the picture"),
-        ({"start_seconds": 1.0}, {"seconds": 6.0}, "starts 1.00 s before the picture"),
+        (
+            {"start_seconds": 1.0},
+            {"seconds": 6.0},
+            "starts 1.00 s before the picture: the first picture is shown",
+        ),
+        ({"start_seconds": 11.0}, {"seconds": 16.0}, "starts 11.00 s before the picture: that much of it is left out"),
         ({}, {"seconds": 2.0}, "ends 3.00 s before the picture"),
         ({}, {"seconds": 9.0}, "ends 4.00 s after the picture"),
     ],
