@@ -67,17 +67,16 @@ class DatasetFolder:
             )
 
     def make_room(self, reporter: Reporter) -> None:
-        """Move away what is not of this origin: a recorded dataset as a whole, other files one by one.
+        """Move away a recorded dataset of another origin as a whole, and a record that avzsl did not write.
+
+        Other files stay until they are replaced: they may be what a killed run of the same command wrote.
 
         Args:
             reporter: receives a warning for everything that is moved.
         """
         self.move_other_dataset(reporter)
-        if self.record.get("source") == self.origin:
-            return
-        for name in (*FILES, RECORD):
-            if (self.path / name).is_file():
-                self._back_up_existing(name, reporter)
+        if (self.path / RECORD).is_file() and self.record.get("source") is None:
+            self._back_up_existing(RECORD, reporter)
 
     def move_other_dataset(self, reporter: Reporter) -> None:
         """Rename the folder if its record names another origin."""
@@ -101,7 +100,8 @@ class DatasetFolder:
             reporter: receives a warning for every edit that is backed up.
             with_edits: files whose edits are part of what is written.
         """
-        before, written = self.files(), self.record.get("written", {})
+        before, former = self.files(), self.record
+        written = former.get("written", {})
         try:
             yield
         finally:  # also if writing failed halfway, so that no edit is lost
@@ -109,7 +109,7 @@ class DatasetFolder:
             for name, content in before.items():
                 edited = name not in with_edits and content_hash(content) != written.get(name)
                 if edited and _lines(content) != _lines(now.get(name, b"")):
-                    self._back_up_edit(name, content, reporter)
+                    self._back_up_edit(name, content, reporter, was_written=bool(former))
         self._write_record(record, with_edits)
 
     def keep(self, dataset: Dataset, reporter: Reporter) -> Dataset:
@@ -224,14 +224,18 @@ class DatasetFolder:
         """
         path, record = self.path / name, self.record
         lists = dict(record.get("lists", {}))
-        if path.is_file() and _hash_of_file(path) != lists.pop(name, None):
-            self._back_up_existing(name, reporter)
+        with storage_errors(path):
+            before = path.read_bytes() if path.is_file() else None
+        was_ours = before is None or content_hash(before) == lists.pop(name, None)
         if rows:
             write_table(path, rows)
             lists[name] = _hash_of_file(path)
         else:
             with storage_errors(path):
                 path.unlink(missing_ok=True)
+        # The same list without a record is what a killed run of the same command wrote.
+        if before is not None and not was_ours and content_hash(before) != lists.get(name):
+            reporter.warn(f"{path} already existed; saved as {back_up(path, before)}")
         write_json(self.path / RECORD, {**record, "lists": lists})
         return path if rows else None
 
@@ -278,11 +282,14 @@ class DatasetFolder:
         elif had_splits:
             kept.unlink(missing_ok=True)
 
-    def _back_up_edit(self, name: str, content: bytes, reporter: Reporter) -> None:
+    def _back_up_edit(self, name: str, content: bytes, reporter: Reporter, *, was_written: bool) -> None:
+        """Save what a file had before it was replaced; `was_written`: whether avzsl had written the dataset before."""
         path = self.path / name
         saved = back_up(path, content)
         reporter.warn(
             f"{path} was edited by hand and differs from its source. Using the source; your version is saved as {saved}"
+            if was_written
+            else f"{path} already existed; saved as {saved}"
         )
 
     def _back_up_existing(self, name: str, reporter: Reporter) -> None:

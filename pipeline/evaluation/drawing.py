@@ -1,11 +1,9 @@
 """Draw the figures of an evaluation in another process, which loads matplotlib while this one computes the metrics."""
 
-import multiprocessing
 import signal
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from extractors.processes import WorkerProcess
 from pipeline.base.errors import PipelineError
 
 
@@ -38,7 +37,7 @@ class EvaluationFigures:
 
 
 class FigureProcess:
-    """A process that draws figures. It ends with the `with` block.
+    """A process that draws figures. It ends with the `with` block, or when this process ends.
 
     Attributes:
         draws: whether there is a process; without one nothing is drawn.
@@ -46,22 +45,20 @@ class FigureProcess:
 
     def __init__(self, *, draws: bool) -> None:
         self.draws = draws
-        self._executor: ProcessPoolExecutor | None = None
+        self._worker: WorkerProcess | None = None
 
     def __enter__(self) -> Self:
         """Start the process, which loads matplotlib at once."""
         if self.draws:
-            context = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(1, mp_context=context, initializer=_start)
-            self._executor.submit(_load)
+            self._worker = WorkerProcess(_draw_what_comes, name="avzsl figures")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the process."""
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
+        if self._worker is not None:
+            self._worker.end()
 
     def draw(self, figures: EvaluationFigures) -> tuple[Path, ...]:
         """Draw figures and wait for them; return their files.
@@ -69,29 +66,35 @@ class FigureProcess:
         Raises:
             DrawingError: a full disk, or a process that crashed. A fault of our code is raised as it is.
         """
-        if self._executor is None:
+        if self._worker is None:
             return ()
         try:
-            self._executor.submit(_draw, figures).result()
-        except (OSError, PipelineError, BrokenProcessPool) as error:  # they must not cost the metrics
-            raise DrawingError(" ".join(f"{type(error).__name__}: {error}".split())) from error
+            self._worker.connection.send(figures)
+            fault: Exception | None = self._worker.connection.recv()
+        except (EOFError, OSError) as error:
+            raise DrawingError("the process that draws them ended by itself") from error
+        if isinstance(fault, (OSError, PipelineError)):  # it must not cost the metrics
+            raise DrawingError(" ".join(f"{type(fault).__name__}: {fault}".split())) from fault
+        if fault is not None:
+            raise fault
         return figures.paths
 
 
-def _start() -> None:
-    """Leave Ctrl-C to the parent, which ends this process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _draw_what_comes(connection: Connection) -> None:
+    """Draw the figures that come through a pipe, until its other end closes; answer each with None or its fault."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    from pipeline.evaluation.figures import confusion_matrix_figure, training_curves  # noqa: PLC0415 - only here
 
-
-def _load() -> None:
-    """Load matplotlib."""
-    import pipeline.evaluation.figures  # noqa: F401, PLC0415 - the parent must not load it
-
-
-def _draw(figures: EvaluationFigures) -> None:
-    """Draw the confusion matrix and the training curves."""
-    from pipeline.evaluation.figures import confusion_matrix_figure, training_curves  # noqa: PLC0415 - as above
-
-    confusion, curves = figures.paths
-    confusion_matrix_figure(figures.confusion, figures.names, figures.seen, confusion)
-    training_curves(figures.history, curves, figures.used_epoch)
+    while True:
+        try:
+            figures: EvaluationFigures = connection.recv()
+        except EOFError:
+            return
+        confusion, curves = figures.paths
+        try:
+            confusion_matrix_figure(figures.confusion, figures.names, figures.seen, confusion)
+            training_curves(figures.history, curves, figures.used_epoch)
+        except Exception as fault:  # noqa: BLE001 - the parent raises it
+            connection.send(fault)
+        else:
+            connection.send(None)

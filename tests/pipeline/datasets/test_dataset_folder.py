@@ -77,6 +77,19 @@ def test_an_outdated_missing_csv_is_deleted(tmp_path: Path, listing: Path, in_wo
     assert dataset_record(folder)["lists"] == {}
 
 
+def test_what_a_killed_run_wrote_is_not_taken_for_the_users(tmp_path: Path, listing: Path) -> None:
+    """The record is written last. The same command then finds its own files without one, and has nothing to save."""
+    folder, reporter = tmp_path / "dataset", RecordingReporter()
+    prepared(listing, folder, reporter, in_workspace=True)
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / RECORD).unlink()
+
+    prepared(listing, folder, reporter, in_workspace=True)
+
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+    assert reporter.warnings == []
+
+
 @pytest.mark.parametrize("in_workspace", [True, False])
 @pytest.mark.parametrize("name", LISTS)
 def test_a_list_that_the_user_wrote_or_edited_is_backed_up(
