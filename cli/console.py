@@ -18,6 +18,7 @@ from pipeline.base.progress import Tracker
 from pipeline.base.wording import visible
 
 _SECONDS_BETWEEN_LINES = 30
+_LONGEST_ERROR = 4000  # characters; a path may have nearly as many
 _documents: list[TextIO] = []  # the stream for documents, once standard output is guarded
 
 
@@ -212,6 +213,8 @@ class _Lines:
 
 
 def fail(message: str) -> None:
-    """Show an error as one line on standard error."""
+    """Show an error as one line on standard error; of a very long one, which repeats a long input, only both ends."""
     line = " ".join(message.split())
+    if len(line) > _LONGEST_ERROR:
+        line = f"{line[: _LONGEST_ERROR * 3 // 4]} … {line[-_LONGEST_ERROR // 4 :]}"
     _PlainConsole(stderr=True, lines=True).print(Text.assemble(("avzsl:", "bold red"), f" {visible(line)}"))

@@ -1,16 +1,18 @@
-"""The state of each stage in a workspace (done, partial, stale or missing), and the next command."""
+"""The state of each stage in a workspace (done, partial, stale, damaged or missing), and the next command."""
 
 import datetime as dt
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.errors import PipelineError
+from pipeline.base.errors import DamagedFileError, PipelineError
 from pipeline.base.files import read_text
+from pipeline.base.wording import counted
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, dataset_record, load_dataset
 from pipeline.features.index import StoredFailure, StoredVideo
 from pipeline.features.parts import FeatureParts
+from pipeline.features.store import open_store
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class StageStatus:
     """One line of `avzsl status`."""
 
     stage: str
-    state: str  # done, partial, stale, missing
+    state: str  # done, partial, stale, damaged, missing
     detail: str
     made_at: str = ""  # ISO 8601
     next_command: str = ""  # the command that completes or updates the stage, without `avzsl`
@@ -54,11 +56,25 @@ def _features(workspace: Workspace, dataset: Dataset, stages: dict[str, StageRec
     stored = sum(isinstance(entry, StoredVideo) for entry in entries)
     failed = sum(isinstance(entry, StoredFailure) for entry in entries)
     detail = f"{stored} of {len(dataset.videos)} videos" + (f" ({failed} failed)" if failed else "")
+    if parts.damaged:
+        detail += f", {counted(len(parts.damaged), 'part file')} damaged"
     record = stages.get(Stage.FEATURES)
     merged = record is not None and (workspace.root / record.output).parent == folder
     if record is None or not merged or stored + failed < len(dataset.videos):
         return StageStatus("features", "partial", detail, next_command="extract")
+    damage = _damage_of(workspace.root / record.output)
+    if damage:
+        return StageStatus("features", "damaged", damage, record.made_at, "extract")
     return StageStatus("features", "done", f"{detail} · {record.summary.get('extractor', '')}", record.made_at)
+
+
+def _damage_of(features: Path) -> str:
+    """Say that a features.h5 is damaged, as far as its tables tell; empty if they are whole. `inspect` reads it all."""
+    try:
+        with open_store(features):
+            return ""
+    except DamagedFileError as error:
+        return str(error)
 
 
 def _features_not_extracted_here(workspace: Workspace, dataset: Dataset, record: StageRecord | None) -> StageStatus:
@@ -74,6 +90,9 @@ def _features_not_extracted_here(workspace: Workspace, dataset: Dataset, record:
             record.made_at,
             "extract",
         )
+    damage = _damage_of(workspace.root / record.output)
+    if damage:
+        return StageStatus("features", "damaged", damage, record.made_at, "import --help")
     detail = (
         f"{record.summary.get('videos', '?')} of {len(dataset.videos)} videos · {record.summary.get('extractor', '')}"
     )

@@ -9,7 +9,7 @@ from cli import options
 from cli.console import Terminal
 from cli.next_step import show_next, show_prediction_next
 
-_COLOURS = {"done": "green", "partial": "yellow", "stale": "yellow", "missing": "dim"}
+_COLOURS = {"done": "green", "partial": "yellow", "stale": "yellow", "damaged": "red", "missing": "dim"}
 
 
 def command(

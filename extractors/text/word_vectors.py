@@ -132,7 +132,7 @@ class TextVectors:
     def _vector_of(self, line: bytes, number: int) -> NDArray[np.float32]:
         fields = line.rsplit(b" ", self.width)[1:]
         try:
-            vector = np.array([float(field) for field in fields], np.float32)
+            vector = np.array([_number(field) for field in fields], np.float32)
         except ValueError:
             vector = np.full(self.width, np.nan, np.float32)
         if not np.isfinite(vector).all():
@@ -235,10 +235,17 @@ def _numbers_at_the_end(line: bytes) -> int:
 
 def _is_number(field: bytes) -> bool:
     try:
-        float(field)
+        _number(field)
     except ValueError:
         return False
     return True
+
+
+def _number(field: bytes) -> float:
+    """Read a number. Python would also read `1_0`, as 10."""
+    if b"_" in field:
+        raise ValueError
+    return float(field)
 
 
 def unreadable(path: Path, error: BaseException) -> str:

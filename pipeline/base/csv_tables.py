@@ -15,6 +15,14 @@ RFC_4180_LINE_END = "\r\n"
 _DECLARED_DELIMITER = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
 
+def number_in(cell: str) -> float | None:
+    """Read the number in a cell; None if it is none. Python would also read `1_0`, as 10."""
+    try:
+        return None if "_" in cell else float(cell)
+    except ValueError:
+        return None
+
+
 def write_rows(path: Path, rows: Iterable[Sequence[object]], *, line_end: str = RFC_4180_LINE_END) -> None:
     r"""Write rows of cells; the first row is the header.
 

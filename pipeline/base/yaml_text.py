@@ -1,5 +1,6 @@
 """Parse YAML that a user wrote; every fault is one line."""
 
+from collections import Counter
 from typing import Any
 
 import yaml
@@ -7,10 +8,33 @@ import yaml
 from pipeline.base.errors import UsageError
 
 # The versions of libyaml read 100,000 videos in half a second instead of five, and limit how deep a text is nested.
-_WITH_VALUES = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_TEXTS_ONLY = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+_SAFE_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_BASE_LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 # What PyYAML raises for dates and numbers that there are not.
 _NO_VALUE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
+
+
+class _KeyTwiceError(Exception):
+    """A mapping has the same key twice."""
+
+
+class _KeysOnce:
+    """Refuses a mapping with the same key twice: PyYAML would silently keep the last of its values."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:  # noqa: ANN401 - as PyYAML
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        repeated, times = keys.most_common(1)[0] if keys else ("", 0)
+        if times > 1:
+            raise _KeyTwiceError(f"{repeated!r} appears twice in one mapping")
+        return super().construct_mapping(node, deep)  # type: ignore[misc]  # of the loader that this is mixed into
+
+
+class _WithValues(_KeysOnce, _SAFE_LOADER):  # type: ignore[misc]  # the loader depends on how PyYAML is built
+    """Converts numbers, dates and the like."""
+
+
+class _TextsOnly(_KeysOnce, _BASE_LOADER):  # type: ignore[misc]
+    """Leaves every value the text that was written."""
 
 
 def parse_yaml(text: str, where: str, *, texts_only: bool = False) -> Any:  # noqa: ANN401 - any YAML value
@@ -23,10 +47,12 @@ def parse_yaml(text: str, where: str, *, texts_only: bool = False) -> Any:  # no
             converted.
 
     Raises:
-        UsageError: text that is not YAML, or has a value that there is not, such as a 45th day.
+        UsageError: text that is not YAML, has a key twice, or a value that there is not, such as a 45th day.
     """
     try:
-        return yaml.load(text, Loader=_TEXTS_ONLY if texts_only else _WITH_VALUES)  # noqa: S506 - both build plain values
+        return yaml.load(text, Loader=_TextsOnly if texts_only else _WithValues)  # noqa: S506 - both build plain values
+    except _KeyTwiceError as error:
+        raise UsageError(f"{where}: {error}: leave one of them out") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{where} is not YAML: {' '.join(str(error).split())[:300]}") from error
     except _NO_VALUE as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.csv_tables import escape_undecodable, read_user_table, write_rows
+from pipeline.base.csv_tables import escape_undecodable, number_in, read_user_table, write_rows
 from pipeline.base.errors import MissingStageError, PipelineError, UsageError
 from pipeline.base.files import read_json, storage_errors
 from pipeline.base.system import collector_paused
@@ -185,11 +185,8 @@ def _seconds(row: Mapping[str, str], column: str, where: str) -> float | None:
     cell = row.get(column, "").strip()
     if not cell:
         return None
-    try:
-        value = float(cell)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
+    value = number_in(cell)
+    if value is None or not 0 <= value < float("inf"):
         raise UsageError(f"{where}: {column} is {cell!r}, not a number of seconds from 0")
     return value
 

@@ -262,15 +262,18 @@ def _reading(path: Path) -> AbstractContextManager[None]:
     return reading_hdf5(lambda error: _damage(path, str(error)), path)
 
 
+def remedy(path: Path) -> str:
+    """Say how to get a damaged file again."""
+    if path.name.startswith("part-"):
+        return "run avzsl extract again, which extracts its videos again"
+    if (path.parent / "parts").is_dir():
+        return "run avzsl extract again, which makes it from the part files"
+    return "delete it, and extract or import the features again"
+
+
 def _damage(path: Path, why: str) -> DamagedFileError:
     """Make the error about a damaged file; it says how to get the file again."""
-    if path.name.startswith("part-"):
-        remedy = "run avzsl extract again, which extracts its videos again"
-    elif (path.parent / "parts").is_dir():
-        remedy = "delete it and run avzsl extract again, which makes it from the part files"
-    else:
-        remedy = "delete it, and extract or import the features again"
-    return DamagedFileError(path, f"{path} is damaged, or no feature file ({' '.join(why.split())}): {remedy}")
+    return DamagedFileError(path, f"{path} is damaged, or no feature file ({' '.join(why.split())}): {remedy(path)}")
 
 
 @contextlib.contextmanager

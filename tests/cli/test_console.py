@@ -53,6 +53,16 @@ def test_an_error_of_several_lines_becomes_one(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == "avzsl: first second third\n"
 
 
+def test_of_a_very_long_error_both_ends_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """A value of a damaged file may have millions of characters; what to do stands at the end."""
+    fail(f"training.epochs = {'9' * 1_000_000}: input should be a valid integer")
+
+    shown = capsys.readouterr().err
+    assert len(shown) < 5000
+    assert shown.startswith("avzsl: training.epochs = 999")
+    assert shown.endswith("9: input should be a valid integer\n")
+
+
 def test_without_a_terminal_progress_is_a_line_every_half_minute(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,24 @@ def test_a_damaged_record_of_the_extractor_is_named(extracted: Callable[..., Wor
         workspace_status(workspace)
 
 
+def test_damaged_features_are_said_to_be_damaged(extracted: Callable[..., Workspace]) -> None:
+    """After a loss of power, `done` would send people to train on a file that cannot be read."""
+    workspace = extracted(classes=4, videos=2)
+    zero_head(workspace.current_features())
+
+    entry = states(workspace)["features"]
+
+    assert (entry.state, entry.next_command) == ("damaged", "import --help")  # these features were not extracted
+    assert str(workspace.current_features()) in entry.detail
+
+
+def zero_head(path: Path) -> None:
+    """Overwrite a part of the head of an HDF5 file with zeros."""
+    content = bytearray(path.read_bytes())
+    content[40:200] = bytes(160)
+    path.write_bytes(content)
+
+
 def test_a_stopped_run_is_partial_with_its_number_of_epochs(extracted: Callable[..., Workspace]) -> None:
     """The next command continues the run."""
     workspace = extracted(classes=4)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.csv_tables import read_by_line
+from pipeline.base.csv_tables import number_in, read_by_line
 from pipeline.base.errors import UsageError
 from pipeline.base.wording import not_a_file
 from pipeline.datasets.dataset import Video, read_phrases, segment_key
@@ -132,6 +132,9 @@ def _named_columns(row: Sequence[str], listing: Path) -> _Columns | None:
     path, class_name = indices["path"], indices["class"]
     if path is None and class_name is None:
         return None
+    repeated = next((name for name in cells if name and cells.count(name) > 1), None)
+    if repeated is not None:
+        raise UsageError(f"{listing}: two columns are named {repeated!r}: give each column another name")
     if path is None or class_name is None:
         raise UsageError(f"{listing}: expected {_EXPECTED}; its first line has {', '.join(row)}")
     key = cells.index("video") if "video" in cells and cells[path] != "video" else None
@@ -144,7 +147,7 @@ def _guessed_columns(row: Sequence[str], listing: Path) -> _Columns:
     The media file is the path, the first other text is the class, and two numbers are start and end.
     """
     media = [index for index, cell in enumerate(row) if Path(cell.strip()).suffix.lower() in MEDIA_ENDINGS]
-    numbers = [index for index, cell in enumerate(row) if _is_number(cell)]
+    numbers = [index for index, cell in enumerate(row) if number_in(cell) is not None]
     texts = [index for index, cell in enumerate(row) if cell.strip() and index not in {*media, *numbers}]
     if len(media) == 1 and not texts and len(numbers) == 1:
         raise UsageError(
@@ -157,14 +160,6 @@ def _guessed_columns(row: Sequence[str], listing: Path) -> _Columns:
     return _Columns(media[0], texts[0], start, end, None)
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def _cell(row: Sequence[str], index: int | None) -> str:
     return row[index].strip() if index is not None and index < len(row) else ""
 
@@ -173,6 +168,7 @@ def _seconds(cell: str, where: str) -> float | None:
     """Parse a time in seconds; None for an empty cell."""
     if not cell:
         return None
-    if not _is_number(cell) or not 0 <= float(cell) < float("inf"):
+    value = number_in(cell)
+    if value is None or not 0 <= value < float("inf"):
         raise UsageError(f"{where}: {cell!r} is not a number of seconds from 0")
-    return float(cell)
+    return value

@@ -14,7 +14,7 @@ from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.hdf5.reading import opened_hdf5, own_dataset, plain_attributes, reading_hdf5
 from pipeline.base.wording import not_a_file
 from pipeline.features.index import FAILURE_DTYPE, INDEX_DTYPE, MODALITIES, are_columns_plain
-from pipeline.features.store import READABLE_SCHEMAS
+from pipeline.features.store import READABLE_SCHEMAS, remedy
 
 _BLOCK_VIDEOS = 4096
 
@@ -125,13 +125,13 @@ def _reading(path: Path, what: str = "feature file") -> AbstractContextManager[N
 def _not_opened(path: Path, error: Exception) -> StorageError:
     if h5py.is_hdf5(path):
         return _damage(path, _words(error), "HDF5 file")
+    if path.name == "features.h5" or path.name.startswith("part-"):  # avzsl's own names
+        return _damage(path, "it is no longer an HDF5 file")
     return StorageError(f"{path} is not a feature file: it is not an HDF5 file. Give a features.h5 of avzsl extract")
 
 
 def _damage(path: Path, why: str, what: str = "feature file") -> StorageError:
-    return StorageError(
-        f"{path} is a damaged {what} ({why}): delete it and run avzsl extract again, which merges the part files again"
-    )
+    return StorageError(f"{path} is a damaged {what} ({why}): {remedy(path)}")
 
 
 def _words(error: Exception) -> str:

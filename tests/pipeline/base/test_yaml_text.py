@@ -31,6 +31,14 @@ def test_a_value_that_there_is_not_is_refused_in_one_line(text: str) -> None:
     assert len(str(caught.value)) < 400
 
 
+@pytest.mark.parametrize("texts_only", [True, False])
+@pytest.mark.parametrize("text", ["train: [a]\nval_seen: []\ntrain: [b]", "a: {train: 1, train: 1}"])
+def test_a_key_that_appears_twice_is_refused(text: str, texts_only: bool) -> None:
+    """PyYAML keeps the last value, so that the videos of the first one would be lost without a word."""
+    with pytest.raises(UsageError, match=r"^splits\.yaml: 'train' appears twice in one mapping"):
+        parse_yaml(text, "splits.yaml", texts_only=texts_only)
+
+
 def test_values_are_converted_or_stay_texts() -> None:
     """Settings stay texts, because YAML reads `off` as False and `1e-3` as a text."""
     text = "a: off\nb: 1e-3\nc: [2020-13-45]"

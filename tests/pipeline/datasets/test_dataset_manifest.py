@@ -69,6 +69,7 @@ def test_close_segments_are_different_videos(tmp_path: Path) -> None:
         ("path,class,start_seconds,end_seconds\na.mp4,c,2,2\n", r"end_seconds \(2\) must be greater than .* \(2\)"),
         ("path,class,start_seconds,end_seconds\na.mp4,c,3,2\n", r"end_seconds \(2\) must be greater than .* \(3\)"),
         ("path,class,end_seconds\na.mp4,c,0\n", r"end_seconds \(0\) must be greater than start_seconds \(0\)"),
+        ("path,class,start_seconds\na.mp4,c,1_0\n", "line 2: start_seconds is '1_0', not a number of seconds from 0"),
         ("path,class,start_seconds\na.mp4,c,soon\n", "line 2: start_seconds is 'soon', not a number of seconds from 0"),
         ("path,class,start_seconds\na.mp4,c,-1\n", "start_seconds is '-1'"),
         ("path,class,start_seconds\na.mp4,c,nan\n", "start_seconds is 'nan'"),

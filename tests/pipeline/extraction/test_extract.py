@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from extractors.selavi.extractor import ExtractorOptions
-from pipeline.base.errors import ExtractionStoppedError, PipelineError
+from pipeline.base.errors import ExtractionStoppedError, PipelineError, StorageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.extraction.extract import extract, merge
 from pipeline.extraction.merge import ExtractionReport
+from pipeline.features.inspection.report import inspect_store
 from pipeline.features.parts import PartWriter
 from pipeline.features.store import open_store
 from pipeline.settings.extraction import ExtractionSettings
@@ -248,12 +249,27 @@ def test_a_damaged_features_file_is_merged_again(home: tuple[Path, Workspace, Fe
         offset = file["visual"].id.get_offset()
     content[offset] ^= 1
     features.write_bytes(content[: len(content) // 2] if cut else content)
+    state = next(entry.state for entry in workspace_status(workspace) if entry.stage == "features")
+    assert state == ("damaged" if cut else "done")  # status reads the tables only
 
     report = run(workspace, videos)
 
     assert (report.extracted, report.merged) == (0, True)
     assert_same(features_of(features), expected)
     assert run(workspace, videos).did_nothing
+
+
+def test_inspect_says_how_to_get_a_damaged_file_again(home: tuple[Path, Workspace, Features]) -> None:
+    """The videos of a part file are extracted again; features.h5 is made from the part files."""
+    _, workspace, _ = home
+    (part,) = parts_of(workspace).glob("part-*.h5")
+    for path, remedy in (
+        (part, "run avzsl extract again, which extracts its videos again"),
+        (workspace.current_features(), "run avzsl extract again, which makes it from the part files"),
+    ):
+        path.write_bytes(path.read_bytes()[:40] + bytes(160) + path.read_bytes()[200:])
+        with pytest.raises(StorageError, match=remedy):
+            inspect_store(path, SilentReporter())
 
 
 def test_temporary_files_of_killed_processes_are_removed(home: tuple[Path, Workspace, Features]) -> None:

@@ -229,6 +229,8 @@ def test_the_missing_files_of_a_table_are_listed(tmp_path: Path) -> None:
         ("path,class\n,dog\n", "line 2: the path is empty"),
         ("path,class,start,end\na.mp4,dog,3,2\n", r"line 2: the end \(2 s\) must be after the start \(3 s\)"),
         ("path,class,start\na.mp4,dog,soon\n", "line 2: 'soon' is not a number of seconds from 0"),
+        ("path,class,start,end\na.mp4,dog,1_0,2_0\n", "line 2: '1_0' is not a number of seconds from 0"),
+        ("path,class,Class\na.mp4,dog,cat\n", "two columns are named 'class'"),
         ("path,class\nb.mp4,dog\n", r"none of its 1 clip is in .*, such as b\.mp4 \(no such file\)"),
         ('path,class\n"a.mp4,dog\n', "is not a CSV file"),
     ],
