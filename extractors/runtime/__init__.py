@@ -1,1 +1,1 @@
-"""Running the networks: with eager torch or OpenVINO, on a CPU or a GPU."""
+"""Running the networks: with PyTorch, fused or layer by layer, or with OpenVINO; on a CPU or a GPU."""

@@ -13,7 +13,7 @@ from extractors.errors import UnavailableError
 from extractors.runtime.traced_network import TracedNetwork
 
 # The identity from `describe` contains the precision but not the runtime. At equal precision, the features of two
-# runtimes differ by about 1e-6, as those of two processors do. Tests check that they differ by less than 1e-4.
+# runtimes differ by about 1e-6, as those of two processors do. Tests check that they differ by less than 1e-5.
 Precision = Literal["float32", "bfloat16", "float16"]
 # auto: the fastest one that is installed, for the device and the precision.
 Runtime = Literal["auto", "eager", "traced", "openvino"]

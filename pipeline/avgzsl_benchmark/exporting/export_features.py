@@ -213,9 +213,8 @@ def _write(export: _Export, folder: Path, reporter: Reporter) -> None:
     notes = notes_of(
         export.store, export.layout, export.videos, export.classes, _renamed_wordings(export), export.phrase_vectors
     )
-    features = folder / "features" / method
-    written = sorted(features.rglob(f"*{_LAYOUTS[export.layout].ENDING}"))
-    files = {path.relative_to(features).as_posix(): sha256_of_file(path) for path in written}
+    written = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = {path.relative_to(folder).as_posix(): sha256_of_file(path) for path in written}
     write_notes(replace(notes, made_from=export.made_from, files=files), folder)
 
 

@@ -81,6 +81,7 @@ def import_official(
         StorageError: a full disk, or a file that cannot be read.
     """
     folder = find_official(source, layout, method=method, splits=splits)
+    folder.check_exported_files(features=False)
     phrases = _phrases(folder)
     spec = read_spec(
         text or str(find_vectors(source, folder.features.folder, folder.class_split, folder.classes.benchmark))
@@ -91,7 +92,7 @@ def import_official(
         made_from = fingerprint({"stage": _STAGE_VERSION, "folder": folder.fingerprint()})
         report = _imported_before(workspace, made_from, folder)
         if report is None:
-            folder.check_exported_files()
+            folder.check_exported_files(features=True)
             path = workspace.feature_folder(made_from) / "features.h5"
             imported = import_store(folder, path, reporter)
             imported.warn(reporter)

@@ -36,18 +36,23 @@ class OfficialFolder:
     split: str
     notes: ExportNotes | None
 
-    def check_exported_files(self) -> None:
-        """Refuse feature files of an export of avzsl that are not as they were written.
+    def check_exported_files(self, *, features: bool) -> None:
+        """Refuse files of an export of avzsl that are not as they were written.
+
+        Args:
+            features: whether to check the feature files, which takes long, or else the lists and the class vectors.
 
         Raises:
             UsageError: such a file; the message names the first.
             StorageError: a file that cannot be read.
         """
-        files = {} if self.notes is None else self.notes.files
-        for path in self.features.paths:
-            wanted = files.get(path.relative_to(self.features.folder).as_posix())
+        root, of_features = _root_of(self.features.folder), set(self.features.paths)
+        for name, wanted in ({} if self.notes is None else self.notes.files).items():
+            path = root / name
+            if (path in of_features) != features:
+                continue
             with storage_errors(path):
-                is_as_written = wanted is None or sha256_of_file(path) == wanted
+                is_as_written = not path.is_file() or sha256_of_file(path) == wanted
             if not is_as_written:
                 raise UsageError(
                     f"{path} is not as avzsl exported it (its checksum differs): export the features again, or delete "
@@ -91,7 +96,7 @@ def find_official(
     split = CLS_SPLIT if features.folder.name.startswith("cls") else MAIN_SPLIT
     if splits is not None and class_split is not None and splits.resolve().parent == class_split.resolve():
         split = splits.name
-    notes = read_notes(features.folder.parent.parent)
+    notes = read_notes(_root_of(features.folder))
     return OfficialFolder(
         source=source,
         layout=layout,
@@ -101,6 +106,11 @@ def find_official(
         split=split,
         notes=notes if notes and notes.layout == layout else None,
     )
+
+
+def _root_of(feature_folder: Path) -> Path:
+    """Return the folder of an export, in which features/<method> is."""
+    return feature_folder.parent.parent
 
 
 def find_vectors(source: Path, feature_folder: Path, class_split: Path | None, benchmark: str | None) -> Path:

@@ -41,7 +41,7 @@ class ExportNotes:
     duration_seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: Mapping[str, str] = field(default_factory=dict)  # from decoding
     made_from: str = ""  # fingerprint of all that was exported; an export with it is whole
-    files: Mapping[str, str] = field(default_factory=dict)  # feature file, below features/<method> -> its sha256
+    files: Mapping[str, str] = field(default_factory=dict)  # file of the export -> its sha256
 
     @cached_property
     def _absent_names(self) -> dict[str, frozenset[str]]:

@@ -155,11 +155,14 @@ def test_an_import_of_an_export_restores_the_workspace(workspace: Workspace, tmp
 
 
 @pytest.mark.parametrize("layout", ["avca", "tcaf"])
-def test_a_changed_number_in_an_export_is_found_on_import(workspace: Workspace, tmp_path: Path, layout: str) -> None:
+@pytest.mark.parametrize("kind", ["features/*/audio/*/*", "features/*/text/*.npy", "class-split/*.csv"])
+def test_a_changed_byte_in_an_export_is_found_on_import(
+    workspace: Workspace, tmp_path: Path, layout: str, kind: str
+) -> None:
     """The message names the file, and says what to do."""
     out = tmp_path / "out"
     export_features(workspace, layout, out, reporter=SilentReporter())
-    path = max(out.glob("features/*/audio/*/*"), key=lambda one: one.stat().st_size)
+    path = max(out.glob(kind), key=lambda one: one.stat().st_size)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
