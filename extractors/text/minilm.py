@@ -57,7 +57,7 @@ class MiniLM:
         """Return the vectors (C, 384) of C phrases, in the same order, each of length 1.
 
         Raises:
-            NoVectorError: phrases that are blank or not in Latin letters.
+            NoVectorError: phrases that are blank, numbers only, or not in Latin letters.
         """
         refuse_blank(phrases)
         _refuse_unreadable(phrases)
@@ -89,7 +89,8 @@ def _refuse_unreadable(phrases: Sequence[str]) -> None:
     """Refuse what an encoder for English cannot read: other scripts become one unknown word, or letters without sense.
 
     Raises:
-        NoVectorError: phrases whose letters are mostly not Latin, or that have neither letters nor digits.
+        NoVectorError: phrases whose letters are mostly not Latin, or that have no letters. A number is the place of a
+            class in a list, and not what its clips show.
     """
     unreadable: dict[str, list[str]] = {phrase: [] for phrase in phrases if not _is_readable(phrase)}
     if unreadable:
@@ -104,10 +105,8 @@ def _refuse_unreadable(phrases: Sequence[str]) -> None:
 
 def _is_readable(phrase: str) -> bool:
     letters = [character for character in phrase if character.isalpha()]
-    if not letters:
-        return any(character.isdigit() for character in phrase)
     latin = sum("LATIN" in unicodedata.name(letter, "") for letter in letters)
-    return 2 * latin >= len(letters)
+    return 2 * latin >= max(len(letters), 1)
 
 
 def _installed_folder() -> Path:

@@ -12,6 +12,10 @@ from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import read_text, write_text
 
 RFC_4180_LINE_END = "\r\n"
+_SEPARATOR = re.compile(r",|\s*[\r\n]\s*")
+# A quoted name ends before a separator, or before its phrases: "b, c"|a phrase. Other quotes are letters of a name.
+_DOUBLE_QUOTED = re.compile(r'"(?P<name>(?:[^"]|"")*)"\s*(?=[,\r\n|]|$)')
+_SINGLE_QUOTED = re.compile(r"'(?P<name>[^']*)'\s*(?=[,\r\n|]|$)")
 _DECLARED_DELIMITER = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
 
@@ -150,20 +154,38 @@ def read_user_table(
 def split_names(text: str) -> list[str]:
     """Split a list of names at its commas: `a, "b, c"` gives `a` and `b, c`; quotes keep commas inside a name.
 
-    Every list of names that a user types is split here. Spaces around a name do not count; a name may be empty.
+    Every list of names that a user types is split here. Quotes may be single ones, and phrases may follow them:
+    `"b, c"|a phrase`. Spaces around a name do not count; a name may be empty.
 
     Raises:
         UsageError: a quote that is not closed, or letters after a closing quote.
     """
-    tight = re.sub(r'"\s+(?=,|$)', '"', text)  # the reader allows no space between a closing quote and a comma
-    try:
-        rows = list(csv.reader(io.StringIO(tight, newline=""), skipinitialspace=True, strict=True))
-    except csv.Error as error:
+    names, rest = [], text.strip("\r\n")
+    while rest.strip() or names:
+        name, rest, ended = _first_name(rest, text)
+        names.append(name)
+        if ended:
+            return names
+    return names
+
+
+def _first_name(rest: str, text: str) -> tuple[str, str, bool]:
+    """Read the first name of a list; return it, what follows its comma, and whether the list ends with it."""
+    rest = rest.lstrip()
+    quoted = _DOUBLE_QUOTED.match(rest) or _SINGLE_QUOTED.match(rest)
+    if quoted is None and rest.startswith('"'):
+        why = "',' expected after a quote" if '"' in rest[1:] else "a quote is not closed"
         raise UsageError(
-            f"the names {text!r} cannot be split at their commas ({error}): "
+            f"the names {text!r} cannot be split at their commas ({why}): "
             'put quotes around a whole name, such as yoga, "red, yellow"'
-        ) from error
-    return [cell.strip() for row in rows for cell in row]
+        )
+    start = quoted.end() if quoted else 0
+    end = _SEPARATOR.search(rest, start)
+    name = rest[start : end.start() if end else len(rest)].strip()
+    if quoted:
+        inside = quoted["name"].strip()
+        name = (inside.replace('""', '"') if rest.startswith('"') else inside) + name
+    return name, rest[end.end() :] if end else "", end is None
 
 
 def with_known_names(cells: Sequence[str], known: Iterable[str]) -> list[str]:
@@ -174,18 +196,33 @@ def with_known_names(cells: Sequence[str], known: Iterable[str]) -> list[str]:
         known: names that may have commas. Case, and what is between words, do not matter.
 
     Returns:
-        The names; the longest known name counts where several begin with the same pieces.
+        The names; the longest known name counts where several begin with the same pieces. Pieces that are all known
+        names themselves stay apart. Phrases after the last piece, `tweeting|a bird sings`, stay with the name.
     """
+    known = list(known)
+    alone = set(map(_plain_words, known))
     by_pieces = {tuple(map(_plain_words, pieces)): name for name in known if len(pieces := split_pieces(name)) > 1}
     longest = max(map(len, by_pieces), default=1)
     names, start = [], 0
     while start < len(cells):
         lengths = range(min(longest, len(cells) - start), 1, -1)
-        keys = (tuple(map(_plain_words, cells[start : start + length])) for length in lengths)
-        found = next((key for key in keys if key in by_pieces), None)
-        names.append(cells[start] if found is None else by_pieces[found])
-        start += 1 if found is None else len(found)
+        keys = (
+            (*map(_plain_words, cells[start : start + length - 1]), _plain_words(_name_of(cells[start + length - 1])))
+            for length in lengths
+        )
+        found = next((key for key in keys if key in by_pieces and not alone.issuperset(key)), None)
+        if found is None:
+            names.append(cells[start])
+            start += 1
+        else:
+            start += len(found)
+            names.append(by_pieces[found] + cells[start - 1][len(_name_of(cells[start - 1])) :])
     return names
+
+
+def _name_of(cell: str) -> str:
+    """Return the name before the phrases of a class: `tweeting` of `tweeting|a bird sings`."""
+    return cell.partition("|")[0]
 
 
 def split_pieces(name: str) -> list[str]:
@@ -200,7 +237,9 @@ def _plain_words(text: str) -> str:
 def joined_names(names: Iterable[str]) -> str:
     """Join names with commas, so that `split_names` gives them back: a name with a comma or a quote gets quotes."""
     doubled = ((name, name.replace('"', '""')) for name in names)
-    return ", ".join(f'"{quoted}"' if set(name) & set(',"') else name for name, quoted in doubled)
+    return ", ".join(
+        f'"{quoted}"' if set(name) & set(',"\r\n') or name[:1] == "'" else name for name, quoted in doubled
+    )
 
 
 def escape_undecodable(text: str) -> str:

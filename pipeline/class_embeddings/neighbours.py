@@ -17,6 +17,7 @@ from pipeline.datasets.phrases import Phrases
 
 NEARLY_THE_SAME = 0.95  # cosine similarity above which two classes can hardly be distinguished
 THE_SAME = 0.999999  # only rounding separates the vectors
+_CLASSES_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,10 @@ def alike_classes(
     Returns:
         Pairs of names and their cosine similarity, the most similar first.
     """
-    cosines = vectors @ vectors.T
-    firsts, seconds = np.nonzero(np.triu(cosines > least, k=1))
-    indices = zip(firsts.tolist(), seconds.tolist(), strict=True)
-    pairs = [(names[a], names[b], float(cosines[a, b])) for a, b in indices]
+    pairs = []
+    for start in range(0, len(names), _CLASSES_AT_ONCE):  # 20,000 names would give a matrix of gigabytes
+        cosines = vectors[start : start + _CLASSES_AT_ONCE] @ vectors[start:].T
+        firsts, seconds = np.nonzero(np.triu(cosines > least, k=1))
+        indices = zip(firsts.tolist(), seconds.tolist(), strict=True)
+        pairs += [(names[start + a], names[start + b], float(cosines[a, b])) for a, b in indices]
     return tuple(sorted(pairs, key=lambda pair: -pair[2]))

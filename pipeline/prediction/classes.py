@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +15,20 @@ from pipeline.base.csv_tables import split_names, with_known_names
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import read_text
 from pipeline.base.progress import Reporter, SilentReporter
-from pipeline.base.wording import not_a_file
+from pipeline.base.wording import counted, not_a_file
 from pipeline.class_embeddings.embed import load_encoder, read_spec
 from pipeline.class_embeddings.kept import encode_kept
+from pipeline.class_embeddings.neighbours import THE_SAME, alike_classes
 from pipeline.datasets.dataset import read_phrases
 from pipeline.datasets.phrases import Phrases, comparable_phrases, phrases_of_name, phrases_text
 from pipeline.prediction.same_class import resemblances
 from pipeline.training.trained_model import Model
 
 _LIST_ENDINGS = {".txt", ".csv", ".list"}
-_NUMBERED = re.compile(r"(?P<number>\d+)[\s,;]+(?P<name>\S.*)")
-_COUNTED = re.compile(r"(?P<name>\S.*)[\t,;]\s*\d+")
+_PLACE = re.compile(r"(?P<number>\d+)(?:[.:)]\s*|[\s,;]+)(?P<name>\S.*)")  # 1 yoga; 1. yoga; 1,yoga
+_COUNTS = re.compile(r"(?P<name>\S.*?)(?:\s*[\t,;]\s*\d+)+")  # yoga,855,95
+_LAST_NUMBER = re.compile(r"(?P<name>\S.*?)\s+(?P<number>\d+)")  # yoga 0
+_MARK = re.compile(r"(?:[-*•]\s+|n\d{8}[\s,:]+)(?P<name>\S.*)")  # - yoga; n01440764 tench
 _TO_COMMAS = str.maketrans(";\t", ",,")  # the header of a table with another delimiter is recognised too
 
 
@@ -118,16 +122,33 @@ def _read_names(path: Path) -> list[tuple[str, Phrases]]:
 
 
 def _without_numbers(lines: Sequence[str]) -> list[str] | None:
-    """Return the names of lines `1 name` that count from 0 or 1, or of lines `name,12`; None if there are others."""
-    numbered = [_NUMBERED.fullmatch(line) for line in lines]
-    counted = [_COUNTED.fullmatch(line) for line in lines]
-    if lines and all(numbered):
-        numbers = [int(match["number"]) for match in numbered if match]
-        if numbers[0] in {0, 1} and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
-            return [_unquoted(match["name"]) for match in numbered if match]
-    if lines and all(counted):
-        return [_unquoted(match["name"]) for match in counted if match]
-    return None
+    """Return the names of a list whose lines all have a place, counts or marks beside the name; None if they have not.
+
+    Places count up from 0 or 1, before the name or after it. Counts follow a comma, a semicolon or a tab, or the name
+    in a list with places. Marks are bullets and the numbers of WordNet.
+    """
+    names = list(lines)
+    marked = [_MARK.fullmatch(line) for line in names]
+    if names and all(marked):
+        names = [match["name"] for match in marked if match]
+    placed = _without_places(names, _PLACE)
+    ended = None if placed is not None else _without_places(names, _LAST_NUMBER)
+    names = placed or ended or names
+    counted = [_COUNTS.fullmatch(line) or (_LAST_NUMBER.fullmatch(line) if placed else None) for line in names]
+    if names and all(counted):
+        names = [match["name"] for match in counted if match]
+    return None if names == list(lines) else [_unquoted(name) for name in names]
+
+
+def _without_places(lines: Sequence[str], pattern: re.Pattern[str]) -> list[str] | None:
+    """Return the names of lines with a place; None if a line has none, or the places do not count up from 0 or 1."""
+    found = [pattern.fullmatch(line) for line in lines]
+    if not (lines and all(found)):
+        return None
+    places = [int(match["number"]) for match in found if match]
+    if places[0] not in {0, 1} or any(later <= place for place, later in pairwise(places)):
+        return None
+    return [match["name"] for match in found if match]
 
 
 def _unquoted(name: str) -> str:
@@ -199,6 +220,7 @@ def name_classes(
     for row, index in enumerate(indices):
         if index is not None:
             vectors[row] = model.class_vectors[index]
+    _refuse_the_same_vector(names, vectors, model)
     seen = np.array([index is not None and model.classes[index].seen for index in indices])
     return NamedClasses(tuple(names), vectors, seen, seen | near, tuple(notes))
 
@@ -215,6 +237,18 @@ def _refuse_the_same_class(names: Sequence[str], indices: Sequence[int | None], 
                 f"{phrases_text(model.classes[index].phrases)!r}: give it once"
             )
         first[index] = name
+
+
+def _refuse_the_same_vector(names: Sequence[str], vectors: NDArray[np.float32], model: Model) -> None:
+    """Refuse names that the text encoder cannot tell apart: their order would be chance."""
+    same = alike_classes(names, vectors, THE_SAME)
+    if same:
+        first, second, _ = same[0]
+        more = f", and to {counted(len(same) - 1, 'more pair')}" if len(same) > 1 else ""
+        raise UsageError(
+            f"--classes: the text encoder {model.text_encoder['encoder']} gives the same vector to {first!r} and "
+            f"{second!r}{more}: give other words for them, such as {first!r}|what its clips show"
+        )
 
 
 def _text_encoder(model: Model, text: str | None) -> TextEncoder:

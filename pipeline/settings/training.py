@@ -6,11 +6,16 @@ from typing import Annotated, ClassVar, Literal
 import pydantic
 
 from pipeline.base.csv_tables import split_names
+from pipeline.base.yaml_text import parse_yaml
 
 
 def _listed(value: object) -> object:
-    """Split the text `a, "b, c"` of --set into the list that a YAML file would give."""
-    return [entry for entry in split_names(value) if entry] if isinstance(value, str) else value
+    """Split the text `a, "b, c"` or `[a, "b, c"]` of --set into the list that a YAML file would give."""
+    if not isinstance(value, str):
+        return value
+    if value.strip().startswith("[") and value.strip().endswith("]"):
+        return parse_yaml(value, "the list", texts_only=True)
+    return [entry for entry in split_names(value) if entry]
 
 
 _ManyTexts = Annotated[tuple[str, ...], pydantic.BeforeValidator(_listed)]

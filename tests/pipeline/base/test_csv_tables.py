@@ -110,6 +110,11 @@ def test_quoted_names_are_split_as_they_were_joined(names: list[str]) -> None:
         ('a, "b, c" ,d', ["a", "b, c", "d"]),
         ('12" record, say ""', ['12" record', 'say ""']),
         ("a,,b", ["a", "", "b"]),
+        ("a\nb\n\nc\n", ["a", "b", "c"]),
+        ("'a, b', c", ["a, b", "c"]),
+        ("rock 'n' roll, 'tis, 'twas", ["rock 'n' roll", "'tis", "'twas"]),
+        ('"a, b"|a phrase, c', ["a, b|a phrase", "c"]),
+        ("\"a, 'b', c\", d", ["a, 'b', c", "d"]),
         ("", []),
     ],
 )
@@ -135,6 +140,7 @@ def test_joined_names_are_split_as_they_were(names: list[str]) -> None:
         ("bee, wasp, etc. buzzing", ["bee, wasp, etc. buzzing"]),
         ("bee, wasp", ["bee, wasp"]),
         ("bee, dog", ["bee", "dog"]),
+        ("bird chirping, tweeting|a bird sings, yoga", ["bird chirping, tweeting|a bird sings", "yoga"]),
         ("tweeting, bird chirping", ["tweeting", "bird chirping"]),
         ('"bird chirping", tweeting', ["bird chirping, tweeting"]),
     ],
@@ -143,6 +149,13 @@ def test_known_names_with_commas_are_recognised_before_a_list_is_cut(text: str, 
     """The longest known name counts; other names are cut as ever."""
     known = ["bird chirping, tweeting", "bee, wasp", "bee, wasp, etc. buzzing", "yoga"]
     assert with_known_names(split_names(text), known) == names
+
+
+def test_pieces_that_are_all_known_names_stay_apart() -> None:
+    """A list of classes means those classes, although a third one is called like both."""
+    known = ["yoga", "typing", "yoga, typing"]
+    assert with_known_names(["yoga", "typing"], known) == ["yoga", "typing"]
+    assert with_known_names(["yoga, typing"], known) == ["yoga, typing"]
 
 
 def test_a_name_with_a_comma_is_shown_in_quotes() -> None:

@@ -188,6 +188,17 @@ def test_two_names_of_one_trained_class_are_refused(extracted: Callable[..., Wor
         name_classes(model, named("a red ball", "red ball", "a dog"), None)
 
 
+@pytest.mark.parametrize("names", [("é", "è"), ("dog 狗", "dog 猫")])
+def test_names_that_the_encoder_cannot_tell_apart_are_refused(
+    extracted: Callable[..., Workspace], names: tuple[str, str]
+) -> None:
+    """Their order would be chance, although the percentages look like knowledge."""
+    model = trained(extracted(), "minilm")
+
+    with pytest.raises(UsageError, match=rf"gives the same vector to '{names[0]}' and '{names[1]}'"):
+        name_classes(model, named(*names, "yoga"), None)
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -293,6 +304,17 @@ def test_another_table_is_not_read_as_names(tmp_path: Path, ending: str, text: s
         ("0,dog\n1,cat\n", ["dog", "cat"]),
         ("100 metres\n200 metres\n", ["100 metres", "200 metres"]),  # names, not numbered from 0 or 1
         ("1 dog\ncat\n", ["1 dog", "cat"]),
+        ("yoga,855,95\nharp,20,3\n", ["yoga", "harp"]),
+        ('"bird chirping, tweeting",400,50\nyoga,3,1\n', ["bird chirping, tweeting", "yoga"]),
+        ("1. yoga\n2. harp\n", ["yoga", "harp"]),
+        ("1) yoga\n2) harp\n", ["yoga", "harp"]),
+        ("0: yoga\n1: harp\n3: drums\n", ["yoga", "harp", "drums"]),
+        ("1,yoga,855\n2,harp,3\n", ["yoga", "harp"]),
+        ("0 yoga 120\n1 playing harp 3\n", ["yoga", "playing harp"]),
+        ("yoga 0\nplaying harp 1\n", ["yoga", "playing harp"]),
+        ("- yoga\n- harp\n", ["yoga", "harp"]),
+        ("n01440764 tench\nn01443537 goldfish\n", ["tench", "goldfish"]),
+        ("area 51\nroute 66\n", ["area 51", "route 66"]),
     ],
 )
 def test_lists_with_numbers_are_read_by_their_columns(tmp_path: Path, lines: str, names: list[str]) -> None:

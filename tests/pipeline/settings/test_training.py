@@ -2,7 +2,10 @@
 
 from dataclasses import asdict
 
+import pytest
+
 from pipeline.settings.training import TrainingSettings
+from pipeline.settings.tree import load_settings
 
 
 def test_the_defaults_of_training_are_the_documented_values() -> None:
@@ -29,3 +32,10 @@ def test_the_defaults_of_training_are_the_documented_values() -> None:
     defaults = asdict(TrainingSettings())
 
     assert {name: defaults[name] for name in documented} == documented
+
+
+@pytest.mark.parametrize("text", ['yoga, "red, yellow"', '["yoga", "red, yellow"]', "[yoga, 'red, yellow']"])
+def test_a_list_may_have_the_brackets_of_yaml(text: str) -> None:
+    """People copy the list from the file of settings."""
+    settings = load_settings(assignments=[f"holdout.unseen={text}"])
+    assert settings.holdout.unseen == ("yoga", "red, yellow")
