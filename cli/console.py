@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -15,7 +17,7 @@ from rich.text import Text
 
 from pipeline.base.files import to_json
 from pipeline.base.progress import Tracker
-from pipeline.base.wording import visible
+from pipeline.base.wording import in_one_line, visible
 
 _SECONDS_BETWEEN_LINES = 30
 _LONGEST_ERROR = 4000  # characters; a path may have nearly as many
@@ -60,17 +62,32 @@ def output_errors(stream: str = "standard output") -> Iterator[None]:
         raise OutputError(f"{stream} cannot be written: {error.strerror or error}") from error
 
 
+def broken_at_spaces(text: Text, width: int) -> Iterator[Text]:
+    """Break a text into lines of at most `width` characters; a longer word stays whole."""
+    for line in text.split("\n", allow_blank=True):
+        breaks, begins = [], 0
+        for word in re.finditer(r"\S+", line.plain):
+            if word.start() > begins and cell_len(line.plain[begins : word.end()]) > width:
+                begins = word.start()
+                breaks.append(begins)
+        for part in line.divide(breaks):
+            part.rstrip()
+            yield part
+
+
 class _PlainConsole(Console):
     """A console that shows every text as it is: no markup, no emoji, and control characters as escapes.
 
     Args:
         stderr: whether it writes to standard error.
-        lines: whether it writes lines. In a terminal they break at spaces; a file or a pipe gets them whole.
+        lines: whether it writes lines. In a terminal they break at spaces only, so that a long path or address can be
+            copied; a file or a pipe gets them whole.
     """
 
     def __init__(self, *, stderr: bool = False, lines: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
-        self.soft_wrap = lines and not self.is_terminal
+        self.soft_wrap = lines
+        self._breaks_lines = lines and self.is_terminal
 
     def print(self, *objects: Any, **options: Any) -> None:  # noqa: ANN401 - as in the base class
         """Print, and say if the stream cannot be written.
@@ -80,7 +97,13 @@ class _PlainConsole(Console):
             BrokenPipeError: the reader has closed it.
         """
         with output_errors("the output"):
-            super().print(*objects, **options)
+            is_line = self._breaks_lines and not options and len(objects) == 1 and isinstance(objects[0], str | Text)
+            if not is_line:
+                super().print(*objects, **options)
+                return
+            text = objects[0]
+            for line in broken_at_spaces(self.render_str(text) if isinstance(text, str) else text, self.width):
+                super().print(line)
 
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - the options of the base class
         """Convert a text, also one in a cell of a table."""
@@ -109,28 +132,36 @@ class Terminal:
     def say(self, line: str) -> None:
         """Show a line about the current work, unless --quiet was given."""
         if not self.quiet:
-            self._lines.print(line)
+            self._lines.print(in_one_line(line))
 
     def command(self, line: str) -> None:
         """Show a line with a command, unless --quiet was given. It has no breaks, so that it can be copied whole."""
         if not self.quiet:
-            self._lines.print(line, soft_wrap=True)
+            self._lines.print(in_one_line(line), soft_wrap=True)
 
     def warn(self, line: str) -> None:
         """Show a line that the user should not overlook, once per command."""
         if line in self._warned:
             return
         self._warned.add(line)
-        self._errors.print(Text.assemble(("note:", "yellow"), f" {visible(line)}"))
+        self._errors.print(Text.assemble(("note:", "yellow"), f" {in_one_line(line)}"))
 
     def detail(self, line: str) -> None:
         """Show a line only if --verbose was given."""
         if self.verbose:
-            self._lines.print(Text(visible(line), "dim"))
+            self._lines.print(Text(in_one_line(line), "dim"))
 
     def show(self, result: Table | str) -> None:
         """Show a result, either a table or a line, also with --quiet."""
-        (self._lines if isinstance(result, str) else self._tables).print(result)
+        if isinstance(result, str):
+            self._lines.print(in_one_line(result))
+        else:
+            self._tables.print(result)
+
+    def entry(self, start: Text, text: Text) -> None:
+        """Show a text that begins with `start`; its further lines are indented by the width of `start`."""
+        for number, line in enumerate(broken_at_spaces(text, self._lines.width - start.cell_len)):
+            self._lines.print(Text.assemble(" " * start.cell_len if number else start, line), soft_wrap=True)
 
     def document(self, content: object) -> None:
         """Write the single JSON document of --json."""

@@ -88,6 +88,9 @@ FiguresOption = Annotated[
     bool, typer.Option("--figures/--no-figures", help="Draw figures. Without them the command is faster.")
 ]
 
+# For groups whose commands are names of the field: `import AVCA` is as good as `import avca`.
+ANY_CASE: dict[str, Any] = {"token_normalize_func": str.lower}
+
 DEFAULT_WORKSPACE = Path("avzsl-workspace")
 
 

@@ -1,13 +1,13 @@
 """The state of each stage in a workspace (done, partial, stale, damaged or missing), and the next command."""
 
+import dataclasses
 import datetime as dt
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.errors import DamagedFileError, PipelineError
 from pipeline.base.files import read_text
-from pipeline.base.wording import counted
+from pipeline.base.wording import counted, shell_quoted
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, dataset_record, load_dataset
 from pipeline.features.index import StoredFailure, StoredVideo
@@ -37,8 +37,10 @@ def workspace_status(workspace: Workspace) -> list[StageStatus]:
     first = StageStatus(
         "dataset", "done", f"{len(dataset.classes)} classes, {len(dataset.videos)} videos", manifest_time
     )
-    later = (_model(workspace, stages), _evaluation(stages), _report(workspace, stages))
-    return [first, _features(workspace, dataset, stages), *later]
+    model, evaluation = _model(workspace, stages), _evaluation(stages)
+    if model.state == "stale" and evaluation.state == "done":
+        evaluation = dataclasses.replace(evaluation, state="stale", detail=f"the model is stale · {evaluation.detail}")
+    return [first, _features(workspace, dataset, stages), model, evaluation, _report(workspace, stages)]
 
 
 def _modified(path: Path) -> str:
@@ -106,7 +108,7 @@ def _model(workspace: Workspace, stages: dict[str, StageRecord]) -> StageStatus:
     newest = max(unfinished, key=lambda folder: (folder / "config.yaml").stat().st_mtime, default=None)
     if newest is not None and (record is None or _modified(newest / "config.yaml") > record.made_at):
         finished = f" · {record.summary['run']} is done" if record else ""
-        command = f"train --config {shlex.quote(str(newest / 'config.yaml'))}"  # it contains all settings of the run
+        command = f"train --config {shell_quoted(str(newest / 'config.yaml'))}"  # it contains all settings of the run
         return StageStatus("model", "partial", _progress_of(newest) + finished, next_command=command)
     if record is None:
         return StageStatus("model", "missing", "not trained", next_command="train")

@@ -1,6 +1,5 @@
 """`avzsl demo`."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ from cli.commands import predict
 from cli.commands.stage_tables import stage_tables
 from cli.console import Terminal
 from cli.next_step import show_next
+from pipeline.base.wording import shell_quoted
 
 if TYPE_CHECKING:
     from pipeline.run import DemoReport
@@ -59,13 +59,6 @@ def command(
 
 def _show(report: "DemoReport", terminal: Terminal, workspace: Path) -> None:
     evaluation = report.chain.evaluation
-    metrics = evaluation.metrics[evaluation.score]
-    terminal.show(
-        f"\nS {metrics.S:.1f}  U {metrics.U:.1f}  HM {metrics.HM:.1f}  ZSL {metrics.ZSL:.1f} percent; "
-        f"guessing among {evaluation.unseen} unseen classes gives ZSL {evaluation.chance:.1f}"
-    )
-    for figure in evaluation.figures:
-        terminal.show(f" {figure}")
     failures = report.chain.extraction.failures
     if failures:
         terminal.say(
@@ -75,12 +68,14 @@ def _show(report: "DemoReport", terminal: Terminal, workspace: Path) -> None:
         "The demo uses an untrained extractor, so that it needs no download. For your own videos use trained weights, "
         "such as avzsl extract --weights vgg_sound."
     )
+    terminal.show("")
     terminal.show(
-        f"\nOf the {report.judged} clips of the {evaluation.unseen} classes that were not used in training, "
+        f"Of the {report.judged} clips of the {evaluation.unseen} classes that were not used in training, "
         f"{report.right} are recognised among these classes; guessing would recognise "
         f"{report.judged / evaluation.unseen:.0f}."
     )
     for clip, prediction in zip(report.clips, report.prediction.predictions, strict=True):
-        terminal.show(f"\nA clip that is {'right' if clip.right else 'wrong'}, of the class {clip.true_class!r}:")
+        terminal.show("")
+        terminal.show(f"A clip that is {'right' if clip.right else 'wrong'}, of the class {clip.true_class!r}:")
         predict.show_prediction(prediction, terminal)
-    show_next(terminal, f"predict {shlex.quote(str(report.clips[0].path))} --classes 'a red ball, a star'", workspace)
+    show_next(terminal, f"predict {shell_quoted(str(report.clips[0].path))} --classes 'a red ball, a star'", workspace)

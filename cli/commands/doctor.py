@@ -3,7 +3,6 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
 
 from cli import options
@@ -35,7 +34,7 @@ def command(
     for check in examine(options.open_workspace(workspace)):
         checks.append(check)
         if not json_output and not (quiet and check.state == "ok"):
-            terminal.show(_line(check))
+            _show(check, terminal)
     fatal = [check.name for check in checks if check.fatal]
     if json_output:
         terminal.document({"works": not fatal, "checks": [dataclasses.asdict(check) for check in checks]})
@@ -47,15 +46,10 @@ def command(
     return 0
 
 
-def _line(check: "Check") -> Table:
-    """Create a table with one check. Each check has its own table, so that it is shown as soon as it is done."""
+def _show(check: "Check", terminal: Terminal) -> None:
+    """Show a check as soon as it is done, with its remedy below."""
     sign, colour = _LOOKS[check.state]
-    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column(width=9, no_wrap=True)
-    table.add_column(width=18, style="bold", overflow="fold")
-    table.add_column(overflow="fold")
     detail = Text(visible(check.detail))
     if check.remedy:
         detail.append("\n→", colour).append(f" {visible(check.remedy)}")
-    table.add_row(Text(f"{sign} {check.state}", colour), check.name, detail)
-    return table
+    terminal.entry(Text.assemble((f"{sign} {check.state}".ljust(10), colour), (check.name.ljust(19), "bold")), detail)

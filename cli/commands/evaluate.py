@@ -126,7 +126,8 @@ def show_seeds(seeds: "SeedsReport", terminal: Terminal, *, intervals: bool = Fa
 
 def _show_heading(report: "EvaluationReport", terminal: Terminal) -> None:
     terminal.show(
-        f"{report.videos} {report.held_out} videos, {report.seen} seen and {report.unseen} unseen classes, in percent:"
+        f"{counted(report.videos, f'{report.held_out} video')}, {counted(report.seen, 'seen class')} and "
+        f"{counted(report.unseen, 'unseen class')}, in percent:"
     )
 
 

@@ -7,10 +7,12 @@ import typer
 
 from cli import options
 from cli.console import Terminal
+from pipeline.base.wording import shell_quoted
 
 app = typer.Typer(
     help="Write the workspace's features in the format that the AVCA, TCaF and ClipClap code reads.",
     no_args_is_help=True,
+    context_settings=options.ANY_CASE,
 )
 
 TargetArgument = Annotated[Path, typer.Argument(help="Folder to write into; it must be new or empty.", metavar="DIR")]
@@ -83,5 +85,7 @@ def _export(
     if report.renamed_videos:
         terminal.say(f" {report.renamed_videos} videos have shorter names in the exported files")
     dataset = BENCHMARKS[report.benchmark].dataset
-    terminal.say(f"The published code reads it with --root_dir {report.folder} --dataset_name {dataset}")
+    terminal.say(
+        f"The published code reads it with --root_dir {shell_quoted(str(report.folder))} --dataset_name {dataset}"
+    )
     return 0

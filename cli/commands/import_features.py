@@ -13,7 +13,11 @@ from cli.next_step import show_next
 if TYPE_CHECKING:
     from pipeline.avgzsl_benchmark.importing.import_features import ImportReport
 
-app = typer.Typer(help="Make a workspace from an official feature folder.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make a workspace from an official feature folder.",
+    no_args_is_help=True,
+    context_settings=options.ANY_CASE,
+)
 
 FolderArgument = Annotated[
     Path,

@@ -38,6 +38,7 @@ def command(
     Example: avzsl inspect
     """
     from pipeline.features.inspection.report import inspect_store
+    from pipeline.features.store import remedy
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     report = inspect_store(store or options.open_workspace(workspace).current_features(), terminal)
@@ -49,7 +50,7 @@ def command(
         return 0
     damaged = [*report.problems, *(f"{name} cannot be read" for name in (report.parts.damaged if report.parts else ()))]
     more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
-    fail(f"{report.path}: {damaged[0]}{more}. Delete the damaged files and run avzsl extract again")
+    fail(f"{report.path}: {damaged[0]}{more}: {remedy(report.path)}")
     return 1
 
 
@@ -119,7 +120,8 @@ def _part_files(parts: "PartsSummary") -> str:
 
 def _statistics_table(report: "StoreReport") -> Table:
     """Create the table of statistics by modality; a norm is the length of the vector of one second."""
-    table = Table(box=None, padding=(0, 1))  # with a box, its nine columns would not fit into 80 characters
+    # With a box or wider gaps, its nine columns would not fit into 80 characters.
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("modality")
     for name in ("seconds", "mean", "deviation", "min", "max", "mean norm", "min norm", "max norm"):
         table.add_column(name, justify="right")

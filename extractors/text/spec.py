@@ -98,7 +98,8 @@ def parse_text_spec(spec: str) -> TextSpec:
 
 def _split(spec: str) -> TextSpec:
     kind, _, location = spec.partition(":")
-    if spec == MINILM:
+    kind = kind.lower() if kind.lower() in LOCATIONS else kind
+    if spec == MINILM or (spec.lower() == MINILM and not Path(spec).exists()):
         return TextSpec(MINILM)
     return TextSpec(kind, location) if kind in LOCATIONS and location.strip() else TextSpec(ANY_FILE, spec)
 

@@ -160,7 +160,8 @@ def split_names(text: str) -> list[str]:
     Raises:
         UsageError: a quote that is not closed, or letters after a closing quote.
     """
-    names, rest = [], text.strip("\r\n")
+    names: list[str] = []
+    rest = text.strip("\r\n")
     while rest.strip() or names:
         name, rest, ended = _first_name(rest, text)
         names.append(name)
@@ -245,8 +246,9 @@ def joined_names(names: Iterable[str]) -> str:
 def escape_undecodable(text: str) -> str:
     """Make a name that any file can contain, and that compares equal to the same name from another system.
 
-    A surrogate, which stands for a byte that is not UTF-8, becomes an escape. Accents are joined with their letters
-    (Unicode's NFC): some systems store them apart.
+    A surrogate, which stands for a byte that is not UTF-8, becomes an escape, and so does a line feed: a name is shown
+    in one line. Accents are joined with their letters (Unicode's NFC): some systems store them apart.
     """
     escaped = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    escaped = escaped.replace("\r", "\\r").replace("\n", "\\n")
     return unicodedata.normalize("NFC", escaped)

@@ -17,6 +17,7 @@ def resolve_device(name: str, *, cpu_only: bool = False) -> torch.device:
     Raises:
         UsageError: the name is unknown, or this machine has no such device.
     """
+    name = name.strip().lower()
     if name == "cpu":
         return torch.device("cpu")
     if name == "auto":

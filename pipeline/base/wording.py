@@ -1,7 +1,9 @@
 """Format numbers, lists and suggestions for people."""
 
 import difflib
+import os
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -34,6 +36,22 @@ def visible(text: str) -> str:
     A line feed stays, because tables have several lines in a cell.
     """
     return OBEYED.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def in_one_line(text: str) -> str:
+    r"""Replace what a terminal would obey by escapes, line feeds too: a name may hold one, and would forge a line."""
+    return visible(text).replace("\n", "\\n")
+
+
+def shell_quoted(text: str) -> str:
+    r"""Quote an argument for a shell; control characters and undecodable bytes become escapes in `$'...'`.
+
+    Bash, zsh and ksh read this form. In plain quotes a terminal would obey the character, or show something else.
+    """
+    if text.isprintable():
+        return shlex.quote(text)
+    letters = (chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\x{byte:02x}" for byte in os.fsencode(text))
+    return f"$'{''.join(letters)}'"
 
 
 def byte_size(size_bytes: int) -> str:

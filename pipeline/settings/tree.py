@@ -5,12 +5,14 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, ClassVar
+from types import UnionType
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 import pydantic
 import yaml
 
 from daan.config import DaanConfig
+from extractors.selavi.weights import CHOICES
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import did_you_mean, not_a_file
@@ -177,7 +179,31 @@ def _assign(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401
     *sections, name = key.split(".")
     for section in sections:
         tree = tree.setdefault(section, {})
-    tree[name] = value
+    tree[name] = _as_choice(key, value)
+
+
+def _as_choice(key: str, value: Any) -> Any:  # noqa: ANN401 - as in `_assign`
+    """Write a choice in the letters of its setting: `AVCA` is as good as `avca`; another value stays as it is."""
+    if not isinstance(value, str) or (key == "extraction.extractor.weights" and Path(value).exists()):
+        return value
+    return next((choice for choice in _choices()[key] if choice.lower() == value.strip().lower()), value)
+
+
+@functools.cache
+def _choices() -> Mapping[str, tuple[str, ...]]:
+    """Map every dotted key to the words that it may be."""
+    found = dict(_choices_in(Settings, ""))
+    return {**found, "extraction.extractor.weights": CHOICES}
+
+
+def _choices_in(section: type, prefix: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for name, kind in get_type_hints(section).items():
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+            yield from _choices_in(kind, f"{prefix}{name}.")
+        else:
+            options = get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
+            words = [word for option in options if get_origin(option) is Literal for word in get_args(option)]
+            yield f"{prefix}{name}", tuple(word for word in words if isinstance(word, str))
 
 
 @functools.cache

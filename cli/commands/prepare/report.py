@@ -1,6 +1,5 @@
 """The options, the work and the table that all subcommands of `avzsl prepare` with videos share."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ from cli import options
 from cli.console import Terminal
 from cli.next_step import show_next
 from cli.tables import plain_table, show_splits
-from pipeline.base.wording import counted, grouped
+from pipeline.base.wording import counted, grouped, shell_quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +90,7 @@ def prepare_dataset(
         terminal.document(report.to_json())
         return 0
     _show(report, terminal)
-    manifest = "" if to is None else f" {shlex.quote(str(to / 'manifest.csv'))}"
+    manifest = "" if to is None else f" {shell_quoted(str(to / 'manifest.csv'))}"
     show_next(terminal, f"extract{manifest}", workspace)
     return 0
 

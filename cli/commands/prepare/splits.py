@@ -1,6 +1,5 @@
 """`avzsl prepare splits`."""
 
-import shlex
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ from cli.commands.prepare.report import ToOption
 from cli.console import Terminal
 from cli.next_step import show_next
 from cli.tables import plain_table, show_splits
+from pipeline.base.wording import shell_quoted
 
 
 def command(
@@ -73,5 +73,5 @@ def command(
     table = plain_table()
     show_splits(table, splits, f"{made.file}, seed {seed}")
     terminal.show(table)
-    show_next(terminal, "status" if to is None else f"extract {shlex.quote(str(to / 'manifest.csv'))}", workspace)
+    show_next(terminal, "status" if to is None else f"extract {shell_quoted(str(to / 'manifest.csv'))}", workspace)
     return 0
