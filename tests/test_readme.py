@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -35,10 +36,26 @@ def test_a_command_of_the_readme_has_only_options_that_exist(command: str) -> No
         found.make_context(found.name, rest).close()
 
 
+def run_lines(lines: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Run commands, each of which must succeed."""
+    for line in lines:
+        command = line.split("  #")[0]
+        code = run_command(shlex.split(command)[1:])
+        assert code == 0, f"{command}: {capsys.readouterr().err}"
+
+
+def run_python_block(folder: Path) -> None:
+    """Run README's lines that read the features, with the name of the features' folder filled in."""
+    first = README.index("    import h5py")
+    block = textwrap.dedent(README[first : README.index("\n\n", first)])
+    (features,) = folder.glob("avzsl-workspace/features/*/features.h5")
+    exec(block.replace("<fingerprint>", features.parent.name), {})  # noqa: S102 - our own page
+
+
 def test_the_first_steps_work_as_they_stand_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Extraction, training, evaluation, prediction and diagnosis, in one folder, without a network."""
+    """Extraction, training, evaluation, prediction, diagnosis, datasets and the Python block, without a network."""
     for name in CLASSES:
         (tmp_path / "videos" / name).mkdir(parents=True)
         for number in range(2):
@@ -49,8 +66,11 @@ def test_the_first_steps_work_as_they_stand_there(
     first = README.index("    avzsl extract videos/")
     block = README[first : README.index("\n\n", first)].splitlines()
     diagnosis = re.findall(r"^    (avzsl (?:doctor|probe|inspect).*)$", README, re.MULTILINE)
-    for line in [*block, *diagnosis, "avzsl status", "avzsl report"]:
-        command = line.split("  #")[0]
-        code = run_command(shlex.split(command)[1:])
-        assert code == 0, f"{command}: {capsys.readouterr().err}"
+    (tmp_path / "videos.csv").write_text(
+        "path,class\n" + "".join(f"videos/{name}/000.mp4,{name}\n" for name in CLASSES)
+    )
+    datasets = re.findall(r"^    (avzsl prepare (?:folder|csv) .*)$", README, re.MULTILINE)
+    run_lines([*block, *diagnosis, "avzsl status", "avzsl report"], capsys)
+    run_python_block(tmp_path)
+    run_lines(datasets, capsys)
     assert (tmp_path / "avzsl-workspace" / "stages.json").is_file()

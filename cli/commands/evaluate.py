@@ -9,6 +9,7 @@ from rich.table import Table
 from cli import options
 from cli.console import Terminal
 from cli.next_step import show_prediction_next
+from pipeline.base.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
