@@ -14,6 +14,7 @@ from pipeline.base.files import fingerprint, replacing, storage_errors, write_js
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import RECORD, Dataset, dataset_record, read_phrases, save_dataset
+from pipeline.datasets.origin import is_same_origin
 from pipeline.datasets.phrases import Phrases
 from pipeline.datasets.splits.splits import Splits, check_splits, parse_splits, splits_of_folders, write_splits
 
@@ -60,7 +61,7 @@ class DatasetFolder:
             former = self.record.get("source")
         except StorageError:  # not JSON, so avzsl did not write it
             former = None
-        if existing and former != self.origin:
+        if existing and not is_same_origin(former, self.origin):
             made_by = former or "another program or by hand"
             raise UsageError(
                 f"{self.path} holds a {existing[0]} already, made by {made_by}: choose another folder with --to"
@@ -81,7 +82,7 @@ class DatasetFolder:
     def move_other_dataset(self, reporter: Reporter) -> None:
         """Rename the folder if its record names another origin."""
         former = self.record.get("source")
-        if former is None or former == self.origin:
+        if former is None or is_same_origin(former, self.origin):
             return
         saved = _free_name(self.path.with_name(f"dataset-{fingerprint(former)}"))
         self.path.rename(saved)
@@ -241,7 +242,8 @@ class DatasetFolder:
 
     def _is_edited(self, name: str) -> bool:
         record, content = self.record, self.files().get(name)
-        return record.get("source") == self.origin and content is not None and self._differs(name, content, record)
+        is_ours = is_same_origin(record.get("source"), self.origin)
+        return is_ours and content is not None and self._differs(name, content, record)
 
     @staticmethod
     def _differs(name: str, content: bytes, record: Mapping[str, Any]) -> bool:

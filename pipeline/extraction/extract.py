@@ -1,6 +1,7 @@
 """The extraction stage: from videos to features.h5, in one process or in several shards."""
 
 import contextlib
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pipeline.extraction.merge import ExtractionReport, merge_parts_of
 from pipeline.extraction.plan import ExtractionPlan, plan_extraction
 from pipeline.extraction.shards import Shard, planning_shard, refuse_running_shards, working_on
 from pipeline.features.index import StoredFailure, StoredVideo
+from pipeline.features.known_files import known_files
 from pipeline.settings.extraction import ExtractionSettings
 
 
@@ -133,7 +135,8 @@ def extract_shard(
 
 def _after_move(dataset: Dataset, source: Path | None, workspace: Workspace, reporter: Reporter) -> Dataset:
     """Return the dataset with its videos where they are now. Call this only under the workspace's lock."""
-    is_moved = follow_move(workspace.dataset_folder, source, reporter)
+    known = functools.partial(known_files, workspace)
+    is_moved = follow_move(workspace.dataset_folder, source, reporter, known_files=known)
     return named_dataset(source, workspace.dataset_folder) if is_moved else dataset
 
 

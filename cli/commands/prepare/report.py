@@ -78,13 +78,15 @@ def prepare_dataset(
     from pipeline.datasets.dataset_folder import locked_folder
     from pipeline.datasets.moved import follow_move
     from pipeline.datasets.official.split_lists import read_official_splits
+    from pipeline.datasets.origin import prepared_origin
     from pipeline.datasets.prepare import prepare
+    from pipeline.features.known_files import known_files
 
     official = read_official_splits(splits) if splits else None
-    origin = f"avzsl prepare {name} {source.absolute()}"
-    with locked_folder(options.open_workspace(workspace), to, origin, source) as folder:
+    used = options.open_workspace(workspace)
+    with locked_folder(used, to, prepared_origin(name, source), source) as folder:
         if to is None:
-            follow_move(folder.path, source, terminal)
+            follow_move(folder.path, source, terminal, known_files=lambda: known_files(used))
         report = prepare(find(), folder, official=official, probe=probe, workers=workers, reporter=terminal)
     if terminal.json_output:
         terminal.document(report.to_json())

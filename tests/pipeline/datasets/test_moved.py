@@ -5,13 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.files import write_json
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import dataset_record, load_dataset, named_dataset, read_source
 from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.moved import follow_move
+from pipeline.datasets.origin import prepared_origin
 from pipeline.datasets.prepare import prepare
 from pipeline.datasets.sources.folder import find_folder
+from pipeline.features.index import StoredFailure
+from pipeline.features.known_files import known_files
+from pipeline.features.parts import FeatureParts, source_of
 
 CLASSES = ("bee", "cat", "dog")
 
@@ -51,14 +56,28 @@ def use(place: Path, *, how: str, reporter: SilentReporter) -> None:
     """Do what `avzsl extract` or `avzsl prepare folder` does with the dataset of a workspace."""
     workspace, videos = Workspace(place / "ws"), place / "videos"
     with workspace.locked(how):
-        follow_move(workspace.dataset_folder, videos, reporter)
+        follow_move(workspace.dataset_folder, videos, reporter, known_files=lambda: known_files(workspace))
         if how == "prepared":
-            origin = f"avzsl prepare folder {videos.absolute()}"
-            folder = DatasetFolder(workspace.dataset_folder, origin, videos)
+            folder = DatasetFolder(workspace.dataset_folder, prepared_origin("folder", videos), videos)
             prepare(find_folder(videos), folder, official=None, probe=False, workers=1, reporter=reporter)
         else:
             dataset = named_dataset(videos, workspace.dataset_folder)
             DatasetFolder(workspace.dataset_folder, str(dataset.source)).keep(dataset, reporter)
+
+
+def remember(place: Path) -> None:
+    """Record the files of all videos in a part file, as an extraction does."""
+    workspace = Workspace(place / "ws")
+    videos = load_dataset(workspace.dataset_folder).videos
+    failures = [StoredFailure(video.key, source_of(video.path), "no decoder") for video in videos]
+    parts = FeatureParts(workspace.feature_folder("abc") / "parts")
+    parts.write([], failures, width=2, dtype="float32", attributes={"feature_width": 2, "dtype": "float32"})
+
+
+def follows(place: Path, source: Path | None) -> bool:
+    """Say whether the workspace takes a place for that of its videos."""
+    workspace = Workspace(place / "ws")
+    return follow_move(workspace.dataset_folder, source, SilentReporter(), known_files=lambda: known_files(workspace))
 
 
 def how_of(place: Path) -> str:
@@ -119,3 +138,74 @@ def test_new_videos_at_the_new_place_join_the_dataset(place: Path) -> None:
     use(new, how="extracted", reporter=notes)
     assert len(load_dataset(new / "ws" / "dataset").videos) == len(read_source(new / "videos").videos) == 10
     assert notes.warnings == []
+
+
+@pytest.mark.parametrize("extracted", [True, False], ids=["extracted", "not extracted"])
+def test_another_folder_is_another_dataset_though_the_first_is_gone(place: Path, extracted: bool) -> None:
+    """One path in common does not make it the same dataset, nor do all paths among many others."""
+    if extracted:
+        remember(place)
+    shutil.rmtree(place / "videos")
+    other = place.with_name("other")
+    for name in ("dog", "owl", "fox"):
+        for number in range(9):
+            (other / name).mkdir(parents=True, exist_ok=True)
+            (other / name / f"{number}.mp4").write_bytes(b"another clip")
+    assert not follows(place, other)
+    for name in CLASSES:
+        for number in range(3):
+            (other / name).mkdir(exist_ok=True)
+            (other / name / f"{number}.mp4").write_bytes(b"another clip")
+    assert not follows(place, other)
+
+
+def test_clips_of_equal_size_and_other_content_are_another_dataset(place: Path) -> None:
+    """Files of a raw format, or of one length, may all have one size."""
+    remember(place)
+    shutil.move(place / "videos", place / "moved")
+    for path in (place / "moved").rglob("*.mp4"):
+        path.write_bytes(b"y" * path.stat().st_size)
+    assert not follows(place, place / "moved")
+
+
+@pytest.mark.parametrize("extracted", [True, False], ids=["extracted", "not extracted"])
+def test_a_clip_that_was_deleted_on_the_way_changes_nothing_if_the_others_are_known(
+    place: Path, extracted: bool
+) -> None:
+    """Without features nothing tells a smaller dataset from another one."""
+    if extracted:
+        remember(place)
+    shutil.move(place / "videos", place / "moved")
+    (place / "moved" / "dog" / "0.mp4").unlink()
+    assert follows(place, place / "moved") is extracted
+
+
+def test_a_clip_that_was_never_there_does_not_count(place: Path) -> None:
+    """Most clips of an old list may be gone."""
+    for path in (place / "videos").rglob("[12].mp4"):
+        path.unlink()
+    remember(place)
+    shutil.move(place / "videos", place / "moved")
+    assert follows(place, place / "moved")
+
+
+@pytest.mark.parametrize("recorded_with_dots", [False, True])
+def test_after_a_move_the_next_preparation_knows_its_dataset(place: Path, recorded_with_dots: bool) -> None:
+    """The origin has no `..` in it; that of an earlier version counts as the same."""
+    if how_of(place) == "extracted":
+        pytest.skip("an extraction records the resolved path")
+    new, notes = place.with_name("B"), Notes()
+    shutil.move(place, new)
+    folder = new / "ws" / "dataset"
+    assert follow_move(folder, None, notes)
+    assert notes.said == [
+        f"the videos of {place / 'videos'} are now in {new / 'videos'}: dataset, splits and phrases stay"
+    ]
+    assert dataset_record(folder)["source"] == f"avzsl prepare folder {new / 'videos'}"
+    if recorded_with_dots:
+        origin = f"avzsl prepare folder {new}/ws/../videos"
+        write_json(folder / "source.json", {**dataset_record(folder), "source": origin})
+    (new / "videos" / "dog" / "9.mp4").write_bytes(b"new")
+    use(new, how="prepared", reporter=notes)
+    assert not any("is now" in line for line in notes.warnings)
+    assert load_dataset(folder).phrases["dog"] == ("a hound that barks",)
