@@ -11,6 +11,7 @@ from pipeline.base.errors import MissingStageError, PipelineError, UsageError
 from pipeline.base.files import read_json, storage_errors
 from pipeline.base.system import collector_paused
 from pipeline.base.wording import did_you_mean, not_a_file
+from pipeline.datasets.accents import refuse_one_key_of_two, stored_path
 from pipeline.datasets.media_files import MEDIA_ENDINGS, sorted_names
 from pipeline.datasets.phrases import Phrases, comparable_phrases, parse_phrases, phrases_of_name, phrases_text
 from pipeline.datasets.split_folders import split_folders
@@ -140,7 +141,9 @@ def _scan_folder(folder: Path, *, class_level: int = 0) -> tuple[tuple[Video, ..
         raise UsageError(
             f"{folder} contains no videos: expected {folder.name}/<class>/<file>.mp4 (or .mkv, .webm, .avi, .mov, ...)"
         )
-    return tuple(sorted(videos, key=lambda video: video.key)), tuple(loose), dict(others.most_common())
+    videos.sort(key=lambda video: video.key)
+    refuse_one_key_of_two(((video.key, video.location) for video in videos), folder)
+    return tuple(videos), tuple(loose), dict(others.most_common())
 
 
 def _read_manifest(path: Path, *, known_classes: Collection[str]) -> Iterator[Video]:
@@ -167,7 +170,7 @@ def _read_manifest(path: Path, *, known_classes: Collection[str]) -> Iterator[Vi
                 f"{where}: video {key!r} is already on line {seen[key]}; give each row its own name in the column video"
             )
         seen[key] = line
-        location = str(path.parent.absolute() / row["path"])
+        location = stored_path(str(path.parent.absolute() / row["path"]))
         yield Video(key, location, class_name, start, end)
     if not seen:
         raise UsageError(f"{path} lists no videos")

@@ -1,12 +1,14 @@
 """Find the clips of ActivityNet: whole videos, and annotations with the times and classes of segments."""
 
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.csv_tables import escape_undecodable
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import counted, not_a_file
@@ -114,16 +116,16 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise UsageError(f"{path} is of another format: expected ActivityNet's annotations, {_LAYOUT}; found {found}")
     for name in database:
         refuse_unwritable(name, f"{path}: the id of a video")
-    return database
+    return {escape_undecodable(name): entry for name, entry in database.items()}
 
 
 def _object(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
     """Make a JSON object. Repeated names are refused: Python would silently use the last one."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        name = Counter(name for name, _ in pairs).most_common(1)[0][0]
+    names = Counter(unicodedata.normalize("NFC", name) for name, _ in pairs)
+    if len(names) < len(pairs):
+        name = names.most_common(1)[0][0]
         raise UsageError(f"{path}: {name!a} appears twice in one object: remove one")
-    return found
+    return dict(pairs)
 
 
 def _segments(entry: Mapping[str, Any], where: str) -> Iterator[tuple[str, float, float]]:
@@ -139,7 +141,7 @@ def _segments(entry: Mapping[str, Any], where: str) -> Iterator[tuple[str, float
         if not isinstance(label, str) or not label.strip():
             raise UsageError(f"{where}: an annotation has the label {label!r}: expected the name of a class")
         refuse_unwritable(label.strip(), f"{where}: the label of an annotation")
-        yield label.strip(), max(0.0, _number(start, where)), _number(end, where)
+        yield escape_undecodable(label).strip(), max(0.0, _number(start, where)), _number(end, where)
 
 
 def _number(value: object, where: str) -> float:

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.csv_tables import number_in, read_by_line
+from pipeline.base.csv_tables import escape_undecodable, number_in, read_by_line
 from pipeline.base.errors import UsageError
 from pipeline.base.wording import not_a_file
+from pipeline.datasets.accents import stored_path
 from pipeline.datasets.dataset import Video, read_phrases, segment_key
 from pipeline.datasets.media_files import MEDIA_ENDINGS
 from pipeline.datasets.sources.found import Found, LeftOut, refuse_empty, refuse_unwritable
@@ -59,7 +60,10 @@ def find_csv(listing: Path, folder: Path | None = None) -> Found:
         clip = (os.path.normpath(video.location), video.start_seconds or 0.0, video.end_seconds)
         before = seen.get(video.key, seen.get(clip))
         if before is not None:
-            raise UsageError(f"{listing}, line {line}: duplicate video: {video.key!r} is already on line {before}")
+            remedy = "" if clip in seen else "; give each row its own name in the column video"
+            raise UsageError(
+                f"{listing}, line {line}: duplicate video: {video.key!r} is already on line {before}{remedy}"
+            )
         seen[video.key] = seen[clip] = line
         reason = _why_missing(video.path)
         if reason:
@@ -107,8 +111,9 @@ def _videos(listing: Path, root: Path) -> Iterator[tuple[int, Video]]:
         if "\0" in cells["path"] + cells["key"]:  # file systems allow every other character
             raise UsageError(f"{where}: the path or the video's name contains a NUL character: remove it")
         path = _with_slashes(cells["path"], root)
-        key = cells["key"] or segment_key(path, start, end)
-        yield line, Video(key, str(root / path), cells["class_name"], start, end)
+        key = escape_undecodable(cells["key"] or segment_key(path, start, end))
+        class_name = escape_undecodable(cells["class_name"])
+        yield line, Video(key, stored_path(str(root / path)), class_name, start, end)
 
 
 def _with_slashes(path: str, root: Path) -> str:

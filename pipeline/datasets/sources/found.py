@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.base.csv_tables import escape_undecodable
 from pipeline.base.errors import UsageError
 from pipeline.base.wording import counted, not_a_file
 from pipeline.datasets.dataset import Video
@@ -47,7 +48,7 @@ class Found:
 
 
 class MediaIndex:
-    """Finds the media files below a folder by their names without ending.
+    """Finds the media files below a folder by their names without ending, in whatever form their accents are stored.
 
     Args:
         folder: folder to search, with its sub-folders.
@@ -65,7 +66,7 @@ class MediaIndex:
         self._duplicates: dict[str, str] = {}
         self._files: dict[str, list[Path]] = defaultdict(list)
         for path in media_files(self.folder):
-            self._files[path.stem].append(path)
+            self._files[name_of_file(path)].append(path)
         if not self._files:
             raise UsageError(f"{folder} contains no videos: give the folder that contains them")
 
@@ -80,7 +81,7 @@ class MediaIndex:
         A video is preferred to sound files, which may have been extracted from it. Several videos of these names are
         remembered for `refuse_duplicates`, which must be called after the last search.
         """
-        paths = [path for name in names for path in self._files.get(name, ())]
+        paths = [path for name in names for path in self._files.get(escape_undecodable(name), ())]
         videos = [path for path in paths if path.suffix.lower() not in SOUND_ENDINGS] or paths
         if len(videos) > 1:
             first, second = (str(path.relative_to(self.folder)) for path in videos[:2])
@@ -100,6 +101,11 @@ class MediaIndex:
             raise UsageError(
                 f"{self.folder}: {len(pairs)} duplicate videos: {'; '.join(pairs)} are the same clips; keep one of each"
             )
+
+
+def name_of_file(path: Path) -> str:
+    """Return the name by which `MediaIndex` knows a file."""
+    return escape_undecodable(path.stem)
 
 
 def refuse_unwritable(text: str, where: str) -> None:

@@ -4,6 +4,7 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from pipeline.base.csv_tables import escape_undecodable
 from pipeline.base.errors import UsageError
 from pipeline.base.wording import counted
 from pipeline.datasets.dataset import Video
@@ -57,12 +58,13 @@ def _spellings(matches: "list[tuple[re.Match[str], Path]]", classes_of_folder: d
     spellings = {
         name: _SPELLINGS.get(name) or max(sorted(counts), key=counts.__getitem__) for name, counts in by_files.items()
     }
-    by_folders = {parent.name.casefold(): parent.name for parent in sorted(classes_of_folder, reverse=True)}
+    names = [escape_undecodable(parent.name) for parent in sorted(classes_of_folder, reverse=True)]
+    by_folders = {name.casefold(): name for name in names}
     return {name: by_folders.get(name, spelling) for name, spelling in spellings.items()}
 
 
 def _is_elsewhere(parent: Path, class_name: str, classes_of_folder: dict[Path, set[str]]) -> bool:
     """Return whether a file is in the folder of another class. A folder with several classes need not be a class."""
     classes = classes_of_folder[parent]
-    own = parent.name.casefold()
+    own = escape_undecodable(parent.name).casefold()
     return own != class_name.casefold() and (own in classes or len(classes) == 1)

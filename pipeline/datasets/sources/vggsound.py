@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.csv_tables import read_by_line
+from pipeline.base.csv_tables import escape_undecodable, read_by_line
 from pipeline.base.errors import UsageError
 from pipeline.base.wording import counted, not_a_file
 from pipeline.datasets.dataset import Video
 from pipeline.datasets.phrases import Phrases
-from pipeline.datasets.sources.found import Found, LeftOut, MediaIndex, refuse_empty, refuse_unwritable
+from pipeline.datasets.sources.found import Found, LeftOut, MediaIndex, name_of_file, refuse_empty, refuse_unwritable
 
 _CLIP_SECONDS = 10
 _EXPECTED = 'vggsound.csv: lines id,start in seconds,"class",train or test, without a first line of names'
@@ -72,7 +72,7 @@ def find_vggsound(folder: Path, listing: Path) -> Found:
         videos.append(Video(clip.key, str(path), clip.class_name, float(clip.start_seconds), end))
     index.refuse_duplicates()
     refuse_empty(videos, missing, listing, folder)
-    used = {Path(video.location).stem for video in videos}
+    used = {name_of_file(Path(video.location)) for video in videos}
     unlisted = sum(name not in used for name in index.names)
     notes = []
     if whole:
@@ -106,7 +106,7 @@ def _names_columns(row: list[str]) -> bool:
 
 
 def _clip(row: list[str], where: str) -> _Clip:
-    cells = [cell.strip() for cell in row]
+    cells = [escape_undecodable(cell).strip() for cell in row]
     start = re.fullmatch(r"([0-9]{1,9})(\.0*)?", cells[1]) if len(cells) >= 4 else None
     if start is None or not cells[0] or not cells[2]:
         raise UsageError(f"{where}: {','.join(row)[:60]!r} is of another format: expected {_EXPECTED}")
