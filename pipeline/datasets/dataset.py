@@ -56,7 +56,7 @@ class Dataset:
     loose: tuple[str, ...] = ()  # names of media files outside class folders, which are left out
     other_files: Mapping[str, int] = field(default_factory=dict)  # ending -> number of files that are not media
     without_videos: Mapping[str, Phrases] = field(default_factory=dict)  # listed classes without videos -> phrases
-    split_of: Mapping[str, str] = field(default_factory=dict)  # video key -> train, val or test, if folders say so
+    split_of: Mapping[str, str] = field(default_factory=dict)  # video key -> split, if the folders are splits
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ def read_source(source: Path) -> Dataset:
     phrases = read_phrases(classes_file) if classes_file.is_file() else {}
     if not source.is_dir():
         return dataset_of(source.resolve(), tuple(_read_manifest(source, known_classes=phrases)), phrases)
-    splits = split_folders(source)
+    splits = split_folders(source, phrases)
     videos, loose, others = _scan_folder(source, class_level=1 if splits else 0)
     split_of = {video.key: splits[video.key.split("/", 1)[0]] for video in videos} if splits else {}
     dataset = dataset_of(source.resolve(), videos, phrases)

@@ -16,7 +16,7 @@ from pipeline.datasets.file_probe import Probed, probe_videos
 from pipeline.datasets.official.matching import Matched, Unmatched, counts_in_words, match
 from pipeline.datasets.official.split_lists import OfficialSplits
 from pipeline.datasets.sources.found import Found, LeftOut
-from pipeline.datasets.split_folders import said
+from pipeline.datasets.split_folders import folders_in_words, said
 from pipeline.datasets.splits.amounts import Amounts
 from pipeline.datasets.splits.hold_out import make_splits
 from pipeline.datasets.splits.recordings import shared_recordings
@@ -227,10 +227,10 @@ def _choose_splits(found: Found, dataset: Dataset, folder: DatasetFolder) -> _Ch
         splits = given.restricted_to(known)
         check_splits(splits, dataset, str(found.splits))
         return _with_shared_recordings(_Chosen(splits, str(found.splits)), dataset)
-    of_folders = splits_of_folders(replace(dataset, split_of=found.split_of))
+    of_folders = splits_of_folders(replace(dataset, source=found.source.resolve(), split_of=found.split_of))
     if of_folders is not None:
         note = said(found.split_of, of_folders.test_unseen)
-        chosen = _Chosen(of_folders, "the folders train, val and test", notes=(f"{found.source}: {note}",))
+        chosen = _Chosen(of_folders, folders_in_words(found.split_of), notes=(f"{found.source}: {note}",))
         return _with_shared_recordings(chosen, dataset)
     edited = folder.edited_splits(dataset)
     if edited is not None:

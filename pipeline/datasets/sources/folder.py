@@ -23,12 +23,13 @@ def find_folder(folder: Path) -> Found:
         )
     dataset = read_source(folder)
     classes, splits = folder / "classes.csv", folder / "splits.yaml"
-    parents = [folder / name for name in split_folders(folder)] if dataset.split_of else [folder]
+    listed = read_phrases(classes) if classes.is_file() else {}
+    parents = [folder / name for name in split_folders(folder, listed)] if dataset.split_of else [folder]
     names = (entry.name for parent in parents for entry in sorted(parent.iterdir()) if entry.is_dir())
     empty = [
         name for name in names if may_hold_videos(name) and escape_undecodable(name).strip() not in dataset.phrases
     ]
-    phrases = dict.fromkeys(empty, ()) | (read_phrases(classes) if classes.is_file() else {})
+    phrases = dict.fromkeys(empty, ()) | listed
     notes = [f"{counted(len(dataset.loose), 'video')} in no class folder: left out ({some_of(dataset.loose)})"]
     return Found(
         "folder",

@@ -34,7 +34,7 @@ class Found:
         phrases: class name -> phrases, also of classes without videos; the phrases are empty if none were given.
         notes: messages for the user, one line each.
         splits: splits.yaml of the source; None if there is none.
-        split_of: video key -> train, val or test, if the folders of the source are splits.
+        split_of: video key -> split, if the folders of the source are splits; see `split_folders`.
     """
 
     command: str

@@ -62,12 +62,18 @@ class Splits:
 
 
 def splits_of_folders(dataset: Dataset) -> Splits | None:
-    """Make splits of the folders train, val and test that the dataset was read from; None if there are none."""
+    """Make splits of the folders train, val and test that the dataset was read from; None if there are none.
+
+    Raises:
+        UsageError: folders such as test_unseen hold classes that do not belong there.
+    """
     if not dataset.split_of:
         return None
     class_of = {video.key: video.class_name for video in dataset.videos}
     split_of = {key: split for key, split in dataset.split_of.items() if key in class_of}
-    return Splits(**keys_by_split(split_of, class_of), origin={"folders": str(dataset.source)})
+    splits = Splits(**keys_by_split(split_of, class_of), origin={"folders": str(dataset.source)})
+    check_splits(splits, dataset, str(dataset.source))
+    return splits
 
 
 def read_splits(path: Path, dataset: Dataset) -> Splits:
