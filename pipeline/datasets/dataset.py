@@ -12,8 +12,8 @@ from pipeline.base.files import read_json, storage_errors
 from pipeline.base.system import collector_paused
 from pipeline.base.wording import did_you_mean, not_a_file
 from pipeline.datasets.accents import refuse_one_key_of_two, stored_path
-from pipeline.datasets.media_files import MEDIA_ENDINGS, sorted_names
-from pipeline.datasets.phrases import Phrases, comparable_phrases, parse_phrases, phrases_of_name, phrases_text
+from pipeline.datasets.media_files import MEDIA_ENDINGS, names_passed_over, passed_over_note, sorted_names
+from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_of_name, phrases_text, refuse_equal_phrases
 from pipeline.datasets.split_folders import split_folders
 
 RECORD = "source.json"
@@ -55,6 +55,7 @@ class Dataset:
     phrases: Mapping[str, Phrases]
     loose: tuple[str, ...] = ()  # names of media files outside class folders, which are left out
     other_files: Mapping[str, int] = field(default_factory=dict)  # ending -> number of files that are not media
+    passed_over: tuple[str, ...] = ()  # names of folders with media files that are named like those of programs
     without_videos: Mapping[str, Phrases] = field(default_factory=dict)  # listed classes without videos -> phrases
     split_of: Mapping[str, str] = field(default_factory=dict)  # video key -> split, if the folders are splits
 
@@ -84,10 +85,10 @@ def read_source(source: Path) -> Dataset:
     if not source.is_dir():
         return dataset_of(source.resolve(), tuple(_read_manifest(source, known_classes=phrases)), phrases)
     splits = split_folders(source, phrases)
-    videos, loose, others = _scan_folder(source, class_level=1 if splits else 0)
-    split_of = {video.key: splits[video.key.split("/", 1)[0]] for video in videos} if splits else {}
-    dataset = dataset_of(source.resolve(), videos, phrases)
-    return replace(dataset, loose=loose, other_files=others, split_of=split_of)
+    scanned = _scan_folder(source, class_level=1 if splits else 0, classes=phrases)
+    split_of = {video.key: splits[video.key.split("/", 1)[0]] for video in scanned.videos} if splits else {}
+    dataset = dataset_of(source.resolve(), scanned.videos, phrases)
+    return replace(scanned, phrases=dataset.phrases, without_videos=dataset.without_videos, split_of=split_of)
 
 
 def dataset_of(source: Path, videos: tuple[Video, ...], phrases: Mapping[str, Phrases]) -> Dataset:
@@ -103,24 +104,22 @@ def dataset_of(source: Path, videos: tuple[Video, ...], phrases: Mapping[str, Ph
     """
     with_videos = {video.class_name for video in videos}
     used = {name: phrases.get(name) or phrases_of_name(name) for name in sorted(with_videos)}
-    _refuse_equal_phrases(used)
+    refuse_equal_phrases(used)
     others = {name: phrases[name] or phrases_of_name(name) for name in sorted(set(phrases) - with_videos)}
     return Dataset(source=source, videos=videos, phrases=used, without_videos=others)
 
 
-def _scan_folder(folder: Path, *, class_level: int = 0) -> tuple[tuple[Video, ...], tuple[str, ...], dict[str, int]]:
-    """Find the videos of `folder/<class>/**/<file>` and sort them by key.
+def _scan_folder(folder: Path, *, class_level: int, classes: Collection[str]) -> Dataset:
+    """Find the videos of `folder/<class>/**/<file>` and sort them by key; the dataset has no phrases yet.
 
     Args:
         folder: the folder.
         class_level: number of folders between it and the classes.
-
-    Returns:
-        The videos; the names of media files outside class folders; ending -> number of other files in class folders.
+        classes: names that the user says are classes.
     """
-    videos, loose, others = [], list[str](), Counter[str]()
+    videos, loose, others, passed = [], list[str](), Counter[str](), list[Path]()
     root = folder.absolute()
-    for parent, names, other_names in sorted_names(root):
+    for parent, names, other_names in sorted_names(root, classes=classes, passed_over=passed):
         # Once per folder, not once per file: for 200,000 files this would be most of the work.
         relative = parent.relative_to(root)
         if len(relative.parts) <= class_level:
@@ -137,13 +136,17 @@ def _scan_folder(folder: Path, *, class_level: int = 0) -> tuple[tuple[Video, ..
             f"{folder}: its {len(loose)} videos are not in class folders. "
             f"Sort them as {folder.name}/<class>/<file>, or list them in a manifest.csv"
         )
+    passed_over = names_passed_over(passed)
     if not videos:
+        note = f"; {passed_over_note(passed_over)}" if passed_over else ""
         raise UsageError(
-            f"{folder} contains no videos: expected {folder.name}/<class>/<file>.mp4 (or .mkv, .webm, .avi, .mov, ...)"
+            f"{folder} contains no videos: expected {folder.name}/<class>/<file>.mp4 "
+            f"(or .mkv, .webm, .avi, .mov, ...){note}"
         )
     videos.sort(key=lambda video: video.key)
     refuse_one_key_of_two(((video.key, video.location) for video in videos), folder)
-    return tuple(videos), tuple(loose), dict(others.most_common())
+    other_files = dict(others.most_common())
+    return Dataset(folder.resolve(), tuple(videos), {}, tuple(loose), other_files, passed_over)
 
 
 def _read_manifest(path: Path, *, known_classes: Collection[str]) -> Iterator[Video]:
@@ -217,23 +220,6 @@ def read_phrases(path: Path, *, comments: bool = False) -> dict[str, Phrases]:
             raise UsageError(f"{path}, line {line}: class {name!r} appears twice; give each row another phrase")
         phrases[name] = tuple(dict.fromkeys((*phrases.get(name, ()), *further)))
     return phrases
-
-
-def _refuse_equal_phrases(phrases: Mapping[str, Phrases]) -> None:
-    """Refuse classes with the same phrases: they would have the same embedding and could not be distinguished."""
-    for name, several in phrases.items():
-        if not any(phrase.strip() for phrase in several):
-            raise UsageError(
-                f"class {name!r} has no letters to make a phrase from: rename it, or give its phrase in classes.csv"
-            )
-    compared = {name: comparable_phrases(several) for name, several in phrases.items()}
-    for same, count in Counter(compared.values()).items():
-        if count > 1:
-            names = ", ".join(repr(name) for name in phrases if compared[name] == same)
-            raise UsageError(
-                f"duplicate class names: {names} all have the phrase {phrases_text(same)!r}. "
-                "Rename one, or give them phrases in classes.csv"
-            )
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> None:

@@ -1,12 +1,14 @@
 """Recognise media files and find them below a folder."""
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from pipeline.base.csv_tables import escape_undecodable
 from pipeline.base.errors import UsageError
 from pipeline.base.files import storage_error
-from pipeline.base.wording import not_a_file
+from pipeline.base.wording import not_a_file, some_of
 
 
 def _endings(names: str) -> frozenset[str]:
@@ -37,20 +39,31 @@ _MARKS = (
     (0, b".RMF"),
 )
 _TRANSPORT_PACKET_BYTES = 188
-# Folders of file managers, servers and archives, and avzsl's own: what they hold belongs to no class.
+# Folders of file managers, servers, systems and archives, and avzsl's own: what they hold belongs to no class.
 _NO_CLASSES = frozenset(
     [
-        "#recycle",
-        "$recycle.bin",
+        "recycled",
         "recycler",
-        "@eadir",
-        "@tmp",
-        "__macosx",
+        "system volume information",
+        "config.msi",
+        "msocache",
+        "lost.dir",
         "lost+found",
+        "network trash folder",
+        "temporary items",
+        "thevolumesettingsfolder",
+        "__macosx",
+        "__pycache__",
+        "_gsdata_",
         "avzsl-workspace",
         "avzsl-demo",
     ]
 )
+_REPAIRED = re.compile(r"found\.\d{3}")  # what Windows found when it checked a disk
+_MARKS_OF_PROGRAMS = (".", "@", "#", "~", "$")  # hidden, of a NAS, of a NAS, a backup, of Windows
+_LOCK = "~$"  # begins the name of the file that an office program keeps beside an open one
+_NAMES_SHOWN = 12  # a class of the user may be among them
+_LOOKED_INTO = 20  # folders of one name; a NAS may have one beside each video
 
 
 def media_files(folder: Path) -> Iterator[Path]:
@@ -64,24 +77,68 @@ def media_files(folder: Path) -> Iterator[Path]:
             yield parent / name
 
 
-def may_hold_videos(folder_name: str) -> bool:
-    """Return whether a folder of this name may be a class or a part of one: it is not hidden, and no program's own."""
-    return not folder_name.startswith(".") and folder_name.casefold() not in _NO_CLASSES
+def may_hold_videos(folder_name: str, classes: Collection[str] = ()) -> bool:
+    """Return whether a folder of this name may be a class or a part of one: it is not hidden, and no program's own.
+
+    Args:
+        folder_name: the name.
+        classes: names that the user says are classes.
+    """
+    if classes and escape_undecodable(folder_name).strip() in classes:
+        return True
+    name = folder_name.casefold()
+    return not (name.startswith(_MARKS_OF_PROGRAMS) or name in _NO_CLASSES or _REPAIRED.fullmatch(name))
 
 
-def sorted_names(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+def names_passed_over(passed: Iterable[Path]) -> tuple[str, ...]:
+    """Return the names among those that were passed over that hold media files, each once."""
+    by_name: dict[str, list[Path]] = {}
+    for path in passed:
+        by_name.setdefault(escape_undecodable(path.name), []).append(path)
+    return tuple(sorted(name for name, paths in by_name.items() if any(map(_holds_media, paths[:_LOOKED_INTO]))))
+
+
+def passed_over_note(names: Sequence[str]) -> str:
+    """Say what was passed over, and how to use it nevertheless."""
+    listed = ", ".join(names) if len(names) <= _NAMES_SHOWN else some_of(names)
+    return (
+        f"passed over, because programs give such names to what they keep for themselves: {listed} "
+        "(a classes.csv that lists such a name makes it a class)"
+    )
+
+
+def _holds_media(path: Path) -> bool:
+    """Whether a folder holds a media file, as far as it can be read; a file does itself."""
+    endings = tuple(MEDIA_ENDINGS)
+    if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises an error if a link leads into a locked folder
+        return True
+    return any(name.lower().endswith(endings) for _, _, files in os.walk(path) for name in files)
+
+
+def sorted_names(
+    folder: Path, *, classes: Collection[str] = (), passed_over: list[Path] | None = None
+) -> Iterator[tuple[Path, list[str], list[str]]]:
     """Yield every folder from `folder` downwards, the names of its media files, and the names of its other files.
 
     The ending of a file decides whether it is media; if it has none, its first bytes decide. Hidden files are left out,
-    and so are the recycle bins and previews of file managers.
+    and so are lock files, the recycle bins and previews of file managers, and what else programs keep for themselves.
+
+    Args:
+        folder: the folder.
+        classes: names that the user says are classes; no folder of such a name is left out.
+        passed_over: receives the folders and lock files that are left out.
     """
     endings = tuple(MEDIA_ENDINGS)
+    passed = [] if passed_over is None else passed_over
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
-        inner = filter(may_hold_videos, folders)
+        inner = [name for name in folders if may_hold_videos(name, classes)]
+        passed += [Path(parent) / name for name in set(folders) - set(inner)]
         folders[:] = sorted(name for name in inner if not _is_loop(Path(parent) / name, folder))
         media, others = [], []
         for name in sorted(files):
-            if name.lower().endswith(endings) or ("." not in name and _looks_like_media(Path(parent) / name)):
+            if name.startswith(_LOCK):
+                passed.append(Path(parent) / name)
+            elif name.lower().endswith(endings) or ("." not in name and _looks_like_media(Path(parent) / name)):
                 media.append(name)
             else:
                 others.append(name)

@@ -50,7 +50,7 @@ def split_folders(folder: Path, classes: Collection[str] = ()) -> dict[str, str]
     Raises:
         UsageError: some folders look like splits, and it is not clear what the others or the classes are.
     """
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and may_hold_videos(entry.name))
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and may_hold_videos(entry.name, classes))
     meanings = {name: meaning for name in names if (meaning := meaning_of(name))}
     looking = [name for name in meanings if _holds_class_folders(folder / name)]
     if not looking or {escape_undecodable(name).strip() for name in looking} <= set(classes):

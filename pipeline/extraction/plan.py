@@ -13,6 +13,7 @@ from pipeline.base.wording import counted, some_of
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import Dataset, Video
 from pipeline.datasets.dataset_folder import DatasetFolder
+from pipeline.datasets.media_files import passed_over_note
 from pipeline.datasets.split_folders import said
 from pipeline.datasets.splits.splits import splits_of_folders
 from pipeline.extraction.extractor_choice import choose_extractor, extractor_errors, record_extractor
@@ -102,6 +103,8 @@ def plan_extraction(
     if dataset.other_files:
         endings = some_of([f"{ending or 'no ending'} {count}" for ending, count in dataset.other_files.items()])
         reporter.say(f"left out by their endings: {counted(sum(dataset.other_files.values()), 'file')} ({endings})")
+    if dataset.passed_over:
+        reporter.say(passed_over_note(dataset.passed_over))
     of_folders = splits_of_folders(dataset)
     if of_folders is not None:
         reporter.say(f"{dataset.source}: {said(dataset.split_of, of_folders.test_unseen)}")

@@ -6,7 +6,7 @@ from pipeline.base.csv_tables import escape_undecodable
 from pipeline.base.errors import UsageError
 from pipeline.base.wording import counted, not_a_file, some_of
 from pipeline.datasets.dataset import read_phrases, read_source
-from pipeline.datasets.media_files import may_hold_videos
+from pipeline.datasets.media_files import may_hold_videos, passed_over_note
 from pipeline.datasets.sources.found import Found
 from pipeline.datasets.split_folders import split_folders
 
@@ -27,16 +27,22 @@ def find_folder(folder: Path) -> Found:
     parents = [folder / name for name in split_folders(folder, listed)] if dataset.split_of else [folder]
     names = (entry.name for parent in parents for entry in sorted(parent.iterdir()) if entry.is_dir())
     empty = [
-        name for name in names if may_hold_videos(name) and escape_undecodable(name).strip() not in dataset.phrases
+        name
+        for name in names
+        if may_hold_videos(name, listed) and escape_undecodable(name).strip() not in dataset.phrases
     ]
     phrases = dict.fromkeys(empty, ()) | listed
-    notes = [f"{counted(len(dataset.loose), 'video')} in no class folder: left out ({some_of(dataset.loose)})"]
+    notes = []
+    if dataset.loose:
+        notes.append(f"{counted(len(dataset.loose), 'video')} in no class folder: left out ({some_of(dataset.loose)})")
+    if dataset.passed_over:
+        notes.append(f"{folder}: {passed_over_note(dataset.passed_over)}")
     return Found(
         "folder",
         folder,
         dataset.videos,
         phrases=phrases,
-        notes=tuple(notes if dataset.loose else ()),
+        notes=tuple(notes),
         splits=splits if splits.is_file() else None,
         split_of=dataset.split_of,
     )

@@ -14,6 +14,7 @@ from pipeline.base.csv_tables import escape_undecodable
 from pipeline.base.errors import MissingStageError, StorageError, UsageError
 from pipeline.datasets.dataset import Dataset, Video, load_dataset, read_source, save_dataset
 from pipeline.datasets.media_files import MEDIA_ENDINGS, media_files
+from pipeline.datasets.sources.folder import find_folder
 
 ODD_NAMES = [
     "with space.mp4",
@@ -90,6 +91,39 @@ def test_folders_of_file_managers_are_no_classes(tmp_path: Path) -> None:
         (tmp_path / "lost+found").chmod(0o755)
     assert [video.key for video in dataset.videos] == ["c/a.mp4", "d/b.mp4"]
     assert dataset.classes == ("c", "d")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("@Recycle", "#snapshot", "System Volume Information", "@Recently-Snapshot", "@Transcode", "~snapshot"),
+        *("#archive", "RECYCLED", "RECYCLER", "found.000", "FOUND.001", "Network Trash Folder", "Temporary Items"),
+        *("__pycache__", "_gsdata_", ".Trash-1000", "$RECYCLE.BIN", "LOST.DIR"),
+    ],
+)
+def test_what_programs_keep_is_passed_over_and_named(tmp_path: Path, name: str) -> None:
+    """It is named if it holds videos; a classes.csv makes it a class."""
+    add(tmp_path, "yoga/0.mp4", "yoga/~$0.mp4", f"{name}/old/1.mp4", "@eaDir/0.jpg")
+    dataset = read_source(tmp_path)
+    assert [video.key for video in dataset.videos] == ["yoga/0.mp4"]
+    assert dataset.passed_over == tuple(sorted((name, "~$0.mp4")))
+    found = find_folder(tmp_path)
+    assert set(found.phrases) | {video.class_name for video in found.videos} == {"yoga"}
+    assert name in found.notes[0]
+    (tmp_path / "classes.csv").write_text(f"class,phrase\nyoga,yoga\n{name},another\n")
+    assert read_source(tmp_path).classes == tuple(sorted((name, "yoga")))
+
+
+def test_names_that_only_resemble_those_of_programs_are_classes(tmp_path: Path) -> None:
+    """A mark counts only at the beginning of a name."""
+    names = ("c#", "found.objects", "recycling", "system volume", "tai~chi")
+    assert read_source(add(tmp_path, *(f"{name}/1.mp4" for name in names))).classes == names
+
+
+def test_a_folder_of_nothing_else_names_what_was_passed_over(tmp_path: Path) -> None:
+    """Nobody looks in vain for classes such as `#dance`."""
+    with pytest.raises(UsageError, match=r"contains no videos: .*passed over, .*#dance, #yoga"):
+        read_source(add(tmp_path, "#dance/1.mp4", "#yoga/1.mp4"))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names that only POSIX allows")
