@@ -1,12 +1,10 @@
 """The terminal: prints lines, tables, progress, JSON documents and errors."""
 
 import contextlib
-import os
 import re
-import sys
 import time
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -15,51 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from cli.streams import document_stream
 from pipeline.base.files import to_json
 from pipeline.base.progress import Tracker
 from pipeline.base.wording import in_one_line, visible
 
 _SECONDS_BETWEEN_LINES = 30
 _LONGEST_ERROR = 4000  # characters; a path may have nearly as many
-_documents: list[TextIO] = []  # the stream for documents, once standard output is guarded
-
-
-def guard_standard_output() -> None:
-    """Keep standard output for documents: what libraries write there, in any language, goes to standard error."""
-    sys.stdout.flush()
-    kept = os.dup(sys.stdout.fileno())
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    encoding, errors = sys.stdout.encoding, sys.stdout.errors
-    _documents.append(open(kept, "w", encoding=encoding, errors=errors))  # noqa: PTH123, SIM115 - open until the process ends
-
-
-def drop_documents() -> None:
-    """Write nothing more to the stream for documents, not even when Python closes it."""
-    for stream in _documents:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-class OutputError(Exception):
-    """Raised when standard output cannot be written, as on a full disk."""
-
-
-@contextlib.contextmanager
-def output_errors(stream: str = "standard output") -> Iterator[None]:
-    """Convert what the system says when a stream cannot be written.
-
-    Args:
-        stream: what is written, for the message.
-
-    Raises:
-        OutputError: the stream cannot be written.
-        BrokenPipeError: the reader has closed it.
-    """
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"{stream} cannot be written: {error.strerror or error}") from error
 
 
 def broken_at_spaces(text: Text, width: int) -> Iterator[Text]:
@@ -90,20 +50,14 @@ class _PlainConsole(Console):
         self._breaks_lines = lines and self.is_terminal
 
     def print(self, *objects: Any, **options: Any) -> None:  # noqa: ANN401 - as in the base class
-        """Print, and say if the stream cannot be written.
-
-        Raises:
-            OutputError: the stream cannot be written.
-            BrokenPipeError: the reader has closed it.
-        """
-        with output_errors("the output"):
-            is_line = self._breaks_lines and not options and len(objects) == 1 and isinstance(objects[0], str | Text)
-            if not is_line:
-                super().print(*objects, **options)
-                return
-            text = objects[0]
-            for line in broken_at_spaces(self.render_str(text) if isinstance(text, str) else text, self.width):
-                super().print(line)
+        """Print; a line in a terminal is broken at spaces."""
+        is_line = self._breaks_lines and not options and len(objects) == 1 and isinstance(objects[0], str | Text)
+        if not is_line:
+            super().print(*objects, **options)
+            return
+        text = objects[0]
+        for line in broken_at_spaces(self.render_str(text) if isinstance(text, str) else text, self.width):
+            super().print(line)
 
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - the options of the base class
         """Convert a text, also one in a cell of a table."""
@@ -165,11 +119,9 @@ class Terminal:
 
     def document(self, content: object) -> None:
         """Write the single JSON document of --json."""
-        text = to_json(content)
-        stream = _documents[-1] if _documents else sys.stdout
-        with output_errors():
-            stream.write(text + "\n")
-            stream.flush()
+        stream = document_stream()
+        stream.write(to_json(content) + "\n")
+        stream.flush()
 
     @contextlib.contextmanager
     def track(self, title: str, total: int) -> Iterator[Tracker]:

@@ -26,9 +26,16 @@ from cli.commands import (
     train,
 )
 from cli.commands.prepare import datasets as prepare
-from cli.console import OutputError, fail, guard_standard_output
+from cli.console import fail
 from cli.interruption import interruptions_remembered
-from cli.streams import flushed, open_closed_streams, silence_output, write_any_character
+from cli.streams import (
+    OutputError,
+    flush_output,
+    guard_standard_output,
+    prepare_streams,
+    restart_in_utf8,
+    silence_output,
+)
 from cli.system_limits import limit_met
 from pipeline.base.system import name_the_user
 
@@ -82,12 +89,26 @@ def main() -> None:
 
     An expected error becomes one line on standard error. Exit code 2 means wrong usage, 1 means failed work.
     """
-    open_closed_streams()
-    write_any_character()
+    restart_in_utf8()
+    prepare_streams()
     name_the_user()
     if "--json" in sys.argv:
         guard_standard_output()
-    sys.exit(flushed(run_command(sys.argv[1:])))
+    sys.exit(_flushed(run_command(sys.argv[1:])))
+
+
+def _flushed(code: int) -> int:
+    """Write what is left of standard output, and return the exit code: 1 if that fails, as on a full disk."""
+    try:
+        flush_output()
+    except BrokenPipeError:
+        silence_output()
+        return 1
+    except OutputError as error:
+        silence_output()
+        fail(str(error))
+        return 1
+    return code
 
 
 def run_command(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -43,16 +44,85 @@ def test_closed_descriptors_do_not_become_data_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("options", [(), ("--json",)])
-def test_a_full_disk_behind_the_output_is_one_line(tmp_path: Path, options: tuple[str, ...]) -> None:
-    """The command failed, and says where."""
-    run = avzsl("status", "-w", str(tmp_path), *options, redirection="> /dev/full")
+@pytest.mark.parametrize(
+    "command", ["status", "status --json", "", "--help", "--version", "extract --help", "train --show-config"]
+)
+@pytest.mark.parametrize("buffer", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_full_disk_behind_the_output_is_one_line(command: str, buffer: str) -> None:
+    """The command failed, and says where, also if a library wrote the output."""
+    run = avzsl(*command.split(), redirection="> /dev/full", PYTHONUNBUFFERED=buffer)
     assert run.returncode == 1
     (line,) = run.stderr.decode().splitlines()
     assert "output cannot be written: No space left on device" in line
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-8:strict"])
+def videos_in(folder: Path, *classes: str) -> Path:
+    """Make a folder of videos with one clip per class."""
+    for name in classes:
+        (folder / "videos" / name).mkdir(parents=True)
+        (folder / "videos" / name / "a.mp4").write_bytes((SAMPLES / "red_ball_bouncing" / "000.mp4").read_bytes())
+    return folder / "videos"
+
+
+def extract(videos: Path, redirection: str = "") -> subprocess.CompletedProcess[bytes]:
+    """Extract the features of a folder of videos to the folder `ws` next to it."""
+    options = ("-w", str(videos.with_name("ws")), "--weights", "untrained", "--width", "2")
+    return avzsl("extract", str(videos), *options, redirection=redirection)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_standard_error_does_not_stop_the_work(tmp_path: Path) -> None:
+    """A note that cannot be written is lost; the features and the document are as ever."""
+    videos = videos_in(tmp_path, "red", "blue")
+    assert extract(videos, redirection="2> /dev/full").returncode == 0
+    status = avzsl("status", "--json", "-w", str(tmp_path / "ws"), redirection="2> /dev/full")
+    assert status.returncode == 0
+    assert json.loads(status.stdout)["stages"][1]["state"] == "done"
+
+
+@pytest.mark.parametrize("redirection", ["2< file", "1< file 2< file", "0> file"])
+def test_a_descriptor_for_the_wrong_purpose_is_not_used(tmp_path: Path, redirection: str) -> None:
+    """Bash opens its script with the number of a closed standard error; the file stays as it is."""
+    (tmp_path / "file").write_text("as it was" if "<" in redirection else "")
+    before = (tmp_path / "file").read_bytes()
+    videos = videos_in(tmp_path, "red", "blue")
+    done = extract(videos, redirection=redirection.replace("file", str(tmp_path / "file")))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "file").read_bytes() == before
+
+
+def test_a_launcher_without_standard_error_may_be_a_script_of_bash(tmp_path: Path) -> None:
+    """The script's own file then has the number of standard error."""
+    videos, script = videos_in(tmp_path, "red", "blue"), tmp_path / "job.sh"
+    options = f"extract {videos} -w {tmp_path / 'ws'} --weights untrained --width 2"
+    script.write_text(f"#!/bin/bash\n{shlex.quote(sys.executable)} -c {shlex.quote(AVZSL)} {options}\n")
+    script.chmod(0o755)
+    assert subprocess.run(["sh", "-c", f"{script} 2>&-"], check=False).returncode == 0
+
+
+def test_names_are_read_and_shown_in_the_c_locale(tmp_path: Path) -> None:
+    """Python could then name only files with ASCII names, and says so with an error. The output stays ASCII."""
+    extract(videos_in(tmp_path, "é 瑜伽", "blue"))
+    options = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for command in ("status", "inspect"):
+        done = avzsl(command, "-w", str(tmp_path / "ws"), **options)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.isascii()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-7", "cp037"])
+def test_the_output_may_have_any_encoding(tmp_path: Path, encoding: str) -> None:
+    """It is not the encoding of what our own processes tell each other."""
+    extract(videos_in(tmp_path, "red", "blue"))
+    done = avzsl("status", "--json", "-w", str(tmp_path / "ws"), PYTHONIOENCODING=encoding)
+    assert done.returncode == 0, done.stderr.decode(encoding)
+    assert json.loads(done.stdout.decode(encoding))["stages"][1]["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["cp1252", "ascii", "latin-1", "utf-8:strict", "ascii:surrogateescape", "latin-1:surrogateescape", "ascii:unknown"],
+)
 def test_any_encoding_shows_any_name(tmp_path: Path, encoding: str) -> None:
     """What it lacks is written as an escape, and the exit code is as ever."""
     folder = tmp_path / "yoga \udcff 瑜伽"

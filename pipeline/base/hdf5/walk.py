@@ -146,7 +146,7 @@ def main() -> None:
 
 
 def _answer(fault: str | None) -> None:
-    sys.stdout.write(json.dumps({"fault": fault}) + "\n")
+    sys.stdout.buffer.write(json.dumps({"fault": fault}).encode() + b"\n")  # in UTF-8, whatever PYTHONIOENCODING says
     sys.stdout.flush()
 
 
