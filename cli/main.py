@@ -37,7 +37,7 @@ from cli.streams import (
     silence_output,
 )
 from cli.system_limits import limit_met
-from pipeline.base.system import name_the_user
+from pipeline.base.system import find_a_home, name_the_user
 
 app = typer.Typer(
     name="avzsl",
@@ -92,6 +92,7 @@ def main() -> None:
     restart_in_utf8()
     prepare_streams()
     name_the_user()
+    find_a_home()
     if "--json" in sys.argv:
         guard_standard_output()
     sys.exit(_flushed(run_command(sys.argv[1:])))

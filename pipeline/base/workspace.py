@@ -2,9 +2,7 @@
 
 import contextlib
 import datetime as dt
-import getpass
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -17,6 +15,7 @@ from pipeline.base.errors import MissingStageError, StorageError, UsageError, Wo
 from pipeline.base.files import is_read_only, read_document, write_json
 from pipeline.base.leftovers import leftovers_in, remove_leftovers
 from pipeline.base.locks import LockHeldError, held
+from pipeline.base.system import stand_in_home
 
 
 class Stage(StrEnum):
@@ -198,4 +197,4 @@ def cache_folder() -> Path:
     try:
         return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("avzsl", appauthor=False))
     except RuntimeError:
-        return Path(tempfile.gettempdir()) / f"avzsl-cache-{getpass.getuser()}"
+        return stand_in_home() / ".cache" / "avzsl"

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.base.errors import MissingStageError, StorageError, UsageError, WorkspaceInUseError
+from pipeline.base.system import stand_in_home
 from pipeline.base.workspace import StageRecord, Workspace, cache_folder
 
 HOLD = (
@@ -213,7 +214,7 @@ def test_a_user_without_a_home_has_a_cache_in_the_temporary_folder(monkeypatch: 
     monkeypatch.setattr("platformdirs.user_cache_dir", homeless)
     folder = cache_folder()
     assert folder.is_relative_to(tempfile.gettempdir())
-    assert folder.name.startswith("avzsl-cache-")
+    assert folder.is_relative_to(stand_in_home())
 
 
 def test_a_command_that_only_reads_needs_no_lock_on_a_read_only_file_system(
