@@ -36,7 +36,7 @@ from cli.streams import (
     restart_in_utf8,
     silence_output,
 )
-from cli.system_limits import limit_met
+from cli.system_limits import limit_behind, limit_met
 from pipeline.base.system import find_a_home, name_the_user
 
 app = typer.Typer(
@@ -131,8 +131,9 @@ def _run_reporting_errors(arguments: list[str], interrupted: list[int]) -> int:
         fail(f"{error.format_message().rstrip('.')}. {_hint_at_dash(arguments)}See avzsl --help")
         return error.exit_code
     except PipelineError as error:
-        fail(str(error))
-        return error.exit_code
+        limit = limit_behind(error)
+        fail(limit or str(error))
+        return 1 if limit else error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except ImportError:

@@ -3,6 +3,7 @@
 import errno
 import re
 
+_NOT_MAPPED = re.compile(r"failed to map segment", re.IGNORECASE)  # the loader of shared libraries says so
 # What loaders and libraries say when memory is refused to them; they raise errors of any kind.
 _NO_MEMORY = re.compile(
     r"failed to map segment|cannot allocate memory|can't allocate memory|not enough memory|out of memory|bad_alloc",
@@ -23,6 +24,21 @@ def limit_met(error: BaseException) -> str | None:
     if no_thread or isinstance(error, MemoryError) or number == errno.ENOMEM or _NO_MEMORY.search(str(error)):
         shown = f": this shell's limit is {memory} bytes (ulimit -v)" if is_limited else ""
         return f"not enough memory{shown}; free some, or raise the limit"
+    return None
+
+
+def limit_behind(error: BaseException) -> str | None:
+    """Return the line about a limit that caused an expected error, such as a library that does not load; None if none.
+
+    Only what the system itself says is taken for a limit. Other causes have better words in the error: a damaged file,
+    for example, can ask a library for too much memory.
+    """
+    cause = error.__cause__
+    while cause is not None:
+        is_of_the_system = type(cause) is OSError and cause.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+        if is_of_the_system or isinstance(cause, ImportError) or _NOT_MAPPED.search(str(cause)):
+            return limit_met(cause)
+        cause = cause.__cause__
     return None
 
 

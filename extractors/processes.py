@@ -98,6 +98,9 @@ class WorkerProcess:
 
     Attributes:
         connection: the parent's end of the pipe.
+
+    Raises:
+        OSError: the system starts no further process.
     """
 
     def __init__(self, target: Callable[..., None], *args: object, name: str) -> None:
@@ -105,8 +108,13 @@ class WorkerProcess:
         self.connection: Connection
         self.connection, child_end = context.Pipe()
         self._process = context.Process(target=target, args=(child_end, *args), name=name, daemon=True)
-        self._process.start()
-        child_end.close()  # without the parent's copy, the pipe closes when the process ends
+        try:
+            self._process.start()
+        except BaseException:
+            self.connection.close()
+            raise
+        finally:
+            child_end.close()  # without the parent's copy, the pipe closes when the process ends
 
     @property
     def exit_code(self) -> int | None:

@@ -184,8 +184,13 @@ class BinaryVectors:
 
 
 def _read_binary(path: Path) -> "KeyedVectors":
-    from gensim.models import KeyedVectors  # noqa: PLC0415 - takes a second
-
+    try:
+        from gensim.models import KeyedVectors  # noqa: PLC0415 - takes a second
+    except ImportError as error:
+        raise TextEncoderError(
+            f"{path} is a binary word2vec file, and gensim, which reads it, does not load ({error}): reinstall gensim, "
+            "or give the vectors as text"
+        ) from error
     try:
         # The original tool can cut a long word within a letter. One such word must not make the file unreadable.
         return KeyedVectors.load_word2vec_format(str(path), binary=True, unicode_errors="replace")

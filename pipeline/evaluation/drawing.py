@@ -1,7 +1,7 @@
 """Draw the figures of an evaluation in another process, which loads matplotlib while this one computes the metrics."""
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -46,11 +46,15 @@ class FigureProcess:
     def __init__(self, *, draws: bool) -> None:
         self.draws = draws
         self._worker: WorkerProcess | None = None
+        self._not_started: OSError | None = None
 
     def __enter__(self) -> Self:
-        """Start the process, which loads matplotlib at once."""
+        """Start the process, which loads matplotlib at once. If the system starts none, `draw` says so."""
         if self.draws:
-            self._worker = WorkerProcess(_draw_what_comes, name="avzsl figures")
+            try:
+                self._worker = WorkerProcess(_draw_what_comes, name="avzsl figures")
+            except OSError as error:  # figures must not cost the metrics
+                self._not_started = error
         return self
 
     def __exit__(
@@ -64,8 +68,11 @@ class FigureProcess:
         """Draw figures and wait for them; return their files.
 
         Raises:
-            DrawingError: a full disk, or a process that crashed. A fault of our code is raised as it is.
+            DrawingError: a full disk, too little memory, or a process that did not start or that crashed. A fault of
+                our code is raised as it is.
         """
+        if self._not_started is not None:
+            raise DrawingError(f"the process that draws them did not start: {self._not_started}")
         if self._worker is None:
             return ()
         try:
@@ -73,7 +80,9 @@ class FigureProcess:
             fault: Exception | None = self._worker.connection.recv()
         except (EOFError, OSError) as error:
             raise DrawingError("the process that draws them ended by itself") from error
-        if isinstance(fault, (OSError, PipelineError)):  # it must not cost the metrics
+        if isinstance(fault, DrawingError):
+            raise fault
+        if isinstance(fault, (MemoryError, OSError, PipelineError)):  # it must not cost the metrics
             raise DrawingError(" ".join(f"{type(fault).__name__}: {fault}".split())) from fault
         if fault is not None:
             raise fault
@@ -83,18 +92,35 @@ class FigureProcess:
 def _draw_what_comes(connection: Connection) -> None:
     """Draw the figures that come through a pipe, until its other end closes; answer each with None or its fault."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
-    from pipeline.evaluation.figures import confusion_matrix_figure, training_curves  # noqa: PLC0415 - only here
-
+    draw = _loaded()
     while True:
         try:
             figures: EvaluationFigures = connection.recv()
-        except EOFError:
+            try:
+                draw(figures)
+            except Exception as fault:  # noqa: BLE001 - the parent raises it
+                connection.send(fault)
+            else:
+                connection.send(None)
+        except (EOFError, OSError):  # the parent has ended
             return
+
+
+def _loaded() -> Callable[[EvaluationFigures], None]:
+    """Load matplotlib and return a function that draws; if it does not load, the function raises a DrawingError."""
+    try:
+        from pipeline.evaluation.figures import confusion_matrix_figure, training_curves  # noqa: PLC0415 - only here
+    except (ImportError, MemoryError, OSError, RuntimeError) as error:  # what a limit of the system causes
+        reason = " ".join(f"matplotlib does not load: {error}".split())
+
+        def refuse(figures: EvaluationFigures) -> None:  # noqa: ARG001 - as `draw`
+            raise DrawingError(reason)
+
+        return refuse
+
+    def draw(figures: EvaluationFigures) -> None:
         confusion, curves = figures.paths
-        try:
-            confusion_matrix_figure(figures.confusion, figures.names, figures.seen, confusion)
-            training_curves(figures.history, curves, figures.used_epoch)
-        except Exception as fault:  # noqa: BLE001 - the parent raises it
-            connection.send(fault)
-        else:
-            connection.send(None)
+        confusion_matrix_figure(figures.confusion, figures.names, figures.seen, confusion)
+        training_curves(figures.history, curves, figures.used_epoch)
+
+    return draw

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.system_limits import limit_met
+from cli.system_limits import limit_behind, limit_met
+from extractors.errors import UnavailableError
+from pipeline.base.errors import UsageError
 
 AVZSL = Path(sys.executable).parent / "avzsl"
 SAMPLES = Path(__file__).parents[2] / "sample_videos"
@@ -39,6 +41,35 @@ def test_a_limit_is_named(error: Exception, words: str) -> None:
 def test_other_errors_are_no_limits(error: Exception) -> None:
     """They are bugs of ours, or belong to somebody else."""
     assert limit_met(error) is None
+
+
+def raised_from(cause: Exception) -> UsageError:
+    """Make an error that was raised because a library did not load."""
+    error, middle = UsageError("reinstall it"), UnavailableError("does not load")
+    error.__cause__, middle.__cause__ = middle, cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (ImportError("libdav1d.so: failed to map segment from shared object"), "not enough memory"),
+        (RuntimeError("Failed to import clip because of: libx.so: failed to map segment"), "not enough memory"),
+        (OSError(errno.EMFILE, "Too many open files"), "too many open files"),
+    ],
+)
+def test_a_limit_behind_an_expected_error_is_named(cause: Exception, words: str) -> None:
+    """The installation is not to blame, so reinstalling does not help."""
+    assert words in str(limit_behind(raised_from(cause)))
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [MemoryError(), ImportError("no module"), OSError(errno.EACCES, "out of memory.mp4"), BlockingIOError(11, "")],
+)
+def test_an_expected_error_of_another_cause_keeps_its_words(cause: Exception) -> None:
+    """A damaged file can ask for too much memory; its error says which file."""
+    assert limit_behind(raised_from(cause)) is None
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits as on Linux")

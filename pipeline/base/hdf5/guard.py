@@ -46,7 +46,11 @@ class _Walker:
             start_new_session=True,  # Ctrl-C is not for it
         )
         self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        try:
+            threading.Thread(target=self._listen, daemon=True).start()
+        except RuntimeError as error:  # "can't start new thread"
+            self.stop()
+            raise OSError(str(error)) from error
         if (fault := self._answer(_LEAST_SECONDS)) is not None:
             raise OSError(f"the process that reads HDF5 files did not start: {fault}")
 

@@ -1,6 +1,7 @@
 """pipeline/evaluation/drawing.py: figures from another process, whose faults are one line."""
 
 import multiprocessing
+import resource
 import signal
 import subprocess
 import sys
@@ -53,6 +54,31 @@ def test_a_process_that_crashes_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(DrawingError, match="ended by itself") as error:
             process.draw(figures(tmp_path))
     assert "\n" not in str(error.value)
+
+
+def test_a_process_that_cannot_be_started_is_one_line(tmp_path: Path) -> None:
+    """The metrics are computed before the figures are missed; a low limit on open files refuses the pipe."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with FigureProcess(draws=True) as process:
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with pytest.raises(DrawingError, match=r"did not start: .*Too many open files"):
+        process.draw(figures(tmp_path))
+
+
+def test_matplotlib_that_does_not_load_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As with too little memory for it: the other process shows no traceback."""
+    fault = "libx.so: failed to map segment from shared object"
+    (tmp_path / "matplotlib.py").write_text(f"raise ImportError({fault!r})")
+    monkeypatch.syspath_prepend(tmp_path)
+    with FigureProcess(draws=True) as process, pytest.raises(DrawingError, match=f"matplotlib does not load: {fault}"):
+        process.draw(figures(tmp_path))
+    assert capfd.readouterr().err == ""
 
 
 def test_the_process_ends_if_its_parent_is_killed() -> None:
