@@ -47,6 +47,12 @@ def storage_error(error: OSError, path: Path) -> StorageError:
     return StorageError(f"{path}: {error.strerror or error}")
 
 
+def may_not_be_written(error: StorageError) -> bool:
+    """Return whether an error says that a path may not be written: a read-only file system, or missing rights."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and errno_of(cause) in {errno.EROFS, *_NOT_PERMITTED}
+
+
 def is_read_only(path: Path) -> bool:
     """Return whether a path, or the nearest folder above it that exists, is on a file system mounted read-only."""
     existing = next((one for one in (path, *path.absolute().parents) if one.exists()), None)
@@ -130,9 +136,25 @@ def _make_folders(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+    """Write a text file whole or not at all. Where nothing may be written, a file that holds the text is enough.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    content = text.encode("utf-8", "surrogateescape")
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except StorageError as error:
+        if not (may_not_be_written(error) and _holds(path, content)):
+            raise
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def read_text(path: Path, *, errors: str = "strict") -> str:

@@ -65,6 +65,32 @@ def held(path: Path, command: str, *, wait_seconds: float = 0.0) -> Iterator[Non
         lock.release()
 
 
+@contextlib.contextmanager
+def held_for_reading(path: Path) -> Iterator[None]:
+    """Hold a lock that this process may not write, so that nobody takes it during the context.
+
+    Without a lock file nobody has ever taken the lock here, or the file system is read-only: then nothing is held.
+
+    Args:
+        path: the lock file.
+
+    Raises:
+        LockHeldError: another process holds the lock.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(ImportError, FileNotFoundError, PermissionError):  # Windows has no fcntl
+            import fcntl  # noqa: PLC0415 - as above
+
+            file = stack.enter_context(path.open("rb"))  # the lock is freed when it is closed
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise LockHeldError(_holder(path.with_suffix(".json"))) from error
+            except OSError:  # a file system without locks, such as some network drives
+                pass
+        yield
+
+
 def holder_of(path: Path) -> str | None:
     """Describe the process that holds a lock; None if it is free. This takes a free lock for a moment."""
     try:
@@ -72,6 +98,12 @@ def holder_of(path: Path) -> str | None:
             return None
     except filelock.Timeout:
         return _holder(path.with_suffix(".json"))
+    except OSError:  # it may not be written
+        try:
+            with held_for_reading(path):
+                return None
+        except LockHeldError as error:
+            return str(error)
 
 
 def _holder(holder_file: Path) -> str:

@@ -12,10 +12,12 @@ from typing import Any
 import platformdirs
 
 from pipeline.base.errors import MissingStageError, StorageError, UsageError, WorkspaceInUseError
-from pipeline.base.files import is_read_only, read_document, write_json
+from pipeline.base.files import may_not_be_written, read_document, storage_error, to_json, write_json
 from pipeline.base.leftovers import leftovers_in, remove_leftovers
-from pipeline.base.locks import LockHeldError, held
+from pipeline.base.locks import LockHeldError, held, held_for_reading
 from pipeline.base.system import stand_in_home
+
+_FOLDERS = ("*", "features/*", "features/*/parts", "models/*", "models/*/*", "reports/*", "reports/*/*")
 
 
 class Stage(StrEnum):
@@ -120,9 +122,16 @@ class Workspace:
     def record(self, stage: str, record: StageRecord) -> None:
         """Record that a stage is done, with the present time."""
         stages = self.stages()
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        now, former = dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), stages.get(stage)
         stages[stage] = StageRecord(**{**asdict(record), "made_at": now})
-        write_json(self.stages_file, {name: asdict(entry) for name, entry in stages.items()})
+        try:
+            write_json(self.stages_file, {name: asdict(entry) for name, entry in stages.items()})
+        except StorageError as error:
+            is_recorded = former is not None and to_json(asdict(former) | {"made_at": now}) == to_json(
+                asdict(stages[stage])
+            )
+            if not (is_recorded and may_not_be_written(error)):
+                raise
 
     def current_features(self) -> Path:
         """Return the features.h5 that the last extraction made.
@@ -154,29 +163,54 @@ class Workspace:
         return self.root / record.output
 
     @contextlib.contextmanager
-    def locked(self, command: str, *, wait_seconds: float = 0.0, reads_only: bool = False) -> Iterator[None]:
+    def locked(self, command: str, *, wait_seconds: float = 0.0, reads_only: bool = False) -> Iterator[bool]:
         """Prevent other processes from writing to the workspace during the context; first remove what killed ones left.
+
+        A workspace whose folders this process may not write can be entered too: a command may find its work done.
 
         Args:
             command: the command of this process, for the message that another process shows.
             wait_seconds: longest time to wait for a process that writes.
-            reads_only: whether the command only reads; then it needs no lock on a read-only file system.
+            reads_only: whether the command only reads; then it needs no right to write.
+
+        Yields:
+            Whether the lock for writing is held. If not, each attempt to write fails, or the command only reads.
 
         Raises:
             WorkspaceInUseError: another process still holds the lock after `wait_seconds`.
+            StorageError: the lock may not be written, but some folder of the workspace may.
         """
-        if reads_only and is_read_only(self.root):
-            yield
-            return
+        lock = self.root / "lock"
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(held(self.root / "lock", command, wait_seconds=wait_seconds))
+                try:
+                    stack.enter_context(held(lock, command, wait_seconds=wait_seconds))
+                    may_write = True
+                except StorageError as error:
+                    if not may_not_be_written(error) or not (reads_only or self._is_for_reading()):
+                        raise
+                    stack.enter_context(held_for_reading(lock))
+                    may_write = False
             except LockHeldError as error:
                 raise WorkspaceInUseError(
                     f"{self.root} is in use by {error}: wait for it, or choose another with --workspace"
                 ) from error
-            remove_leftovers(self.root, self.shards_folder)
-            yield
+            if may_write:
+                remove_leftovers(self.root, self.shards_folder)
+                yield True
+                return
+            try:
+                yield False
+            except OSError as error:  # the first attempt to write, wherever it was
+                where = error.filename if isinstance(error.filename, str) else self.root
+                raise storage_error(error, Path(where)) from error
+
+    def _is_for_reading(self) -> bool:
+        """Return whether this is a workspace of which the system lets this process write no folder."""
+        folders = [self.root, *(folder for pattern in _FOLDERS for folder in self.root.glob(pattern))]
+        return self.stages_file.exists() and not any(
+            os.access(folder, os.W_OK) for folder in folders if folder.is_dir()
+        )
 
     def sweep(self) -> None:
         """Remove what killed processes left, if no other process writes; a command that only reads calls this.

@@ -115,7 +115,7 @@ def evaluate(
     Raises:
         PipelineError: a missing stage, features of another extractor, or no videos to evaluate on.
     """
-    with workspace.locked("evaluate"), FigureProcess(draws=figures) as drawing:
+    with workspace.locked("evaluate") as may_write, FigureProcess(draws=figures, may_write=may_write) as drawing:
         folder = workspace.current_model(run)
         evaluator = Evaluator(workspace, held_out, device=device, reporter=reporter, drawing=drawing)
         report, made_from = evaluator(folder)

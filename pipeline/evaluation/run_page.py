@@ -53,7 +53,7 @@ def write_report(workspace: Workspace, run: str | None = None) -> RunReport:
     Raises:
         PipelineError: a run that does not exist, or damaged files.
     """
-    with workspace.locked("report"):
+    with workspace.locked("report") as may_write:
         models = workspace.current_model(run)
         if not (models / HISTORY).exists():
             raise MissingStageError(f"{models} has no finished epoch yet: run avzsl train")
@@ -63,9 +63,11 @@ def write_report(workspace: Workspace, run: str | None = None) -> RunReport:
         figures = [reports / "training_curves.png"]
         with storage_errors(reports):
             used = float(read_description(models).training["best_epoch"]) if is_complete(models) else None
-            training_curves(history, figures[0], used)
+            if may_write:
+                training_curves(history, figures[0], used)
             if balance:
                 figures.append(reports / "balance.png")
+            if balance and may_write:
                 balance_figure(balance, figures[-1])
         confusion = reports / "confusion_matrix.png"
         if confusion.exists():

@@ -74,7 +74,7 @@ def evaluate_seeds(
     Raises:
         PipelineError: as for `evaluate`; reports of runs before the error are kept.
     """
-    with workspace.locked("evaluate"), FigureProcess(draws=figures) as drawing:
+    with workspace.locked("evaluate") as may_write, FigureProcess(draws=figures, may_write=may_write) as drawing:
         folders = [workspace.current_model(run) for run in runs]
         evaluator = Evaluator(workspace, held_out, device=device, reporter=reporter, drawing=drawing)
         reports = []

@@ -15,7 +15,7 @@ from typing import Literal
 
 from extractors.files.checksums import sha256_of_file
 from pipeline.base.errors import DamagedFileError, StorageError
-from pipeline.base.files import read_document, storage_errors, write_json
+from pipeline.base.files import may_not_be_written, read_document, storage_errors, write_json
 from pipeline.base.progress import Reporter
 from pipeline.datasets.dataset import Video
 from pipeline.features.index import SourceFile, StoredFailure, StoredVideo
@@ -220,11 +220,18 @@ class PartChecks:
         self._stamps[part.name] = _stamp(part)
 
     def save(self) -> None:
-        """Write the changes. If several processes write at once, the last one wins; the other part files are read."""
+        """Write the changes. If several processes write at once, the last one wins; the other part files are read.
+
+        Where nothing may be written, the changes are lost, because they only save time.
+        """
         if self._stamps != self._before:
             stamps = {**self._read(), **self._stamps}
             self._before = {name: stamp for name, stamp in stamps.items() if (self._file.parent / name).exists()}
-            write_json(self._file, self._before)
+            try:
+                write_json(self._file, self._before)
+            except StorageError as error:
+                if not may_not_be_written(error):
+                    raise
 
     def _read(self) -> dict[str, list[int]]:
         if self._file.exists():

@@ -2,13 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -217,13 +217,87 @@ def test_a_user_without_a_home_has_a_cache_in_the_temporary_folder(monkeypatch: 
     assert folder.is_relative_to(stand_in_home())
 
 
-def test_a_command_that_only_reads_needs_no_lock_on_a_read_only_file_system(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody can write there; a command that writes is told why it cannot."""
-    workspace = Workspace(tmp_path)
-    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
-    with workspace.locked("export", reads_only=True):
-        assert not workspace.root.joinpath("lock").exists()
+def without_rights(program: str, workspace: Workspace, writable: Path | None = None) -> str:
+    """Run a program on a workspace in which nothing but one folder may be written, and return its output.
+
+    The user root loses the capability to write everywhere.
+    """
+    start = f"""
+from pathlib import Path
+from pipeline.base.errors import PipelineError
+from pipeline.base.workspace import StageRecord, Workspace
+workspace = Workspace(Path({str(workspace.root)!r}))
+try:
+    {program}
+except PipelineError as error:
+    print(type(error).__name__, error)
+"""
+    drop = ["setpriv", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    paths = [workspace.root, *workspace.root.rglob("*")]
+    modes = [path.stat().st_mode for path in paths]
+    for path in paths:
+        path.chmod(0o755 if path == writable else 0o555 if path.is_dir() else 0o444)
+    try:
+        done = subprocess.run([*drop, sys.executable, "-c", start], capture_output=True, text=True, check=True)
+    finally:
+        for path, mode in zip(paths, modes, strict=True):
+            path.chmod(mode)
+    return done.stdout.strip()
+
+
+needs_rights = pytest.mark.skipif(
+    os.name != "posix" or (os.geteuid() == 0 and shutil.which("setpriv") is None), reason="rights of POSIX"
+)
+
+
+def finished(root: Path) -> Workspace:
+    """Make a workspace with one finished stage, and the lock that it was made under."""
+    workspace = Workspace(root)
     with workspace.locked("train"):
-        assert workspace.root.joinpath("lock").exists()
+        workspace.record("model", StageRecord("made from", "models/a", summary={"HM": 1.0}))
+    return workspace
+
+
+@needs_rights
+@pytest.mark.parametrize("reads_only", [True, False])
+def test_a_finished_workspace_can_be_used_without_the_right_to_write(tmp_path: Path, reads_only: bool) -> None:
+    """A command may only read, or find that its work is done; what is recorded is not recorded again."""
+    workspace = finished(tmp_path)
+    work = "workspace.record('model', StageRecord('made from', 'models/a', summary={'HM': 1.0}))"
+    program = f"with workspace.locked('x', reads_only={reads_only}) as may_write: print(may_write); {work}"
+    assert without_rights(program, workspace) == "False"
+
+
+@needs_rights
+def test_without_the_right_to_write_new_work_is_refused(tmp_path: Path) -> None:
+    """The message says what may not be written."""
+    program = "with workspace.locked('train'): workspace.record('model', StageRecord('other', 'models/a'))"
+    said = without_rights(program, finished(tmp_path))
+    assert said.startswith(f"StorageError {tmp_path / 'stages.json'}: permission denied")
+
+
+@needs_rights
+def test_each_attempt_to_write_without_the_right_is_one_line(tmp_path: Path) -> None:
+    """Also one whose error is usually a bug of ours."""
+    program = "with workspace.locked('extract'): (workspace.root / 'dataset').mkdir()"
+    said = without_rights(program, finished(tmp_path))
+    assert said.startswith(f"StorageError {tmp_path / 'dataset'}: permission denied")
+
+
+@needs_rights
+def test_a_reader_without_the_right_to_write_waits_for_no_writer(tmp_path: Path) -> None:
+    """The lock keeps its purpose: a workspace that changes is not read."""
+    workspace = finished(tmp_path)
+    with workspace.locked("extract"):
+        said = without_rights("with workspace.locked('export', reads_only=True): print('read')", workspace)
+    assert "is in use by avzsl extract" in said
+
+
+@needs_rights
+def test_nothing_is_written_without_the_lock(tmp_path: Path) -> None:
+    """If some folder may be written but the lock may not, a command that writes is refused before it begins."""
+    workspace = finished(tmp_path)
+    (tmp_path / "reports" / "a").mkdir(parents=True)
+    program = "with workspace.locked('evaluate'): print('began')"
+    said = without_rights(program, workspace, writable=tmp_path / "reports" / "a")
+    assert said.startswith(f"StorageError {tmp_path / 'lock'}: permission denied")

@@ -35,6 +35,14 @@ def test_without_a_process_nothing_is_drawn(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_where_nothing_may_be_written_the_earlier_figures_are_used(tmp_path: Path) -> None:
+    """They show the same, if the metrics are the same."""
+    (tmp_path / "training_curves.png").write_bytes(b"drawn before")
+    with FigureProcess(draws=True, may_write=False) as process:
+        assert process.draw(figures(tmp_path)) == (tmp_path / "training_curves.png",)
+    assert (tmp_path / "training_curves.png").read_bytes() == b"drawn before"
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """The message is one line with the path."""
     with (
