@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from extractors.errors import WeightsError
 
 _SHOWN_KEYS = 3
+_LENGTH_BYTES = 8  # a safetensors file begins with the length of its header, which is a JSON object
+_PYTORCH_MAGICS = (b"PK", b"\x80")  # a zip file, or a pickle
 _UNUSED_KEY = "num_batches_tracked"  # needed for training only; older checkpoints lack it
 
 
@@ -21,8 +23,8 @@ def load_weights(path: Path, networks: Mapping[str, nn.Module]) -> None:
     """Load the weights of each network from a checkpoint.
 
     Args:
-        path: checkpoint file. Only the entries `[module.]<network>.base.<parameter>` in `model` are used. A file
-            `*.safetensors` has these entries itself.
+        path: checkpoint file. Only the entries `[module.]<network>.base.<parameter>` in `model` are used. A
+            safetensors file, which is known by its content, has these entries itself.
         networks: networks by their name in the checkpoint (`video_network`, `audio_network`); changed in place.
 
     Raises:
@@ -44,7 +46,7 @@ def load_weights(path: Path, networks: Mapping[str, nn.Module]) -> None:
 
 def _read_state(path: Path) -> dict[str, Any]:
     """Read the weights and remove the prefix that data-parallel training puts before each key."""
-    model = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_model(path)
+    model = _read_safetensors(path) if _is_safetensors(path) else _read_model(path)
     state = {str(key).removeprefix("module."): value for key, value in model.items()}
     if len(state) < len(model):
         repeated = [key for key in state if key in model and f"module.{key}" in model]
@@ -52,6 +54,18 @@ def _read_state(path: Path) -> dict[str, Any]:
             f"{path} holds the same keys with and without 'module.' ({_first(repeated)}). Pass another checkpoint."
         )
     return state
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Find out the format from the content; of a file that is in no format, from its name, for the message."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_LENGTH_BYTES + 1)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if start[_LENGTH_BYTES:] == b"{":
+        return True
+    return path.suffix.lower() == ".safetensors" and not start.startswith(_PYTORCH_MAGICS)
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

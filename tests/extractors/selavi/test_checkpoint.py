@@ -136,15 +136,17 @@ def test_the_documented_keys_are_loaded_completely(documented_checkpoint: dict[s
 
 @pytest.mark.parametrize("key", [key for key in documented_shapes() if not key.endswith("num_batches_tracked")][::29])
 def test_a_checkpoint_without_one_key_fails_by_key(
-    documented_checkpoint: dict[str, Any], key: str, monkeypatch: pytest.MonkeyPatch
+    documented_checkpoint: dict[str, Any], key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message names the key, at any depth of both networks; no file is read here, for speed."""
+    """The message names the key, at any depth of both networks; the file is empty here, for speed."""
     model = {name: value for name, value in documented_checkpoint["model"].items() if name != key}
     monkeypatch.setattr(torch, "load", lambda *_, **__: {"model": model})
+    path = tmp_path / "selavi.pth"
+    path.touch()
     with torch.device("meta"):
         networks = {"video_network": build_visual_network(), "audio_network": build_audio_network()}
     with pytest.raises(WeightsError, match=rf"1 missing \({re.escape(key.removeprefix('module.'))}\)"):
-        load_weights(Path("selavi.pth"), networks)
+        load_weights(path, networks)
 
 
 def test_a_key_with_and_without_the_prefix_fails(tmp_path: Path) -> None:
@@ -274,9 +276,10 @@ def test_another_projects_checkpoint_fails(checkpoint: object, tmp_path: Path) -
         load_weights(saved(checkpoint, tmp_path / "other.pth"), narrow_networks())
 
 
-def test_a_safetensors_file_is_read_like_a_checkpoint(tmp_path: Path) -> None:
-    """Its keys are those of the entry `model`; a file that is cut short is called one."""
-    networks, path = narrow_networks(), tmp_path / "selavi.safetensors"
+@pytest.mark.parametrize("file_name", ["selavi.safetensors", "selavi.pth", "selavi"])
+def test_a_safetensors_file_is_read_like_a_checkpoint(tmp_path: Path, file_name: str) -> None:
+    """Its content decides. Its keys are those of the entry `model`; a file that is cut short is called one."""
+    networks, path = narrow_networks(), tmp_path / file_name
     weights = {key: value.contiguous() for key, value in authors_checkpoint(networks)["model"].items()}
     path.write_bytes(save(weights))
     loaded = narrow_networks()
@@ -287,6 +290,22 @@ def test_a_safetensors_file_is_read_like_a_checkpoint(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(WeightsError, match="is not a whole safetensors file"):
         load_weights(path, narrow_networks())
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_name_of_a_pytorch_checkpoint_does_not_matter(tmp_path: Path, *, zipped: bool) -> None:
+    """Both of PyTorch's formats are known by their content."""
+    source, path = authors_checkpoint(narrow_networks()), tmp_path / "selavi.safetensors"
+    load_weights(saved(source, path, _use_new_zipfile_serialization=zipped), narrow_networks())
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"no checkpoint at all"])
+def test_a_file_of_neither_format_is_called_what_its_name_says(tmp_path: Path, content: bytes) -> None:
+    """The user knows it by this name."""
+    for file_name, words in (("a.safetensors", "not a whole safetensors file"), ("a.pth", "not a checkpoint")):
+        (tmp_path / file_name).write_bytes(content)
+        with pytest.raises(WeightsError, match=words):
+            load_weights(tmp_path / file_name, narrow_networks())
 
 
 def test_negative_variances_are_refused(tmp_path: Path) -> None:
