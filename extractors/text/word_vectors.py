@@ -2,9 +2,12 @@
 
 import codecs
 import gzip
+import io
 import re
 import zlib
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -52,20 +55,21 @@ def open_word_vectors(path: Path) -> WordVectorFile:
         TextEncoderError: a file that is empty, unreadable, or of another format.
     """
     try:
-        with open_plain_or_gzip(path) as file:
-            first = _without_mark(file.readline(_MAX_LINE_BYTES))
-            sample = file.read(_SAMPLE_BYTES)
+        beginning = _beginning(path)
     except FILE_ERRORS as error:
         raise TextEncoderError(unreadable(path, error)) from error
-    if not first.strip():
+    first, following = beginning.first_line, beginning.following
+    if not first:
         raise TextEncoderError(f"{path} is empty: give a file of word2vec or GloVe vectors")
     header = re.fullmatch(rb"\s*(\d{1,12})\s+(\d{1,6})\s*", first)
     if header:
         count, width = int(header[1]), int(header[2])
-        if count == 0 or width == 0 or not sample:
+        if count == 0 or width == 0 or not following:
             raise TextEncoderError(f"{path} contains no vectors: give a file of word2vec or GloVe vectors")
-        if _is_text(sample):
-            return TextVectors(path, width, announced=count)
+        if _is_text(following):
+            return TextVectors(path, width, announced=count, ends_with_cr=beginning.ends_with_cr)
+        if beginning.blank_lines:
+            raise TextEncoderError(f"{path} is binary word2vec after a blank line: remove it, or make the file again")
         return BinaryVectors(path, width, announced=count)
     width = _numbers_at_the_end(_single_blanks(first)) if _is_text(first) else 0
     if width == 0:
@@ -73,7 +77,39 @@ def open_word_vectors(path: Path) -> WordVectorFile:
             f"{path} is not a file of vectors: expected word2vec (text or binary), GloVe, fastText's .bin, "
             "or a .npy file that holds a dict"
         )
-    return TextVectors(path, width)
+    return TextVectors(path, width, ends_with_cr=beginning.ends_with_cr)
+
+
+@dataclass(frozen=True)
+class _Beginning:
+    """The beginning of a file of vectors."""
+
+    first_line: bytes  # the first that is not blank; empty if there is none
+    following: bytes  # some of what follows it
+    blank_lines: int  # before it
+    ends_with_cr: bool  # whether lines end with CR alone, as on the first Macs
+
+
+def _beginning(path: Path) -> _Beginning:
+    blank_lines = 0
+    with open_plain_or_gzip(path) as file:
+        line = _without_mark(file.readline(_MAX_LINE_BYTES))
+        while line and not line.strip():
+            blank_lines += 1
+            line = file.readline(_MAX_LINE_BYTES)
+        following = file.read(_SAMPLE_BYTES)
+    first, end, rest = line.strip(_BLANKS).partition(b"\r")
+    if end and _is_text(line):
+        return _Beginning(first, rest + following, blank_lines, ends_with_cr=True)
+    return _Beginning(line if line.strip() else b"", following, blank_lines, ends_with_cr=False)
+
+
+def _lines(file: gzip.GzipFile | BufferedReader, *, ends_with_cr: bool) -> Iterable[bytes]:
+    """Iterate over the lines of a text file."""
+    if not ends_with_cr:
+        return file
+    text = io.TextIOWrapper(file, "latin-1", newline=None)  # a letter for every byte
+    return (line.encode("latin-1") for line in text)
 
 
 class TextVectors:
@@ -87,24 +123,27 @@ class TextVectors:
         path: the file.
         width: number W of values in a vector.
         announced: number of words according to the first line; None if there is no such line.
+        ends_with_cr: whether lines end with CR alone.
     """
 
-    def __init__(self, path: Path, width: int, *, announced: int | None = None) -> None:
-        self._path, self.width, self._announced = path, width, announced
+    def __init__(self, path: Path, width: int, *, announced: int | None = None, ends_with_cr: bool = False) -> None:
+        self._path, self.width, self._announced, self._ends_with_cr = path, width, announced, ends_with_cr
         self.form = "glove" if announced is None else "word2vec"
 
     def find(self, words: AbstractSet[str]) -> Vectors:
         """Return the vectors (W,) of those words that the file has; the first vector if a word occurs twice."""
         wanted = {word.encode(): word for word in words}
         found: Vectors = {}
-        rows = 0
+        rows = 0 if self._announced is None else -1  # the first line is no row
         try:
             with open_plain_or_gzip(self._path) as file:
-                for number, line in enumerate(file, 1):
-                    if (number == 1 and self._announced is not None) or line.isspace():
+                for number, line in enumerate(_lines(file, ends_with_cr=self._ends_with_cr), 1):
+                    plain = _single_blanks(_without_mark(line) if number == 1 else line)
+                    if not plain or plain.isspace():
                         continue
                     rows += 1
-                    plain = _single_blanks(_without_mark(line) if number == 1 else line)
+                    if rows == 0:
+                        continue
                     word = self._word_of(plain, number, wanted.keys())
                     if word in wanted and wanted[word] not in found:
                         found[wanted[word]] = self._vector_of(plain, number)

@@ -106,8 +106,16 @@ def test_entries_with_spaces_are_read(tmp_path: Path) -> None:
         lambda content: b"\xef\xbb\xbf" + content,  # as editors on Windows save it
         lambda content: b" " + content.replace(b"\n", b"\n "),
         lambda content: content.replace(b"\n", b"\r\n"),
+        lambda content: content.replace(b"\n", b"\r"),
+        lambda content: b"\r\r" + content.replace(b"\n", b"\r"),
+        lambda content: b"\n \r\n\n" + content,
+        lambda content: b"\xef\xbb\xbf\n" + content.replace(b"\n", b"\n\n"),
+        lambda content: gzip.compress(b"\n" + content.replace(b"\n", b"\r")),
     ],
-    ids=["blank at the end", "double blanks", "tabs", "byte order mark", "leading blank", "Windows"],
+    ids=[
+        *("blank at the end", "double blanks", "tabs", "byte order mark", "leading blank", "Windows"),
+        *("first Macs", "blank lines of Macs", "blank lines first", "blank lines everywhere", "gzipped"),
+    ],
 )
 def test_blanks_of_the_wild_change_nothing(tmp_path: Path, form: str, change: Callable[[bytes], bytes]) -> None:
     """Files of vectors are written by many programs."""
@@ -153,6 +161,11 @@ def test_every_form_gives_back_what_was_written(
     [
         (b"", "is empty"),
         (b"\n", "is empty"),
+        (b"\xef\xbb\xbf \n\r\n", "is empty"),
+        (b"2 3\r", "contains no vectors"),
+        (b"dog 1 2 3\rbarking 1 2\r", "line 2: 2 numbers but the first line has 3"),
+        (b"\ndog 1 2 3\nbarking 1 2\n", "line 3: 2 numbers but the first line has 3"),
+        (b"\n" + content_of("binary"), "is binary word2vec after a blank line"),
         (b"0 300\n", "contains no vectors"),
         (b"2 3\n", "contains no vectors"),
         (b"This is a letter.\nNot vectors.\n", "not a file of vectors"),
