@@ -18,6 +18,8 @@ def check_media_file(path: Path) -> None:
     try:
         status = path.stat()
     except FileNotFoundError as error:
+        if path.is_symlink():
+            raise VideoError(f"a link to {path.readlink()}, which does not exist") from error
         raise VideoError("no such file") from error
     except OSError as error:
         raise VideoError(f"cannot be reached: {error.strerror}") from error

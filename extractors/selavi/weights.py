@@ -49,6 +49,8 @@ def resolve_weights(spec: str, *, cache_dir: Path, on_progress: OnProgress | Non
     Raises:
         WeightsError: weights that do not exist or cannot be fetched, or a cached file that is damaged.
     """
+    if spec.lower() in CHOICES and not Path(spec).is_file():
+        spec = spec.lower()
     if spec == "untrained":
         return _untrained()
     if spec in PUBLISHED:
@@ -122,7 +124,7 @@ def _fetch(name: str, cache_dir: Path, on_progress: OnProgress | None) -> Resolv
         reason = error.strerror if isinstance(error, OSError) else error
         raise WeightsError(
             f"cannot fetch the {name} weights: {reason}. Download {file_name} elsewhere and pass --weights FILE. "
-            f"It is at {url}"
+            f"It is at {url} (licence {LICENCE})"
         ) from error
     return ResolvedWeights(name=name, path=path, sha256=sha256, note=f"fetched {url} to {path}, sha256 {sha256}")
 

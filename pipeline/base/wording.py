@@ -1,6 +1,7 @@
 """Format numbers, lists and suggestions for people."""
 
 import difflib
+import errno
 import os
 import re
 import shlex
@@ -79,12 +80,22 @@ def did_you_mean(given: str, choices: Iterable[str]) -> str:
 def not_a_file(path: Path) -> str:
     """Say why a path cannot be read as a file: it does not exist, leads nowhere, or is not a regular file."""
     if path.is_symlink() and not path.exists():
-        return f"{path} is a link to {path.readlink()}, which does not exist."
+        return f"{path} is {dead_link(path)}."
     if path.is_dir():
         return f"{path} is a folder."
     if path.exists():
         return f"{path} is not a regular file, but a pipe or a device: save its content as a file first."
     return _does_not_exist(path)
+
+
+def dead_link(path: Path) -> str:
+    """Say where a link leads that leads to no file."""
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return f"a link to {path.readlink()}, which leads back to it"
+    return f"a link to {path.readlink()}, which does not exist"
 
 
 def _does_not_exist(path: Path) -> str:
@@ -93,6 +104,9 @@ def _does_not_exist(path: Path) -> str:
     if address:
         shown = f"{address[1]}://{str(path)[address.end() :]}"
         return f"{shown} is an address, not a file: save what it leads to as a file first."
+    with_slashes = Path(str(path).replace("\\", "/"))
+    if with_slashes != path and with_slashes.exists():
+        return f"{path} does not exist. Did you mean {with_slashes}? Folders are separated by slashes here."
     if set("*?[") & set(path.name):
         return f"{path} does not exist. Wildcards work without quotes, and only if a file matches them."
     try:

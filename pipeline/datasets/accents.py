@@ -14,10 +14,14 @@ _FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 def stored_path(path: str) -> str:
     """Return a path from a list in the form in which its file is stored.
 
-    A list from another system may hold the other form of a name. A path that exists stays as it is, and so does one
-    that exists in no form.
+    A list from another system may hold the other form of a name, or backslashes between folders. A path that exists
+    stays as it is, and so does one that exists in no form.
     """
-    if path.isascii() or os.path.lexists(path):
+    if os.path.lexists(path):
+        return path
+    if "\\" in path:
+        path = with_slashes if os.path.lexists(with_slashes := path.replace("\\", "/")) else path
+    if path.isascii():
         return path
     return _stored(Path(path)) or path
 

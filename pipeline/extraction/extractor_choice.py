@@ -133,7 +133,7 @@ def fetch_weights(name: str, reporter: Reporter) -> ResolvedWeights:
         def on_progress(received: int, total: int | None) -> None:
             nonlocal done
             if not bar:
-                reporter.say(f"downloading weights of SeLaVi's authors, whose licence is {LICENCE}")
+                reporter.warn(f"downloading weights of SeLaVi's authors, whose licence is {LICENCE}")
                 bar.append(stack.enter_context(reporter.track(f"downloading the {name} weights", total or 0)))
             bar[0].advance(received - done)
             done = received

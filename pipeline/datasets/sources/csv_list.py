@@ -75,6 +75,11 @@ def find_csv(listing: Path, folder: Path | None = None) -> Found:
     refuse_empty(videos, missing, listing, root)
     classes, splits = listing.parent / "classes.csv", listing.parent / "splits.yaml"
     phrases = read_phrases(classes) if classes.is_file() and classes != listing else {}
+    if not phrases and all(video.class_name.isdigit() for video in videos):
+        raise UsageError(
+            f"{listing}: its classes are numbers, such as {videos[0].class_name!r}: their names are needed, in a "
+            "column class, or as phrases in a classes.csv (class,phrase) beside it"
+        )
     return Found("csv", listing, tuple(videos), tuple(missing), phrases, splits=splits if splits.is_file() else None)
 
 

@@ -1,6 +1,7 @@
 """pipeline/base/wording.py: numbers and suggestions for people."""
 
 import os
+import subprocess
 import unicodedata
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.base.wording import byte_size, counted, did_you_mean, grouped, not_a_file, visible
+from pipeline.base.wording import byte_size, counted, did_you_mean, grouped, not_a_file, shell_quoted, visible
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,9 @@ def test_a_link_that_leads_nowhere_is_said_to_be_one(tmp_path: Path) -> None:
     link = tmp_path / "clip.mp4"
     link.symlink_to(tmp_path / "moved.mp4")
     assert not_a_file(link) == f"{link} is a link to {tmp_path / 'moved.mp4'}, which does not exist."
+    loop = tmp_path / "loop.mp4"
+    loop.symlink_to(loop)
+    assert not_a_file(loop) == f"{loop} is a link to {loop}, which leads back to it."
 
 
 def test_a_pipe_and_a_folder_are_no_regular_files(tmp_path: Path) -> None:
@@ -98,3 +102,22 @@ def test_a_wildcard_that_matches_nothing_is_called_one(tmp_path: Path) -> None:
     """The shell replaces wildcards, unless they are in quotes or match nothing."""
     (tmp_path / "a.mp4").touch()
     assert "Wildcards work without quotes, and only if a file matches them." in not_a_file(tmp_path / "*.mp4")
+
+
+def test_a_path_from_windows_is_told_the_slashes_of_this_system(tmp_path: Path) -> None:
+    """Such paths stand in lists and in people's fingers."""
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").touch()
+    found = not_a_file(Path(f"{tmp_path}\\videos\\a.mp4"))
+    assert found.endswith(f"Did you mean {tmp_path}/videos/a.mp4? Folders are separated by slashes here.")
+
+
+@pytest.mark.parametrize(
+    "text", ["plain", "two words", "it's", "a\x1b[31mred", "new\nline", "caf\u00e9 \u202e", "b\udcffd"]
+)
+def test_a_quoted_argument_comes_back_from_a_shell_as_it_was(text: str) -> None:
+    """Control characters and bytes that are not UTF-8 are escapes, which bash reads."""
+    quoted = shell_quoted(text)
+    assert quoted.isprintable()
+    done = subprocess.run(["bash", "-c", f"printf %s {quoted}"], check=True, capture_output=True)
+    assert done.stdout == os.fsencode(text)

@@ -290,6 +290,11 @@ def test_numbers_of_classes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a.mp4,0\nb.mp4,1\n")
     with pytest.raises(UsageError, match="the names of the classes are needed, not their numbers"):
         find_csv(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("path,label\na.mp4,0\nb.mp4,1\n")
+    with pytest.raises(UsageError, match=r"its classes are numbers, such as '0': their names are needed"):
+        find_csv(tmp_path / "t.csv")
+    (tmp_path / "classes.csv").write_text("class,phrase\n0,a dog\n1,a cat\n")
+    assert find_csv(tmp_path / "t.csv").phrases == {"0": ("a dog",), "1": ("a cat",)}
 
 
 def test_all_clips_that_exist_twice_are_named_at_once(tmp_path: Path) -> None:
