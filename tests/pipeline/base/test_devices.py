@@ -11,8 +11,8 @@ from pipeline.base.system import usable_cores
 
 
 def test_the_cpu_always_exists() -> None:
-    """`cpu` needs no GPU."""
-    assert resolve_device("cpu") == torch.device("cpu")
+    """`cpu` needs no GPU; capitals do not matter."""
+    assert resolve_device("cpu") == resolve_device("CPU") == torch.device("cpu")
 
 
 def test_auto_is_the_first_gpu_or_else_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def test_a_gpu_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch, n
         resolve_device(name)
 
 
-@pytest.mark.parametrize("name", ["", "CPU", "gpu", "cuda:", "cuda:x", "cuda:-1", "meta", "mps"])
+@pytest.mark.parametrize("name", ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "meta", "mps"])
 def test_an_unknown_name_is_refused_with_the_allowed_ones(name: str) -> None:
     """Devices that torch knows but avzsl does not use are refused too."""
     with pytest.raises(UsageError, match="give auto, cpu, cuda or cuda:n"):

@@ -341,3 +341,18 @@ def test_given_settings_are_listed_even_with_their_default_value(tmp_path: Path)
 def test_a_preset_is_named_in_any_case() -> None:
     """`UCF` is how the published code writes it."""
     assert load_settings(preset="UCF") == load_settings(preset="ucf")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "found"),
+    [
+        ("extraction.decoder=PyAV", "extraction.decoder=pyav"),
+        ("extraction.extractor.recipe=SeLaVi", "extraction.extractor.recipe=selavi"),
+        ("extraction.extractor.weights=Untrained", "extraction.extractor.weights=untrained"),
+        ("daan.csgm=OFF", "daan.csgm=off"),
+    ],
+)
+def test_choices_may_be_in_any_case(assignment: str, found: str) -> None:
+    """Names of the field are written in many ways; paths and texts stay as they are."""
+    assert load_settings(assignments=[assignment]) == load_settings(assignments=[found])
+    assert load_settings(assignments=["text.encoder=Vectors.TXT"]).text.encoder == "Vectors.TXT"
