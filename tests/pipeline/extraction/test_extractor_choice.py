@@ -12,15 +12,15 @@ from pipeline.extraction import extractor_choice
 from pipeline.extraction.extractor_choice import fetch_weights
 
 
-class Lines(SilentReporter):
-    """Keeps the lines."""
+class Warnings(SilentReporter):
+    """Keeps the warnings."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.warnings: list[str] = []
 
-    def say(self, line: str) -> None:
-        """Keep a line."""
-        self.lines.append(line)
+    def warn(self, line: str) -> None:
+        """Keep a warning."""
+        self.warnings.append(line)
 
 
 @pytest.mark.parametrize("downloads", [True, False])
@@ -33,10 +33,10 @@ def test_the_licence_is_said_at_the_download(monkeypatch: pytest.MonkeyPatch, do
         return ResolvedWeights(name, cache_dir, "", "")
 
     monkeypatch.setattr(extractor_choice, "resolve_weights", resolve)
-    reporter = Lines()
+    reporter = Warnings()
     fetch_weights("vgg_sound", reporter)
     expected = "downloading weights of SeLaVi's authors, whose licence is CC-BY-NC 4.0, not for commercial use"
-    assert reporter.lines == [expected] * downloads
+    assert reporter.warnings == [expected] * downloads  # also with --quiet
 
 
 def test_the_licence_stands_beside_the_option(capsys: pytest.CaptureFixture[str]) -> None:
