@@ -102,14 +102,17 @@ def _flushed(code: int) -> int:
     """Write what is left of standard output, and return the exit code: 1 if that fails, as on a full disk."""
     try:
         flush_output()
-    except BrokenPipeError:
-        silence_output()
-        return 1
-    except OutputError as error:
-        silence_output()
-        fail(str(error))
-        return 1
+    except (BrokenPipeError, OutputError) as error:
+        return _output_lost(error)
     return code
+
+
+def _output_lost(error: BrokenPipeError | OutputError) -> int:
+    """Write nothing more to standard output, and return the exit code. A reader that closed the pipe wants no words."""
+    silence_output()
+    if isinstance(error, OutputError):
+        fail(str(error))
+    return 1
 
 
 def run_command(arguments: list[str]) -> int:
@@ -140,13 +143,8 @@ def _run_reporting_errors(arguments: list[str], interrupted: list[int]) -> int:
         if not interrupted:
             raise
         code = _INTERRUPTED  # Ctrl-C came while a library was loaded, which reported it as an ImportError
-    except BrokenPipeError:  # the reader of our output has closed the pipe
-        silence_output()
-        return 1
-    except OutputError as error:
-        silence_output()
-        fail(str(error))
-        return 1
+    except (BrokenPipeError, OutputError) as error:
+        return _output_lost(error)
     if code == _INTERRUPTED:  # Typer returns this code for Ctrl-C, without a message
         fail("interrupted. Finished work is saved; run the same command again to continue")
     return code if isinstance(code, int) else 0

@@ -35,6 +35,12 @@ class ResolvedWeights:
     note: str
 
 
+def weights_named(spec: str) -> str:
+    """Return the known name that a text is: `VGG_Sound` is vgg_sound. A file, or another text, stays as it is."""
+    known = spec.strip().lower()
+    return known if known in CHOICES and not Path(spec).is_file() else spec
+
+
 def resolve_weights(spec: str, *, cache_dir: Path, on_progress: OnProgress | None = None) -> ResolvedWeights:
     """Find the weights that `spec` names, and fetch them if they are not in the cache.
 
@@ -49,8 +55,7 @@ def resolve_weights(spec: str, *, cache_dir: Path, on_progress: OnProgress | Non
     Raises:
         WeightsError: weights that do not exist or cannot be fetched, or a cached file that is damaged.
     """
-    if spec.lower() in CHOICES and not Path(spec).is_file():
-        spec = spec.lower()
+    spec = weights_named(spec)
     if spec == "untrained":
         return _untrained()
     if spec in PUBLISHED:

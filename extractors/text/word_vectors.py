@@ -134,7 +134,7 @@ class TextVectors:
         """Return the vectors (W,) of those words that the file has; the first vector if a word occurs twice."""
         wanted = {word.encode(): word for word in words}
         found: Vectors = {}
-        rows = 0 if self._announced is None else -1  # the first line is no row
+        rows = 0 if self._announced is None else -1  # the first line holds the counts, so it does not count
         try:
             with open_plain_or_gzip(self._path) as file:
                 for number, line in enumerate(_lines(file, ends_with_cr=self._ends_with_cr), 1):

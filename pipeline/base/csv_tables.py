@@ -161,17 +161,17 @@ def split_names(text: str) -> list[str]:
         UsageError: a quote that is not closed, or letters after a closing quote.
     """
     names: list[str] = []
-    rest = text.strip("\r\n")
-    while rest.strip() or names:
-        name, rest, ended = _first_name(rest, text)
+    rest: str | None = text.strip("\r\n")
+    if not text.strip():
+        return names
+    while rest is not None:
+        name, rest = _first_name(rest, text)
         names.append(name)
-        if ended:
-            return names
     return names
 
 
-def _first_name(rest: str, text: str) -> tuple[str, str, bool]:
-    """Read the first name of a list; return it, what follows its comma, and whether the list ends with it."""
+def _first_name(rest: str, text: str) -> tuple[str, str | None]:
+    """Read the first name of a list; return it and what follows its comma, None if the list ends with it."""
     rest = rest.lstrip()
     quoted = _DOUBLE_QUOTED.match(rest) or _SINGLE_QUOTED.match(rest)
     if quoted is None and rest.startswith('"'):
@@ -186,7 +186,7 @@ def _first_name(rest: str, text: str) -> tuple[str, str, bool]:
     if quoted:
         inside = quoted["name"].strip()
         name = (inside.replace('""', '"') if rest.startswith('"') else inside) + name
-    return name, rest[end.end() :] if end else "", end is None
+    return name, rest[end.end() :] if end else None
 
 
 def with_known_names(cells: Sequence[str], known: Iterable[str]) -> list[str]:

@@ -61,9 +61,9 @@ _NO_CLASSES = frozenset(
 )
 _REPAIRED = re.compile(r"found\.\d{3}")  # what Windows found when it checked a disk
 _MARKS_OF_PROGRAMS = (".", "@", "#", "~", "$")  # hidden, of a NAS, of a NAS, a backup, of Windows
-_LOCK = "~$"  # begins the name of the file that an office program keeps beside an open one
+_LOCK = "~$"  # an office program begins the name of its lock file with it
 _NAMES_SHOWN = 12  # a class of the user may be among them
-_LOOKED_INTO = 20  # folders of one name; a NAS may have one beside each video
+_LOOKED_INTO = 20  # the most folders of one name: a NAS may have one beside each video
 
 
 def media_files(folder: Path) -> Iterator[Path]:

@@ -122,7 +122,7 @@ def _read_names(path: Path) -> list[tuple[str, Phrases]]:
 
 
 def _without_numbers(lines: Sequence[str]) -> list[str] | None:
-    """Return the names of a list whose lines all have a place, counts or marks beside the name; None if they have not.
+    """Return the names of a list in which every line has a place, a count or a mark too; None for another list.
 
     Places count up from 0 or 1, before the name or after it. Counts follow a comma, a semicolon or a tab, or the name
     in a list with places. Marks are bullets and the numbers of WordNet.

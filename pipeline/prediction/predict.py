@@ -17,6 +17,7 @@ from extractors.decoding.pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
 from extractors.selavi.extractor import ExtractorOptions, describe, load_selavi
 from extractors.selavi.networks import FEATURES_PER_CHANNEL, SELAVI_WIDTH
+from extractors.selavi.weights import weights_named
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import Reporter
 from pipeline.datasets.phrases import Phrases
@@ -204,6 +205,7 @@ def _with_weights(model: Model, weights: str | None, warn: Warn) -> Model:
     Raises:
         UsageError: a model whose features cannot be extracted from a clip.
     """
+    weights = None if weights is None else weights_named(weights)
     origin = model.extractor.get("extractor")
     if origin == "synthetic":
         raise UsageError("the model was trained on generated features, which no clip has: train on features of videos")

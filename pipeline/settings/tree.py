@@ -12,7 +12,7 @@ import pydantic
 import yaml
 
 from daan.config import DaanConfig
-from extractors.selavi.weights import CHOICES
+from extractors.selavi.weights import weights_named
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import did_you_mean, not_a_file
@@ -184,16 +184,17 @@ def _assign(tree: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401
 
 def _as_choice(key: str, value: Any) -> Any:  # noqa: ANN401 - as in `_assign`
     """Write a choice in the letters of its setting: `AVCA` is as good as `avca`; another value stays as it is."""
-    if not isinstance(value, str) or (key == "extraction.extractor.weights" and Path(value).exists()):
+    if not isinstance(value, str):
         return value
+    if key == "extraction.extractor.weights":
+        return weights_named(value)
     return next((choice for choice in _choices()[key] if choice.lower() == value.strip().lower()), value)
 
 
 @functools.cache
 def _choices() -> Mapping[str, tuple[str, ...]]:
     """Map every dotted key to the words that it may be."""
-    found = dict(_choices_in(Settings, ""))
-    return {**found, "extraction.extractor.weights": CHOICES}
+    return dict(_choices_in(Settings, ""))
 
 
 def _choices_in(section: type, prefix: str) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -1,1 +1,1 @@
-"""Where pictures and sound lie in time, and how they are cut into seconds."""
+"""Place pictures and sound in time, and cut them into seconds."""

@@ -81,7 +81,7 @@ def cut_into_seconds(
     """Yield the seconds of a segment: its whole seconds, or those at the given starts.
 
     Args:
-        pictures: the pictures. If it is None, there is no picture, and whole seconds are yielded.
+        pictures: the video's pictures; None if it has none. Whole seconds are then yielded.
         track: the sound of the same segment; None if there is no sound.
         segment: the requested segment.
         starts: starts of the windows in seconds from the segment's start; None for whole seconds.
