@@ -1,5 +1,6 @@
 """The command `avzsl`: its subcommands, expected errors and exit codes."""
 
+import gc
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -95,7 +96,9 @@ def main() -> None:
     find_a_home()
     if "--json" in sys.argv:
         guard_standard_output()
-    sys.exit(_flushed(run_command(sys.argv[1:])))
+    code = _flushed(run_command(sys.argv[1:]))
+    gc.freeze()  # otherwise Python looks through all objects of the libraries at its end, for up to half a second
+    sys.exit(code)
 
 
 def _flushed(code: int) -> int:

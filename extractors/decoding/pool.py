@@ -11,7 +11,7 @@ from typing import Generic, Self, cast
 from extractors.base import KeyT
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary, get_decoder
 from extractors.decoding.worker import Message, receive_second, run_worker
-from extractors.processes import WorkerProcess
+from extractors.processes.worker_process import WorkerProcess
 
 # A new process imports its libraries first, which takes long on a loaded machine.
 _START_LIMIT_SECONDS = 120.0

@@ -11,7 +11,7 @@ from extractors.decoding.frames import FRAME_SIDE_PIXELS
 from extractors.decoding.interface import Decoder, DecodingRequest, Second, VideoSummary, get_decoder
 from extractors.decoding.timing.timeline import FRAMES_PER_SECOND
 from extractors.errors import VideoError
-from extractors.processes import silence_native_output
+from extractors.processes.worker_process import silence_native_output
 
 FRAMES_SHAPE = (FRAMES_PER_SECOND, 3, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS)
 
@@ -30,7 +30,6 @@ def run_worker(connection: Connection, decoder_name: str, silence_limit_seconds:
     """
     # Ctrl-C is sent to every process of the terminal; only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["OMP_NUM_THREADS"] = "1"
     silence_native_output()
     try:
         decoder = get_decoder(decoder_name)

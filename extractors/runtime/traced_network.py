@@ -1,9 +1,12 @@
 """The runtime `traced`: a network whose layers PyTorch fuses once for inference on a CPU."""
 
 import warnings
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+
+from extractors.runtime.one_thread import one_thread
 
 _EXAMPLE_PIXELS = 16  # so small that tracing costs nothing; the networks accept any size
 
@@ -22,8 +25,9 @@ class TracedNetwork:
         channels, *sides = input_shape
         example = torch.zeros(1, channels, *(min(side, _EXAMPLE_PIXELS) for side in sides))
         # Tracing is deprecated, but what replaces it needs a C++ compiler.
-        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
-            traced = torch.jit.trace(network.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
+        with one_thread(), torch.no_grad(), warnings.catch_warnings(action="ignore"):
+            whole = _OneModule(network.eval().requires_grad_(requires_grad=False))
+            traced = torch.jit.trace(whole.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
             self._network = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
         # One call per core: threads that share a layer wait for the slowest of them at the end of the layer.
         self.calls_at_once = torch.get_num_threads()
@@ -35,3 +39,17 @@ class TracedNetwork:
             # A fused ReLU turns NaN into 0, which would hide a fault of an input.
             features[~inputs.flatten(1).isfinite().all(1)] = torch.nan
             return features
+
+
+class _OneModule(nn.Module):
+    """Hides the layers of a network, whose weights a trace then takes as constants.
+
+    PyTorch describes every layer that it sees in a trace, which takes more time than all the rest of the tracing.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self._call: Callable[[Tensor], Tensor] = network.__call__  # a method is no layer, so that PyTorch leaves it out
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self._call(inputs)

@@ -12,6 +12,7 @@ from extractors.decoding.interface import Windows
 from extractors.decoding.timing.timeline import FRAMES_PER_SECOND
 from extractors.errors import WeightsError
 from extractors.runtime.networks import Network, Precision, Runtime, check_runtime, make_ready
+from extractors.runtime.one_thread import one_thread
 from extractors.selavi import filterbank
 from extractors.selavi.checkpoint import load_weights
 from extractors.selavi.networks import FEATURES_PER_CHANNEL, SELAVI_WIDTH, build_audio_network, build_visual_network
@@ -220,16 +221,17 @@ def _networks(options: ExtractorOptions, weights: ResolvedWeights, recipe: Recip
     # Built without memory at first: PyTorch's initial weights would advance the global random generator.
     with torch.device("meta"):
         visual_network, audio_network = build_visual_network(options.width), build_audio_network(options.width)
-    for network in (visual_network, audio_network):
-        # As `to_empty` does, but that one loads a library for symbolic mathematics, which takes a third of a second.
-        state = {name: torch.empty(value.shape, dtype=value.dtype) for name, value in network.state_dict().items()}
-        network.load_state_dict(state, assign=True)
     if weights.path is None:
+        for network in (visual_network, audio_network):
+            # As `to_empty` does, but that one loads a library for symbolic mathematics for a third of a second.
+            state = {name: torch.empty(value.shape, dtype=value.dtype) for name, value in network.state_dict().items()}
+            network.load_state_dict(state, assign=True)
         preprocessing = Preprocessing(recipe, torch.device("cpu"))
         generator = torch.Generator().manual_seed(options.seed)
         initialise_untrained(visual_network, preprocessing.visual_input(draw_clips(generator)), generator)
         sounds = preprocessing.audio_input(draw_sounds(recipe.audio_rate_hz, generator))
         initialise_untrained(audio_network, sounds, generator)
     else:
-        load_weights(weights.path, {"video_network": visual_network, "audio_network": audio_network})
+        with one_thread():
+            load_weights(weights.path, {"video_network": visual_network, "audio_network": audio_network})
     return visual_network, audio_network

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from extractors.decoding.tracks import MediaDescription, describe_media
 from extractors.errors import VideoError
-from extractors.processes import call_guarded_each
+from extractors.processes.guarded_calls import call_guarded_each
 from pipeline.base.progress import Reporter
 from pipeline.datasets.dataset import Video
 from pipeline.datasets.sources.found import LeftOut

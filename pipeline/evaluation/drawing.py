@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.processes import WorkerProcess
+from extractors.processes.worker_process import WorkerProcess
 from pipeline.base.errors import PipelineError
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from extractors.decoding.media_file import check_media_file, why_unreadable
 from extractors.errors import VideoError
-from extractors.processes import call_guarded, call_guarded_each
+from extractors.processes.guarded_calls import call_guarded, call_guarded_each
 
 CRASHING = """
 import os

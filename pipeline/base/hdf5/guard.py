@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import NamedTuple
 
 _WALK = Path(__file__).with_name("walk.py")
 # The process limits its own processor time. These limits are for a busy machine, or a disk that does not answer.
@@ -98,12 +99,26 @@ class _Walker:
         self._process.wait()
 
 
+class _State(NamedTuple):
+    """What changes when a file changes."""
+
+    path: str
+    inode: int
+    size_bytes: int
+    changed_ns: int
+
+
+def _state(path: Path) -> _State:
+    stat = path.stat()
+    return _State(str(path.absolute()), stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
 class _Guard:
     """Remembers which files are whole, and starts the process when it is needed."""
 
     def __init__(self) -> None:
         self._walker: _Walker | None = None
-        self._whole: set[tuple[str, int, int, int]] = set()
+        self._whole: set[_State] = set()
         self._lock = threading.Lock()
         atexit.register(self.stop)
         if hasattr(os, "register_at_fork"):
@@ -115,8 +130,7 @@ class _Guard:
 
     def fault_in(self, path: Path) -> str | None:
         """Return why a file cannot be read, or None."""
-        stat = path.stat()
-        state = (str(path.absolute()), stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        state = _state(path)
         with self._lock:
             if state in self._whole:
                 return None
@@ -124,7 +138,7 @@ class _Guard:
                 try:
                     if self._walker is None or not self._walker.is_running:
                         self._walker = _Walker()
-                    fault = self._walker.fault_in(path.absolute(), stat.st_size)
+                    fault = self._walker.fault_in(path.absolute(), state.size_bytes)
                 except _EndedError:
                     continue  # a signal for a whole group of processes may have met it
                 except OSError:  # no further process may be started: read without this precaution
@@ -133,6 +147,10 @@ class _Guard:
                     self._whole.add(state)
                 return fault
             return "the process that read it was ended from outside"
+
+    def remember_whole(self, path: Path) -> None:
+        """Remember that a file is whole, as it is now."""
+        self._whole.add(_state(path))
 
     def stop(self) -> None:
         """End the process, if there is one."""
@@ -158,3 +176,8 @@ def fault_in(path: Path) -> str | None:
         OSError: the file does not exist.
     """
     return _GUARD.fault_in(path)
+
+
+def remember_whole(path: Path) -> None:
+    """Remember that this process wrote a whole HDF5 file, so that no other process reads it before this one does."""
+    _GUARD.remember_whole(path)

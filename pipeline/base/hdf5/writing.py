@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 
 from pipeline.base.files import replacing
+from pipeline.base.hdf5.guard import remember_whole
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -78,6 +79,7 @@ def new_hdf5(path: Path) -> Iterator[Any]:
         finally:
             if raw.failure:  # it is the cause of any error that HDF5 reports about the incomplete file
                 raise raw.failure
+    remember_whole(path)
 
 
 @contextlib.contextmanager

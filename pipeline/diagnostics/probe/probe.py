@@ -11,7 +11,7 @@ from extractors.decoding.interface import DecodingRequest, VideoSummary
 from extractors.decoding.pool import DecodingPool, SecondDecoded, VideoDecoded
 from extractors.decoding.tracks import MediaDescription, describe_media
 from extractors.errors import VideoError
-from extractors.processes import call_guarded
+from extractors.processes.guarded_calls import call_guarded
 from extractors.selavi.extractor import RECIPES
 from pipeline.base.errors import UsageError
 from pipeline.base.files import replacing, storage_errors

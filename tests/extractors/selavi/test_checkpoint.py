@@ -157,14 +157,43 @@ def test_a_key_with_and_without_the_prefix_fails(tmp_path: Path) -> None:
         load_weights(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
 
 
-@pytest.mark.parametrize("value", [torch.zeros(WIDTH).to_sparse(), torch.zeros(WIDTH, device="meta"), [0.0, 0.0], None])
+@pytest.mark.parametrize(
+    "value",
+    [
+        torch.zeros(WIDTH).to_sparse(),
+        torch.zeros(WIDTH, device="meta"),
+        torch.zeros(WIDTH, dtype=torch.complex64),
+        torch.quantize_per_tensor(torch.zeros(WIDTH), 0.1, 0, torch.qint8),
+        [0.0, 0.0],
+        None,
+    ],
+)
 def test_a_value_that_is_not_a_plain_tensor_fails_by_key(value: object, tmp_path: Path) -> None:
-    """A sparse tensor, one without content, a list of the right length and None are refused."""
+    """Tensors that are sparse, without content, complex or quantized, a list and None are refused."""
     checkpoint = authors_checkpoint(narrow_networks())
     checkpoint["model"]["module.audio_network.base.bn1.bias"] = value
     with pytest.raises(
-        WeightsError, match=r"mis-shaped \(audio_network\.base\.bn1\.bias is not a tensor, expected \(2,\)"
+        WeightsError,
+        match=r"mis-shaped \(audio_network\.base\.bn1\.bias is not a tensor of real numbers, expected \(2,\)",
     ):
+        load_weights(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
+
+
+@pytest.mark.parametrize("key", ["bias", "running_var"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float8_e4m3fn])
+def test_numbers_of_another_precision_are_cast(key: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    """The networks calculate in float32, whatever the checkpoint was saved in."""
+    checkpoint, networks = authors_checkpoint(narrow_networks()), narrow_networks()
+    checkpoint["model"][f"module.audio_network.base.bn1.{key}"] = torch.tensor([0.5, 2.0]).to(dtype)
+    load_weights(saved(checkpoint, tmp_path / "selavi.pth"), networks)
+    assert networks["audio_network"].state_dict()[f"bn1.{key}"].tolist() == [0.5, 2.0]
+
+
+def test_numbers_beyond_the_precision_of_the_networks_fail_by_key(tmp_path: Path) -> None:
+    """1e300 is finite in float64, but not in float32."""
+    checkpoint = authors_checkpoint(narrow_networks())
+    checkpoint["model"]["module.audio_network.base.bn1.bias"] = torch.tensor([0.0, 1e300], dtype=torch.float64)
+    with pytest.raises(WeightsError, match=r"not finite \(audio_network\.base\.bn1\.bias\)"):
         load_weights(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
 
 

@@ -1,16 +1,15 @@
-"""Run work in other processes, because native libraries may crash or hang."""
+"""Call functions in other processes, because native libraries may crash or hang."""
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
 from extractors.errors import VideoError
+from extractors.processes.worker_process import silence_native_output
 
 ResultT = TypeVar("ResultT")
 _QUEUED_PER_WORKER = 4  # enough that no worker waits for the parent; more would only use memory
@@ -86,52 +85,3 @@ def _answer(call: "Future[ResultT]", limit_seconds: float) -> ResultT | VideoErr
         return VideoError(f"the process that read it exited unexpectedly (exit code {error.exitcode})")
     except Exception as error:  # noqa: BLE001 - a bug fails only the file that triggers it; the message names the bug
         return VideoError(f"unexpected {type(error).__name__} while reading it: {error}")
-
-
-class WorkerProcess:
-    """A spawned process and the parent's end of the pipe to it.
-
-    Args:
-        target: a function of a module; its first argument is the process's end of the pipe.
-        args: further arguments of `target`.
-        name: the name of the process.
-
-    Attributes:
-        connection: the parent's end of the pipe.
-
-    Raises:
-        OSError: the system starts no further process.
-    """
-
-    def __init__(self, target: Callable[..., None], *args: object, name: str) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection: Connection
-        self.connection, child_end = context.Pipe()
-        self._process = context.Process(target=target, args=(child_end, *args), name=name, daemon=True)
-        try:
-            self._process.start()
-        except BaseException:
-            self.connection.close()
-            raise
-        finally:
-            child_end.close()  # without the parent's copy, the pipe closes when the process ends
-
-    @property
-    def exit_code(self) -> int | None:
-        """The exit code; None while the process runs."""
-        return self._process.exitcode
-
-    def kill(self) -> None:
-        """Kill the process without waiting for its end."""
-        self._process.kill()
-
-    def end(self) -> None:
-        """Kill the process and close the pipe; a worker holds nothing that needs cleaning up."""
-        self._process.kill()
-        self._process.join()
-        self.connection.close()
-
-
-def silence_native_output() -> None:
-    """Discard the direct output of native libraries to standard error, as it disturbs the parent's progress display."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
