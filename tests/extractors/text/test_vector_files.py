@@ -179,8 +179,8 @@ def test_every_form_gives_back_what_was_written(
         (content_of("binary")[:-40], "cannot be read .unexpected end"),
         (content_of("binary")[:-100], "is cut short"),
         (content_of("binary", {"dog": [1, np.inf], "cat": [1, 2]}), "'dog' has numbers that are not finite"),
-        (gzip.compress(content_of("glove"))[:-20], "cannot be read"),
-        (gzip.compress(content_of("binary")), "rename it to vectors.data.gz"),
+        (gzip.compress(content_of("glove"), mtime=0)[:-20], "cannot be read"),
+        (gzip.compress(content_of("binary"), mtime=0), "rename it to vectors.data.gz"),
     ],
 )
 def test_files_that_cannot_be_used_fail_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
