@@ -40,6 +40,21 @@ class VideoBatch:
 
     def __getitem__(self, rows: Tensor) -> "VideoBatch":
         """Select videos by their row indices (N,)."""
+        return self._select(rows)
+
+    def first(self, count: int) -> "VideoBatch":
+        """Return the first `count` videos, without a copy."""
+        return self._select(slice(count))
+
+    def rest(self, count: int) -> "VideoBatch":
+        """Return the videos after the first `count`, without a copy."""
+        return self._select(slice(count, None))
+
+    def presence(self) -> dict[str, Tensor]:
+        """Return flags (B,) by name: whether a video `has_audio` and whether it `has_visual`."""
+        return {"has_audio": self.audio_mask.any(1), "has_visual": self.visual_mask.any(1)}
+
+    def _select(self, rows: Tensor | slice) -> "VideoBatch":
         return VideoBatch(self.audio[rows], self.visual[rows], self.audio_mask[rows], self.visual_mask[rows])
 
 

@@ -70,7 +70,7 @@ class MaskedBatchNorm(nn.Module):
 
 
 class RowBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation of rows (N, D), also of a single row.
+    """Batch normalisation of rows (N, D), also of a single row or of none.
 
     In training, a single row has no known variance. Its output is the bias, because the value is its own mean, and the
     running statistics do not change.
@@ -78,7 +78,7 @@ class RowBatchNorm(nn.BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise rows (N, D)."""
-        if self.training and len(x) == 1:
+        if self.training and len(x) <= 1:
             return self.bias + 0 * x
         return super().forward(x)
 

@@ -20,15 +20,15 @@ def class_distances(
         has_audio: flags (N,), true if the video has audio.
         has_visual: flags (N,), true if the video has pictures.
     """
-    audio, visual = _distances(theta_a, theta_w), _distances(theta_v, theta_w)
+    audio, visual = euclidean(theta_a, theta_w), euclidean(theta_v, theta_w)
     only_audio, only_visual = (has_audio & ~has_visual)[:, None], (has_visual & ~has_audio)[:, None]
     counted_audio = torch.where(only_visual, visual, audio)
     counted_visual = torch.where(only_audio, audio, visual)
     return {"audio": audio, "visual": visual, "sum": counted_audio + counted_visual}
 
 
-def _distances(theta: Tensor, theta_w: Tensor) -> Tensor:
-    """Compute distances (N, C) with one matrix product.
+def euclidean(theta: Tensor, theta_w: Tensor) -> Tensor:
+    """Compute distances (N, C) of embeddings (N, O) and (C, O) with one matrix product.
 
     By default torch chooses the method by the number of rows, so results would depend on the batch size.
     """

@@ -1,0 +1,83 @@
+"""The frozen encoders alone: how near a video is to the text of a class in the encoders' own space.
+
+It is the row that every published table lacks. Legend: N videos, C classes, W width of a class embedding.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from daan.baselines.blocks import averaged
+from daan.baselines.losses import unit
+from daan.batch import VideoBatch
+from daan.method import About, Method, MethodConfig, Needs, TrainingBatch, check_width
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroShotConfig(MethodConfig):
+    """The widths of the encoders.
+
+    A class embedding is either one vector of an encoder that embeds text, sound and pictures, or the vector of the
+    visual text encoder followed by that of the audio text encoder.
+    """
+
+    text_width: int = 512
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        joint = self.text_width == self.visual_width == self.audio_width
+        if not joint and self.text_width != self.visual_width + self.audio_width:
+            raise ValueError(
+                f"text_width is {self.text_width}, must be {self.visual_width} + {self.audio_width}, the widths of the "
+                "visual and of the audio features, or equal to both: the method compares features with texts of their "
+                "own encoders. Embed the classes with the text encoder of the features, or train a method"
+            )
+
+
+class ZeroShot(Method):
+    """Distances 1 - cosine, without training."""
+
+    about = About(
+        name="zero-shot",
+        title="zero-shot",
+        paper="no paper: the encoders as they are",
+        year=2021,
+        status="exact",
+        summary="the cosine between features and texts of the same encoders; nothing is trained",
+    )
+    needs = Needs(training=False)
+    scores = ("sum", "visual", "audio")
+
+    def __init__(self, config: ZeroShotConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def losses(self, batch: TrainingBatch) -> dict[str, Tensor]:  # noqa: ARG002 - as the interface has it
+        """Return no term, because nothing is trained."""
+        return {}
+
+    def embed_videos(self, videos: VideoBatch) -> dict[str, Tensor]:
+        """Compute the averaged features of length 1: audio (N, Da) and visual (N, Dv)."""
+        self._check_widths(videos)
+        audio, visual = averaged(videos)
+        return {"audio": unit(audio), "visual": unit(visual), **videos.presence()}
+
+    def embed_classes(self, text: Tensor) -> Tensor:
+        """Scale the vector of each text encoder to length 1 (C, W)."""
+        check_width("class embeddings", text, self.config.text_width)
+        if self.config.text_width == self.config.visual_width:
+            return unit(text)
+        return torch.cat((unit(text[:, : self.config.visual_width]), unit(text[:, self.config.visual_width :])), dim=1)
+
+    def distances(self, videos: Mapping[str, Tensor], classes: Tensor) -> dict[str, Tensor]:
+        """Compute 1 - cosine by both modalities, by visual and by audio; an absent modality counts as the other one."""
+        of_visual, of_audio = classes, classes
+        if self.config.text_width != self.config.visual_width:
+            of_visual, of_audio = classes[:, : self.config.visual_width], classes[:, self.config.visual_width :]
+        audio, visual = 1 - videos["audio"] @ of_audio.T, 1 - videos["visual"] @ of_visual.T
+        has_audio, has_visual = videos["has_audio"][:, None], videos["has_visual"][:, None]
+        counted_audio = torch.where(has_visual & ~has_audio, visual, audio)
+        counted_visual = torch.where(has_audio & ~has_visual, audio, visual)
+        return {"sum": counted_audio + counted_visual, "visual": visual, "audio": audio}
