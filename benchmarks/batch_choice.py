@@ -10,6 +10,7 @@ import time
 
 import torch
 
+from daan.method import TrainingBatch
 from daan.network import Daan
 from daan.training_step import training_step
 from pipeline.avgzsl_benchmark.synthetic.generate import synthetic_benchmark
@@ -46,7 +47,7 @@ def timed_rounds(
         batch = features.batch(indices, standardiser, device)
         text = class_vectors[features.labels[indices].to(device)]
         padded = now(device)
-        training_step(network, optimizer, batch, text)
+        training_step(network, optimizer, TrainingBatch(batch, text, torch.zeros(pairs, dtype=torch.long), text[:1]))
         times.append((chosen - begin, padded - chosen, now(device) - padded))
     return times[1:]  # the first round is a warm-up
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from daan.scoring import class_distances
 from extractors.text.encoder import TextEncoder
 from pipeline.base.errors import UsageError
 from pipeline.base.workspace import Workspace
@@ -102,9 +101,9 @@ def winners(workspace: Workspace, run: str, words: str) -> str:
         beta = model.calibration(int(named.favoured.sum()), int((~named.favoured).sum())).beta
         batch = features.batch(of_class, model.standardiser, CPU)
         with torch.inference_mode():
-            theta_w = model.network.embed_classes(torch.from_numpy(named.vectors))
-            present = {"has_audio": batch.audio_mask.any(1), "has_visual": batch.visual_mask.any(1)}
-            distances = class_distances(*model.network.embed_videos(batch), theta_w, **present)[model.score].numpy()
+            classes = model.network.embed_classes(torch.from_numpy(named.vectors))
+            found = model.network.distances(model.network.embed_videos(batch), classes)
+            distances = found[model.score].numpy()
         calibrated = distances + beta * named.favoured
         wins, clips = wins + int((calibrated[:, 1] < calibrated[:, 0]).sum()), clips + len(of_class)
     return f"{wins} of {clips} ({same} the same class, {favoured} favoured)"

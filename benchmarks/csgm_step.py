@@ -14,6 +14,7 @@ import torch
 
 from daan.batch import VideoBatch
 from daan.config import DaanConfig
+from daan.gradients import total
 from daan.losses import daan_losses
 from daan.modulation.pair_gradients import recorded
 from daan.network import Daan
@@ -38,7 +39,7 @@ def loop_seconds(network: Daan, batch: VideoBatch, text: torch.Tensor, timed: in
     with recorded(layers) as activations:
         embedded = network(batch, text, pairs)
     layers = [layer for layer in layers if layer in activations]  # queries and keys of one second are not computed
-    loss = daan_losses(*embedded.split(pairs), text[:pairs], margin=1.0).total
+    loss = total(daan_losses(*embedded.split(pairs), text[:pairs], margin=1.0))
     outputs = [activations[layer].y for layer in layers]
     gradients = torch.autograd.grad(loss, outputs, retain_graph=True)
     wait(batch.audio.device)

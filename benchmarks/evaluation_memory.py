@@ -12,19 +12,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from daan.scoring import class_distances
 from pipeline.scoring.metrics import confusion_matrix, gzsl_metrics
-from pipeline.scoring.score_videos import SCORES, VIDEOS_AT_ONCE, EmbeddedVideos, score_embeddings
+from pipeline.scoring.score_videos import SCORES, VIDEOS_AT_ONCE, DistanceChunk, score_distances
 
 VIDEOS, CLASSES, SEEN, WIDTH = 15_000, 300, 200, 300
 
 
-def chunks(videos: int) -> Iterator[EmbeddedVideos]:
-    """Make random embeddings in chunks, without keeping earlier chunks."""
-    generator = torch.Generator().manual_seed(0)
+def chunks(videos: int) -> Iterator[DistanceChunk]:
+    """Make the distances of random embeddings in chunks, without keeping earlier chunks."""
+    generator, theta_w = torch.Generator().manual_seed(0), torch.randn(CLASSES, WIDTH)
     for rows in torch.split(torch.arange(videos), VIDEOS_AT_ONCE):
         theta = torch.randn(2, len(rows), WIDTH, generator=generator)
         present = torch.ones(len(rows), dtype=torch.bool)
-        yield EmbeddedVideos(rows.numpy(), theta[0], theta[1], present, present)
+        distances = class_distances(theta[0], theta[1], theta_w, has_audio=present, has_visual=present)
+        yield DistanceChunk(rows.numpy(), distances)
 
 
 def evaluate(videos: int, *, keep: bool) -> None:
@@ -32,7 +34,7 @@ def evaluate(videos: int, *, keep: bool) -> None:
     torch.set_num_threads(1)
     seen, labels = np.arange(CLASSES) < SEEN, np.arange(videos) % CLASSES
     sample = np.arange(videos) if keep else None
-    scored = score_embeddings(chunks(videos), videos, torch.randn(CLASSES, WIDTH), seen, sample=sample)
+    scored = score_distances(chunks(videos), videos, seen, scores=SCORES, sample=sample)
     for score in SCORES:
         gzsl_metrics(scored.nearest[score], labels, 0.0)
         confusion_matrix(scored.nearest[score].predictions(0.0), labels, CLASSES)

@@ -19,6 +19,7 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from daan.config import DaanConfig
+from daan.method import Method
 from daan.network import Daan
 from pipeline.base.progress import never_stop
 from pipeline.features.feature_set import FeatureSet, Standardiser
@@ -52,7 +53,7 @@ class TestingValidator(Validator):
     """
 
     def __init__(
-        self, data: Data, standardiser: Standardiser, device: torch.device, watch: Callable[[Daan], None]
+        self, data: Data, standardiser: Standardiser, device: torch.device, watch: Callable[[Method], None]
     ) -> None:
         labels = data.features.labels
         seen, allowed = (torch.zeros(len(data.vectors), dtype=torch.bool) for _ in range(2))
@@ -75,7 +76,7 @@ class TestingValidator(Validator):
         self._watch = watch
         self.epochs: list[tuple[Validation, Metrics]] = []
 
-    def __call__(self, network: Daan) -> Validation:
+    def __call__(self, network: Method) -> Validation:
         """Validate and test."""
         validation = super().__call__(network)
         data = self._data
@@ -99,7 +100,7 @@ def trained(
     settings: TrainingSettings,
     data: Data,
     device: torch.device,
-    watch: Callable[[Daan], None] = lambda _: None,
+    watch: Callable[[Method], None] = lambda _: None,
 ) -> tuple[StageState, list[tuple[Validation, Metrics]]]:
     """Train DAAN on the training videos. Each validation is followed by a test.
 

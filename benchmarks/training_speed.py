@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from daan.method import TrainingBatch
 from daan.network import Daan
 from daan.training_step import training_step
 from pipeline.avgzsl_benchmark.synthetic.generate import SyntheticRecipe, synthetic_benchmark
@@ -61,7 +62,10 @@ def daan_batch(csgm: str) -> tuple[Callable[[], object], Callable[[], object]]:
     def step() -> None:
         indices = torch.cat(sampler.draw(PAIRS, generator))
         text = to_device(vectors[features.labels[indices]], device)
-        training_step(network, optimizer, features.batch(indices, standardiser, device), text)
+        pairs = TrainingBatch(
+            features.batch(indices, standardiser, device), text, torch.zeros(PAIRS, dtype=torch.long), text[:1]
+        )
+        training_step(network, optimizer, pairs)
 
     return step, lambda: validator(network)
 

@@ -6,21 +6,22 @@ candidate.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 
+from daan.scoring import class_distances
 from pipeline.scoring.calibration import HarmonicMeans
 from pipeline.scoring.held_out import MOST_VIDEOS
 from pipeline.scoring.metrics import gzsl_metrics, harmonic_mean, recall_per_class
 from pipeline.scoring.score_videos import (
     SCORES,
     VIDEOS_AT_ONCE,
-    EmbeddedVideos,
+    DistanceChunk,
     ScoredVideos,
     evenly_chosen,
-    score_embeddings,
+    score_distances,
 )
 from pipeline.training.validation import Validation
 
@@ -40,24 +41,25 @@ class Embeddings:
         centres = self.theta_w[self.labels] * torch.where(self.labels < SEEN, 0.4, 0.2)[:, None]
         self.theta_a, self.theta_v = torch.randn(2, videos, WIDTH, generator=generator) + centres
 
-    def chunks(self) -> list[EmbeddedVideos]:
-        """Return the embeddings in chunks, as the network does."""
-        present = torch.ones(len(self.labels), dtype=torch.bool)
-        return [
-            EmbeddedVideos(rows.numpy(), self.theta_a[rows], self.theta_v[rows], present[rows], present[rows])
-            for rows in torch.split(torch.arange(len(self.labels)), VIDEOS_AT_ONCE)
-        ]
+    def chunks(self) -> Iterator[DistanceChunk]:
+        """Compute the distances in chunks, as a method does."""
+        for rows in torch.split(torch.arange(len(self.labels)), VIDEOS_AT_ONCE):
+            present = torch.ones(len(rows), dtype=torch.bool)
+            distances = class_distances(
+                self.theta_a[rows], self.theta_v[rows], self.theta_w, has_audio=present, has_visual=present
+            )
+            yield DistanceChunk(rows.numpy(), distances)
 
     def validate(self) -> Validation:
         """Do everything that is timed."""
         sample = evenly_chosen(len(self.labels), MOST_VIDEOS)
-        scored = score_embeddings(self.chunks(), len(self.labels), self.theta_w, self.seen, sample=sample)
+        scored = score_distances(self.chunks(), len(self.labels), self.seen, scores=SCORES, sample=sample)
         return Validation.of_scored(scored, self.labels.numpy(), score="sum", calibrate=True)
 
     def scored(self) -> ScoredVideos:
         """Compute the scores and keep every distance."""
         all_videos = np.arange(len(self.labels))
-        return score_embeddings(self.chunks(), len(self.labels), self.theta_w, self.seen, sample=all_videos)
+        return score_distances(self.chunks(), len(self.labels), self.seen, scores=SCORES, sample=all_videos)
 
 
 def seconds(function: Callable[[], object]) -> float:

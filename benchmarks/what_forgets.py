@@ -34,7 +34,8 @@ from torch import Tensor, nn
 from training_holds import data_of
 
 from daan.dropout import Dropout
-from daan.network import Daan, Embeddings
+from daan.losses import Embeddings
+from daan.network import Daan
 from pipeline.base.files import fingerprint
 from pipeline.settings.tree import load_settings
 from pipeline.training.epoch import PairSampler
@@ -172,7 +173,8 @@ def probe(network: Daan, data: Data) -> dict[str, float]:
     videos = held_out[~torch.isin(labels[held_out], trained_classes)]
     unseen, truth = torch.unique(labels[videos], return_inverse=True)
     batch = data.features.batch(videos, data.features.statistics(data.train), torch.device("cpu"))
-    audio, visual = network.embed_videos(batch)
+    embedded = network.embed_videos(batch)
+    audio, visual = embedded["audio"], embedded["visual"]
     theta_w = network.embed_classes(vectors)
     network.train()
 

@@ -1,42 +1,51 @@
-"""The losses of DAAN (eq. 9 to 12). Legend: B pairs, O output width, W width of a class embedding."""
+"""The losses of DAAN (eq. 9 to 12) and their inputs.
 
-from collections.abc import Callable
+Legend: B pairs, H hidden width, O output width, W width of a class embedding.
+"""
+
 from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from daan.network import Embeddings
-
 
 @dataclass(frozen=True)
-class Losses:
-    """The losses of one batch, as scalars."""
+class Embeddings:
+    """The outputs of the network for B videos and their classes. Suffixes: a for audio, v for visual, w for text.
 
-    total: Tensor
-    triplet: Tensor  # L_t
-    composite: Tensor  # L_c
-    regularisation: Tensor  # L_r
+    The losses need `phi_rec` and `rho_w` of positives only. They are empty for negatives.
+    """
 
-    def detach(self) -> "Losses":
-        """Return the same values without their graph."""
-        return self._each(Tensor.detach)
+    theta_a: Tensor  # (B, O) embedding in the shared space
+    theta_v: Tensor  # (B, O)
+    theta_w: Tensor  # (B, O)
+    phi_a: Tensor  # (B, H) output of the encoder, eq. 4
+    phi_v: Tensor  # (B, H)
+    phi_rec_a: Tensor  # (B, H) reconstructed from theta
+    phi_rec_v: Tensor  # (B, H)
+    rho_a: Tensor  # (B, W) decoded from theta
+    rho_v: Tensor  # (B, W)
+    rho_w: Tensor  # (B, W)
 
-    def scaled(self, factor: float) -> "Losses":
-        """Multiply every loss by a factor; at 1 return the same object."""
-        return self if factor == 1 else self._each(lambda value: value * factor)
+    def float(self) -> "Embeddings":
+        """Convert 16-bit embeddings to float32, for losses and rates."""
+        return Embeddings(*(x.float() if x.element_size() < 4 else x for x in self._values()))
 
-    def __add__(self, other: "Losses") -> "Losses":
-        """Add two sets of losses, each loss to its counterpart."""
-        return Losses(*(getattr(self, entry.name) + getattr(other, entry.name) for entry in fields(self)))
+    def _values(self) -> list[Tensor]:
+        return [getattr(self, field.name) for field in fields(self)]
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Losses":
-        return Losses(*(change(getattr(self, entry.name)) for entry in fields(self)))
+    def split(self, first: int) -> tuple["Embeddings", "Embeddings"]:
+        """Split into the embeddings of the first videos and of the rest.
+
+        Args:
+            first: number of videos in the first result.
+        """
+        return Embeddings(*(x[:first] for x in self._values())), Embeddings(*(x[first:] for x in self._values()))
 
 
-def daan_losses(positive: Embeddings, negative: Embeddings, text: Tensor, *, margin: float) -> Losses:
-    """Compute L = L_t + L_c + L_r (DAAN paper, eq. 12).
+def daan_losses(positive: Embeddings, negative: Embeddings, text: Tensor, *, margin: float) -> dict[str, Tensor]:
+    """Compute the terms L_t, L_c and L_r, whose sum is the loss (DAAN paper, eq. 12).
 
     Args:
         positive: embeddings of B videos and their classes.
@@ -44,10 +53,11 @@ def daan_losses(positive: Embeddings, negative: Embeddings, text: Tensor, *, mar
         text: class embeddings (B, W) of the positives.
         margin: margin of the triplet terms.
     """
-    triplet = triplet_loss(positive, negative, margin)
-    composite = composite_loss(positive, negative, text, margin)
-    regularisation = regularisation_loss(positive)
-    return Losses(triplet + composite + regularisation, triplet, composite, regularisation)
+    return {
+        "triplet": triplet_loss(positive, negative, margin),
+        "composite": composite_loss(positive, negative, text, margin),
+        "regularisation": regularisation_loss(positive),
+    }
 
 
 def triplet_loss(positive: Embeddings, negative: Embeddings, margin: float) -> Tensor:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from daan.batch import VideoBatch
@@ -67,6 +68,11 @@ class TrainingBatch:
     def pairs(self) -> int:
         """The number of positives."""
         return len(self.labels)
+
+    def select(self, rows: Tensor) -> "TrainingBatch":
+        """Select positives by their row indices (N,), with their negatives."""
+        both = rows if len(self.videos) == self.pairs else torch.cat((rows, rows + self.pairs))
+        return TrainingBatch(self.videos[both], self.text[both], self.labels[rows], self.class_table)
 
     @property
     def positive(self) -> VideoBatch:
@@ -146,7 +152,7 @@ class Method(nn.Module, ABC):
 
     about: ClassVar[About]
     needs: ClassVar[Needs]
-    scores: ClassVar[tuple[str, ...]]
+    scores: tuple[str, ...]
     config: Any
 
     @abstractmethod

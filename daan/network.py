@@ -3,54 +3,24 @@
 Legend: B videos, T seconds, C classes, W width of a class embedding, H hidden width, O output width.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from daan.attention import CrossAttention
-from daan.batch import VideoBatch
-from daan.config import DaanConfig
+from daan.batch import MODALITY_AXIS, VideoBatch, hide_modalities
+from daan.config import DaanConfig, Score
 from daan.dropout import Dropout
+from daan.losses import Embeddings, daan_losses
 from daan.masked import Encoded, RowBatchNorm, with_stand_in
-from daan.qdma import AveragedMlp, Branches, Layer, Qdma
+from daan.method import About, Method, Needs, Part, TrainingBatch, check_width
+from daan.qdma import BRANCH_AXIS, AveragedMlp, Branches, Layer, Qdma
+from daan.scoring import class_distances
 
 
-@dataclass(frozen=True)
-class Embeddings:
-    """The outputs of the network for B videos and their classes. Suffixes: a for audio, v for visual, w for text.
-
-    The losses need `phi_rec` and `rho_w` of positives only. They are empty for negatives.
-    """
-
-    theta_a: Tensor  # (B, O) embedding in the shared space
-    theta_v: Tensor  # (B, O)
-    theta_w: Tensor  # (B, O)
-    phi_a: Tensor  # (B, H) output of the encoder, eq. 4
-    phi_v: Tensor  # (B, H)
-    phi_rec_a: Tensor  # (B, H) reconstructed from theta
-    phi_rec_v: Tensor  # (B, H)
-    rho_a: Tensor  # (B, W) decoded from theta
-    rho_v: Tensor  # (B, W)
-    rho_w: Tensor  # (B, W)
-
-    def float(self) -> "Embeddings":
-        """Convert 16-bit embeddings to float32, for losses and rates."""
-        return Embeddings(*(x.float() if x.element_size() < 4 else x for x in self._values()))
-
-    def _values(self) -> list[Tensor]:
-        return [getattr(self, field.name) for field in fields(self)]
-
-    def split(self, first: int) -> tuple["Embeddings", "Embeddings"]:
-        """Split into the embeddings of the first videos and of the rest.
-
-        Args:
-            first: number of videos in the first result.
-        """
-        return Embeddings(*(x[:first] for x in self._values())), Embeddings(*(x[first:] for x in self._values()))
-
-
-class Daan(nn.Module):
+class Daan(Method):
     """Encoders, cross-attention, projections into the shared space, reconstructors and decoder.
 
     A modality that a video lacks is replaced by one valid second with a learned vector (C). The vector starts as zeros,
@@ -60,9 +30,21 @@ class Daan(nn.Module):
         config: widths and options.
     """
 
+    about = About(
+        name="daan",
+        title="DAAN",
+        paper="arXiv 2412.11715",
+        year=2024,
+        status="reconstructed",
+        summary="differential attention and temporal convolution over the seconds, with modulated gradients",
+    )
+    needs = Needs(seconds=True, negatives=True)
+    config: DaanConfig
+
     def __init__(self, config: DaanConfig) -> None:
         super().__init__()
         self.config = config
+        self.scores = (config.score, *(score for score in get_args(Score) if score != config.score))
         hidden, output = config.hidden_width, config.output_width
         video, decoded = config.projection_dropout, config.decoder_dropout
         encoder: type[Qdma | AveragedMlp] = Qdma if config.qdma == "on" else AveragedMlp
@@ -104,6 +86,39 @@ class Daan(nn.Module):
             for layer in layers
         ]
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The branches of both encoders; without QDMA, the branch `bypass` is empty."""
+        return tuple(
+            Part(modality, branch, layers)
+            for modality, branches in zip(MODALITY_AXIS, self.branches, strict=True)
+            for branch, layers in zip(BRANCH_AXIS, branches, strict=True)
+        )
+
+    def losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
+        """Compute L_t, L_c and L_r of B pairs (DAAN paper, eq. 9 to 12)."""
+        return self.losses_of(*self.embed_pairs(batch, self.shown(batch.videos)), batch)
+
+    def shown(self, videos: VideoBatch) -> VideoBatch:
+        """Hide modalities of some training videos, as the option `modality_dropout` has it."""
+        return hide_modalities(videos, self.config.modality_dropout, None)
+
+    def embed_pairs(self, batch: TrainingBatch, videos: VideoBatch) -> tuple[Embeddings, Embeddings]:
+        """Compute all inputs of the losses, in float32, of the positives and of the negatives.
+
+        Both pass the network together, so that batch statistics cover both.
+
+        Args:
+            batch: B pairs.
+            videos: their 2B videos, of which some may lack a modality that is hidden.
+        """
+        embeddings: Embeddings = self(videos, batch.text, batch.pairs)
+        return embeddings.float().split(batch.pairs)
+
+    def losses_of(self, positive: Embeddings, negative: Embeddings, batch: TrainingBatch) -> dict[str, Tensor]:
+        """Compute L_t, L_c and L_r of embedded pairs."""
+        return daan_losses(positive, negative, batch.positive_text, margin=self.config.margin)
+
     def forward(self, videos: VideoBatch, text: Tensor, positives: int | None = None) -> Embeddings:
         """Embed B videos and the class embeddings (B, W) of their classes, and compute all inputs of the losses.
 
@@ -138,13 +153,20 @@ class Daan(nn.Module):
             rho_w=rho_w,
         )
 
-    def embed_videos(self, videos: VideoBatch) -> tuple[Tensor, Tensor]:
-        """Compute theta_a and theta_v (B, O) of B videos.
+    def embed_videos(self, videos: VideoBatch) -> dict[str, Tensor]:
+        """Compute theta_a and theta_v (N, O) of N videos.
 
         Raises:
             ValueError: widths other than those of the configuration.
         """
-        return self._project(*self._encode(videos))
+        theta_a, theta_v = self._project(*self._encode(videos))
+        return {"audio": theta_a, "visual": theta_v, **videos.presence()}
+
+    def distances(self, videos: Mapping[str, Tensor], classes: Tensor) -> dict[str, Tensor]:
+        """Compute Euclidean distances (N, C) by audio, by visual and by their sum."""
+        return class_distances(
+            videos["audio"], videos["visual"], classes, has_audio=videos["has_audio"], has_visual=videos["has_visual"]
+        )
 
     def embed_classes(self, text: Tensor) -> Tensor:
         """Compute theta_w (C, O) of class embeddings (C, W). In training, values of the embeddings are dropped too.
@@ -152,13 +174,12 @@ class Daan(nn.Module):
         Raises:
             ValueError: a width other than that of the configuration.
         """
-        _check_width("class embeddings", text, self.config.text_width)
+        check_width("class embeddings", text, self.config.text_width)
         theta: Tensor = self.text_projection(self.input_dropout(text))
         return theta
 
     def _encode(self, videos: VideoBatch) -> tuple[Encoded, Encoded]:
-        _check_width("audio features", videos.audio, self.config.audio_width)
-        _check_width("visual features", videos.visual, self.config.visual_width)
+        self._check_widths(videos)
         audio, audio_mask = with_stand_in(videos.audio, videos.audio_mask, self.absent_audio)
         visual, visual_mask = with_stand_in(videos.visual, videos.visual_mask, self.absent_visual)
         encoded_audio: Encoded = self.audio_encoder(self.input_dropout(audio), audio_mask)
@@ -169,13 +190,6 @@ class Daan(nn.Module):
         phi_c_a = self.audio_asks_visual(audio, visual)
         phi_c_v = self.visual_asks_audio(visual, audio)
         return self.audio_projection(phi_c_a), self.visual_projection(phi_c_v)
-
-
-def _check_width(what: str, values: Tensor, expected: int) -> None:
-    if values.shape[-1] != expected:
-        raise ValueError(
-            f"{what} are {values.shape[-1]} wide, the network takes {expected}: give {what} of width {expected}"
-        )
 
 
 def projection(input_width: int, output_width: int, *, dropout: float) -> nn.Sequential:

@@ -14,6 +14,7 @@ from daan.masked import Encoded, MaskedBatchNorm, RowBatchNorm, masked_mean
 from daan.temporal_convolution import CausalConvolution, TemporalBypass
 
 Layer = nn.Linear | CausalConvolution  # a layer that CSGM can modulate
+BRANCH_AXIS = ("attention", "bypass")  # order of the branch axis; p = 1 and p = 2 of the paper
 
 
 class Branches(NamedTuple):

@@ -5,16 +5,82 @@ their weights. The modulated gradient of the weights is then one product per lay
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
 
-from daan.modulation.csgm_rates import Rates, modulation_rates
-from daan.modulation.noise import PairSquares
-from daan.modulation.pair_gradients import Activation, matrices_of, squared_norms, weighted_gradients
-from daan.network import Daan, Embeddings
+from daan.gradients import Gradients, detached, total, weighted
+from daan.losses import Embeddings
+from daan.method import TrainingBatch
+from daan.modulation.csgm_rates import Rates, have_both_modalities, modulation_rates
+from daan.modulation.noise import PairSquares, add_noise
+from daan.modulation.pair_gradients import Activation, matrices_of, recorded, squared_norms, weighted_gradients
+from daan.network import Daan
 from daan.qdma import Layer
+
+
+class CsgmGradients(Gradients):
+    """Gradients whose parts in QDMA are modulated pair by pair.
+
+    Args:
+        network: DAAN, in training mode.
+    """
+
+    def __init__(self, network: Daan) -> None:
+        super().__init__(network)
+        config = network.config
+        self._network = network
+        self._squares = PairSquares(wanted=config.noise > 0 and config.noise_scale == "sgd")
+        self._rates: list[Rates] = []
+        self._mean_rates: Tensor | None = None  # (2, 2), if the rates scale updates
+
+    def add(
+        self, batch: TrainingBatch, *, weight: float, autocast: AbstractContextManager[object]
+    ) -> dict[str, Tensor]:
+        """Add the gradients of `weight` times the loss; modulate those of QDMA (eq. 8 without its noise)."""
+        network = self._network
+        videos = network.shown(batch.videos)
+        with recorded([layer for _, _, layer in network.branch_layers]) as activations, autocast:
+            positive, negative = network.embed_pairs(batch, videos)
+        terms = weighted(network.losses_of(positive, negative, batch), weight)
+        rates = add_modulated_gradients(
+            network,
+            total(terms),
+            activations,
+            positive,
+            negative,
+            have_both_modalities(videos),
+            self.parameter_norms.view(2, 2),
+            self._squares,
+        )
+        self._rates.append(rates)
+        return detached(terms)
+
+    def complete(self) -> dict[str, Tensor]:
+        """Return the rates M, V_c and, if it is used, V_o (B, 4), and whether M has its lowest value."""
+        config = self._network.config
+        rates = Rates(*(torch.cat(values) for values in zip(*self._rates, strict=True)))
+        if config.csgm_apply == "update":
+            self._mean_rates = rates.modulation.mean(0)
+            divide_gradients(self._network, self._squares, self._mean_rates)
+        values = {
+            "M": rates.modulation,
+            "V_c": rates.convergence[..., None].expand_as(rates.modulation),
+            "V_o": rates.optimisation,
+            "at_gamma": rates.modulation <= config.gamma,
+        }
+        if config.csgm != "full":
+            del values["V_o"]
+        return {name: value.flatten(1) for name, value in values.items()}
+
+    def disturb(self) -> None:
+        """Add the noise of eq. 8, once to the whole gradient."""
+        add_noise(self._network, self._squares, sum(len(rates.modulation) for rates in self._rates))
+
+    def updating(self) -> AbstractContextManager[None]:
+        """Scale the updates by the mean rates, if the configuration says so."""
+        return nullcontext() if self._mean_rates is None else updates_scaled(self._network, self._mean_rates)
 
 
 def add_modulated_gradients(
@@ -98,25 +164,6 @@ def _add(parameter: Tensor, gradient: Tensor | None) -> None:
     if gradient is not None:
         gradient = gradient.to(parameter.dtype)
         parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
-
-
-@torch.no_grad()
-def branch_norms(network: Daan, *, gradients: bool) -> Tensor:
-    """Compute the norm (2, 2) of the parameters of each modality and branch, or of their gradients; NaN for no branch.
-
-    Args:
-        network: the network.
-        gradients: true for the gradients, false for the parameters.
-    """
-    missing = torch.full_like(network.absent_audio[0], torch.nan)
-
-    def norm(layers: tuple[Layer, ...]) -> Tensor:
-        parameters = [parameter for layer in layers for parameter in layer.parameters()]
-        tensors = [parameter.grad if gradients else parameter for parameter in parameters]
-        norms = [torch.linalg.vector_norm(tensor) for tensor in tensors if tensor is not None]
-        return torch.linalg.vector_norm(torch.stack(norms)) if norms else missing
-
-    return torch.stack([torch.stack([norm(layers) for layers in branches]) for branches in network.branches])
 
 
 @torch.no_grad()

@@ -13,9 +13,7 @@ from torch import Tensor
 
 from daan.batch import VideoBatch
 from daan.config import DaanConfig
-from daan.network import Embeddings
-
-BRANCH_AXIS = ("attention", "bypass")  # order of the branch axis; p = 1 and p = 2 of the paper
+from daan.losses import Embeddings
 
 
 class Rates(NamedTuple):

@@ -27,6 +27,7 @@ _LONGEST_NAME = 30  # letters
 
 # Two of Okabe and Ito's colours; dashes distinguish the curves in grey.
 _STYLES = {"audio": ("#0072B2", "-"), "visual": ("#D55E00", "--")}
+# What a method calls its parts -> the title of their panels; other parts have their name.
 _TITLES = {"attention": "attention and refinement (p = 1)", "bypass": "temporal bypass (p = 2)"}
 
 
@@ -145,7 +146,7 @@ def _separate_seen_from_unseen(axes: Axes, n_seen: int, n_classes: int, size: fl
 
 
 def balance_figure(records: Sequence["BalanceRecord"], path: Path) -> None:
-    """Draw both modalities' gradient norms, parameter norms and CSGM rates over the epochs, per branch of QDMA.
+    """Draw both modalities' gradient norms, parameter norms and rates over the epochs, per part of the method.
 
     Bands contain the middle half of the pairs. Rates that were not used are left out.
 
@@ -156,13 +157,14 @@ def balance_figure(records: Sequence["BalanceRecord"], path: Path) -> None:
     Raises:
         OSError: a file that cannot be written.
     """
-    rates = [name for name in ("M", "V_c", "V_o") if any(isfinite(getattr(row, name).mean) for row in records)]
+    rates = [name for name in records[0].rates if any(isfinite(row.rates[name].mean) for row in records)]
     names = ["gradient norm", "parameter norm", *(f"rate {name}" for name in rates)]
     figure = Figure(figsize=(10, 1 + 2.2 * len(names)), layout="constrained")
-    panels = figure.subplots(len(names), len(_TITLES), sharex=True, sharey="row", squeeze=False)
-    for column, branch in enumerate(_TITLES):
-        panels[0][column].set_title(_TITLES[branch])
-        rows = [record for record in records if record.branch == branch]
+    parts = list(dict.fromkeys(record.part for record in records))
+    panels = figure.subplots(len(names), len(parts), sharex=True, sharey="row", squeeze=False)
+    for column, part in enumerate(parts):
+        panels[0][column].set_title(_TITLES.get(part, part))
+        rows = [record for record in records if record.part == part]
         _draw_norms(panels[0][column], rows, lambda record: record.gradient_norm)
         _draw_norms(panels[1][column], rows, lambda record: record.parameter_norm)
         for index, rate in enumerate(rates, start=2):
@@ -201,7 +203,7 @@ def _draw_rates(axes: Axes, rows: Sequence["BalanceRecord"], rate: str) -> None:
     for modality, (colour, dashes) in _STYLES.items():
         chosen = [row for row in rows if row.modality == modality]
         epochs = [row.epoch for row in chosen]
-        spread = [getattr(row, rate) for row in chosen]
+        spread = [row.rates[rate] for row in chosen]
         marker = "o" if len(chosen) == 1 else ""
         axes.plot(epochs, [each.mean for each in spread], color=colour, linestyle=dashes, marker=marker)
         axes.fill_between(

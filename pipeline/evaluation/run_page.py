@@ -33,7 +33,7 @@ class RunReport:
     @property
     def modulated(self) -> bool:
         """Whether gradients were modulated by CSGM."""
-        return any(math.isfinite(record.M.mean) for record in self.balance)
+        return any(math.isfinite(rate.mean) for record in self.balance for rate in record.rates.values())
 
     @property
     def shown_epochs(self) -> tuple[float, ...]:
@@ -230,5 +230,5 @@ def balance_row(report: RunReport, epoch: float) -> list[str]:
     With CSGM the mean M of each modality and branch follows.
     """
     records = [record for record in report.balance if record.epoch == epoch]
-    rates = [_number(record.M.mean) for record in records] if report.modulated else []
+    rates = [_number(record.rates["M"].mean) for record in records] if report.modulated else []
     return [f"{epoch:g}", f"{audio_share(records):.2f}", *rates]

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from daan.batch import MODALITY_AXIS, VideoBatch
-from daan.scoring import class_distances
 from extractors.decoding.interface import DecodingRequest
 from extractors.decoding.pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
@@ -289,14 +288,8 @@ def _predict_one(
     device: torch.device,
 ) -> VideoPrediction:
     batch = _batch_of_one(model, features, device)
-    audio, visual = model.network.embed_videos(batch)
-    has_audio, has_visual = batch.audio_mask.any(1), batch.visual_mask.any(1)
-    by_score = {
-        name: values.cpu().numpy()[0]
-        for name, values in class_distances(
-            audio, visual, theta_classes, has_audio=has_audio, has_visual=has_visual
-        ).items()
-    }
+    found = model.network.distances(model.network.embed_videos(batch), theta_classes)
+    by_score = {name: values.cpu().numpy()[0] for name, values in found.items()}
     distances = calibrated(by_score[model.score], named.favoured, calibration.beta)
     chances = probabilities(distances[None], calibration.temperature)[0] if len(distances) > 1 else None
     order = np.argsort(distances, kind="stable")
@@ -333,8 +326,10 @@ def _decided_by(
         return "calibration"
     if features.audio is None or features.visual is None:
         return ""
-    if score != "sum":
+    if score in _MODALITY_NAMES:
         return _MODALITY_NAMES[score]
+    if not by_score.keys() >= set(MODALITY_AXIS):
+        return ""
     lead = {name: float(by_score[name][second] - by_score[name][first]) for name in MODALITY_AXIS}
     return _MODALITY_NAMES["audio" if lead["audio"] > lead["visual"] else "visual"]
 

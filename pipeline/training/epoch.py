@@ -5,14 +5,15 @@ A period is the time between two validations: an epoch, or an equal part of a lo
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from daan.network import Daan
-from daan.training_step import Step, training_step
+from daan.method import Method, TrainingBatch
+from daan.training_step import training_step
 from pipeline.features.feature_set import FeatureSet, Standardiser, to_device
 from pipeline.settings.training import TrainingSettings
 from pipeline.training.records import step_values
@@ -46,6 +47,24 @@ class TrainingStage:
     def title(self) -> str:
         """The name of the stage in messages: `stage 1` or `stage 2`."""
         return f"stage {self.name[-1]}"
+
+    @cached_property
+    def training_classes(self) -> Tensor:
+        """(K,) ascending indices of the classes that the stage trains on."""
+        classes: Tensor = torch.unique(self.features.labels[self.train])
+        return classes
+
+    @cached_property
+    def rows_of_classes(self) -> Tensor:
+        """(C,) row of each class in the class table; -1 for a class that is not trained on."""
+        rows = torch.full((len(self.class_vectors),), -1)
+        rows[self.training_classes] = torch.arange(len(self.training_classes))
+        return rows
+
+    @cached_property
+    def class_table(self) -> Tensor:
+        """(K, W) class vectors of the classes that the stage trains on, on the device."""
+        return to_device(self.class_vectors[self.training_classes], self.device)
 
     @property
     def pairs(self) -> int:
@@ -138,7 +157,7 @@ class Period:
 
     def __init__(
         self,
-        network: Daan,
+        network: Method,
         optimizer: torch.optim.Optimizer,
         sampler: PairSampler,
         stage: TrainingStage,
@@ -198,26 +217,29 @@ class Period:
 
     def _step(self) -> None:
         stage = self._stage
-        indices = torch.cat(self._sampler.draw(stage.pairs, self._pair_generator))  # positives, then negatives
-        text = to_device(stage.class_vectors[stage.features.labels[indices]], stage.device)  # (2B, W)
         step = training_step(
             self._network,
             self._optimizer,
-            stage.features.batch(indices, stage.standardiser, stage.device),
-            text,
+            self._batch(),
             clip_norm=stage.settings.clip_norm,
             precision=stage.settings.precision,
             micro_batches=min(stage.settings.accumulate, stage.pairs),
         )
-        for name, value in _values_of(step).items():
+        for name, value in step_values(step).items():
             self._values.setdefault(name, []).append(value)
+
+    def _batch(self) -> TrainingBatch:
+        """Draw the positives, and a negative for each of them if the method needs it."""
+        stage = self._stage
+        positive, negative = self._sampler.draw(stage.pairs, self._pair_generator)
+        indices = torch.cat((positive, negative)) if self._network.needs.negatives else positive
+        labels = stage.features.labels[indices]
+        return TrainingBatch(
+            videos=stage.features.batch(indices, stage.standardiser, stage.device),
+            text=to_device(stage.class_vectors[labels], stage.device),
+            labels=to_device(stage.rows_of_classes[labels[: stage.pairs]], stage.device),
+            class_table=stage.class_table,
+        )
 
     def _stacked(self) -> dict[str, Tensor]:
         return {name: torch.stack(values) for name, values in self._values.items()}
-
-
-def _values_of(step: Step) -> dict[str, Tensor]:
-    """Select the values of a step that are kept until the period ends, without waiting for the device."""
-    losses = step.losses
-    total = torch.stack((losses.total, losses.triplet, losses.composite, losses.regularisation))
-    return {"losses": total, **step_values(step)}

@@ -3,13 +3,13 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from daan.network import Daan
+from daan.method import Method
 from pipeline.base.errors import PipelineError, StorageError, TrainingStoppedError
 from pipeline.base.progress import Stop
 from pipeline.settings.training import TrainingSettings
@@ -25,7 +25,7 @@ from pipeline.training.records import (
 )
 from pipeline.training.validation import Validation
 
-_CHECKPOINT_VERSION = 5
+_CHECKPOINT_VERSION = 6
 
 # Called after each period with the stage's name, the period's record and the seconds that the period took.
 OnEpoch = Callable[[str, EpochRecord, float], None]
@@ -36,7 +36,7 @@ class StageState:
     """The progress of a training stage."""
 
     history: list[EpochRecord] = field(default_factory=list)
-    balance: list[BalanceRecord] = field(default_factory=list)  # four rows per period
+    balance: list[BalanceRecord] = field(default_factory=list)  # a row per period and part
     best: Validation | None = None
     best_period: int = 0
     at_epoch: float = 0  # the epoch that the network's weights come from
@@ -61,7 +61,7 @@ class StageState:
         return path[::-1]
 
 
-def fit(network: Daan, stage: TrainingStage, *, on_epoch: OnEpoch, stop: Stop) -> StageState:
+def fit(network: Method, stage: TrainingStage, *, on_epoch: OnEpoch, stop: Stop) -> StageState:
     """Train `network` for the stage's periods, or until the learning rate has fallen below the least one.
 
     A stage whose checkpoint exists is resumed.
@@ -84,7 +84,7 @@ def fit(network: Daan, stage: TrainingStage, *, on_epoch: OnEpoch, stop: Stop) -
 class _Fitting:
     """The state of a training stage, which is saved in its checkpoint."""
 
-    def __init__(self, network: Daan, stage: TrainingStage, stop: Stop) -> None:
+    def __init__(self, network: Method, stage: TrainingStage, stop: Stop) -> None:
         settings = stage.settings
         self._network, self._stage, self._stop = network, stage, stop
         self._optimizer = _optimizer(network, settings)
@@ -122,17 +122,16 @@ class _Fitting:
         learning_rate = self._learning_rate
         epoch = stage.epoch_at(period.number)
         values = period.run(lambda: self._after_step(period))
-        if not torch.isfinite(values["losses"]).all():
+        if not torch.isfinite(values["loss"]).all():
             raise PipelineError(
                 f"training diverged in epoch {math.ceil(epoch)} of {stage.title}: the loss is not finite. "
                 f"Lower training.learning_rate (now {learning_rate:g}), or set training.clip_norm"
             )
         validation = stage.validator(self._network) if stage.validator else None
-        config = self._network.config
-        balance = balance_records(epoch, values, gamma=config.gamma, weighs=config.csgm == "full")
+        balance = balance_records(epoch, values, self._network.parts)
         record = EpochRecord.of_epoch(
             epoch,
-            values["losses"],
+            values,
             validation,
             audio_share=audio_share(balance),
             learning_rate=learning_rate,
@@ -227,7 +226,7 @@ class _Fitting:
                 "network": self._network.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
                 "plateau": self._plateau.state_dict(),
-                "history": [asdict(record) for record in state.history],
+                "history": [record.to_row() for record in state.history],
                 "balance": [record.to_row() for record in state.balance],
                 "best": state.best.to_plain() if state.best else None,
                 "best_period": state.best_period,
@@ -252,7 +251,7 @@ class _Fitting:
         self._optimizer.load_state_dict(saved["optimizer"])
         self._plateau.load_state_dict(saved["plateau"])
         self._state = StageState(
-            history=[EpochRecord(**record) for record in saved["history"]],
+            history=[EpochRecord.from_row(record) for record in saved["history"]],
             balance=[BalanceRecord.from_row(row) for row in saved["balance"]],
             best=Validation.from_plain(saved["best"]) if saved["best"] else None,
             best_period=saved["best_period"],
@@ -266,9 +265,10 @@ class _Fitting:
         return unfinished
 
 
-def _optimizer(network: Daan, settings: TrainingSettings) -> torch.optim.Optimizer:
+def _optimizer(network: Method, settings: TrainingSettings) -> torch.optim.Optimizer:
     """Create the optimiser that the settings name."""
     options = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay, "fused": True}
+    parameters = [each for each in network.parameters() if each.requires_grad]
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(network.parameters(), momentum=settings.momentum, **options)  # type: ignore[arg-type]
-    return torch.optim.Adam(network.parameters(), **options)  # type: ignore[arg-type]
+        return torch.optim.SGD(parameters, momentum=settings.momentum, **options)  # type: ignore[arg-type]
+    return torch.optim.Adam(parameters, **options)  # type: ignore[arg-type]

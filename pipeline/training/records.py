@@ -1,7 +1,6 @@
-"""Record each epoch: losses, validation metrics, and the balance of the modalities (CSGM's rates, gradient norms).
+"""Record each epoch: losses, validation metrics, and the balance of the modalities (gradient norms, rates).
 
-Legend: S steps of an epoch, B pairs of a step. Modalities are in the order audio, visual; branches in the order
-attention, bypass.
+Legend: S steps of an epoch, B pairs of a step, K parts of a method.
 """
 
 import math
@@ -9,17 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from daan.batch import MODALITY_AXIS
-from daan.modulation.csgm_rates import BRANCH_AXIS
+from daan.method import Part
 from daan.training_step import Step
 from pipeline.base.csv_tables import read_table, write_table
 from pipeline.base.errors import StorageError
 from pipeline.training.validation import Validation
 
-_RATES = ("M", "V_c", "V_o")
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_TERM, _RATE = "term ", "rate "  # begin the names of values that a method or a modulation names
 
 
 @dataclass(frozen=True)
@@ -35,49 +35,50 @@ class Distribution:
 
 
 _DISTRIBUTION_COLUMNS = tuple(entry.name for entry in fields(Distribution))
-_NUMBER_COLUMNS = (
-    *("gradient_norm", "parameter_norm", "at_gamma"),
-    *(f"{rate}_{name}" for rate in _RATES for name in _DISTRIBUTION_COLUMNS),
-)
+_OTHER_COLUMNS = ("epoch", "modality", "part", "gradient_norm", "parameter_norm")
 
 
 @dataclass(frozen=True)
 class BalanceRecord:
-    """A row of balance.csv: the numbers of one epoch, modality and branch."""
+    """A row of balance.csv: the numbers of one epoch and one part of the method."""
 
     epoch: float  # epochs trained so far
     modality: str
-    branch: str  # attention or bypass; the column is named `part`
-    gradient_norm: float  # mean over the steps, as the optimiser gets it, but without noise; NaN without this branch
+    part: str  # such as attention or encoder
+    gradient_norm: float  # mean over the steps, as the optimiser gets it, but without noise; NaN without layers
     parameter_norm: float  # at the last step
-    at_gamma: float  # percent of the pairs whose M has its lowest value
-    M: Distribution  # modulation rate, eq. 5
-    V_c: Distribution  # convergence rate, eq. 6
-    V_o: Distribution  # optimisation rate, eq. 7
+    shares: Mapping[str, float]  # percent of the pairs with a flag of the modulation, such as at_gamma
+    rates: Mapping[str, Distribution]  # the modulation's rates by name, such as M
 
     def to_row(self) -> dict[str, str | int | float]:
         """Convert to plain values by column; a distribution becomes columns such as M_mean and M_q05."""
-        row: dict[str, str | int | float] = {}
-        for name, value in asdict(self).items():
-            if isinstance(value, dict):
-                row |= {f"{name}_{key}": number for key, number in value.items()}
-            else:
-                row["part" if name == "branch" else name] = value
+        row: dict[str, str | int | float] = {name: getattr(self, name) for name in _OTHER_COLUMNS}
+        row |= self.shares
+        for name, distribution in self.rates.items():
+            row |= {f"{name}_{key}": number for key, number in asdict(distribution).items()}
         return row
 
     @classmethod
     def from_row(cls, row: Mapping[str, str | int | float]) -> "BalanceRecord":
-        """Make a record of a row that `to_row` made."""
+        """Make a record of a row that `to_row` made.
+
+        Raises:
+            KeyError: a column is missing.
+            ValueError: a cell is not a number.
+        """
+        names = [column.removesuffix("_mean") for column in row if column.endswith("_mean")]
+        of_rates = {f"{name}_{column}" for name in names for column in _DISTRIBUTION_COLUMNS}
         return cls(
             epoch=_whole(float(row["epoch"])),
             modality=str(row["modality"]),
-            branch=str(row["part"]),
+            part=str(row["part"]),
             gradient_norm=float(row["gradient_norm"]),
             parameter_norm=float(row["parameter_norm"]),
-            at_gamma=float(row["at_gamma"]),
-            M=_distribution_in(row, "M"),
-            V_c=_distribution_in(row, "V_c"),
-            V_o=_distribution_in(row, "V_o"),
+            shares={name: float(row[name]) for name in row if name not in {*_OTHER_COLUMNS, *of_rates}},
+            rates={
+                name: Distribution(**{column: float(row[f"{name}_{column}"]) for column in _DISTRIBUTION_COLUMNS})
+                for name in names
+            },
         )
 
 
@@ -86,57 +87,45 @@ def _whole(number: float) -> float:
     return int(number) if number.is_integer() else number
 
 
-def _distribution_in(row: Mapping[str, str | int | float], rate: str) -> Distribution:
-    return Distribution(**{name: float(row[f"{rate}_{name}"]) for name in _DISTRIBUTION_COLUMNS})
-
-
 def step_values(step: Step) -> dict[str, Tensor]:
     """Select the values of a step for its epoch's summary, without waiting for the device."""
-    values = {"gradient_norm": step.norms.gradient, "parameter_norm": step.norms.parameter}
-    if step.rates is not None:
-        values |= {
-            "M": step.rates.modulation,
-            "V_c": step.rates.convergence[..., None].expand_as(step.rates.modulation),
-            "V_o": step.rates.optimisation,
-        }
-    return values
+    return {
+        "loss": step.loss,
+        **{f"{_TERM}{name}": value for name, value in step.terms.items()},
+        "gradient_norm": step.norms.gradient,
+        "parameter_norm": step.norms.parameter,
+        **{f"{_RATE}{name}": values for name, values in step.rates.items()},
+    }
 
 
-def balance_records(epoch: float, values: Mapping[str, Tensor], *, gamma: float, weighs: bool) -> list[BalanceRecord]:
-    """Summarise a period in four rows, one per modality and branch.
+def balance_records(epoch: float, values: Mapping[str, Tensor], parts: Sequence[Part]) -> list[BalanceRecord]:
+    """Summarise a period, one row per part.
 
     Args:
         epoch: epochs trained at the end of the period.
-        values: stacked values of all steps: norms (S, 2, 2), and rates (S, B, 2, 2) if gradients are modulated.
-        gamma: lowest value of M.
-        weighs: whether V_o is used.
+        values: stacked values of all steps, as `step_values` names them: norms (S, K) and rates (S, B, K).
+        parts: the K parts.
     """
     records = []
-    for m, modality in enumerate(MODALITY_AXIS):
-        for p, branch in enumerate(BRANCH_AXIS):
-            rates = {name: values[name][..., m, p].flatten() for name in _RATES if name in values}
-            if not weighs:
-                rates.pop("V_o", None)
-            records.append(
-                BalanceRecord(
-                    epoch=epoch,
-                    modality=modality,
-                    branch=branch,
-                    gradient_norm=float(values["gradient_norm"][:, m, p].mean()),
-                    parameter_norm=float(values["parameter_norm"][-1, m, p]),
-                    at_gamma=float((rates["M"] <= gamma).double().mean()) * 100 if rates else math.nan,
-                    M=_distribution(rates.get("M")),
-                    V_c=_distribution(rates.get("V_c")),
-                    V_o=_distribution(rates.get("V_o")),
-                )
+    for k, part in enumerate(parts):
+        of_part = {name.removeprefix(_RATE): each[..., k] for name, each in values.items() if name.startswith(_RATE)}
+        flags = {name: each for name, each in of_part.items() if each.dtype == torch.bool}
+        records.append(
+            BalanceRecord(
+                epoch=epoch,
+                modality=part.modality,
+                part=part.name,
+                gradient_norm=float(values["gradient_norm"][:, k].mean()),
+                parameter_norm=float(values["parameter_norm"][-1, k]),
+                shares={name: float(each.double().mean()) * 100 for name, each in flags.items()},
+                rates={name: _distribution(each) for name, each in of_part.items() if name not in flags},
             )
+        )
     return records
 
 
-def _distribution(rates: Tensor | None) -> Distribution:
-    if rates is None:
-        return Distribution(*[math.nan] * len(fields(Distribution)))
-    ordered = rates.double().cpu().sort().values
+def _distribution(rates: Tensor) -> Distribution:
+    ordered = rates.flatten().double().cpu().sort().values
     # Quantiles by rank, because torch.quantile takes at most 16 million values.
     ranks = [round(quantile * (len(ordered) - 1)) for quantile in _QUANTILES]
     return Distribution(float(ordered.mean()), *(float(ordered[rank]) for rank in ranks))
@@ -159,8 +148,9 @@ def audio_share(records: Sequence[BalanceRecord]) -> float:
 
 
 def write_balance(path: Path, records: Sequence[BalanceRecord]) -> None:
-    """Write balance.csv, four rows per epoch."""
-    write_table(path, [record.to_row() for record in records])
+    """Write balance.csv, one row per epoch and part; no file for a method without parts."""
+    if records:
+        write_table(path, [record.to_row() for record in records])
 
 
 def read_balance(path: Path) -> list[BalanceRecord]:
@@ -171,24 +161,14 @@ def read_balance(path: Path) -> list[BalanceRecord]:
     """
     if not path.exists():
         return []
-    rows = read_table(path)
-    for number, row in enumerate(rows, start=1):
-        for column in _NUMBER_COLUMNS:
-            if not _is_number(row.get(column, "")):
-                raise StorageError(
-                    f"{path} is damaged ({column} in row {number} is {row.get(column)!r}): train the run again"
-                )
-        if not _is_number(row.get("epoch", "")) or not {"modality", "part"} <= row.keys():
-            raise StorageError(f"{path} is damaged (row {number} has no epoch, modality or part): train the run again")
-    return [BalanceRecord.from_row(row) for row in rows]
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    records = []
+    for number, row in enumerate(read_table(path), start=1):
+        try:
+            records.append(BalanceRecord.from_row(row))
+        except (KeyError, ValueError) as error:
+            fault = f"no column {error.args[0]}" if isinstance(error, KeyError) else str(error)
+            raise StorageError(f"{path} is damaged ({fault} in row {number}): train the run again") from error
+    return records
 
 
 @dataclass(frozen=True)
@@ -200,9 +180,7 @@ class EpochRecord:
 
     epoch: float  # epochs trained so far; whole numbers if each epoch is validated once
     loss: float
-    triplet: float
-    composite: float
-    regularisation: float
+    terms: Mapping[str, float]  # the terms of the loss, as the method names them
     S: float
     U: float
     HM: float
@@ -212,11 +190,25 @@ class EpochRecord:
     learning_rate: float
     from_epoch: float  # the epoch whose weights the period began with: the one before, or an earlier one after a return
 
+    def to_row(self) -> dict[str, float]:
+        """Convert to numbers by column; the terms of the loss stand after the loss."""
+        row: dict[str, float] = {}
+        for entry in fields(self):
+            row |= dict(self.terms) if entry.name == "terms" else {entry.name: getattr(self, entry.name)}
+        return row
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, float]) -> "EpochRecord":
+        """Make a record of a row that `to_row` made."""
+        known = {entry.name for entry in fields(cls)} - {"terms"}
+        terms = {name: value for name, value in row.items() if name not in known}
+        return cls(terms=terms, **{name: row[name] for name in known})
+
     @classmethod
     def of_epoch(
         cls,
         epoch: float,
-        losses: Tensor,
+        values: Mapping[str, Tensor],
         validation: Validation | None,
         *,
         audio_share: float,
@@ -227,21 +219,22 @@ class EpochRecord:
 
         Args:
             epoch: epochs trained at the end of the period.
-            losses: (S, 4) losses of the S steps: total, triplet, composite, regularisation.
+            values: stacked values of all S steps, as `step_values` names them.
             validation: validation after the period; None without validation.
             audio_share: audio's share of both encoders' gradient norms.
             learning_rate: learning rate of the steps.
             from_epoch: the epoch whose weights the period began with; 0 for the first weights.
         """
-        total, triplet, composite, regularisation = losses.cpu().double().mean(0).tolist()
         nan = float("nan")
         metrics = validation.metrics if validation else None
         return cls(
             epoch=epoch,
-            loss=total,
-            triplet=triplet,
-            composite=composite,
-            regularisation=regularisation,
+            loss=float(values["loss"].double().mean()),
+            terms={
+                name.removeprefix(_TERM): float(each.double().mean())
+                for name, each in values.items()
+                if name.startswith(_TERM)
+            },
             S=metrics.S if metrics else nan,
             U=metrics.U if metrics else nan,
             HM=metrics.HM if metrics else nan,
@@ -255,7 +248,7 @@ class EpochRecord:
 
 def write_history(path: Path, history: Sequence[EpochRecord]) -> None:
     """Write history.csv, one row per period."""
-    write_table(path, [asdict(record) for record in history])
+    write_table(path, [record.to_row() for record in history])
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

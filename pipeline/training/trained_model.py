@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from daan.config import DaanConfig
+from daan.method import Method
 from daan.network import Daan
 from extractors.text.spec import TextSpec
 from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, StorageError
@@ -48,7 +49,7 @@ class ModelClass:
 class Model:
     """A trained network with everything that its predictions need."""
 
-    network: Daan
+    network: Method
     standardiser: Standardiser
     classes: tuple[ModelClass, ...]
     class_vectors: NDArray[np.float32]  # (C, W), rows in the order of `classes`

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from daan.method import Method
 from daan.network import Daan
 from extractors.selavi.weights import UNTRAINED_NOTE
 from pipeline.base.progress import Reporter, Stop
@@ -78,10 +79,10 @@ class Run:
             standardiser = second.standardiser
         return self._model(network, standardiser, state, chooses=chooses)
 
-    def _fit(self, network: Daan, stage: TrainingStage) -> StageState:
+    def _fit(self, network: Method, stage: TrainingStage) -> StageState:
         return fit(network, stage, on_epoch=self.on_epoch, stop=self.stop)
 
-    def _network(self) -> Daan:
+    def _network(self) -> Method:
         """Create a network. Both stages begin with the same weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
@@ -155,7 +156,7 @@ class Run:
             self.reporter.warn(f"no beta is chosen, because {validator.missing_kind}: classes in training are favoured")
         return validator
 
-    def _model(self, network: Daan, standardiser: Standardiser, state: StageState, *, chooses: bool) -> Model:
+    def _model(self, network: Method, standardiser: Standardiser, state: StageState, *, chooses: bool) -> Model:
         inputs, best = self.inputs, state.best
         seen = inputs.classes_of("train", "val_seen", "val_unseen")
         return Model(

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from daan.network import Daan
+from daan.method import Method
 from pipeline.base.wording import counted
 from pipeline.features.feature_set import FeatureSet, Standardiser
 from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, calibrated, lasting_beta, lasting_temperature
 from pipeline.scoring.held_out import MOST_VIDEOS, HeldOutDistances, missing_kind
 from pipeline.scoring.metrics import Metrics, gzsl_metrics
 from pipeline.scoring.nearest_classes import Flags
-from pipeline.scoring.score_videos import SCORES, ScoredVideos, evenly_chosen, score_videos
+from pipeline.scoring.score_videos import ScoredVideos, evenly_chosen, score_videos
 
 _KIND_SHARE = 4  # each kind of classes needs this part of the videos: one clip would decide S, and so HM
 
@@ -63,19 +63,19 @@ class Validation:
             score: the score whose metrics are reported and whose distances are kept.
             calibrate: whether there are enough videos to choose betas and temperatures.
         """
-        means = {name: HarmonicMeans.over_betas(scored.nearest[name], labels) for name in SCORES}
-        betas, temperatures, held_out = dict.fromkeys(SCORES, 0.0), dict.fromkeys(SCORES, 1.0), None
+        means = {name: HarmonicMeans.over_betas(scored.nearest[name], labels) for name in scored.nearest}
+        betas, temperatures, held_out = dict.fromkeys(means, 0.0), dict.fromkeys(means, 1.0), None
         shown_beta, grid_betas = 0.0, {}
         if calibrate:
             seen, sample_labels = scored.nearest[score].seen, np.asarray(labels, np.int64)[scored.sample]
             shown_beta = means[score].best_beta()
             if not missing_kind(seen, sample_labels):
                 grid_betas = {
-                    grid.name: {name: means[name].best_of(grid.betas) for name in SCORES} for grid in PUBLISHED_GRIDS
+                    grid.name: {name: means[name].best_of(grid.betas) for name in means} for grid in PUBLISHED_GRIDS
                 }
             held_out = HeldOutDistances(scored.sample_distances[score], sample_labels, seen)
-            for name in SCORES:
-                betas[name] = lasting_beta([means[name]])
+            for name, by_beta in means.items():
+                betas[name] = lasting_beta([by_beta])
                 distances = calibrated(scored.sample_distances[name], seen, betas[name])
                 temperatures[name] = lasting_temperature(distances, sample_labels, videos=len(sample_labels))
         return cls(
@@ -137,7 +137,7 @@ class Validator:
         """Whether there are enough videos to choose an epoch."""
         return not self.too_few
 
-    def __call__(self, network: Daan) -> Validation:
+    def __call__(self, network: Method) -> Validation:
         """Compute metrics and calibration of a network."""
         scored = score_videos(
             network,

@@ -10,6 +10,7 @@ from torch import Tensor
 from daan.batch import VideoBatch
 from daan.config import DaanConfig
 from daan.losses import daan_losses
+from daan.method import TrainingBatch
 from daan.modulation.csgm_rates import have_both_modalities, modulation_rates
 from daan.network import Daan
 from daan.training_step import Step, training_step
@@ -38,9 +39,14 @@ def batch(pairs: int, seconds: int, dtype: torch.dtype = torch.float32, *, absen
     return VideoBatch(features[0], features[1], audio_mask, visual_mask), torch.randn(2 * pairs, 5, dtype=dtype)
 
 
+def pairs_of(videos: VideoBatch, text: Tensor) -> TrainingBatch:
+    """Make a batch of the videos and class embeddings of B positives and B negatives."""
+    return TrainingBatch(videos, text, torch.zeros(len(videos) // 2, dtype=torch.long), text[:1])
+
+
 def step(daan: Daan, pairs: Batch, **options: Any) -> Step:
     """Do a step whose optimiser does not change the weights, so that the gradients can be checked."""
-    return training_step(daan, torch.optim.SGD(daan.parameters(), lr=0.0), *pairs, **options)
+    return training_step(daan, torch.optim.SGD(daan.parameters(), lr=0.0), pairs_of(*pairs), **options)
 
 
 def gradients(daan: Daan) -> dict[str, Tensor]:
@@ -65,11 +71,11 @@ def loop_gradients(daan: Daan, pairs: Batch) -> dict[str, Tensor]:
     for layer in branch_of:
         layer.register_forward_hook(lambda module, _inputs, output: outputs.update({module: output}))
     embedded = daan(videos, text, len(videos) // 2)
-    losses = daan_losses(*embedded.split(count), text[:count], margin=daan.config.margin)
+    loss = sum(daan_losses(*embedded.split(count), text[:count], margin=daan.config.margin).values())
     plain = dict(
         zip(
             daan.parameters(),
-            torch.autograd.grad(losses.total, list(daan.parameters()), retain_graph=True, **UNUSED_IS_ZERO),
+            torch.autograd.grad(loss, list(daan.parameters()), retain_graph=True, **UNUSED_IS_ZERO),
             strict=True,
         )
     )
@@ -80,7 +86,7 @@ def loop_gradients(daan: Daan, pairs: Batch) -> dict[str, Tensor]:
         if layer not in outputs:  # queries and keys are not computed for one second
             continue
         output, parameters = outputs[layer], list(layer.parameters())
-        grad_output = torch.autograd.grad(losses.total, output, retain_graph=True)[0]
+        grad_output = torch.autograd.grad(loss, output, retain_graph=True)[0]
         for parameter in parameters:
             pair_gradients[parameter] = []
         for pair in range(count):
@@ -161,7 +167,7 @@ def test_rates_of_one_without_noise_give_plain_training(csgm: str, seconds: int)
     for daan in (plain, modulated):
         torch.manual_seed(3)
         optimizer = torch.optim.Adam(daan.parameters(), lr=1e-2)
-        results.append([training_step(daan, optimizer, *data).losses.total for _ in range(3)])
+        results.append([training_step(daan, optimizer, pairs_of(*data)).loss for _ in range(3)])
 
     torch.testing.assert_close(torch.stack(results[1]), torch.stack(results[0]), rtol=1e-10, atol=0)
     for name, value in plain.state_dict().items():
@@ -192,10 +198,10 @@ def test_applied_to_the_update_the_mean_rate_scales_the_optimisers_step(optimise
     """
     daan, data = network(torch.float64, csgm_apply="update", gamma=0.2), batch(5, 3, torch.float64, absent=absent)
     before, modulated = copy.deepcopy(daan), loop_gradients(copy.deepcopy(daan), data)
-    rates = step(copy.deepcopy(daan), data).rates.modulation.mean(0)
+    rates = step(copy.deepcopy(daan), data).rates["M"].view(-1, 2, 2).mean(0)
     make = torch.optim.SGD if optimiser == "sgd" else torch.optim.Adam
 
-    training_step(daan, make(daan.parameters(), lr=1e-2), *data)
+    training_step(daan, make(daan.parameters(), lr=1e-2), pairs_of(*data))
 
     branch_of = {
         id(parameter): (m, p)
@@ -224,7 +230,7 @@ def test_both_ways_to_apply_rates_are_equal_under_plain_sgd_only(momentum: float
         daan.load_state_dict(start.state_dict())
         optimizer = torch.optim.SGD(daan.parameters(), lr=1e-2, momentum=momentum, weight_decay=decay)
         for _ in range(4):
-            training_step(daan, optimizer, *data)
+            training_step(daan, optimizer, pairs_of(*data))
         weights.append(torch.cat([each.detach().flatten() for each in daan.audio_encoder.parameters()]))
 
     assert torch.allclose(*weights, rtol=1e-9, atol=1e-12) == equal
@@ -237,8 +243,8 @@ def test_constant_rates_cancel_under_adam_but_not_if_they_scale_the_update() -> 
     data, start = batch(6, 4, torch.float64), copy.deepcopy(plain.state_dict())
     for daan in (plain, *daans):
         daan.load_state_dict(start)
-        assert_rates = training_step(daan, torch.optim.Adam(daan.parameters(), lr=1e-3), *data).rates
-        assert assert_rates is None or bool((assert_rates.modulation == 3).all())
+        rates = training_step(daan, torch.optim.Adam(daan.parameters(), lr=1e-3), pairs_of(*data)).rates
+        assert not rates or bool((rates["M"] == 3).all())
 
     for name in ("audio_encoder.refinement.weight", "visual_encoder.bypass.entry.taps.0"):
         change, of_gradient, of_update = (each.state_dict()[name] - start[name] for each in (plain, *daans))
@@ -258,8 +264,8 @@ def test_norms_are_computed_per_branch() -> None:
         for p, parameters in enumerate(branches):
             of_parameters = torch.cat([each.detach().flatten() for each in parameters]).norm()
             of_gradients = torch.cat([each.grad.flatten() for each in parameters if each.grad is not None]).norm()
-            torch.testing.assert_close(norms.parameter[m, p], of_parameters)
-            torch.testing.assert_close(norms.gradient[m, p], of_gradients)
+            torch.testing.assert_close(norms.parameter.view(2, 2)[m, p], of_parameters)
+            torch.testing.assert_close(norms.gradient.view(2, 2)[m, p], of_gradients)
 
 
 def test_without_qdma_nothing_is_modulated() -> None:
@@ -268,9 +274,9 @@ def test_without_qdma_nothing_is_modulated() -> None:
 
     result = step(daan, batch(4, 3))
 
-    assert result.rates is None
-    assert torch.isfinite(result.norms.gradient[:, 0]).all()
-    assert torch.isnan(result.norms.gradient[:, 1]).all()
+    assert result.rates == {}
+    assert torch.isfinite(result.norms.gradient[0::2]).all()
+    assert torch.isnan(result.norms.gradient[1::2]).all()
 
 
 @pytest.mark.parametrize("csgm", ["off", "full"])
@@ -304,14 +310,15 @@ def test_gradients_of_micro_batches_are_added(csgm: str) -> None:
         rows = torch.cat((rows, rows + 5))
         result_of_piece = step(alone, (data[0][rows], data[1][rows]))
         weight = (part.stop - part.start) / 5
-        totals.append(weight * result_of_piece.losses.total)
+        totals.append(weight * result_of_piece.loss)
         for name, gradient in gradients(alone).items():
             expected[name] = expected.get(name, 0) + weight * gradient
 
-    torch.testing.assert_close(result.losses.total, sum(totals))
+    torch.testing.assert_close(result.loss, sum(totals))
     for name, gradient in expected.items():
         torch.testing.assert_close(gradients(whole)[name], gradient, rtol=1e-9, atol=1e-12)
-    assert result.rates is None or result.rates.modulation.shape == (5, 2, 2)
+    assert result.rates.keys() == ({"M", "V_c", "V_o", "at_gamma"} if csgm == "full" else set())
+    assert all(rates.shape == (5, 4) for rates in result.rates.values())
 
 
 def test_more_pieces_than_pairs_are_refused() -> None:
@@ -327,10 +334,10 @@ def test_steps_in_bfloat16_are_close_to_steps_in_float32(csgm: str) -> None:
     half = copy.deepcopy(exact)
     data = batch(8, 4)
 
-    losses, exact_losses = step(half, data, precision="bfloat16").losses, step(exact, data).losses
+    loss, exact_loss = step(half, data, precision="bfloat16").loss, step(exact, data).loss
 
-    assert losses.total.dtype == torch.float32
-    torch.testing.assert_close(losses.total, exact_losses.total, rtol=0.03, atol=0)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, exact_loss, rtol=0.03, atol=0)
     for name, gradient in gradients(exact).items():
         assert gradients(half)[name].dtype == torch.float32
         if gradient.norm() > 1e-3:

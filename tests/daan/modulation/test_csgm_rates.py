@@ -12,8 +12,8 @@ from torch import Tensor
 
 from daan.batch import VideoBatch
 from daan.config import DaanConfig
+from daan.losses import Embeddings
 from daan.modulation.csgm_rates import balance, have_both_modalities, modulation_rates, squashed
-from daan.network import Embeddings
 
 positive_numbers = st.floats(1e-30, 1e30)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from daan.batch import VideoBatch
 from daan.config import DaanConfig
 from daan.losses import daan_losses
+from daan.method import TrainingBatch
 from daan.modulation.noise import PairSquares, add_noise
 from daan.modulation.pair_gradients import matrices_of
 from daan.network import Daan
@@ -30,9 +31,14 @@ def batch(pairs: int, seconds: int) -> tuple[VideoBatch, Tensor]:
     return VideoBatch(audio, visual, mask, mask), torch.randn(2 * pairs, 5)
 
 
+def pairs_of(videos: VideoBatch, text: Tensor) -> TrainingBatch:
+    """Make a batch of the videos and class embeddings of B positives and B negatives."""
+    return TrainingBatch(videos, text, torch.zeros(len(videos) // 2, dtype=torch.long), text[:1])
+
+
 def step(daan: Daan, data: tuple[VideoBatch, Tensor], **options: Any) -> Step:
     """Do a step whose optimiser does not change the weights, so that the gradients can be checked."""
-    return training_step(daan, torch.optim.SGD(daan.parameters(), lr=0.0), *data, **options)
+    return training_step(daan, torch.optim.SGD(daan.parameters(), lr=0.0), pairs_of(*data), **options)
 
 
 def matrices(daan: Daan) -> dict[str, list[Tensor]]:
@@ -108,8 +114,8 @@ def slow_spread(daan: Daan, data: tuple[VideoBatch, Tensor]) -> dict[str, float]
     for layer in branch_of:
         layer.register_forward_hook(lambda module, _inputs, output: outputs.update({module: output}))
     embedded = daan(videos, text, len(videos) // 2)
-    loss = daan_losses(*embedded.split(pairs), text[:pairs], margin=daan.config.margin).total
-    rates = step(copy.deepcopy(daan), data).rates.modulation
+    loss = sum(daan_losses(*embedded.split(pairs), text[:pairs], margin=daan.config.margin).values())
+    rates = step(copy.deepcopy(daan), data).rates["M"].view(-1, 2, 2)
     spread = {}
     for name, layer in layers.items():
         if layer not in outputs:

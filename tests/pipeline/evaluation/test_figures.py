@@ -12,7 +12,7 @@ from matplotlib import image
 from matplotlib.figure import Figure
 
 from daan.batch import MODALITY_AXIS
-from daan.modulation.csgm_rates import BRANCH_AXIS
+from daan.qdma import BRANCH_AXIS
 from pipeline.evaluation import figures
 from pipeline.evaluation.figures import balance_figure, confusion_matrix_figure, training_curves
 from pipeline.training.records import BalanceRecord, Distribution
@@ -97,7 +97,9 @@ def record(epoch: int, modality: str, branch: str) -> BalanceRecord:
     """Make a row whose norms differ from those of other rows."""
     norm = epoch * (1.0 if modality == "audio" else 2.0)
     rate = Distribution(mean=0.9, q05=0.5, q25=0.7, q50=0.9, q75=1.1, q95=1.5)
-    return BalanceRecord(epoch, modality, branch, norm, 10 * norm, 12.0, M=rate, V_c=rate, V_o=rate)
+    return BalanceRecord(
+        epoch, modality, branch, norm, 10 * norm, {"at_gamma": 12.0}, dict.fromkeys(("M", "V_c", "V_o"), rate)
+    )
 
 
 def rows(epochs: int) -> list[BalanceRecord]:
@@ -119,7 +121,7 @@ def test_rates_that_were_not_used_have_no_panel(
     """There is one column per branch of QDMA, two rows of norms, and one row per rate."""
     drawn: list[Figure] = []
     monkeypatch.setattr(figures, "save_figure", lambda figure, _path: drawn.append(figure))
-    history = [dataclasses.replace(row, **dict.fromkeys(without, UNUSED)) for row in rows(3)]
+    history = [dataclasses.replace(row, rates={**row.rates, **dict.fromkeys(without, UNUSED)}) for row in rows(3)]
 
     balance_figure(history, tmp_path / "balance.png")
 

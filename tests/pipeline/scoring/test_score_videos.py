@@ -15,31 +15,31 @@ from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.features.feature_set import FeatureSet, Standardiser, load_features
 from pipeline.scoring.nearest_classes import NearestClasses
-from pipeline.scoring.score_videos import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos
+from pipeline.scoring.score_videos import SCORES, DistanceChunk, evenly_chosen, score_distances, score_videos
 
 CPU = torch.device("cpu")
 
 
-def embedded(rows: np.ndarray, width: int = 4) -> EmbeddedVideos:
-    """Make random embeddings that depend only on the video, not on its chunk; some videos lack a modality."""
-    drawn = [torch.randn(2, width, generator=torch.Generator().manual_seed(int(row))) for row in rows]
-    thetas = torch.stack(drawn) if drawn else torch.zeros(0, 2, width)
+def chunk(rows: np.ndarray, theta_w: torch.Tensor) -> DistanceChunk:
+    """Make random distances that depend only on the video, not on its chunk; some videos lack a modality."""
+    drawn = [torch.randn(2, theta_w.shape[1], generator=torch.Generator().manual_seed(int(row))) for row in rows]
+    thetas = torch.stack(drawn)
     indices = torch.from_numpy(rows)
-    return EmbeddedVideos(rows, thetas[:, 0], thetas[:, 1], indices % 3 != 0, indices % 4 != 0)
+    has_audio, has_visual = indices % 3 != 0, indices % 4 != 0
+    return DistanceChunk(
+        rows, class_distances(thetas[:, 0], thetas[:, 1], theta_w, has_audio=has_audio, has_visual=has_visual)
+    )
 
 
 @pytest.mark.parametrize("sizes", [[9], [4, 4, 1], [1] * 9])
 def test_chunks_in_any_order_give_the_same_as_all_videos_at_once(sizes: list[int]) -> None:
     """This holds for the nearest classes of every video and for the distances of the sampled ones."""
     theta_w, seen = torch.randn(6, 4), np.array([True, False, True, True, False, True])
-    whole = embedded(np.arange(9))
-    expected = class_distances(
-        whole.theta_a, whole.theta_v, theta_w, has_audio=whole.has_audio, has_visual=whole.has_visual
-    )
+    expected = chunk(np.arange(9), theta_w).distances
     sample = np.array([0, 3, 8])
     chunks = np.split(np.random.default_rng(0).permutation(9), np.cumsum(sizes)[:-1])
 
-    scored = score_embeddings((embedded(rows) for rows in chunks), 9, theta_w, seen, sample=sample)
+    scored = score_distances((chunk(rows, theta_w) for rows in chunks), 9, seen, scores=SCORES, sample=sample)
 
     for score in SCORES:
         nearest = NearestClasses.from_distances(expected[score].numpy(), seen)
@@ -51,7 +51,7 @@ def test_chunks_in_any_order_give_the_same_as_all_videos_at_once(sizes: list[int
 
 def test_without_videos_the_result_is_empty() -> None:
     """An empty split is not an error."""
-    scored = score_embeddings([], 0, torch.randn(3, 4), np.array([True, False, True]))
+    scored = score_distances([], 0, np.array([True, False, True]), scores=SCORES)
     assert [len(scored.nearest[score].switching_betas) for score in SCORES] == [0, 0, 0]
     assert scored.sample_distances["sum"].shape == (0, 3)
 
@@ -59,16 +59,17 @@ def test_without_videos_the_result_is_empty() -> None:
 def test_memory_does_not_grow_with_the_number_of_chunks() -> None:
     """As many distance tensors exist during the last chunk as during the third one."""
     videos, classes, alive = 7, 11, []
+    theta_w = torch.randn(classes, 4)
 
-    def counted_chunks() -> Iterator[EmbeddedVideos]:
+    def counted_chunks() -> Iterator[DistanceChunk]:
         for number in range(20):
-            yield embedded(np.arange(number * videos, (number + 1) * videos))
+            yield chunk(np.arange(number * videos, (number + 1) * videos), theta_w)
             if number in {2, 18}:
                 alive.append(
                     sum(type(one) is torch.Tensor and one.shape == (videos, classes) for one in gc.get_objects())
                 )
 
-    score_embeddings(counted_chunks(), 20 * videos, torch.randn(classes, 4), np.arange(classes) < 6)
+    score_distances(counted_chunks(), 20 * videos, np.arange(classes) < 6, scores=SCORES)
 
     assert 0 < alive[0] == alive[1] < 2 * len(SCORES)
 

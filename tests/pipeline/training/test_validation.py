@@ -11,13 +11,14 @@ import torch
 
 from daan.config import DaanConfig
 from daan.network import Daan
+from daan.scoring import class_distances
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.features.feature_set import FeatureSet, Standardiser, load_features
 from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, lasting_beta, lasting_temperature
 from pipeline.scoring.metrics import gzsl_metrics
 from pipeline.scoring.nearest_classes import NearestClasses
-from pipeline.scoring.score_videos import SCORES, EmbeddedVideos, evenly_chosen, score_embeddings, score_videos
+from pipeline.scoring.score_videos import SCORES, DistanceChunk, evenly_chosen, score_distances, score_videos
 from pipeline.training.validation import Validation, Validator, _too_few
 
 CPU = torch.device("cpu")
@@ -36,16 +37,25 @@ class Generated:
         centres = self.theta_w[self.labels] * torch.where(torch.from_numpy(self.seen)[self.labels], 1.0, 0.4)[:, None]
         self.theta_a, self.theta_v = 2 * noise + centres
 
-    def chunks(self) -> Iterator[EmbeddedVideos]:
+    def chunks(self) -> Iterator[DistanceChunk]:
         """Yield a few hundred videos at a time."""
         present = torch.ones(len(self.labels), dtype=torch.bool)
         for rows in torch.split(torch.arange(len(self.labels)), 256):
-            yield EmbeddedVideos(rows.numpy(), self.theta_a[rows], self.theta_v[rows], present[rows], present[rows])
+            yield DistanceChunk(
+                rows.numpy(),
+                class_distances(
+                    self.theta_a[rows],
+                    self.theta_v[rows],
+                    self.theta_w,
+                    has_audio=present[rows],
+                    has_visual=present[rows],
+                ),
+            )
 
     def validated(self, sample: int) -> Validation:
         """Calibrate on all videos, and fit the temperature on a sample."""
         chosen = evenly_chosen(len(self.labels), sample)
-        scored = score_embeddings(self.chunks(), len(self.labels), self.theta_w, self.seen, sample=chosen)
+        scored = score_distances(self.chunks(), len(self.labels), self.seen, scores=SCORES, sample=chosen)
         return Validation.of_scored(scored, self.labels.numpy(), score="sum", calibrate=True)
 
 
@@ -71,7 +81,7 @@ def test_every_score_has_its_lasting_beta_and_the_choice_of_each_grid() -> None:
     """They equal those computed from all distances at once."""
     generated = Generated(400, classes=12, width=6)
     labels = generated.labels.numpy()
-    scored = score_embeddings(generated.chunks(), 400, generated.theta_w, generated.seen, sample=np.arange(400))
+    scored = score_distances(generated.chunks(), 400, generated.seen, scores=SCORES, sample=np.arange(400))
     validation = Validation.of_scored(scored, labels, score="audio", calibrate=True)
 
     for name, distances in scored.sample_distances.items():
