@@ -146,7 +146,7 @@ class Method(nn.Module, ABC):
     Attributes:
         about: where the method comes from.
         needs: what it needs from its callers.
-        scores: the names of its distances; the first one is the published one.
+        scores: the names of its distances.
         config: its options.
     """
 
@@ -183,6 +183,11 @@ class Method(nn.Module, ABC):
             videos: what `embed_videos` returned.
             classes: (C, O), what `embed_classes` returned.
         """
+
+    @property
+    def score(self) -> str:
+        """The score that predicts: the published one, which is the first one by default."""
+        return self.scores[0]
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -39,12 +39,12 @@ class Daan(Method):
         summary="differential attention and temporal convolution over the seconds, with modulated gradients",
     )
     needs = Needs(seconds=True, negatives=True)
+    scores = get_args(Score)
     config: DaanConfig
 
     def __init__(self, config: DaanConfig) -> None:
         super().__init__()
         self.config = config
-        self.scores = (config.score, *(score for score in get_args(Score) if score != config.score))
         hidden, output = config.hidden_width, config.output_width
         video, decoded = config.projection_dropout, config.decoder_dropout
         encoder: type[Qdma | AveragedMlp] = Qdma if config.qdma == "on" else AveragedMlp
@@ -85,6 +85,11 @@ class Daan(Method):
             for branch, layers in enumerate(branches)
             for layer in layers
         ]
+
+    @property
+    def score(self) -> str:
+        """The score that predicts, which is an option: the paper does not name one."""
+        return self.config.score
 
     @property
     def parts(self) -> tuple[Part, ...]:

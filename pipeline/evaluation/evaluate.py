@@ -1,4 +1,4 @@
-"""Evaluate a model on held-out videos: S, U, HM and ZSL by audio, visual and sum.
+"""Evaluate a model on held-out videos: S, U, HM and ZSL by every score of its method.
 
 The protocol is described in pipeline/avgzsl_benchmark/README.md.
 """
@@ -37,7 +37,7 @@ from pipeline.scoring.metrics import (
     recall_per_class,
 )
 from pipeline.scoring.nearest_classes import Flags, Indices, NearestClasses
-from pipeline.scoring.score_videos import SCORES, ScoredVideos, evenly_chosen, score_videos
+from pipeline.scoring.score_videos import ScoredVideos, evenly_chosen, score_videos
 from pipeline.training.records import read_history
 from pipeline.training.run_files import HISTORY, SPLITS
 from pipeline.training.trained_model import Model, check_extractor, load_model, run_file
@@ -80,6 +80,7 @@ class EvaluationReport:
         }
         return {
             **by_score,
+            "scores": list(by_score),
             "classes": {"seen": self.seen, "unseen": self.unseen},
             "intervals": intervals_to_json(self.intervals),
             "expected_calibration_error": asdict(self.calibration_error),
@@ -205,7 +206,7 @@ class Evaluator:
         )
         nearest = scored.nearest
         predictions = nearest[model.score].predictions(betas[model.score])
-        recalls = {name: class_recalls(nearest[name], labels, betas[name]) for name in SCORES}
+        recalls = {name: class_recalls(each, labels, betas[name]) for name, each in nearest.items()}
         report = EvaluationReport(
             run=folder.name,
             held_out=self._held_out,
@@ -263,8 +264,8 @@ def evaluation_folder(workspace: Workspace, run: str, held_out: HeldOutSet) -> P
 def _metrics_at(
     nearest: Mapping[str, NearestClasses], labels: Indices, betas: Mapping[str, float]
 ) -> dict[str, Metrics]:
-    """Compute the metrics of audio, visual and sum, each at its own beta."""
-    return {name: gzsl_metrics(nearest[name], labels, betas[name]) for name in SCORES}
+    """Compute the metrics of every score, each at its own beta."""
+    return {name: gzsl_metrics(each, labels, betas[name]) for name, each in nearest.items()}
 
 
 def _indices(splits: Splits, features: FeatureSet, held_out: str, reporter: Reporter) -> Tensor:

@@ -14,6 +14,7 @@ from pipeline.base.wording import shown_epoch
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation.figures import balance_figure, training_curves
 from pipeline.evaluation.html import Section, figure_section, render_page
+from pipeline.evaluation.saved_metrics import SavedMetrics, SavedScore
 from pipeline.scoring.metrics import METRICS
 from pipeline.training.records import BalanceRecord, audio_share, read_balance, read_history
 from pipeline.training.run_files import BALANCE, CONFIG, HISTORY
@@ -84,42 +85,11 @@ _SHOWN_ERROR = {
 }
 
 
-class _ScoreMetrics(pydantic.BaseModel):
-    """The metrics of one score, in percent; None if a metric is not defined or not saved."""
-
-    S: float | None
-    U: float | None
-    HM: float | None
-    ZSL: float | None = None
-    beta: float | None = None
-
-
-class _Recall(pydantic.BaseModel):
-    """The recall of one class."""
-
-    seen: bool
-    recall: float | None
-    recall_among_unseen: float | None
-
-
-class _SavedMetrics(pydantic.BaseModel):
-    """The entries of metrics.json that the page shows."""
-
-    audio: _ScoreMetrics
-    visual: _ScoreMetrics
-    sum: _ScoreMetrics
-    chance: float | None = pydantic.Field(alias="chance_ZSL")
-    recall_per_class: dict[str, _Recall]
-    grids: dict[str, dict[str, _ScoreMetrics]] = {}
-    intervals: dict[str, dict[str, tuple[float | None, float | None]] | float] = {}
-    expected_calibration_error: dict[str, float | None] = {}
-
-
 class _SavedSeeds(pydantic.BaseModel):
     """The entries of seeds.json that the page shows."""
 
-    mean: dict[str, _ScoreMetrics]
-    deviation: dict[str, _ScoreMetrics]
+    mean: dict[str, SavedScore]
+    deviation: dict[str, SavedScore]
     seeds: int
 
 
@@ -138,7 +108,7 @@ def _read(path: Path, document: type[DocumentT]) -> DocumentT | None:
 
 
 def _sections(models: Path, reports: Path, figures: Sequence[Path]) -> list[Section]:
-    metrics, seeds = _read(reports / "metrics.json", _SavedMetrics), _read(reports / "seeds.json", _SavedSeeds)
+    metrics, seeds = _read(reports / "metrics.json", SavedMetrics), _read(reports / "seeds.json", _SavedSeeds)
     sections = [_about_section(models)]
     sections += _metrics_sections(metrics) if metrics else [Section(paragraphs=["Not evaluated yet: avzsl evaluate."])]
     if seeds:
@@ -166,13 +136,12 @@ def _about_section(models: Path) -> Section:
     return Section(rows=rows)
 
 
-def _metrics_sections(metrics: _SavedMetrics) -> list[Section]:
+def _metrics_sections(metrics: SavedMetrics) -> list[Section]:
     names = ("S", "U", "HM", "ZSL", "beta")
-    by_score = {"audio": metrics.audio, "visual": metrics.visual, "sum": metrics.sum}
-    rows = [_row(score, of_score, names) for score, of_score in by_score.items()]
+    rows = [_row(score, of_score, names) for score, of_score in metrics.scores.items()]
     rows.append(("chance", "", "", "", _number(metrics.chance), ""))
     sections = [Section(heading="test metrics, percent", columns=("score", *names), rows=rows)]
-    limits = [(score, found) for score in by_score if isinstance(found := metrics.intervals.get(score), dict)]
+    limits = [(score, found) for score in metrics.scores if isinstance(found := metrics.intervals.get(score), dict)]
     if limits:
         rows = [(score, *(_limits(of_score.get(name)) for name in METRICS)) for score, of_score in limits]
         heading = "95 % intervals, by drawing classes with replacement"
@@ -198,7 +167,7 @@ def _limits(pair: tuple[float | None, float | None] | None) -> str:
     return "-" if low is None or high is None else f"{low:.1f} to {high:.1f}"
 
 
-def _row(title: str, metrics: _ScoreMetrics, names: Sequence[str]) -> tuple[str, ...]:
+def _row(title: str, metrics: SavedScore, names: Sequence[str]) -> tuple[str, ...]:
     return title, *(_number(getattr(metrics, name)) for name in names)
 
 
@@ -212,7 +181,7 @@ def _seeds_section(seeds: _SavedSeeds) -> Section:
     return Section(heading=f"over {seeds.seeds} seeds", columns=("score", *names), rows=rows)
 
 
-def _recall_section(metrics: _SavedMetrics) -> Section:
+def _recall_section(metrics: SavedMetrics) -> Section:
     rows = [
         (name, "seen" if row.seen else "unseen", _number(row.recall), _number(row.recall_among_unseen))
         for name, row in metrics.recall_per_class.items()

@@ -20,7 +20,6 @@ from pipeline.evaluation.evaluate import (
 )
 from pipeline.scoring.intervals import Interval, bootstrap_intervals, intervals_to_json
 from pipeline.scoring.metrics import Metrics, mean_and_deviation
-from pipeline.scoring.score_videos import SCORES
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def evaluate_seeds(
             reports=tuple(reports),
             mean=mean,
             deviation=deviation,
-            intervals={score: bootstrap_intervals([each.recalls[score] for each in reports]) for score in SCORES},
+            intervals={score: bootstrap_intervals([each.recalls[score] for each in reports]) for score in mean},
             file=evaluation_folder(workspace, runs[0], held_out) / "seeds.json",
         )
         write_json(report.file, report.to_json())
@@ -106,6 +105,6 @@ def over_seeds(
     """
     mean: dict[str, dict[str, float]] = {}
     deviation: dict[str, dict[str, float]] = {}
-    for score in SCORES:
+    for score in runs[0]:
         mean[score], deviation[score] = mean_and_deviation([asdict(run[score]) for run in runs])
     return mean, deviation

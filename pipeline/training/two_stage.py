@@ -19,7 +19,6 @@ from extractors.selavi.weights import UNTRAINED_NOTE
 from pipeline.base.progress import Reporter, Stop
 from pipeline.base.wording import counted, shown_epoch
 from pipeline.features.feature_set import Standardiser
-from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.training import TrainingSettings
 from pipeline.training.epoch import TrainingStage, steps_per_epoch, validations_per_epoch
 from pipeline.training.fitting import OnEpoch, StageState, fit
@@ -167,8 +166,8 @@ class Run:
             text_encoder=inputs.embeddings.encoder,
             text_spec=inputs.embeddings.spec,
             extractor=inputs.features.attributes,
-            betas=best.betas if best else dict.fromkeys(SCORES, 0.0),
-            temperatures=best.temperatures if best else dict.fromkeys(SCORES, 1.0),
+            betas=best.betas if best else dict.fromkeys(network.scores, 0.0),
+            temperatures=best.temperatures if best else dict.fromkeys(network.scores, 1.0),
             grid_betas=best.grid_betas if best else {},
             held_out=best.held_out if best else None,
             score=inputs.config.score,

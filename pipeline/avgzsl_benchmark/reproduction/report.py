@@ -14,7 +14,6 @@ from pipeline.avgzsl_benchmark.reproduction.tables import TextTable, tables
 from pipeline.base.files import write_json, write_text
 from pipeline.base.workspace import Workspace
 from pipeline.evaluation.html import Section, render_page
-from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.tree import show_settings
 
 _COMPARED = (
@@ -69,8 +68,8 @@ def document_of(reproduction: Reproduction) -> dict[str, Any]:
             result.variant.name: {
                 "qdma": result.variant.qdma,
                 "csgm": result.variant.csgm,
-                "mean": {score: result.over_seeds(score)[0] for score in SCORES},
-                "deviation": {score: result.over_seeds(score)[1] for score in SCORES},
+                "mean": {score: result.over_seeds(score)[0] for score in result.scores},
+                "deviation": {score: result.over_seeds(score)[1] for score in result.scores},
                 "runs": {
                     seed.run: {"seed": seed.seed, "best_epoch": seed.best_epoch, **seed.metrics}
                     for seed in result.seeds

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pydantic
 import torch
 
 from pipeline.avgzsl_benchmark.reproduction.published import Variant, variants_of
@@ -20,8 +19,8 @@ from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.evaluation.drawing import FigureProcess
 from pipeline.evaluation.evaluate import Evaluator
+from pipeline.evaluation.saved_metrics import SavedMetrics, SavedScore
 from pipeline.scoring.metrics import mean_and_deviation
-from pipeline.scoring.score_videos import SCORES
 from pipeline.settings.tree import Settings
 from pipeline.training.fitting import OnEpoch
 from pipeline.training.inputs import TrainingInputs
@@ -33,7 +32,7 @@ Trained = tuple[TrainingReport, StageRecord]
 
 @dataclass(frozen=True)
 class SeedResult:
-    """The result of one run: metrics in percent by score (audio, visual, sum)."""
+    """The result of one run: metrics in percent by score."""
 
     seed: int
     run: str
@@ -48,29 +47,14 @@ class VariantResult:
     variant: Variant
     seeds: tuple[SeedResult, ...]
 
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """The names of the scores."""
+        return tuple(self.seeds[0].metrics)
+
     def over_seeds(self, score: str) -> tuple[dict[str, float], dict[str, float]]:
         """Compute mean and sample standard deviation of S, U, HM and ZSL; the deviation of a single seed is NaN."""
         return mean_and_deviation([seed.metrics[score] for seed in self.seeds])
-
-
-class _SavedScore(pydantic.BaseModel):
-    """The metrics of one score in metrics.json; an undefined metric is null."""
-
-    S: float | None
-    U: float | None
-    HM: float | None
-    ZSL: float | None
-    beta: float | None
-
-
-class _SavedMetrics(pydantic.BaseModel):
-    """The entries of metrics.json that a reproduction uses."""
-
-    run: str
-    part: str
-    audio: _SavedScore
-    visual: _SavedScore
-    sum: _SavedScore
 
 
 @dataclass(frozen=True)
@@ -79,7 +63,7 @@ class Reproduction:
 
     benchmark: str
     results: tuple[VariantResult, ...]  # the full method last
-    score: str  # the score that predicts: audio, visual or sum
+    score: str  # the score that predicts
     settings: Settings  # with the widths of the data
     data: Mapping[str, Any]  # facts about the training data, with hashes
 
@@ -189,7 +173,7 @@ def _evaluate(
         for run in missing:
             report, _ = evaluator(workspace.model_folder(run))
             found[run] = {
-                score: {name: getattr(metrics, name) for name in _SavedScore.model_fields}
+                score: {name: getattr(metrics, name) for name in SavedScore.model_fields}
                 for score, metrics in report.metrics.items()
             }
             tracker.advance()
@@ -201,13 +185,13 @@ def _evaluated_before(workspace: Workspace, run: str) -> Mapping[str, Metrics] |
     if not path.is_file():
         return None
     try:
-        document = read_document(path, _SavedMetrics, StorageError)
+        document = read_document(path, SavedMetrics, StorageError)
     except StorageError:  # a damaged file is written again
         return None
     if document.run != run or document.part != "test":
         return None
-    names = _SavedScore.model_fields
-    return {score: {name: _number(getattr(getattr(document, score), name)) for name in names} for score in SCORES}
+    names = SavedScore.model_fields
+    return {score: {name: _number(getattr(one, name)) for name in names} for score, one in document.scores.items()}
 
 
 def _number(value: float | None) -> float:

@@ -8,7 +8,6 @@ from pipeline.avgzsl_benchmark.reproduction.published import PUBLISHED, PUBLISHE
 from pipeline.avgzsl_benchmark.reproduction.reproduce import Reproduction, VariantResult
 from pipeline.base.wording import shown_epoch
 from pipeline.scoring.metrics import METRICS
-from pipeline.scoring.score_videos import SCORES
 
 
 @dataclass(frozen=True)
@@ -29,11 +28,12 @@ def tables(reproduction: Reproduction) -> list[TextTable]:
 
 def _comparison(reproduction: Reproduction) -> TextTable:
     rows = [(row.method, *_published(row)) for row in PUBLISHED[reproduction.benchmark]]
-    rows += [(f"avzsl, {score}", *_ours(reproduction.method, score)) for score in SCORES]
-    predicts = len(rows) - len(SCORES) + SCORES.index(reproduction.score)
+    rows += [(f"avzsl, {score}", *_ours(reproduction.method, score)) for score in reproduction.method.scores]
+    scores = reproduction.method.scores
+    predicts = len(rows) - len(scores) + scores.index(reproduction.score)
     count = len(reproduction.method.seeds)
     over = f"mean ± deviation over {count} seeds" if count > 1 else "one seed"
-    title = f"{reproduction.benchmark}: published results, and ours by audio, visual and both ({over})"
+    title = f"{reproduction.benchmark}: published results, and ours by each score ({over})"
     return TextTable(title, ("method", *METRICS), rows, frozenset({predicts}))
 
 

@@ -66,6 +66,7 @@ def test_the_document_contains_the_grids(workspace: Workspace, capsys: pytest.Ca
         "audio",
         "visual",
         "sum",
+        "scores",
         "classes",
         "grids",
         "intervals",
