@@ -15,9 +15,9 @@ import h5py
 import numpy as np
 
 from pipeline.base.progress import SilentReporter
+from pipeline.features.attributes import write_attributes
 from pipeline.features.index import SourceFile, StoredVideo, features_checksum, index_rows, table_checksum
 from pipeline.features.inspection.report import inspect_store
-from pipeline.features.store import SCHEMA
 
 FEW, MANY, SECONDS, WIDTH, BLOCK_ROWS = 2_000, 200_000, 2, 512, 4_000
 
@@ -31,7 +31,7 @@ def write_store(path: Path, count: int) -> None:
     ]
     rows = np.random.default_rng(0).random((BLOCK_ROWS, WIDTH), np.float32).astype(np.float16)
     with h5py.File(path, "w") as file:
-        file.attrs["schema"] = SCHEMA
+        write_attributes(file, {})
         for modality in ("visual", "audio"):
             data = file.create_dataset(modality, (count * SECONDS, WIDTH), "float16", chunks=(1024, WIDTH))
             for start in range(0, count * SECONDS, BLOCK_ROWS):

@@ -1,6 +1,7 @@
 """The command `avzsl`: its subcommands, expected errors and exit codes."""
 
 import gc
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -83,6 +84,7 @@ app.add_typer(export.app, name="export")
 app.command("reproduce")(reproduce.command)
 
 _INTERRUPTED = 130
+_OPTION = re.compile(r"-[a-z]\d*|--[a-z-]+(=.*)?", re.DOTALL)
 
 
 def main() -> None:
@@ -132,7 +134,7 @@ def _run_reporting_errors(arguments: list[str], interrupted: list[int]) -> int:
     from pipeline.base.errors import PipelineError
 
     try:
-        code = app(args=_with_empty_classes(arguments or ["--help"]), prog_name="avzsl", standalone_mode=False)
+        code = app(args=_with_values_of_classes(arguments or ["--help"]), prog_name="avzsl", standalone_mode=False)
     except TyperException as error:
         fail(f"{error.format_message().rstrip('.')}. {_hint_at_dash(arguments)}See avzsl --help")
         return error.exit_code
@@ -168,12 +170,17 @@ def _hint_at_dash(arguments: list[str]) -> str:
     return "" if named is None else f"For the file of this name, give ./{named}. "
 
 
-def _with_empty_classes(arguments: list[str]) -> list[str]:
-    """Add an empty value after a `--classes` without a value, which means all classes of the model."""
-    filled = []
-    for index, argument in enumerate(arguments):
-        filled.append(argument)
-        following = arguments[index + 1 : index + 2]
-        if argument == "--classes" and (not following or following[0].startswith("-")):
-            filled.append("")
+def _with_values_of_classes(arguments: list[str]) -> list[str]:
+    """Join `--classes` and its value, so that a name may begin with a dash; without a value, leave it out.
+
+    No `--classes` means all classes of the model.
+    """
+    filled, rest = [], list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument != "--classes":
+            filled.append(argument)
+            continue
+        has_value = bool(rest) and not _OPTION.fullmatch(rest[0])
+        filled += [f"--classes={rest.pop(0)}"] if has_value else []
     return filled

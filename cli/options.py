@@ -96,8 +96,12 @@ DEFAULT_WORKSPACE = Path("avzsl-workspace")
 
 def open_workspace(root: Path) -> "Workspace":
     """Return the workspace in the folder `root`, which need not exist yet, without what killed commands left there."""
+    from pipeline.base.errors import UsageError
+    from pipeline.base.wording import not_a_file
     from pipeline.base.workspace import Workspace
 
+    if root.is_symlink() and not root.exists():
+        raise UsageError(f"{not_a_file(root)} Give another folder with --workspace")
     workspace = Workspace(root)
     workspace.sweep()
     return workspace

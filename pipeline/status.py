@@ -5,14 +5,15 @@ import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.errors import DamagedFileError, PipelineError
-from pipeline.base.files import read_text
+from pipeline.base.errors import DamagedFileError, PipelineError, StorageError
+from pipeline.base.files import read_json, read_text
 from pipeline.base.wording import counted, shell_quoted
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, dataset_record, load_dataset
 from pipeline.features.index import StoredFailure, StoredVideo
 from pipeline.features.parts import FeatureParts
 from pipeline.features.store import open_store
+from pipeline.training.run_files import DESCRIPTION, check_file
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,21 @@ def _features(workspace: Workspace, dataset: Dataset, stages: dict[str, StageRec
     merged = record is not None and (workspace.root / record.output).parent == folder
     if record is None or not merged or stored + failed < len(dataset.videos):
         return StageStatus("features", "partial", detail, next_command="extract")
-    damage = _damage_of(workspace.root / record.output)
+    damage = _damage_of(workspace.root / record.output, record.made_at)
     if damage:
         return StageStatus("features", "damaged", damage, record.made_at, "extract")
     return StageStatus("features", "done", f"{detail} · {record.summary.get('extractor', '')}", record.made_at)
 
 
-def _damage_of(features: Path) -> str:
-    """Say that a features.h5 is damaged, as far as its tables tell; empty if they are whole. `inspect` reads it all."""
+def _damage_of(features: Path, made_at: str) -> str:
+    """Say that a features.h5 is damaged; empty if it is whole.
+
+    Its tables are read. All of it is read only if it was written after its stage ended, because it may be large.
+    """
     try:
-        with open_store(features):
+        with open_store(features) as store:
+            if _modified(features) > made_at:
+                store.check(store.features("visual"), store.features("audio"))
             return ""
     except DamagedFileError as error:
         return str(error)
@@ -92,7 +98,7 @@ def _features_not_extracted_here(workspace: Workspace, dataset: Dataset, record:
             record.made_at,
             "extract",
         )
-    damage = _damage_of(workspace.root / record.output)
+    damage = _damage_of(workspace.root / record.output, record.made_at)
     if damage:
         return StageStatus("features", "damaged", damage, record.made_at, "import --help")
     detail = (
@@ -120,7 +126,25 @@ def _model(workspace: Workspace, stages: dict[str, StageRecord]) -> StageStatus:
     features = stages.get(Stage.FEATURES)
     if features and record.inputs.get("features") != features.fingerprint:
         return StageStatus("model", "stale", f"the features are newer · {detail}", record.made_at, "train")
+    damage = _damage_of_model(workspace.root / record.output)
+    if damage:
+        return StageStatus("model", "damaged", damage, record.made_at, "train")
     return StageStatus("model", "done", detail, record.made_at)
+
+
+def _damage_of_model(folder: Path) -> str:
+    """Say that a file of a finished run is damaged or missing; empty if all are whole."""
+
+    def damage(fault: str) -> DamagedFileError:
+        return DamagedFileError(folder, f"{folder / DESCRIPTION} is damaged ({fault}): train the model again")
+
+    try:
+        files = read_json(folder / DESCRIPTION, damage).get("files", {})
+        for name in files:
+            check_file(folder, name, files)
+    except StorageError as error:
+        return str(error)
+    return ""
 
 
 def _progress_of(folder: Path) -> str:

@@ -62,7 +62,7 @@ def _phrases(workspace: "Workspace", classes: str | None) -> "dict[str, Phrases]
     from pipeline.datasets.dataset import load_dataset
     from pipeline.prediction.classes import parse_classes
 
-    if classes is not None and classes.strip():
+    if classes is not None:
         own: tuple[str, ...] = ()
         if "," in classes:  # names of the workspace may have commas
             with contextlib.suppress(PipelineError):  # the names need no dataset

@@ -70,7 +70,7 @@ def command(
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     found = find_clips(clips)
-    names = parse_classes(classes, _names_in(model, workspace) if classes and "," in classes else ())
+    names = parse_classes(classes, _names_in(model, workspace) if classes else ())
     folder = model or options.open_workspace(workspace).current_model()
     report = predict(folder, found, names, device=resolve_device(device), reporter=terminal, weights=weights, text=text)
     if json_output:

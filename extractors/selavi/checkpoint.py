@@ -98,6 +98,8 @@ def _read_model(path: Path) -> dict[Any, Any]:
             message = f"{path} is refused: it would load {refused[1]}, which no weights need. Get it from its authors."
         elif isinstance(error, OSError):
             message = f"{path} cannot be read: {error.strerror or error}."
+        elif _is_text(path):
+            message = f"{path} is not a checkpoint but a text file: give a file of weights that PyTorch saved."
         else:
             message = f"{path} is not a checkpoint that PyTorch can read. It may be cut short: download it again."
         raise WeightsError(message) from error
@@ -107,6 +109,13 @@ def _read_model(path: Path) -> dict[Any, Any]:
             f"{path} is not a SeLaVi checkpoint: it has no entry 'model'. Pass one that SeLaVi's authors published."
         )
     return model
+
+
+def _is_text(path: Path) -> bool:
+    """Say whether a file begins as a text does."""
+    with path.open("rb") as file:
+        start = file.read(1000)
+    return bool(start) and all(byte >= 0x20 or byte in b"\t\n\r" for byte in start) and b"\n" in start
 
 
 def _check(path: Path, given: Mapping[str, Any], expected: Mapping[str, Tensor]) -> None:

@@ -120,14 +120,23 @@ def _check_path(chosen: TextSpec, spec: str) -> None:
         )
     if path.exists() and not path.is_file():
         raise TextSpecError(f"{path} is not a regular file, but a pipe or a device: save its content as a file first")
+    if path.is_symlink() and not path.exists():
+        raise TextSpecError(f"{path} is a link to {path.readlink()}, which does not exist: give a file of vectors")
     if not path.is_file() and chosen.location != spec:
         raise TextSpecError(f"{spec!r}: there is no file {path}: give the path of the file of vectors")
     if not path.is_file():
-        close = difflib.get_close_matches(spec, (MINILM, *LOCATIONS), n=1)
-        remedy = f"did you mean {close[0]}?" if close else f"give the path of a file of vectors, or {CLIP}:MODEL"
-        raise TextSpecError(
-            f"{spec!r} is neither a text encoder ({', '.join(names())}) nor a file that exists: {remedy}"
-        )
+        raise TextSpecError(_no_encoder(spec, path))
+
+
+def _no_encoder(spec: str, path: Path) -> str:
+    """Say that a text is neither a text encoder nor a file, and what to do."""
+    if "://" in spec:
+        return f"{spec} is an address, not a file: save what it leads to as a file first"
+    if set("*?[") & set(str(path)):
+        return f"{spec!r} does not exist: wildcards work without quotes, and only if a file matches them"
+    close = difflib.get_close_matches(spec, (MINILM, *LOCATIONS), n=1)
+    remedy = f"did you mean {close[0]}?" if close else f"give the path of a file of vectors, or {CLIP}:MODEL"
+    return f"{spec!r} is neither a text encoder ({', '.join(names())}) nor a file that exists: {remedy}"
 
 
 def names() -> list[str]:

@@ -171,7 +171,8 @@ class TextVectors:
     def _vector_of(self, line: bytes, number: int) -> NDArray[np.float32]:
         fields = line.rsplit(b" ", self.width)[1:]
         try:
-            vector = np.array([_number(field) for field in fields], np.float32)
+            with np.errstate(over="ignore"):  # a number that is too large becomes infinite, and is refused
+                vector = np.array([_number(field) for field in fields], np.float32)
         except ValueError:
             vector = np.full(self.width, np.nan, np.float32)
         if not np.isfinite(vector).all():

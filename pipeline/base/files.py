@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 import pydantic
 
 from pipeline.base.errors import NotTextError, StorageError
-from pipeline.base.wording import OBEYED
+from pipeline.base.wording import OBEYED, not_a_file
 
 ShapeT = TypeVar("ShapeT")
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
@@ -157,6 +158,29 @@ def _holds(path: Path, content: bytes) -> bool:
         return False
 
 
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file.
+
+    Raises:
+        StorageError: the file cannot be read, or is a pipe or a device, which may never end.
+    """
+    refuse_endless(path)
+    with storage_errors(path):
+        return path.read_bytes()
+
+
+def refuse_endless(path: Path) -> None:
+    """Refuse a pipe, a socket or a device: to open one may wait for ever.
+
+    Raises:
+        StorageError: the path is one of them, or does not exist.
+    """
+    with storage_errors(path):
+        mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise StorageError(not_a_file(path))
+
+
 def read_text(path: Path, *, errors: str = "strict") -> str:
     """Read a whole UTF-8 text file; keep its line ends, but drop the byte order mark that some editors write.
 
@@ -168,8 +192,7 @@ def read_text(path: Path, *, errors: str = "strict") -> str:
         NotTextError: the file is not UTF-8.
         StorageError: the file cannot be read.
     """
-    with storage_errors(path):
-        content = path.read_bytes()
+    content = read_bytes(path)
     try:
         return content.decode("utf-8-sig", errors)
     except UnicodeDecodeError as error:
@@ -217,8 +240,7 @@ def read_json(path: Path, damage: Callable[[str], Exception] | None = None) -> A
         remedy = "Delete it and run the command that makes it again"
         return damage(fault) if damage else StorageError(f"{path} is damaged ({fault}). {remedy}")
 
-    with storage_errors(path):
-        content = path.read_bytes()
+    content = read_bytes(path)
     try:
         # write_text writes paths that are not UTF-8 like this.
         document = json.loads(content.decode("utf-8", "surrogateescape"))

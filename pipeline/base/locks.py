@@ -15,7 +15,7 @@ from pathlib import Path
 import filelock
 
 from pipeline.base.errors import StorageError
-from pipeline.base.files import make_folder, read_document, storage_errors
+from pipeline.base.files import make_folder, read_document, refuse_endless, storage_errors
 
 
 class LockHeldError(Exception):
@@ -81,6 +81,8 @@ def held_for_reading(path: Path) -> Iterator[None]:
         with contextlib.suppress(ImportError, FileNotFoundError, PermissionError):  # Windows has no fcntl
             import fcntl  # noqa: PLC0415 - as above
 
+            if path.exists():
+                refuse_endless(path)
             file = stack.enter_context(path.open("rb"))  # the lock is freed when it is closed
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -107,7 +107,7 @@ def _does_not_exist(path: Path) -> str:
     with_slashes = Path(str(path).replace("\\", "/"))
     if with_slashes != path and with_slashes.exists():
         return f"{path} does not exist. Did you mean {with_slashes}? Folders are separated by slashes here."
-    if set("*?[") & set(path.name):
+    if set("*?[") & set(str(path)):
         return f"{path} does not exist. Wildcards work without quotes, and only if a file matches them."
     try:
         neighbours = {entry.name.lower(): entry.name for entry in path.parent.iterdir()}

@@ -11,7 +11,7 @@ from safetensors.numpy import load, save
 
 from extractors.text.encoder import TextEncoder
 from pipeline.base.errors import PipelineError
-from pipeline.base.files import fingerprint, make_folder, replacing
+from pipeline.base.files import fingerprint, make_folder, read_bytes, replacing
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import cache_folder
 from pipeline.class_embeddings.embed import encode_classes
@@ -63,7 +63,7 @@ def _path(identity: Mapping[str, str], classes: Sequence[Phrases]) -> Path:
 def _read(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
     """Read kept vectors (C, W); None if there are none, or if they are damaged."""
     try:
-        found = load(path.read_bytes())
+        found = load(read_bytes(path))
         vectors: NDArray[np.float32] = found["vectors"]
         is_whole = np.array_equal(found["checksum"], _checksum(vectors))
     except Exception:  # noqa: BLE001 - on damaged bytes the reader can raise any exception; the names are encoded again

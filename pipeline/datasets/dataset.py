@@ -10,7 +10,7 @@ from pipeline.base.csv_tables import escape_undecodable, number_in, read_user_ta
 from pipeline.base.errors import MissingStageError, PipelineError, UsageError
 from pipeline.base.files import read_json, storage_errors
 from pipeline.base.system import collector_paused
-from pipeline.base.wording import did_you_mean, not_a_file
+from pipeline.base.wording import did_you_mean, not_a_file, some_of
 from pipeline.datasets.accents import refuse_one_key_of_two, stored_path
 from pipeline.datasets.media_files import MEDIA_ENDINGS, names_passed_over, passed_over_note, sorted_names
 from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_of_name, phrases_text, refuse_equal_phrases
@@ -55,6 +55,7 @@ class Dataset:
     phrases: Mapping[str, Phrases]
     loose: tuple[str, ...] = ()  # names of media files outside class folders, which are left out
     other_files: Mapping[str, int] = field(default_factory=dict)  # ending -> number of files that are not media
+    nested: bool = False  # whether every video lies in a further folder inside its class folder
     passed_over: tuple[str, ...] = ()  # names of folders with media files that are named like those of programs
     without_videos: Mapping[str, Phrases] = field(default_factory=dict)  # listed classes without videos -> phrases
     split_of: Mapping[str, str] = field(default_factory=dict)  # video key -> split, if the folders are splits
@@ -89,6 +90,15 @@ def read_source(source: Path) -> Dataset:
     split_of = {video.key: splits[video.key.split("/", 1)[0]] for video in scanned.videos} if splits else {}
     dataset = dataset_of(source.resolve(), scanned.videos, phrases)
     return replace(scanned, phrases=dataset.phrases, without_videos=dataset.without_videos, split_of=split_of)
+
+
+def nested_note(dataset: Dataset) -> str:
+    """Say that every video lies in a folder inside a class folder, because the inner folders may be the classes."""
+    return (
+        f"every video lies in a folder inside a class folder, such as {dataset.videos[0].key}: the classes are "
+        f"{some_of(dataset.classes)}. If the inner folders are the classes, give the folder that holds them, name the "
+        "outer ones train, val and test, or list the videos in a manifest.csv"
+    )
 
 
 def dataset_of(source: Path, videos: tuple[Video, ...], phrases: Mapping[str, Phrases]) -> Dataset:
@@ -146,7 +156,8 @@ def _scan_folder(folder: Path, *, class_level: int, classes: Collection[str]) ->
     videos.sort(key=lambda video: video.key)
     refuse_one_key_of_two(((video.key, video.location) for video in videos), folder)
     other_files = dict(others.most_common())
-    return Dataset(folder.resolve(), tuple(videos), {}, tuple(loose), other_files, passed_over)
+    nested = all(video.key.count("/") > class_level + 1 for video in videos)
+    return Dataset(folder.resolve(), tuple(videos), {}, tuple(loose), other_files, nested, passed_over)
 
 
 def _read_manifest(path: Path, *, known_classes: Collection[str]) -> Iterator[Video]:

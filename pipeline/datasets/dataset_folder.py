@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.base.csv_tables import write_table
 from pipeline.base.errors import StorageError, UsageError
-from pipeline.base.files import fingerprint, replacing, storage_errors, write_json
+from pipeline.base.files import fingerprint, read_bytes, replacing, storage_errors, write_json
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import RECORD, Dataset, dataset_record, read_phrases, save_dataset
@@ -329,8 +329,7 @@ def _free_name(path: Path) -> Path:
 
 
 def _hash_of_file(path: Path) -> str:
-    with storage_errors(path):
-        return content_hash(path.read_bytes())
+    return content_hash(read_bytes(path))
 
 
 @contextlib.contextmanager

@@ -90,6 +90,11 @@ def may_hold_videos(folder_name: str, classes: Collection[str] = ()) -> bool:
     return not (name.startswith(_MARKS_OF_PROGRAMS) or name in _NO_CLASSES or _REPAIRED.fullmatch(name))
 
 
+def is_workspace(folder: Path) -> bool:
+    """Say whether a folder is a workspace of avzsl, whatever its name: it may have been copied."""
+    return os.path.isfile(folder / "stages.json") and os.path.isdir(folder / "dataset")  # noqa: PTH112, PTH113
+
+
 def names_passed_over(passed: Iterable[Path]) -> tuple[str, ...]:
     """Return the names among those that were passed over that hold media files, each once."""
     by_name: dict[str, list[Path]] = {}
@@ -131,7 +136,7 @@ def sorted_names(
     endings = tuple(MEDIA_ENDINGS)
     passed = [] if passed_over is None else passed_over
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
-        inner = [name for name in folders if may_hold_videos(name, classes)]
+        inner = [name for name in folders if may_hold_videos(name, classes) and not is_workspace(Path(parent) / name)]
         passed += [Path(parent) / name for name in set(folders) - set(inner)]
         folders[:] = sorted(name for name in inner if not _is_loop(Path(parent) / name, folder))
         media, others = [], []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import PipelineError
-from pipeline.base.files import write_json
+from pipeline.base.files import read_bytes, write_json
 from pipeline.base.progress import Reporter
 from pipeline.datasets.dataset import RECORD, Dataset, Video, dataset_record, load_dataset, save_manifest
 from pipeline.datasets.dataset_folder import MANIFEST, content_hash
@@ -56,9 +56,9 @@ def follow_move(
     if moved is None:
         return False
     manifest = folder / MANIFEST
-    was_written = record["written"].get(MANIFEST) == content_hash(manifest.read_bytes())
+    was_written = record["written"].get(MANIFEST) == content_hash(read_bytes(manifest))
     save_manifest(replace(dataset, videos=moved), folder)
-    written = {**record["written"], MANIFEST: content_hash(manifest.read_bytes())} if was_written else record["written"]
+    written = {**record["written"], MANIFEST: content_hash(read_bytes(manifest))} if was_written else record["written"]
     write_json(folder / RECORD, {**record, **_origin(folder, record, new), "written": written})
     reporter.say(f"the videos of {former} are now in {new}: dataset, splits and phrases stay")
     return True

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jinja2
 
-from pipeline.base.files import storage_errors
+from pipeline.base.files import read_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +48,7 @@ def figure_section(path: Path) -> Section:
     Raises:
         StorageError: a figure that cannot be read.
     """
-    with storage_errors(path):
-        content = base64.b64encode(path.read_bytes()).decode()
+    content = base64.b64encode(read_bytes(path)).decode()
     return Section(heading=path.stem.replace("_", " "), figure=content)
 
 

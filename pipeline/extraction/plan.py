@@ -11,15 +11,15 @@ from pipeline.base.progress import Reporter
 from pipeline.base.system import collector_paused
 from pipeline.base.wording import counted, some_of
 from pipeline.base.workspace import Workspace
-from pipeline.datasets.dataset import Dataset, Video
+from pipeline.datasets.dataset import Dataset, Video, nested_note
 from pipeline.datasets.dataset_folder import DatasetFolder
 from pipeline.datasets.media_files import passed_over_note
 from pipeline.datasets.split_folders import said
 from pipeline.datasets.splits.splits import splits_of_folders
 from pipeline.extraction.extractor_choice import choose_extractor, extractor_errors, record_extractor
+from pipeline.features.attributes import Attributes
 from pipeline.features.index import StoredFailure
 from pipeline.features.parts import FeatureParts
-from pipeline.features.store import Attributes
 from pipeline.settings.extraction import ExtractionSettings
 
 _STAGE_VERSION = 1
@@ -103,6 +103,8 @@ def plan_extraction(
     if dataset.other_files:
         endings = some_of([f"{ending or 'no ending'} {count}" for ending, count in dataset.other_files.items()])
         reporter.say(f"left out by their endings: {counted(sum(dataset.other_files.values()), 'file')} ({endings})")
+    if dataset.nested:
+        reporter.warn(nested_note(dataset))
     if dataset.passed_over:
         reporter.say(passed_over_note(dataset.passed_over))
     of_folders = splits_of_folders(dataset)

@@ -214,6 +214,11 @@ def _sources(table: NDArray[np.void]) -> Iterator[SourceFile]:
     return (SourceFile(*row) for row in _columns(table, "content_hash", "size_bytes", "modified_ns"))
 
 
+def is_table_of_features(dataset: Any) -> bool:  # noqa: ANN401 - h5py has no types
+    """Say whether a dataset has the shape and one of the types (float16, float32) of stored features."""
+    return bool(dataset.ndim == 2 and dataset.dtype.kind == "f" and dataset.dtype.itemsize <= 4)
+
+
 def create_table(file: Any, name: str, rows: NDArray[np.void]) -> None:  # noqa: ANN401 - h5py has no types
     """Write a table into an open HDF5 file, with its checksum as an attribute."""
     file[name] = rows

@@ -18,8 +18,9 @@ from pipeline.base.errors import DamagedFileError, StorageError
 from pipeline.base.files import may_not_be_written, read_document, storage_errors, write_json
 from pipeline.base.progress import Reporter
 from pipeline.datasets.dataset import Video
+from pipeline.features.attributes import Attributes
 from pipeline.features.index import SourceFile, StoredFailure, StoredVideo
-from pipeline.features.store import Attributes, FeatureRows, merge_parts, open_store, write_part
+from pipeline.features.store import FeatureRows, merge_parts, open_store, write_part
 
 MAX_PART_VIDEOS = 512
 MAX_PART_SECONDS = 5000

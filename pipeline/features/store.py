@@ -11,7 +11,7 @@ has a checksum of its video's features, which `Store.check` compares whenever th
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.errors import DamagedFileError, StorageError
-from pipeline.base.hdf5.reading import opened_hdf5, own_dataset, plain_attributes, reading_hdf5
+from pipeline.base.hdf5.reading import opened_hdf5, own_dataset, reading_hdf5
 from pipeline.base.hdf5.writing import new_hdf5
+from pipeline.features.attributes import READABLE_SCHEMAS, Attributes, is_schema, read_attributes, write_attributes
 from pipeline.features.index import (
     FAILURE_DTYPE,
     INDEX_DTYPE,
@@ -35,14 +36,11 @@ from pipeline.features.index import (
     failure_rows,
     features_checksum,
     index_rows,
+    is_table_of_features,
     stored_failures,
     stored_videos,
     table_checksum,
 )
-
-SCHEMA = 2
-READABLE_SCHEMAS = (1, 2)
-Attributes = Mapping[str, str | int | float | bool]
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def write_part(
     slices = [slice(start, end) for start, end in itertools.pairwise(offsets.tolist())]
     checksums = [features_checksum(data["visual"][rows], data["audio"][rows]) for rows in slices]
     with new_hdf5(path) as file:
-        file.attrs.update({"schema": SCHEMA, **attributes})
+        write_attributes(file, attributes)
         for modality, values in data.items():
             _create_features(file, modality, len(values), width, dtype)[...] = values
         create_table(file, "index", index_rows(index, checksums))
@@ -119,7 +117,7 @@ def merge_parts(
         by_part.setdefault(part, []).append(index)
     checksums = np.zeros(len(videos), np.uint32)
     with new_hdf5(path) as file:
-        file.attrs.update({"schema": SCHEMA, **attributes})
+        write_attributes(file, attributes)
         targets = {name: _create_features(file, name, int(offsets[-1]), width, dtype) for name in MODALITIES}
         for part, indices in by_part.items():
             copies = [(sources[index][1], int(offsets[index]), videos[index].seconds) for index in indices]
@@ -156,13 +154,17 @@ def _runs(copies: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, list[sl
 class Store:
     """An open part file or features.h5.
 
+    Attributes:
+        path: the file.
+        attributes: the root attributes as plain values.
+
     Raises:
         DamagedFileError: something in the file cannot be read, or is not what was written.
     """
 
-    def __init__(self, file: Any, path: Path) -> None:  # noqa: ANN401 - h5py has no types
+    def __init__(self, file: Any, path: Path, attributes: dict[str, Any]) -> None:  # noqa: ANN401 - h5py has no types
         self._file = file
-        self.path = path
+        self.path, self.attributes = path, attributes
         self._index = self._table("index", INDEX_DTYPE)
         with _reading(path):
             has_failures = own_dataset(file, "failures") is not None
@@ -171,7 +173,7 @@ class Store:
         for modality in MODALITIES:
             with _reading(path):
                 dataset = own_dataset(file, modality)
-                is_plain = dataset is not None and dataset.dtype.kind == "f" and dataset.ndim == 2
+                is_plain = dataset is not None and is_table_of_features(dataset)
             if dataset is None or not is_plain:
                 raise _damage(path, f"/{modality} is not a table of numbers")
             if len(dataset) != rows:
@@ -191,12 +193,6 @@ class Store:
         if not isinstance(written, int | np.integer) or table_checksum(table) != written:
             raise _damage(self.path, f"the checksum of /{name} differs")
         return table
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """The root attributes as plain values."""
-        with _reading(self.path):
-            return plain_attributes(self._file)
 
     def videos(self) -> list[StoredVideo]:
         """Convert every row of the index."""
@@ -289,9 +285,11 @@ def open_store(path: Path) -> Iterator[Store]:
     with opened_hdf5(path, lambda error: _damage(path, str(error))) as file:
         with _reading(path):
             schema = file.attrs.get("schema")
-        if schema not in READABLE_SCHEMAS:
-            raise _damage(path, f"it has schema {schema}, this avzsl reads {' and '.join(map(str, READABLE_SCHEMAS))}")
-        yield Store(file, path)
+        if not is_schema(schema):
+            raise _damage(path, f"it has schema {schema}, this avzsl reads {', '.join(map(str, READABLE_SCHEMAS))}")
+        with _reading(path):
+            attributes = read_attributes(file)
+        yield Store(file, path, attributes)
 
 
 def _create_features(file: Any, name: str, rows: int, width: int, dtype: str) -> Any:  # noqa: ANN401 - h5py has no types

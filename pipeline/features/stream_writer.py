@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.hdf5.writing import new_hdf5
+from pipeline.features.attributes import Attributes, write_attributes
 from pipeline.features.index import MODALITIES, StoredVideo, create_table, features_checksum, index_rows
-from pipeline.features.store import SCHEMA, Attributes, FeatureRows
+from pipeline.features.store import FeatureRows
 
 _CHUNK_BYTES = 1 << 20
 
@@ -65,7 +66,7 @@ class StreamedStore:
 
     def finish(self, attributes: Attributes) -> None:
         """Write the index and the root attributes."""
-        self._file.attrs.update({"schema": SCHEMA, **attributes})
+        write_attributes(self._file, attributes)
         create_table(self._file, "index", index_rows(self._videos, self._checksums))
 
     @property

@@ -27,6 +27,7 @@ from pipeline.training.trained_model import Model
 _LIST_ENDINGS = {".txt", ".csv", ".list"}
 _PLACE = re.compile(r"(?P<number>\d+)(?:[.:)]\s*|[\s,;]+)(?P<name>\S.*)")  # 1 yoga; 1. yoga; 1,yoga
 _COUNTS = re.compile(r"(?P<name>\S.*?)(?:\s*[\t,;]\s*\d+)+")  # yoga,855,95
+_NUMBER_AT_END = re.compile(r'(?P<name>[^"].*\S)\s+\d+')  # a count after a blank, or a part of the name
 _LAST_NUMBER = re.compile(r"(?P<name>\S.*?)\s+(?P<number>\d+)")  # yoga 0
 _MARK = re.compile(r"(?:[-*•]\s+|n\d{8}[\s,:]+)(?P<name>\S.*)")  # - yoga; n01440764 tench
 _TO_COMMAS = str.maketrans(";\t", ",,")  # the header of a table with another delimiter is recognised too
@@ -60,15 +61,11 @@ def parse_classes(text: str | None, known_names: Iterable[str] = ()) -> dict[str
     Raises:
         UsageError: a file that does not exist, an empty name, or a duplicate name.
     """
-    if text is None or not text.strip():
+    if text is None:
         return None
     path = Path(text)
-    if _exists(path) and path.is_dir():
-        raise UsageError(f"{path} is a folder: give class names, or a text file with one name per line")
-    if _exists(path) and not path.is_file():
-        raise UsageError(not_a_file(path))
-    if _exists(path):
-        named, where = _read_names(path), str(path)
+    if text.strip() and _is_list(path):
+        named, where = _read_names(path, known_names), str(path)
         if not named:
             raise UsageError(f"{path} contains no class names: expected one name per line, or a column class")
     elif path.suffix.lower() in _LIST_ENDINGS and "," not in text:
@@ -90,10 +87,12 @@ def parse_classes(text: str | None, known_names: Iterable[str] = ()) -> dict[str
             raise UsageError(f"{where}: duplicate class names: {same}")
         known[comparable] = name
         classes[name] = phrases
+    if not classes:
+        raise UsageError('--classes is empty: give names such as --classes "dog barking, yoga", or leave it out')
     return classes
 
 
-def _read_names(path: Path) -> list[tuple[str, Phrases]]:
+def _read_names(path: Path, known_names: Iterable[str] = ()) -> list[tuple[str, Phrases]]:
     """Read the names and phrases of a table with the columns class and phrase, or of a list with one name per line.
 
     A list may number its names, as UCF101's classInd.txt does, or give a count for each, as VGGSound's stat.csv does.
@@ -105,6 +104,8 @@ def _read_names(path: Path) -> list[tuple[str, Phrases]]:
     names = [line for line in lines if line and not line.startswith("#")]
     if (without_numbers := _without_numbers(names)) is not None:
         return [(name, phrases_of_name(name)) for name in without_numbers]
+    if uncounted := _without_counts_of_known(names, known_names):
+        return [(name, phrases_of_name(name)) for name in uncounted]
     first = names[0] if names else ""
     cells = [cell.lower() for cell in split_names(first.translate(_TO_COMMAS))]
     names_columns = "class" in cells and ("phrase" in cells or len(cells) == 1)
@@ -140,6 +141,18 @@ def _without_numbers(lines: Sequence[str]) -> list[str] | None:
     return None if names == list(lines) else [_unquoted(name) for name in names]
 
 
+def _without_counts_of_known(lines: Sequence[str], known_names: Iterable[str]) -> list[str]:
+    """Return the names of a list in which a number follows each name after a blank; empty for another list.
+
+    `area 51` is a name. But if the line without its number is a known class, the numbers are counts.
+    """
+    found = [_NUMBER_AT_END.fullmatch(line) for line in lines]
+    names = [match["name"] for match in found if match]
+    known = {comparable_phrases(phrases_of_name(name)) for name in known_names}
+    is_counted = bool(names) and len(names) == len(lines)
+    return names if is_counted and any(comparable_phrases(phrases_of_name(name)) in known for name in names) else []
+
+
 def _without_places(lines: Sequence[str], pattern: re.Pattern[str]) -> list[str] | None:
     """Return the names of lines with a place; None if a line has none, or the places do not count up from 0 or 1."""
     found = [pattern.fullmatch(line) for line in lines]
@@ -156,11 +169,21 @@ def _unquoted(name: str) -> str:
     return name[1:-1].replace('""', '"') if len(name) > 1 and name[0] == name[-1] == '"' else name
 
 
-def _exists(path: Path) -> bool:
+def _is_list(path: Path) -> bool:
+    """Say whether what the user gave is a file, not names.
+
+    Raises:
+        UsageError: a folder, a pipe, or a link that leads nowhere.
+    """
     try:
-        return path.exists()
+        exists, is_link = path.exists(), path.is_symlink()
     except OSError:  # a long list of names is not a path
         return False
+    if exists and path.is_dir():
+        raise UsageError(f"{path} is a folder: give class names, or a text file with one name per line")
+    if (exists or is_link) and not path.is_file():
+        raise UsageError(not_a_file(path))
+    return exists
 
 
 def name_classes(

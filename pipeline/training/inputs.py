@@ -10,7 +10,7 @@ from torch import Tensor
 
 from daan.config import DaanConfig
 from pipeline.base.csv_tables import joined_names, with_known_names
-from pipeline.base.errors import UsageError
+from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import some_of
@@ -96,7 +96,10 @@ def gather_inputs(
         PipelineError: a missing stage, splits or widths that do not fit, or fewer than two classes to train on.
     """
     dataset = load_dataset(workspace.dataset_folder)
-    features = load_features(workspace.current_features(), dataset.classes)
+    features_file = workspace.current_features()
+    features = load_features(features_file, dataset.classes)
+    if "content" not in features.attributes:
+        raise PipelineError(f"{features_file} does not say what it contains: run avzsl extract again, which merges it")
     given = workspace.dataset_folder / "splits.yaml"
     if given.exists() and unseen is None and not hold_out_anew:
         splits, how = read_splits(given, dataset), "by the dataset's splits"

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from extractors.files.checksums import sha256_of_file
 from pipeline.base.errors import DamagedFileError
-from pipeline.base.files import storage_errors
+from pipeline.base.files import refuse_endless, storage_errors
 
+DESCRIPTION = "model.json"  # written last; it has the checksums of the others
 WEIGHTS, SPLITS, CONFIG = "model.safetensors", "splits.yaml", "config.yaml"
 HISTORY, BALANCE = "stage1/history.csv", "stage1/balance.csv"
 _CHECKED = (WEIGHTS, SPLITS, CONFIG, HISTORY, BALANCE)
@@ -40,6 +41,7 @@ def check_file(folder: Path, name: str, checksums: Mapping[str, str]) -> Path:
         StorageError: the file cannot be read.
     """
     path = folder / name
+    refuse_endless(path)
     with storage_errors(path):
         found = sha256_of_file(path)
     if checksums.get(name, found) != found:

@@ -19,8 +19,9 @@ from daan.config import DaanConfig
 from daan.method import Method
 from daan.network import Daan
 from extractors.text.spec import TextSpec
-from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, StorageError
-from pipeline.base.files import checked_document, read_json, replacing, storage_errors, write_json
+from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, StorageError, UsageError
+from pipeline.base.files import checked_document, read_bytes, read_json, replacing, write_json
+from pipeline.base.wording import not_a_file
 from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_text
 from pipeline.features.feature_set import Standardiser
 from pipeline.scoring.held_out import Calibration, HeldOutDistances
@@ -180,6 +181,8 @@ def load_model(folder: Path, device: torch.device) -> Model:
         MissingStageError: a folder without a finished model.
         StorageError: files that are damaged or of another version.
     """
+    if not folder.exists() and (folder.is_symlink() or set("*?[") & set(str(folder))):
+        raise UsageError(f"{not_a_file(folder)} Give the folder of a model, such as one in models/ of a workspace")
     if not is_complete(folder):
         raise MissingStageError(
             f"{folder} does not contain a trained model: run avzsl train first, or give a model folder with --model"
@@ -227,8 +230,7 @@ def _held_out(folder: Path, tensors: Mapping[str, torch.Tensor]) -> HeldOutDista
 def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:
     """Read model.safetensors, which must contain class vectors and a standardiser."""
     path = folder / WEIGHTS
-    with storage_errors(path):
-        content = path.read_bytes()
+    content = read_bytes(path)
     try:
         tensors = safetensors.torch.load(content)
     except safetensors.SafetensorError as error:

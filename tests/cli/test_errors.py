@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import run_command
+from cli.main import _with_values_of_classes, run_command
 from pipeline.base.workspace import Workspace
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_videos"
@@ -317,3 +317,59 @@ def test_an_interrupt_says_that_finished_work_is_saved(
     monkeypatch.setattr("pipeline.settings.tree.load_settings", interrupted)
 
     assert "interrupted. Finished work is saved" in refused(capsys, 130, "train")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["extract", "clips", "--workspace", "dead"],
+        ["status", "--workspace", "dead"],
+        ["embed", "--text", "dead", "--classes", "a, b"],
+        ["predict", "clip.mp4", "--classes", "dead"],
+        ["predict", "clip.mp4", "--model", "dead"],
+    ],
+)
+def test_a_link_that_leads_nowhere_is_named_as_such(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """It is neither a missing file nor a name of a class, of a text encoder or of a workspace."""
+    monkeypatch.chdir(tmp_path)
+    Path("dead").symlink_to("/nowhere")
+    Path("clip.mp4").write_bytes(b"?")
+    Path("clips").mkdir()
+    assert run_command(arguments) in {1, 2}
+    assert "dead is a link to /nowhere, which does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            ["predict", "a.mp4", "--classes", "-dog, cat", "-k", "1"],
+            ["predict", "a.mp4", "--classes=-dog, cat", "-k", "1"],
+        ),
+        (["predict", "a.mp4", "--classes"], ["predict", "a.mp4"]),
+        (["predict", "a.mp4", "--classes", "--json"], ["predict", "a.mp4", "--json"]),
+        (["predict", "a.mp4", "--classes", "-w", "x"], ["predict", "a.mp4", "-w", "x"]),
+        (["predict", "a.mp4", "--classes", ""], ["predict", "a.mp4", "--classes="]),
+    ],
+)
+def test_the_value_of_classes_may_begin_with_a_dash_or_be_missing(arguments: list[str], expected: list[str]) -> None:
+    """A missing value means all classes; an option after --classes stays an option."""
+    assert _with_values_of_classes(arguments) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
+@pytest.mark.parametrize(
+    "name", ["stages.json", "dataset/splits.yaml", "features/*/features.h5", "dataset/manifest.csv"]
+)
+def test_a_pipe_in_a_workspace_is_refused_and_never_waited_for(
+    extracted: Callable[..., Workspace], capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """To open a pipe may take for ever."""
+    root = extracted().root
+    path = next(iter(root.glob(name)), root / name)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    assert run_command(["train", "--workspace", str(root)]) in {1, 2}
+    assert "is not a regular file, but a pipe or a device" in capsys.readouterr().err

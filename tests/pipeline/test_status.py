@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import pytest
 import torch
 
@@ -137,3 +138,35 @@ def test_the_page_is_a_row_of_its_own(extracted: Callable[..., Workspace]) -> No
     os.utime(page, (0, 0))
     found = states(workspace)["report"]
     assert (found.state, found.next_command) == ("stale", "")
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "splits.yaml", "stage1/history.csv"])
+def test_a_model_with_a_damaged_or_missing_file_is_damaged(
+    extracted: Callable[..., Workspace], name: str, tmp_path: Path
+) -> None:
+    """The next command trains it again, because a prediction would refuse the model."""
+    workspace = extracted()
+    run_training(workspace)
+    file = workspace.current_model() / name
+    content = file.read_bytes()
+    for damage in (content[:50], content[:-20] + b"?" + content[-19:], None):
+        file.write_bytes(content)
+        assert states(workspace)["model"].state == "done"
+        if damage is None:
+            file.unlink()
+        else:
+            file.write_bytes(damage)
+        entry = states(workspace)["model"]
+        assert (entry.state, entry.next_command) == ("damaged", "train")
+        assert name.rpartition("/")[2] in entry.detail
+
+
+def test_a_number_that_changed_after_the_extraction_is_found(extracted: Callable[..., Workspace]) -> None:
+    """Features written after their stage ended are read in full."""
+    workspace = extracted()
+    features = workspace.current_features()
+    with h5py.File(features, "r+") as file:
+        file["visual"][0, 0] += 1
+    later = features.stat().st_mtime + 5
+    os.utime(features, (later, later))
+    assert states(workspace)["features"].state == "damaged"

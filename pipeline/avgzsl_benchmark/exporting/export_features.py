@@ -23,7 +23,7 @@ from pipeline.avgzsl_benchmark.layouts.pickles import write_pickled_npy
 from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint, make_folder
 from pipeline.base.progress import Reporter
-from pipeline.base.wording import counted
+from pipeline.base.wording import counted, not_a_file
 from pipeline.base.workspace import Stage, Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.datasets.official.protocol import (
@@ -91,6 +91,8 @@ def export_features(
         MissingStageError: no dataset or no features.
         StorageError: a full disk, or a folder that cannot be written.
     """
+    if target.is_symlink() and not target.exists():
+        raise UsageError(f"{not_a_file(target)} Give a new folder")
     is_taken = target.exists() and (not target.is_dir() or any(target.iterdir()))
     before = exported_from(target) if is_taken else ""
     if is_taken and not before:

@@ -15,8 +15,9 @@ from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted, did_you_mean
 from pipeline.datasets.official.protocol import SPLIT_OF_STAGE, STAGES
+from pipeline.features.attributes import Attributes
 from pipeline.features.index import MODALITIES, SourceFile, StoredVideo, content_fingerprint
-from pipeline.features.store import Attributes, FeatureRows
+from pipeline.features.store import FeatureRows
 from pipeline.features.stream_writer import streamed_store
 
 _READERS: Mapping[str, ReadClassFile] = {"avca": avca.read_class_file, "tcaf": tcaf.read_class_file}

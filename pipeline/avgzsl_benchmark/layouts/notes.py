@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.base.errors import UsageError
 from pipeline.base.files import checked_document, read_json, write_json
 from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_text
-from pipeline.features.store import Attributes
+from pipeline.features.attributes import Attributes
 
 NOTES_FILE = "avzsl.json"
 _FORMAT = 1

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pipeline.base.files import errno_of, storage_error, storage_errors
+from pipeline.base.files import errno_of, refuse_endless, storage_error, storage_errors
 from pipeline.base.hdf5 import guard
 
 # The errors that h5py raises on damaged bytes, found by flipping bits of small files. Catch them only around calls of
@@ -58,6 +58,7 @@ def opened_hdf5(path: Path, damage: Callable[[Exception], Exception]) -> Iterato
     Raises:
         StorageError: the machine could not read the file.
     """
+    refuse_endless(path)
     with storage_errors(path):
         with path.open("rb"):
             pass  # HDF5 does not separate a missing permission from damage

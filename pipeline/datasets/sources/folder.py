@@ -5,8 +5,8 @@ from pathlib import Path
 from pipeline.base.csv_tables import escape_undecodable
 from pipeline.base.errors import UsageError
 from pipeline.base.wording import counted, not_a_file, some_of
-from pipeline.datasets.dataset import read_phrases, read_source
-from pipeline.datasets.media_files import may_hold_videos, passed_over_note
+from pipeline.datasets.dataset import nested_note, read_phrases, read_source
+from pipeline.datasets.media_files import is_workspace, may_hold_videos, passed_over_note
 from pipeline.datasets.sources.found import Found
 from pipeline.datasets.split_folders import split_folders
 
@@ -25,7 +25,12 @@ def find_folder(folder: Path) -> Found:
     classes, splits = folder / "classes.csv", folder / "splits.yaml"
     listed = read_phrases(classes) if classes.is_file() else {}
     parents = [folder / name for name in split_folders(folder, listed)] if dataset.split_of else [folder]
-    names = (entry.name for parent in parents for entry in sorted(parent.iterdir()) if entry.is_dir())
+    names = (
+        entry.name
+        for parent in parents
+        for entry in sorted(parent.iterdir())
+        if entry.is_dir() and not is_workspace(entry)
+    )
     empty = [
         name
         for name in names
@@ -35,6 +40,8 @@ def find_folder(folder: Path) -> Found:
     notes = []
     if dataset.loose:
         notes.append(f"{counted(len(dataset.loose), 'video')} in no class folder: left out ({some_of(dataset.loose)})")
+    if dataset.nested:
+        notes.append(f"{folder}: {nested_note(dataset)}")
     if dataset.passed_over:
         notes.append(f"{folder}: {passed_over_note(dataset.passed_over)}")
     return Found(

@@ -135,6 +135,7 @@ def inspect_store(path: Path, reporter: Reporter) -> StoreReport:
             problems=(
                 *_table_problems(file, index),
                 *index.problems,
+                *([file.changed_attributes] if file.changed_attributes else []),
                 *_shape_problems(features, attributes),
                 *_content_problems(index, attributes),
                 *(_unreadable(entry) for entry in statistics if entry.unreadable),

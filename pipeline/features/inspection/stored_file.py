@@ -11,10 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.errors import StorageError, UsageError
-from pipeline.base.hdf5.reading import opened_hdf5, own_dataset, plain_attributes, reading_hdf5
+from pipeline.base.hdf5.reading import opened_hdf5, own_dataset, reading_hdf5
 from pipeline.base.wording import not_a_file
-from pipeline.features.index import FAILURE_DTYPE, INDEX_DTYPE, MODALITIES, are_columns_plain
-from pipeline.features.store import READABLE_SCHEMAS, remedy
+from pipeline.features.attributes import READABLE_SCHEMAS, is_schema, read_attributes, scalar_attributes
+from pipeline.features.index import (
+    FAILURE_DTYPE,
+    INDEX_DTYPE,
+    MODALITIES,
+    are_columns_plain,
+    is_table_of_features,
+)
+from pipeline.features.store import remedy
 
 _BLOCK_VIDEOS = 4096
 
@@ -26,6 +33,7 @@ class StoredFile:
         path: the file.
         schema: the version of its layout.
         attributes: the root attributes as plain values.
+        changed_attributes: which of them is not what was written; empty if all are.
         features: the dataset (R, D) of each modality.
         index: the dataset `/index`, with N rows.
         failures: how many rows `/failures` has; 0 in a merged file.
@@ -38,13 +46,17 @@ class StoredFile:
         self._file = file
         self.path = path
         self.schema = schema
+        self.changed_attributes = ""
         with _reading(path):
-            self.attributes = plain_attributes(file)
+            try:
+                self.attributes = read_attributes(file)
+            except ValueError as error:
+                self.attributes, self.changed_attributes = scalar_attributes(file), str(error)
             failures = own_dataset(file, "failures")
             self.failures = 0 if failures is None else len(failures)
         self.features = {modality: self._dataset(modality) for modality in MODALITIES}
         for modality, dataset in self.features.items():
-            if dataset.dtype.kind != "f" or dataset.ndim != 2:
+            if not is_table_of_features(dataset):
                 raise _damage(path, f"/{modality} is not a table of numbers")
         self.index = self._dataset("index")
         dtype = self.index.dtype
@@ -108,7 +120,7 @@ def opened(path: Path) -> Iterator[StoredFile]:
     with opened_hdf5(path, lambda error: _not_opened(path, error)) as file:
         with _reading(path, "HDF5 file"):
             schema = file.attrs.get("schema")
-        if not isinstance(schema, int | np.integer) or schema not in READABLE_SCHEMAS:
+        if not is_schema(schema):
             what = (
                 "HDF5, but not written by avzsl extract"
                 if schema is None

@@ -343,3 +343,10 @@ def test_negative_variances_are_refused(tmp_path: Path) -> None:
     checkpoint["model"]["module.audio_network.base.bn1.running_var"] -= 10
     with pytest.raises(WeightsError, match=r"negative variances \(audio_network\.base\.bn1\.running_var\)"):
         load_weights(saved(checkpoint, tmp_path / "selavi.pth"), narrow_networks())
+
+
+def test_a_text_file_is_called_a_text_file(tmp_path: Path) -> None:
+    """A file of word vectors is not a checkpoint that was cut short."""
+    (tmp_path / "glove.txt").write_text("dog 0.1 0.2\ncat 0.3 0.4\n")
+    with pytest.raises(WeightsError, match=r"glove\.txt is not a checkpoint but a text file"):
+        load_weights(tmp_path / "glove.txt", narrow_networks())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.base.csv_tables import escape_undecodable
 from pipeline.base.errors import MissingStageError, StorageError, UsageError
-from pipeline.datasets.dataset import Dataset, Video, load_dataset, read_source, save_dataset
+from pipeline.datasets.dataset import Dataset, Video, load_dataset, nested_note, read_source, save_dataset
 from pipeline.datasets.media_files import MEDIA_ENDINGS, media_files
 from pipeline.datasets.sources.folder import find_folder
 
@@ -309,3 +309,25 @@ def test_a_file_without_an_ending_is_recognised_by_its_first_bytes(tmp_path: Pat
 
     assert [video.key for video in dataset.videos] == ["dog/again.F4V", "dog/bare", "dog/clip.mp4"]
     assert dataset.other_files == {"": 2, ".pkl": 1, ".txt": 1}
+
+
+def test_folders_inside_folders_taken_for_classes_are_said(tmp_path: Path) -> None:
+    """The inner folders may be the classes; a class folder with videos of its own leaves no doubt."""
+    for name in ("seen/dog/a.mp4", "unseen/cat/b.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"?")
+    dataset = read_source(tmp_path)
+    assert dataset.nested
+    assert "such as seen/dog/a.mp4: the classes are seen, unseen" in nested_note(dataset)
+    (tmp_path / "seen" / "c.mp4").write_bytes(b"?")
+    assert not read_source(tmp_path).nested
+
+
+def test_a_workspace_among_the_videos_is_no_class(tmp_path: Path) -> None:
+    """Whatever its name: it may have been copied."""
+    for name in ("dog/a.mp4", "copy/dataset/manifest.csv", "copy/stages.json", "copy/models/b.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"?")
+    dataset = read_source(tmp_path)
+    assert dataset.classes == ("dog",)
+    assert dataset.passed_over == ("copy",)

@@ -17,6 +17,7 @@ from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.splits.splits import parse_splits
 from pipeline.evaluation.evaluate import EvaluationReport, evaluate
+from pipeline.features.attributes import read_attributes, write_attributes
 from pipeline.features.feature_set import load_features
 from pipeline.scoring.intervals import bootstrap_intervals
 from pipeline.scoring.metrics import probabilities
@@ -247,7 +248,7 @@ def test_features_of_another_extractor_are_refused(extracted: Callable[..., Work
     workspace = extracted()
     trained(workspace)
     with h5py.File(workspace.current_features(), "r+") as file:
-        file.attrs["recipe"] = "selavi"
+        write_attributes(file, {**read_attributes(file), "recipe": "selavi"})
 
     with pytest.raises(IncompatibleFeaturesError, match="recipe selavi instead of None"):
         evaluated(workspace)

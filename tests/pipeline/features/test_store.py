@@ -83,7 +83,7 @@ def test_a_part_is_read_back_as_it_was_written(
     with open_store(path) as store:
         assert store.videos() == rows
         assert store.failures() == failed
-        assert store.attributes == {"schema": 2, **ATTRIBUTES}
+        assert store.attributes == {"schema": 3, **ATTRIBUTES}
         assert {name: type(value) for name, value in store.attributes.items()} == {
             "schema": int,
             **{name: type(value) for name, value in ATTRIBUTES.items()},
@@ -234,7 +234,7 @@ def test_names_that_are_not_utf8_are_damage(tmp_path: Path) -> None:
         read_all(path)
 
 
-@pytest.mark.parametrize("schema", [0, 3, None])
+@pytest.mark.parametrize("schema", [0, 4, None])
 def test_a_file_of_another_schema_fails(tmp_path: Path, schema: int | None) -> None:
     """The message says which schema the file has and which one is read."""
     path = write(tmp_path / "part.h5", [stored("a")])
@@ -243,7 +243,7 @@ def test_a_file_of_another_schema_fails(tmp_path: Path, schema: int | None) -> N
         if schema is not None:
             file.attrs["schema"] = schema
 
-    with pytest.raises(StorageError, match=f"has schema {schema}, this avzsl reads 1 and 2.*: delete it"):
+    with pytest.raises(StorageError, match=f"has schema {schema}, this avzsl reads 1, 2, 3.*: delete it"):
         read_all(path)
 
 
@@ -321,6 +321,7 @@ def test_a_store_of_schema_1_is_still_read(tmp_path: Path) -> None:
             file[name] = old
             file[name].attrs["checksum"] = checksum  # texts count without padding
         file.attrs["schema"] = 1
+        del file.attrs["attributes"]
     with open_store(path) as store:
         assert (store.videos(), store.failures()) == (videos, failed)
         np.testing.assert_array_equal(store.features("visual"), visual)
@@ -337,3 +338,33 @@ def test_a_dataset_of_another_file_is_damage(tmp_path: Path) -> None:
         file.create_dataset("audio", shape=(2, WIDTH), dtype="f4", external=[(str(secret), 0, 24)])
     with pytest.raises(DamagedFileError, match="/audio is not a table of numbers"):
         read_all(path)
+
+
+@pytest.mark.parametrize("value", [0.965, -5, "1.93", np.array([1.93, 1.93]), None], ids=str)
+def test_a_changed_attribute_is_found_and_named(tmp_path: Path, value: object) -> None:
+    """This holds for another number, another type, an array, and an attribute that is gone."""
+    path = tmp_path / "part-000001-00000000.h5"
+    write_part(path, [], [], width=WIDTH, dtype="float32", attributes={**ATTRIBUTES, "audio_mean": 1.93})
+    with h5py.File(path, "r+") as file:
+        del file.attrs["audio_mean"]
+        if value is not None:
+            file.attrs["audio_mean"] = value
+    with pytest.raises(DamagedFileError, match="the attribute audio_mean is not what was written"), open_store(path):
+        pass
+    assert "the attribute audio_mean is not what was written" in inspect_store(path, SilentReporter()).problems
+
+
+def test_the_copy_of_the_attributes_is_checked_too(tmp_path: Path) -> None:
+    """Neither its text nor its checksum can change without a word; a foreign attribute is ignored."""
+    path = tmp_path / "part-000001-00000000.h5"
+    for name in ("attributes", "attributes_checksum", "schema"):
+        write_part(path, [], [], width=WIDTH, dtype="float32", attributes=ATTRIBUTES)
+        with h5py.File(path, "r+") as file:
+            file.attrs["note"] = np.arange(6000)
+        with open_store(path) as store:
+            assert store.attributes == {"schema": 3, **ATTRIBUTES}
+        with h5py.File(path, "r+") as file:
+            value = file.attrs[name]
+            file.attrs[name] = value.replace("3", "2") if isinstance(value, str) else value - 1
+        with pytest.raises(DamagedFileError, match="not what was written"), open_store(path):
+            pass

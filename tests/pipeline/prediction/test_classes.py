@@ -321,3 +321,26 @@ def test_lists_with_numbers_are_read_by_their_columns(tmp_path: Path, lines: str
     """The number of a class or of its videos is no part of its name."""
     (tmp_path / "names.txt").write_text(lines)
     assert list(parse_classes(str(tmp_path / "names.txt")) or {}) == names
+
+
+def test_an_empty_value_is_refused() -> None:
+    """An unset variable of a script gives an empty value, which does not mean all classes."""
+    for text in ("", "  "):
+        with pytest.raises(UsageError, match="--classes is empty: give names"):
+            parse_classes(text)
+    assert parse_classes(None) is None
+
+
+def test_a_link_that_leads_nowhere_is_no_name(tmp_path: Path) -> None:
+    """The message says where it leads."""
+    (tmp_path / "names").symlink_to(tmp_path / "gone")
+    with pytest.raises(UsageError, match=r"names is a link to .*gone, which does not exist"):
+        parse_classes(str(tmp_path / "names"))
+
+
+def test_numbers_after_blanks_are_counts_if_a_name_without_its_number_is_known(tmp_path: Path) -> None:
+    """Otherwise they are parts of the names."""
+    path = tmp_path / "names.txt"
+    path.write_text("yoga 134\nrain 120\n")
+    assert list(parse_classes(str(path), ["Rain"]) or {}) == ["yoga", "rain"]
+    assert list(parse_classes(str(path), ["dog"]) or {}) == ["yoga 134", "rain 120"]

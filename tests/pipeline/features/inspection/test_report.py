@@ -69,7 +69,7 @@ def test_a_whole_store_is_counted(store: Path) -> None:
     assert (report.seconds.total, report.seconds.minimum, report.seconds.median, report.seconds.maximum) == (7, 1, 2, 4)
     assert report.absent == {"audio": 1, "visual": 0}
     assert (report.problems, report.unchecked, report.odd_rows, report.whole) == ((), (), (), True)
-    assert (report.schema, report.dtype["audio"], report.parts) == (2, "float32", None)
+    assert (report.schema, report.dtype["audio"], report.parts) == (3, "float32", None)
     assert store.read_bytes() == before
 
 
@@ -318,7 +318,7 @@ def damaged_file(tmp_path: Path, store: Path, what: str) -> Path:
         ("not HDF5", "not an HDF5 file"),
         ("cut", "damaged HDF5 file"),
         ("foreign", "not written by avzsl"),
-        ("newer", "of schema 99, not 2"),
+        ("newer", "of schema 99, not 3"),
         ("no audio", "damaged feature file"),
         ("no column", "the index lacks start_seconds"),
     ],
