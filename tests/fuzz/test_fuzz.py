@@ -243,7 +243,8 @@ def record_of(dataset: Path) -> Any:
 def features_of(path: Path, classes: tuple[str, ...]) -> Any:
     """Read all features."""
     features = load_features(path, classes)
-    return [features.keys, features.labels.tolist(), features.audio.tolist(), features.visual.tolist()]
+    numbers = [features.labels.tolist(), features.audio.tolist(), features.visual.tolist()]
+    return [features.keys, *numbers, repr(sorted(features.attributes.items()))]
 
 
 def part_of(path: Path) -> Any:
@@ -252,7 +253,7 @@ def part_of(path: Path) -> Any:
     if path in parts.damaged:
         raise PipelineError("damaged")
     with open_store(path) as store:
-        return repr(store.videos())
+        return repr((store.videos(), sorted(store.attributes.items())))
 
 
 def embedded(workspace: Workspace) -> Any:
