@@ -19,6 +19,7 @@ from cli.commands import (
     extract,
     import_features,
     inspect,
+    methods,
     predict,
     probe,
     report,
@@ -69,6 +70,7 @@ def _options(
 app.add_typer(prepare.app, name="prepare")
 app.command("extract")(extract.command)
 app.command("train")(train.command)
+app.command("methods")(methods.command)
 app.command("evaluate")(evaluate.command)
 app.command("embed")(embed.command)
 app.command("report")(report.command)

@@ -28,7 +28,8 @@ def epoch_lines(terminal: Terminal) -> "OnEpoch":
             terminal.say(f"        no better HM: the learning rate falls; on from the weights of epoch {best}")
         last = (stage, record.epoch)
         metrics = "  ".join(_percent(value) for value in (record.S, record.U, record.HM, record.ZSL))
-        balance = f"{record.audio_share:.2f} / {1 - record.audio_share:.2f}"
+        share = record.audio_share  # NaN for a method without an encoder per modality
+        balance = "          -" if math.isnan(share) else f"{share:.2f} / {1 - share:.2f}"
         left = f" {shown_epoch(record.epoch):>5}  {record.loss:6.3f}  {metrics}"
         terminal.say(f"{left}  {balance}  {record.learning_rate:7.2g}  {seconds:7.1f}")
 

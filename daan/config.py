@@ -1,7 +1,9 @@
 """Options of the DAAN network. P marks what the paper says (arXiv 2412.11715), C a choice of this project."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import Literal, get_args
+
+from daan.method import MethodConfig
 
 Score = Literal["audio", "visual", "sum"]
 Csgm = Literal["off", "convergence", "full"]
@@ -14,7 +16,7 @@ CsgmApply = Literal["gradient", "update"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DaanConfig:
+class DaanConfig(MethodConfig):
     """Options of the network, of CSGM and of scoring.
 
     Where the paper sets a number per benchmark, the default is the one of UCF. The presets contain the other numbers.
@@ -23,11 +25,6 @@ class DaanConfig:
         ValueError: a field out of its range; the message names the field, its value and what is allowed.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    audio_width: int = 512  # width of the audio vector of a second; set from the data
-    visual_width: int = 512  # width of the visual vector of a second; set from the data
-    text_width: int = 300  # width of a class embedding; set from the data (P: 300)
     hidden_width: int = 512  # H, a multiple of 2 * heads (P; as wide as SeLaVi's features, so that nothing is lost)
     output_width: int = 300  # O, width of the shared space (P; the width of the paper's class embeddings)
     heads: int = 8  # C: heads of both attentions; as in Transformer, with halves of 32 at the default width

@@ -27,6 +27,10 @@ def command(
     unseen: options.UnseenOption = None,
     unseen_fraction: options.UnseenFractionOption = None,
     text: options.TextOption = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="Method to train, a name of avzsl methods. By default daan.", metavar="NAME"),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", help="Maximum number of epochs in training stage 1.")
     ] = None,
@@ -50,7 +54,7 @@ def command(
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
 ) -> int:
-    """Train DAAN on the workspace's features. Some classes are held out as unseen classes.
+    """Train DAAN, or another method, on the workspace's features. Some classes are held out as unseen classes.
 
     Example: avzsl train --unseen "yoga, drumming"
     """
@@ -59,6 +63,7 @@ def command(
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     given = {
         "text.encoder": text,
+        "training.method": method,
         "training.epochs": epochs,
         **training_settings(unseen=unseen, unseen_fraction=unseen_fraction, seed=seed, seeds=seeds),
     }

@@ -16,6 +16,7 @@ from pipeline.evaluation.figures import balance_figure, training_curves
 from pipeline.evaluation.html import Section, figure_section, render_page
 from pipeline.evaluation.saved_metrics import SavedMetrics, SavedScore
 from pipeline.scoring.metrics import METRICS
+from pipeline.training.methods import method_class
 from pipeline.training.records import BalanceRecord, audio_share, read_balance, read_history
 from pipeline.training.run_files import BALANCE, CONFIG, HISTORY
 from pipeline.training.trained_model import is_complete, read_description, run_file
@@ -130,7 +131,8 @@ def _about_section(models: Path) -> Section:
         ("features", " ".join(str(model.extractor.get(name, "")) for name in ("extractor", "recipe", "weights"))),
         ("class embeddings", " ".join(str(value) for value in model.text_encoder.values())),
         ("best epoch of stage 1", shown_epoch(training["best_epoch"])),
-        ("QDMA / CSGM", f"{model.daan.qdma} / {model.daan.csgm}"),
+        ("method", method_class(model.method).about.title),
+        *((name, str(model.options[name])) for name in ("qdma", "csgm", "faithful") if name in model.options),
         *((f"validation {name}", _number(value)) for name, value in training["validation"].items()),
     ]
     return Section(rows=rows)

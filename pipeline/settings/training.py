@@ -18,6 +18,10 @@ def _listed(value: object) -> object:
     return [entry for entry in split_names(value) if entry]
 
 
+# The methods that can be trained; pipeline/training/methods.py loads them.
+MethodName = Literal[
+    "daan", "avca", "tcaf", "clipclap", "mft", "lsc", "cjme", "avgzslnet", "devise", "ale", "sje", "apn"
+]
 _ManyTexts = Annotated[tuple[str, ...], pydantic.BeforeValidator(_listed)]
 _ManyNumbers = Annotated[tuple[int, ...], pydantic.BeforeValidator(_listed)]
 
@@ -62,6 +66,7 @@ class TrainingSettings:
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
 
+    method: MethodName = "daan"  # what is trained; its options stand in the section of this name
     # C: paper: as the other settings say; small: a small network and fewer steps; auto: small for few training videos
     network: Literal["auto", "paper", "small"] = "auto"
     epochs: int = 50  # C (as AVCA)

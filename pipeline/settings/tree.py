@@ -11,22 +11,32 @@ from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type
 import pydantic
 import yaml
 
+from daan.baselines.apn import ApnConfig
+from daan.baselines.avca import AvcaConfig
+from daan.baselines.avgzslnet import AvgzslnetConfig
+from daan.baselines.bilinear import BilinearConfig
+from daan.baselines.cjme import CjmeConfig
+from daan.baselines.clipclap import ClipClapConfig
+from daan.baselines.lsc import LscConfig
+from daan.baselines.mft import MftConfig
+from daan.baselines.tcaf import TcafConfig
 from daan.config import DaanConfig
+from daan.method import MethodConfig
 from extractors.selavi.weights import weights_named
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import did_you_mean, not_a_file
 from pipeline.base.yaml_text import parse_yaml
 from pipeline.settings.extraction import ExtractionSettings
-from pipeline.settings.training import HoldOutSettings, TextSettings, TrainingSettings
+from pipeline.settings.training import HoldOutSettings, MethodName, TextSettings, TrainingSettings
 
 _MOST_SETTINGS = 1000
 _DEEPEST = 2  # dots in the name of a setting
-# Names of settings in earlier versions, without their section -> the settings that replace them.
+# Names of settings in earlier versions -> the settings that replace them.
 _SUCCESSORS = {
-    "dropout": "daan.encoder_dropout",
-    "feedforward_multiple": "daan.feedforward_width",
-    "patience_epochs": "training.patience_steps",
+    "daan.dropout": "daan.encoder_dropout",
+    "daan.feedforward_multiple": "daan.feedforward_width",
+    "training.patience_epochs": "training.patience_steps",
 }
 
 
@@ -41,8 +51,31 @@ class Settings:
     holdout: HoldOutSettings = dataclasses.field(default_factory=HoldOutSettings)
     daan: DaanConfig = dataclasses.field(default_factory=DaanConfig)
     training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
+    # The options of the other methods: one section each, of the method's name.
+    avca: AvcaConfig = dataclasses.field(default_factory=AvcaConfig)
+    tcaf: TcafConfig = dataclasses.field(default_factory=TcafConfig)
+    clipclap: ClipClapConfig = dataclasses.field(default_factory=ClipClapConfig)
+    mft: MftConfig = dataclasses.field(default_factory=MftConfig)
+    lsc: LscConfig = dataclasses.field(default_factory=LscConfig)
+    cjme: CjmeConfig = dataclasses.field(default_factory=CjmeConfig)
+    avgzslnet: AvgzslnetConfig = dataclasses.field(default_factory=AvgzslnetConfig)
+    devise: BilinearConfig = dataclasses.field(default_factory=BilinearConfig)
+    ale: BilinearConfig = dataclasses.field(default_factory=BilinearConfig)
+    sje: BilinearConfig = dataclasses.field(default_factory=BilinearConfig)
+    apn: ApnConfig = dataclasses.field(default_factory=ApnConfig)
     # The names of the settings that the user gave, such as training.epochs. It is no setting itself.
     given: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
+
+    @property
+    def method_config(self) -> MethodConfig:
+        """The options of the method that is trained."""
+        config: MethodConfig = getattr(self, self.training.method)
+        return config
+
+    def with_method_config(self, config: MethodConfig) -> "Settings":
+        """Replace the options of the method that is trained."""
+        changed: dict[str, Any] = {self.training.method: config}
+        return dataclasses.replace(self, **changed)
 
 
 def presets() -> list[str]:
@@ -223,8 +256,9 @@ def _tree_of(settings: Settings) -> dict[str, Any]:
 def _nearest_setting(key: str) -> str:
     """Suggest the successor of an older setting, the same name in another section, or else the most similar key."""
     name = key.rpartition(".")[2]
-    if name in _SUCCESSORS:
-        return f" Its successor is {_SUCCESSORS[name]}."
+    successors = _SUCCESSORS | {old.rpartition(".")[2]: new for old, new in _SUCCESSORS.items()}
+    if key in successors:
+        return f" Its successor is {successors[key]}."
     elsewhere = [known for known in setting_names() if known.rpartition(".")[2] == name]
     return f" Did you mean {' or '.join(elsewhere)}?" if elsewhere else did_you_mean(key, setting_names())
 
@@ -251,8 +285,10 @@ def _allowed(message: str) -> str:
 
 
 def show_settings(settings: Settings) -> str:
-    """Write the settings as YAML that --config can read."""
-    return yaml.dump(_tree_of(settings), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    """Write the settings as YAML that --config can read; of the methods, only the one that is trained."""
+    others = {*get_args(MethodName)} - {settings.training.method}
+    shown = {name: section for name, section in _tree_of(settings).items() if name not in others}
+    return yaml.dump(shown, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -4,11 +4,13 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from daan.config import DaanConfig
+from daan.method import MethodConfig
 from pipeline.base.csv_tables import joined_names, with_known_names
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import fingerprint
@@ -40,7 +42,7 @@ class TrainingInputs:
     features: FeatureSet
     splits: Splits
     embeddings: ClassEmbeddings
-    config: DaanConfig
+    config: MethodConfig  # with the widths of the data
     settings: Settings
 
     def indices(self, *splits: str) -> Tensor:
@@ -74,10 +76,15 @@ class TrainingInputs:
                 "classes": list(zip(self.dataset.classes, map(phrases_text, self.embeddings.phrases), strict=True)),
                 "text": dict(self.embeddings.encoder),
                 "legacy_class_order": self.settings.text.legacy_class_order,
-                "daan": dataclasses.asdict(self.config),
-                "training": dataclasses.asdict(self.settings.training),
+                self.settings.training.method: dataclasses.asdict(self.config),
+                "training": _without_method(dataclasses.asdict(self.settings.training)),
             }
         )
+
+
+def _without_method(training: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the method, which the name of its options says."""
+    return {name: value for name, value in training.items() if name != "method"}
 
 
 def gather_inputs(
@@ -115,7 +122,8 @@ def gather_inputs(
     splits = _usable(splits, features, reporter)
     settings = with_network_size(settings, len(splits.by_name["train"]))
     config = _with_widths(
-        settings.daan,
+        settings.method_config,
+        settings.training.method,
         audio=features.audio.shape[1],
         visual=features.visual.shape[1],
         text=embeddings.vectors.shape[1],
@@ -123,6 +131,13 @@ def gather_inputs(
     inputs = TrainingInputs(dataset, features, splits, embeddings, config, settings)
     _check_classes(inputs, how, reporter)
     _report_small_numbers(inputs, reporter)
+    if isinstance(config, DaanConfig):
+        _report_idle_options(config, features, reporter)
+    return inputs
+
+
+def _report_idle_options(config: DaanConfig, features: FeatureSet, reporter: Reporter) -> None:
+    """Report options of DAAN that do nothing on these features."""
     if config.qdma == "off":
         reporter.say("daan.qdma is off: the seconds are averaged first, so cross-attention weighs a single second")
     elif config.tokens == "seconds" and int(features.seconds.max()) == 1:
@@ -130,7 +145,6 @@ def gather_inputs(
             "one second per video: the attentions over seconds and daan.beta have no effect "
             "(--set daan.tokens=chunks cuts each vector into pieces instead)"
         )
-    return inputs
 
 
 def _usable(splits: Splits, features: FeatureSet, reporter: Reporter) -> Splits:
@@ -173,16 +187,19 @@ def _find_class(name: str, dataset: Dataset) -> str:
     return name.strip()
 
 
-def _with_widths(config: DaanConfig, *, audio: int, visual: int, text: int) -> DaanConfig:
+def _with_widths(config: MethodConfig, method: str, *, audio: int, visual: int, text: int) -> MethodConfig:
     """Fill the data's widths into the configuration; refuse a width that was set to another value."""
     for kind, width in (("audio", audio), ("visual", visual), ("text", text)):
         name = f"{kind}_width"
-        if getattr(config, name) not in {width, getattr(DaanConfig, name)}:
+        if getattr(config, name) not in {width, getattr(type(config)(), name)}:
             raise UsageError(
-                f"daan.{name} is {getattr(config, name)}, but the {kind} vectors are {width} wide: "
-                f"leave daan.{name} out, it is taken from the data"
+                f"{method}.{name} is {getattr(config, name)}, but the {kind} vectors are {width} wide: "
+                f"leave {method}.{name} out, it is taken from the data"
             )
-    return dataclasses.replace(config, audio_width=audio, visual_width=visual, text_width=text)
+    try:
+        return dataclasses.replace(config, audio_width=audio, visual_width=visual, text_width=text)
+    except ValueError as error:  # options that do not fit the data
+        raise UsageError(f"{method}.{error}") from error
 
 
 def _check_classes(inputs: TrainingInputs, how: str, reporter: Reporter) -> None:

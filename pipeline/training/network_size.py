@@ -36,6 +36,8 @@ def with_network_size(settings: Settings, videos: int) -> Settings:
         Settings whose `training.network` is `small` or `paper`.
     """
     network = settings.training.network
+    if settings.training.method != "daan":  # the others have no small network
+        return dataclasses.replace(settings, training=dataclasses.replace(settings.training, network="paper"))
     if network == "auto":
         network = "small" if videos < SMALL_BELOW_VIDEOS and not _has_a_width(settings) else "paper"
     sections = {}
@@ -53,7 +55,7 @@ def show_before_training(settings: Settings) -> str:
 
     The settings that this number will decide are comments, so that `--config` leaves them open too.
     """
-    if settings.training.network != "auto" or _has_a_width(settings):
+    if settings.training.method != "daan" or settings.training.network != "auto" or _has_a_width(settings):
         return show_settings(with_network_size(settings, 0))
     lines, section = [], ""
     for line in show_settings(settings).splitlines():

@@ -83,7 +83,7 @@ class Trainer:
         """
         settings = with_network_size(settings, len(inputs.indices("train")))
         inputs = dataclasses.replace(inputs, settings=_relevant_settings(settings))
-        run = f"daan-{inputs.fingerprint}"
+        run = f"{settings.training.method}-{inputs.fingerprint}"
         folder = self.workspace.model_folder(run)
         did_nothing = is_complete(folder)
         if not did_nothing:
@@ -113,7 +113,8 @@ class Trainer:
             self.reporter.say(f"going on with the unfinished run in {folder} (--no-resume starts over)")
         make_folder(folder)
         exact = dataclasses.replace(
-            settings, daan=inputs.config, text=dataclasses.replace(settings.text, encoder=str(inputs.embeddings.spec))
+            settings.with_method_config(inputs.config),
+            text=dataclasses.replace(settings.text, encoder=str(inputs.embeddings.spec)),
         )
         write_text(folder / "config.yaml", show_settings(exact))
         write_splits(inputs.splits, folder / "splits.yaml")

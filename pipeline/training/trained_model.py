@@ -15,9 +15,7 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
-from daan.config import DaanConfig
 from daan.method import Method
-from daan.network import Daan
 from extractors.text.spec import TextSpec
 from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, StorageError, UsageError
 from pipeline.base.files import checked_document, read_bytes, read_json, replacing, write_json
@@ -25,6 +23,8 @@ from pipeline.base.wording import not_a_file
 from pipeline.datasets.phrases import Phrases, parse_phrases, phrases_text
 from pipeline.features.feature_set import Standardiser
 from pipeline.scoring.held_out import Calibration, HeldOutDistances
+from pipeline.settings.training import MethodName
+from pipeline.training.methods import build_method, config_class
 from pipeline.training.run_files import WEIGHTS, check_file, checksums_of
 
 SCHEMA = 4  # schema 3 had no checksums; schema 2 had another temporal bypass, and no validation distances
@@ -91,7 +91,8 @@ def save_model(folder: Path, model: Model) -> None:
         temporary.write_bytes(safetensors.torch.save({name: value.cpu() for name, value in tensors.items()}))
     description = {
         "schema": SCHEMA,
-        "daan": dataclasses.asdict(model.network.config),
+        "method": model.network.about.name,
+        model.network.about.name: dataclasses.asdict(model.network.config),
         "classes": [entry.to_json() for entry in model.classes],
         "text_encoder": dict(model.text_encoder),
         # A path inside the workspace is stored relative to it, so that the workspace may be moved.
@@ -130,7 +131,6 @@ class ClassDescription:
 class ModelDescription:
     """The content of model.json."""
 
-    daan: DaanConfig
     classes: list[ClassDescription]
     text_encoder: dict[str, str]
     text_spec: str
@@ -140,6 +140,8 @@ class ModelDescription:
     score: str
     training: dict[str, Any]
     files: dict[str, str]  # name -> sha256 of the run's other files
+    method: MethodName = "daan"  # models of older versions do not name it
+    options: dict[str, Any] = field(default_factory=dict)  # of the method; in model.json they have its name
     grid_betas: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
@@ -162,7 +164,8 @@ def read_description(folder: Path) -> ModelDescription:
             f"{folder} is a model of schema {description['schema']}, this version of avzsl reads {SCHEMA}: "
             "train it again"
         )
-    return checked_document(description, ModelDescription, damage)
+    options = description.get(description.get("method", "daan"), {})
+    return checked_document({**description, "options": options}, ModelDescription, damage)
 
 
 def run_file(folder: Path, name: str) -> Path:
@@ -190,7 +193,10 @@ def load_model(folder: Path, device: torch.device) -> Model:
     description = read_description(folder)
     check_file(folder, WEIGHTS, description.files)
     tensors = _read_tensors(folder)
-    network = Daan(description.daan)
+    config = checked_document(
+        description.options, config_class(description.method), lambda fault: _damaged_model(folder, ValueError(fault))
+    )
+    network = build_method(description.method, config)
     try:
         network.load_state_dict(_with_prefix(tensors, "network."))
     except RuntimeError as error:  # weights are missing, unknown or of another shape

@@ -8,13 +8,13 @@ Test videos are not used.
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from daan.method import Method
-from daan.network import Daan
 from extractors.selavi.weights import UNTRAINED_NOTE
 from pipeline.base.progress import Reporter, Stop
 from pipeline.base.wording import counted, shown_epoch
@@ -23,6 +23,7 @@ from pipeline.settings.training import TrainingSettings
 from pipeline.training.epoch import TrainingStage, steps_per_epoch, validations_per_epoch
 from pipeline.training.fitting import OnEpoch, StageState, fit
 from pipeline.training.inputs import TrainingInputs
+from pipeline.training.methods import build_method
 from pipeline.training.trained_model import Model, model_classes
 from pipeline.training.validation import Validator
 
@@ -41,8 +42,9 @@ class Run:
 
     def train(self) -> Model:
         """Train stage 1 to choose the epoch and the calibration, then stage 2 on all seen classes."""
-        parameters = sum(parameter.numel() for parameter in self._network().parameters())
-        self.reporter.say(f"DAAN, {parameters / 1e6:.1f} M parameters")
+        untrained = self._network()
+        parameters = sum(parameter.numel() for parameter in untrained.parameters())
+        self.reporter.say(f"{untrained.about.title}, {parameters / 1e6:.1f} M parameters")
         if self.inputs.features.attributes.get("weights") == "untrained":
             self.reporter.warn(UNTRAINED_NOTE)
         if len(self.inputs.indices("val_seen", "val_unseen")) == 0:
@@ -81,11 +83,16 @@ class Run:
     def _fit(self, network: Method, stage: TrainingStage) -> StageState:
         return fit(network, stage, on_epoch=self.on_epoch, stop=self.stop)
 
+    @cached_property
+    def _score(self) -> str:
+        """The score that predicts."""
+        return self._network().score
+
     def _network(self) -> Method:
         """Create a network. Both stages begin with the same weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
-            return Daan(self.inputs.config).to(self.device)
+            return build_method(self.settings.method, self.inputs.config).to(self.device)
 
     def _stage(
         self,
@@ -145,7 +152,7 @@ class Run:
             standardiser,
             seen=self.inputs.classes_of("train"),
             allowed=self.inputs.classes_of("train", "val_seen", "val_unseen"),
-            score=self.inputs.config.score,
+            score=self._score,
             least_videos=self.settings.least_validation_videos,
             device=self.device,
         )
@@ -170,7 +177,7 @@ class Run:
             temperatures=best.temperatures if best else dict.fromkeys(network.scores, 1.0),
             grid_betas=best.grid_betas if best else {},
             held_out=best.held_out if best else None,
-            score=inputs.config.score,
+            score=network.score,
             training={
                 "fingerprint": inputs.fingerprint,
                 "best_epoch": state.best_epoch,

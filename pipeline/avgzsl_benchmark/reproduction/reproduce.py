@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from daan.config import DaanConfig
 from pipeline.avgzsl_benchmark.reproduction.published import Variant, variants_of
 from pipeline.base.errors import StorageError, UsageError
 from pipeline.base.files import fingerprint, read_document
@@ -101,6 +102,11 @@ def reproduce(
         UsageError: the ablation with settings that are only one of its rows.
         PipelineError: a stage that is missing, splits or widths that do not fit, or a full disk.
     """
+    if settings.training.method != "daan":
+        raise UsageError(
+            f"training.method is {settings.training.method}, but reproduce trains DAAN: leave the setting out, or use "
+            "avzsl train"
+        )
     variants = variants_of(settings.daan, ablation=ablation)
     if variants[-1].applied_to(settings.daan) != settings.daan:
         raise UsageError(
@@ -110,7 +116,7 @@ def reproduce(
     with workspace.locked("reproduce"):
         trainer = Trainer(workspace=workspace, device=device, reporter=reporter, on_epoch=on_epoch, stop=stop)
         inputs = trainer.gather(settings)
-        exact, data = dataclasses.replace(settings, daan=inputs.config), _data_of(inputs)
+        exact, data = settings.with_method_config(inputs.config), _data_of(inputs)
         trained = [(variant, _train(variant, trainer, inputs, settings, reporter)) for variant in variants]
         _make_first_current(workspace, trained[-1][1][0], reporter)
         del inputs  # the evaluation reads the features again; free them first so that memory contains them only once
@@ -130,6 +136,7 @@ def _train(
 ) -> list[Trained]:
     """Train a variant once for each seed."""
     runs: list[Trained] = []
+    assert isinstance(inputs.config, DaanConfig)  # noqa: S101 - `reproduce` trains no other method; for mypy
     varied = dataclasses.replace(inputs, config=variant.applied_to(inputs.config))
     for seed in settings.training.seeds:
         of_seed = dataclasses.replace(settings, training=dataclasses.replace(settings.training, seed=seed))

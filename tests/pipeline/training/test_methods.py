@@ -1,0 +1,160 @@
+"""pipeline/training/methods.py: every method is trained, saved, loaded and evaluated by the same code."""
+
+import json
+import shutil
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from cli.main import run_command
+from daan.method import Method
+from pipeline.base.errors import StorageError, TrainingStoppedError, UsageError
+from pipeline.base.files import read_json, write_json
+from pipeline.base.progress import SilentReporter
+from pipeline.base.workspace import Workspace
+from pipeline.datasets.dataset import load_dataset
+from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.run_page import write_report
+from pipeline.features.feature_set import load_features
+from pipeline.scoring.score_videos import score_videos
+from pipeline.settings.tree import Settings, load_settings
+from pipeline.training.methods import METHODS, config_class, describe_methods, method_class
+from pipeline.training.records import read_history
+from pipeline.training.train import train
+from pipeline.training.trained_model import Model, load_model
+
+CPU = torch.device("cpu")
+RIVALS = [name for name in METHODS if name != "daan"]
+SMALL = {
+    "tcaf": ["encoder_width=8", "token_width=8", "depth=1", "heads=2", "head_width=4"],
+    "mft": ["hidden_width=16", "depth=1", "heads=2", "head_width=4", "feedforward_width=8"],
+    "lsc": ["hidden_width=16", "depth=1", "heads=2", "head_width=4", "feedforward_width=8"],
+}
+
+
+def settings_of(method: str, *more: str) -> Settings:
+    """Make the settings of a short training."""
+    options = [f"{method}.{option}" for option in SMALL.get(method, [])]
+    training = ["epochs=2", "steps_per_epoch=3", "batch_pairs=8", "least_validation_videos=2"]
+    assignments = [*options, *(f"training.{name}" for name in training), *more]
+    return load_settings(assignments=assignments, options={"training.method": method})
+
+
+def trained(workspace: Workspace, method: str, stop: Callable[[], bool] = lambda: False) -> Model:
+    """Train a method for two short epochs, and load the model."""
+    report = train(
+        workspace, settings_of(method), device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None, stop=stop
+    )
+    return load_model(report.folder, CPU)
+
+
+def distances(workspace: Workspace, model: Model, network: Method) -> dict[str, np.ndarray]:
+    """Compute all distances of all videos."""
+    features = load_features(workspace.current_features(), load_dataset(workspace.dataset_folder).classes)
+    count = len(features.keys)
+    seen = np.array([entry.seen for entry in model.classes])
+    vectors = torch.from_numpy(model.class_vectors)
+    scored = score_videos(
+        network, features, torch.arange(count), vectors, seen, model.standardiser, CPU, sample=np.arange(count)
+    )
+    return dict(scored.sample_distances)
+
+
+@pytest.mark.parametrize("method", RIVALS)
+def test_a_rival_is_trained_evaluated_and_reported_like_daan(extracted: Callable[..., Workspace], method: str) -> None:
+    """Its terms stand in history.csv, its scores in metrics.json, its name in the page and in the run's name."""
+    workspace = extracted(silent=("red_ball/0.mp4",))
+    model = trained(workspace, method)
+    folder = workspace.current_model()
+    assert folder.name.startswith(f"{method}-")
+    assert (model.network.about.name, model.score) == (method, method_class(method).scores[0])
+    history = read_history(folder / "stage1" / "history.csv")
+    terms = list(history[0])[2 : list(history[0]).index("S")]
+    assert history[0]["loss"] == pytest.approx(sum(history[0][term] for term in terms), rel=1e-5)
+    report = evaluate(workspace, device=CPU, reporter=SilentReporter(), figures=False)
+    document = json.loads(report.metrics_file.read_text())
+    assert document["scores"] == list(report.metrics) == list(model.network.scores)
+    assert write_report(workspace).page.read_text().count(model.network.about.title) >= 1
+    again = load_model(folder, CPU)
+    for score, found in distances(workspace, again, again.network).items():
+        np.testing.assert_array_equal(found, distances(workspace, model, model.network)[score])
+
+
+@pytest.mark.parametrize("method", ["avca", "tcaf", "mft", "cjme"])
+def test_a_stopped_training_of_a_rival_ends_with_the_same_bits(
+    extracted: Callable[..., Workspace], method: str
+) -> None:
+    """It is stopped after each of its first steps, and goes on."""
+    workspace = extracted()
+    whole = trained(workspace, method).network.state_dict()
+    shutil.rmtree(workspace.current_model())
+    for _ in range(4):
+        with pytest.raises(TrainingStoppedError):
+            trained(workspace, method, stop=lambda: True)
+    for name, value in trained(workspace, method).network.state_dict().items():
+        assert torch.equal(value, whole[name]), name
+
+
+def test_a_prediction_by_a_rival_names_classes(
+    extracted: Callable[..., Workspace], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The option --method chooses it, and evaluate shows its one score."""
+    workspace = extracted()
+    options = [
+        *("--set", "training.epochs=1", "--set", "training.steps_per_epoch=1", "--device", "cpu"),
+        *("--workspace", str(workspace.root)),
+    ]
+    assert run_command(["train", "--method", "DeViSE", *options]) == 0
+    assert run_command(["evaluate", "--no-figures", "--workspace", str(workspace.root), "--device", "cpu"]) == 0
+    shown = capsys.readouterr().out
+    assert "fused *" in shown
+    assert "audio *" not in shown
+
+
+def test_an_unknown_method_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    """The message has the names that are possible."""
+    assert run_command(["train", "--method", "avca2"]) == 2
+    error = capsys.readouterr().err
+    assert "training.method = 'avca2'" in error
+    assert "'avca'" in error
+
+
+def test_texts_of_the_wrong_width_for_one_part_are_refused(extracted: Callable[..., Workspace]) -> None:
+    """With a single modality, ClipClap reads the part of the text that belongs to it."""
+    settings = settings_of("clipclap", "clipclap.modality=audio", "clipclap.text_width=1024")
+    with pytest.raises(UsageError, match=r"clipclap\.text_width is"):
+        train(extracted(), settings, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
+
+
+def test_a_model_with_options_of_another_method_is_damaged(extracted: Callable[..., Workspace]) -> None:
+    """The options are checked before a network is built of them."""
+    workspace = extracted()
+    trained(workspace, "devise")
+    path = workspace.current_model() / "model.json"
+    document = read_json(path)
+    write_json(path, {**document, "devise": {**document["devise"], "heads": 3}})
+    with pytest.raises(StorageError, match=r"damaged .*heads"):
+        load_model(path.parent, CPU)
+
+
+def test_every_method_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+    """`avzsl methods` lists them in the order of the setting, DAAN first, with the class of their options."""
+    assert [entry.name for entry in describe_methods()] == list(METHODS)
+    for name in METHODS:
+        assert method_class(name).about.name == name
+        assert isinstance(config_class(name)(), config_class(name))
+    assert run_command(["methods", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["methods"]
+    assert [entry["name"] for entry in listed] == list(METHODS)
+    assert {"title", "paper", "year", "inputs", "score", "status", "summary"} <= set(listed[0])
+
+
+def test_only_the_options_of_the_chosen_method_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """So that the file of settings stays short."""
+    assert run_command(["train", "--method", "avca", "--show-config"]) == 0
+    shown = capsys.readouterr().out
+    assert "\navca:" in shown
+    assert "\ndaan:" not in shown
+    assert "method: avca" in shown
