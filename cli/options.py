@@ -31,7 +31,12 @@ ConfigOption = Annotated[
 ]
 PresetOption = Annotated[
     str | None,
-    typer.Option("--preset", help="Named set of settings: sample, ucf, activitynet or vggsound.", metavar="NAME"),
+    typer.Option(
+        "--preset",
+        help="Named set of settings: sample, ucf, activitynet or vggsound. For a rival of DAAN, avzsl methods lists "
+        "them, such as avca-ucf.",
+        metavar="NAME",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,

@@ -30,7 +30,8 @@ def command(json_output: options.JsonOption = False) -> int:
     for name in ("method", "year", "reads", "score", "what it is"):
         table.add_column(name, overflow="fold")
     for entry in methods:
-        what = f"{entry.title}: {entry.summary} ({_STATUS[entry.status]}; {entry.paper})"
+        what = f"{entry.title}: {entry.summary} ({_STATUS[entry.status]}; {entry.paper}). Presets: "
+        what += ", ".join(entry.presets)
         table.add_row(entry.name, str(entry.year), entry.inputs, entry.score, what)
     terminal.show(table)
     terminal.say("reads: seconds, or the mean of a video's seconds. Options: avzsl train --method NAME --show-config")

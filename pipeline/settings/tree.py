@@ -78,13 +78,16 @@ class Settings:
         return dataclasses.replace(self, **changed)
 
 
-def presets() -> list[str]:
-    """List the names of the presets in the package."""
-    return sorted(
-        Path(entry.name).stem
-        for entry in resources.files("pipeline.settings").joinpath("presets").iterdir()
-        if entry.name.endswith(".yaml")
-    )
+def presets(method: str = "daan") -> list[str]:
+    """List the names of the presets of a method; those of another method than DAAN begin with its name."""
+    folder = resources.files("pipeline.settings").joinpath("presets")
+    chosen = folder if method == "daan" else folder.joinpath(method)
+    return sorted(Path(entry.name).stem for entry in chosen.iterdir() if entry.name.endswith(".yaml"))
+
+
+def all_presets() -> list[str]:
+    """List the names of all presets, those of DAAN first."""
+    return [name for method in get_args(MethodName) for name in presets(method)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +127,7 @@ def given_settings(
     """Collect the settings that the user gave; later sources win.
 
     Args:
-        preset: a name of `presets()`.
+        preset: a name of `all_presets()`.
         config_file: a YAML file like the output of `show_settings`; any setting may be missing.
         assignments: texts `section.key=value`.
         options: dotted key -> value of the command's own options; None if an option was not given.
@@ -168,9 +171,15 @@ def load_settings(
 
 def _read_preset(name: str) -> str:
     known = name.strip().lower()
-    if known not in presets():
-        raise UsageError(f"unknown preset {name!r}: choose one of {', '.join(presets())}")
-    return resources.files("pipeline.settings").joinpath("presets", f"{known}.yaml").read_text(encoding="utf-8")
+    if known not in all_presets():
+        raise UsageError(
+            f"unknown preset {name!r}.{did_you_mean(known, all_presets())} Those of DAAN: {', '.join(presets())}; "
+            "avzsl methods lists those of the other methods"
+        )
+    method = known.partition("-")[0]
+    folders = () if known in presets() else (method,)
+    files = resources.files("pipeline.settings").joinpath("presets", *folders)
+    return files.joinpath(f"{known}.yaml").read_text(encoding="utf-8")
 
 
 def _merge(tree: dict[str, Any], text: str, origin: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 from daan.config import DaanConfig
 from daan.method import Method, MethodConfig
 from pipeline.settings.training import MethodName
-from pipeline.settings.tree import Settings
+from pipeline.settings.tree import Settings, presets
 
 # name -> module and class; a module is loaded when its method is needed.
 _CLASSES: Mapping[str, tuple[str, str]] = {
@@ -51,6 +51,7 @@ class MethodDescription:
     score: str  # the published score
     status: str
     summary: str
+    presets: tuple[str, ...]
 
 
 def describe_methods() -> list[MethodDescription]:
@@ -65,6 +66,7 @@ def describe_methods() -> list[MethodDescription]:
             score=DaanConfig().score if name == "daan" else found.scores[0],
             status=about.status,
             summary=about.summary,
+            presets=tuple(presets(name)),
         )
         for name in METHODS
         for found in [method_class(name)]

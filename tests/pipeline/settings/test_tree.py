@@ -15,6 +15,7 @@ from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import (
     _SUCCESSORS,
     Settings,
+    all_presets,
     given_settings,
     load_settings,
     presets,
@@ -65,10 +66,26 @@ def test_later_sources_win(tmp_path: Path) -> None:
     assert settings.training.learning_rate == TrainingSettings().learning_rate
 
 
-@pytest.mark.parametrize("name", presets())
+@pytest.mark.parametrize("name", all_presets())
 def test_every_preset_is_valid(name: str) -> None:
     """A preset with an old setting would fail here; a preset without an effect would be useless."""
-    assert load_settings(preset=name) != Settings()
+    settings = load_settings(preset=name)
+    assert settings != Settings()
+    method = settings.training.method
+    assert name in presets(method)
+    assert settings.method_config == getattr(settings, method)
+    assert method == "daan" or name.startswith(f"{method}-")
+
+
+def test_the_presets_of_rivals_have_the_published_numbers() -> None:
+    """Some of those of the design page (zoo.md, 3.1 and 3.7)."""
+    avca, tcaf = load_settings(preset="avca-ucf-cls"), load_settings(preset="TCaF-VGGSound")
+    assert (avca.avca.encoder_dropout, avca.avca.projection_dropout, avca.avca.decoder_dropout) == (0.2, 0.3, 0.5)
+    assert (avca.avca.momentum, avca.training.batch_pairs, avca.training.steps_per_epoch) == (0.99, 256, 500)
+    assert (tcaf.tcaf.depth, tcaf.tcaf.heads, tcaf.tcaf.head_width, tcaf.tcaf.attention_dropout) == (8, 6, 128, 0.5)
+    assert (tcaf.training.learning_rate, tcaf.training.batch_pairs, tcaf.training.steps_per_epoch) == (7e-5, 64, 300)
+    assert load_settings(preset="devise-vggsound").devise.dropout == 0
+    assert load_settings(preset="ale-activitynet-cls").ale.normalise
 
 
 def test_the_names_of_the_given_settings_are_kept() -> None:
@@ -82,7 +99,7 @@ def test_the_names_of_the_given_settings_are_kept() -> None:
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
     """The list is made from the files of the presets."""
-    with pytest.raises(UsageError, match=r"unknown preset 'smaple': choose one of .*sample"):
+    with pytest.raises(UsageError, match=r"unknown preset 'smaple'\. Did you mean sample\? Those of DAAN: .*ucf"):
         load_settings(preset="smaple")
 
 
