@@ -285,7 +285,8 @@ def _first_fault(error: pydantic.ValidationError) -> str:
     key = next(name for name in setting_names() if f"{location}.".startswith(f"{name}."))
     depth = key.count(".") + 1
     allowed = [_allowed(fault["msg"]) for fault in faults if fault["loc"][:depth] == first["loc"][:depth]]
-    return f"{key} = {first['input']!r}: input should be {' or '.join(allowed)}"
+    hint = did_you_mean(str(first["input"]), _choices()[key])
+    return f"{key} = {first['input']!r}: input should be {' or '.join(allowed)}.{hint}".removesuffix(".")
 
 
 def _allowed(message: str) -> str:

@@ -1,6 +1,7 @@
 """cli/commands/reproduce.py, import_features.py and export.py: their output, and that nothing is done twice."""
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -119,7 +120,9 @@ def test_the_report_contains_every_row_setting_and_hash(workspace: Path, capsys:
     markdown, page = ((folder / f"reproduction.{ending}").read_text() for ending in ("md", "html"))
 
     for text in (markdown, page):
-        assert all(row.method in text and f"{row.ZSL:.2f}" in text for row in PUBLISHED["vggsound"])
+        assert all(
+            row.method in text and (math.isnan(row.ZSL) or f"{row.ZSL:.2f}" in text) for row in PUBLISHED["vggsound"]
+        )
         assert "gamma: 0.6" in text
         assert "batch_pairs: 8" in text
         assert document["data"]["features_content"] in text
