@@ -1,7 +1,7 @@
 """Features in memory: ragged arrays, as they are stored. Only a batch is padded and converted to float32."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,27 @@ class FeatureSet:
             audio_mask=to_device(audio_mask, device),
             visual_mask=to_device(visual_mask, device),
         )
+
+    def averaged(self) -> "FeatureSet":
+        """Average the seconds of every video, for methods that need no more: each video has one second in float32."""
+        return replace(
+            self,
+            visual=self._means(self.visual),
+            audio=self._means(self.audio),
+            offsets=torch.arange(len(self.keys)),
+            seconds=torch.ones_like(self.seconds),
+        )
+
+    def _means(self, features: Tensor) -> Tensor:
+        """Average the seconds of every video: (sum of seconds, D) -> (N, D), one block of rows at a time."""
+        sums = torch.zeros(len(self.keys), features.shape[1])
+        video_of_row = torch.repeat_interleave(torch.arange(len(self.keys)), self.seconds)
+        row_of = torch.repeat_interleave(self.offsets - (self.seconds.cumsum(0) - self.seconds), self.seconds)
+        for start in range(0, len(video_of_row), _BLOCK_ROWS):
+            videos = video_of_row[start : start + _BLOCK_ROWS]
+            rows = row_of[start : start + _BLOCK_ROWS] + torch.arange(start, start + len(videos))
+            sums.index_add_(0, videos, features[rows].float())
+        return sums / self.seconds[:, None]
 
     def statistics(self, indices: Tensor) -> Standardiser:
         """Compute mean and deviation over the seconds of videos (M,) that have the modality; identity if none has."""

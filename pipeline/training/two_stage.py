@@ -18,12 +18,12 @@ from daan.method import Method
 from extractors.selavi.weights import UNTRAINED_NOTE
 from pipeline.base.progress import Reporter, Stop
 from pipeline.base.wording import counted, shown_epoch
-from pipeline.features.feature_set import Standardiser
+from pipeline.features.feature_set import FeatureSet, Standardiser
 from pipeline.settings.training import TrainingSettings
 from pipeline.training.epoch import TrainingStage, steps_per_epoch, validations_per_epoch
 from pipeline.training.fitting import OnEpoch, StageState, fit
 from pipeline.training.inputs import TrainingInputs
-from pipeline.training.methods import build_method
+from pipeline.training.methods import build_method, method_class
 from pipeline.training.trained_model import Model, model_classes
 from pipeline.training.validation import Validator
 
@@ -84,6 +84,12 @@ class Run:
         return fit(network, stage, on_epoch=self.on_epoch, stop=self.stop)
 
     @cached_property
+    def _features(self) -> FeatureSet:
+        """The features that the method needs: those of every second, or their means."""
+        features = self.inputs.features
+        return features if method_class(self.settings.method).needs.seconds else features.averaged()
+
+    @cached_property
     def _score(self) -> str:
         """The score that predicts."""
         return self._network().score
@@ -124,7 +130,7 @@ class Run:
             periods=periods,
             validations_per_epoch=per_epoch,
             train=indices,
-            features=self.inputs.features,
+            features=self._features,
             standardiser=standardiser,
             class_vectors=torch.from_numpy(self.inputs.embeddings.vectors),
             settings=self.settings,
@@ -135,7 +141,7 @@ class Run:
         )
 
     def _standardiser(self, indices: Tensor) -> Standardiser:
-        features = self.inputs.features
+        features = self._features
         if self.settings.standardise:
             return features.statistics(indices).to(self.device)
         return Standardiser.identity(features.audio.shape[1], features.visual.shape[1]).to(self.device)
@@ -146,7 +152,7 @@ class Run:
         if len(held_out) == 0:
             return None
         validator = Validator(
-            self.inputs.features,
+            self._features,
             held_out,
             torch.from_numpy(self.inputs.embeddings.vectors),
             standardiser,

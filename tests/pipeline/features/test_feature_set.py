@@ -296,3 +296,27 @@ def test_a_changed_number_is_found_and_its_video_is_named(tmp_path: Path, modali
         DamagedFileError, match=r"features\.h5 is damaged.*features of y are not what was written.*delete it"
     ):
         load_features(path, ["a"])
+
+
+def test_averages_are_the_means_of_each_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checked video by video, in blocks that end inside videos."""
+    monkeypatch.setattr(feature_set, "_BLOCK_ROWS", 2)
+    features = FeatureSet(
+        keys=("a", "b", "c"),
+        classes=("one",),
+        labels=torch.zeros(3, dtype=torch.int64),
+        visual=torch.randn(6, 3).half(),
+        audio=torch.randn(6, 2),
+        offsets=torch.tensor([3, 0, 5]),
+        seconds=torch.tensor([2, 3, 1]),
+        has_audio=torch.tensor([True, False, True]),
+        has_visual=torch.tensor([True, True, True]),
+        attributes={},
+    )
+    found = features.averaged()
+    for video, rows in enumerate((slice(3, 5), slice(0, 3), slice(5, 6))):
+        torch.testing.assert_close(found.visual[video], features.visual[rows].float().mean(0))
+        torch.testing.assert_close(found.audio[video], features.audio[rows].mean(0))
+    batch = found.batch(torch.arange(3), Standardiser.identity(2, 3), torch.device("cpu"))
+    assert batch.audio.shape == (3, 1, 2)
+    assert batch.audio_mask.flatten().tolist() == [True, False, True]

@@ -50,9 +50,10 @@ def trained(workspace: Workspace, method: str, stop: Callable[[], bool] = lambda
     return load_model(report.folder, CPU)
 
 
-def distances(workspace: Workspace, model: Model, network: Method) -> dict[str, np.ndarray]:
-    """Compute all distances of all videos."""
+def distances(workspace: Workspace, model: Model, network: Method, *, averaged: bool = False) -> dict[str, np.ndarray]:
+    """Compute all distances of all videos, from their seconds or from the means of the seconds."""
     features = load_features(workspace.current_features(), load_dataset(workspace.dataset_folder).classes)
+    features = features.averaged() if averaged else features
     count = len(features.keys)
     seen = np.array([entry.seen for entry in model.classes])
     vectors = torch.from_numpy(model.class_vectors)
@@ -77,6 +78,9 @@ def test_a_rival_is_trained_evaluated_and_reported_like_daan(extracted: Callable
     document = json.loads(report.metrics_file.read_text())
     assert document["scores"] == list(report.metrics) == list(model.network.scores)
     assert write_report(workspace).page.read_text().count(model.network.about.title) >= 1
+    if not model.network.needs.seconds:  # it was trained on means, and predicts from seconds
+        for score, found in distances(workspace, model, model.network, averaged=True).items():
+            np.testing.assert_allclose(found, distances(workspace, model, model.network)[score], rtol=1e-3, atol=1e-4)
     again = load_model(folder, CPU)
     for score, found in distances(workspace, again, again.network).items():
         np.testing.assert_array_equal(found, distances(workspace, model, model.network)[score])
