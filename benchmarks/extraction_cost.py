@@ -1,9 +1,9 @@
 """Claim: on a CPU an extraction takes at most 0.8 processor seconds per second of video, at width 64 without extras.
 
 It also claims that everything but the networks is at most 5 % of it over ten minutes of video, and that the start takes
-at most 3 processor seconds, imports of the decoding processes included. On a machine where the import of PyTorch alone
-takes two of them, the start takes more; a plain start beside it shows that. All are processor times of whole processes,
-so that other programs hardly change them:
+at most 3 processor seconds, imports of the decoding processes included. Some machines need two of them to import
+PyTorch. There the start takes more. A plain start shows what the machine needs. All are processor times of whole
+processes, so that other programs hardly change them:
 
 - whole: `avzsl extract` on clips, with all its processes;
 - rest: the same with networks of width 1, whose little work counts as well, so that this is an upper bound; its own

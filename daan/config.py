@@ -67,46 +67,25 @@ class DaanConfig(MethodConfig):
     optimisation: Optimisation = "other"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._check_widths()
-        self._check_choice("qdma", ("off", "on"))
-        self._check_choice("bypass", ("off", "on"))
-        self._check_choice("bypass_input", get_args(BypassInput))
-        self._check_choice("tokens", get_args(Tokens))
-        self._check_choice("score", get_args(Score))
+        self._choice("qdma", ("off", "on"))
+        self._choice("bypass", ("off", "on"))
+        self._choice("bypass_input", get_args(BypassInput))
+        self._choice("tokens", get_args(Tokens))
+        self._choice("score", get_args(Score))
         self._check_csgm()
         gap: object = self.tcn_gap  # typed as a Literal, but a settings file can contain any text
         if gap != "exponential" and not (isinstance(gap, int) and gap >= 1):
             raise ValueError(f"tcn_gap is {gap!r}, must be a whole number of at least 1, or exponential")
-        for name in (
-            "beta",
-            "input_dropout",
-            "encoder_dropout",
-            "projection_dropout",
-            "decoder_dropout",
-            "modality_dropout",
-        ):
-            value = getattr(self, name)
-            if not 0 <= value < 1:
-                raise ValueError(f"{name} is {value}, must be at least 0 and less than 1")
-        if not 0 <= self.margin < float("inf"):
-            raise ValueError(f"margin is {self.margin}, must be a finite number of at least 0")
+        self._fraction("beta", "input_dropout", "encoder_dropout", "projection_dropout", "decoder_dropout")
+        self._fraction("modality_dropout")
+        self._not_negative("margin")
 
     def _check_widths(self) -> None:
-        for name in (
-            "audio_width",
-            "visual_width",
-            "text_width",
-            "hidden_width",
-            "output_width",
-            "heads",
-            "tcn_layers",
-            "tcn_kernel",
-            "feedforward_width",
-            "chunks",
-        ):
-            value = getattr(self, name)
-            if value < 1:
-                raise ValueError(f"{name} is {value}, must be at least 1")
+        self._positive(
+            "hidden_width", "output_width", "heads", "tcn_layers", "tcn_kernel", "feedforward_width", "chunks"
+        )
         if self.hidden_width % (2 * self.heads):
             raise ValueError(
                 f"hidden_width is {self.hidden_width}, must be a multiple of {2 * self.heads}, "
@@ -114,20 +93,12 @@ class DaanConfig(MethodConfig):
             )
 
     def _check_csgm(self) -> None:
-        self._check_choice("csgm", get_args(Csgm))
-        self._check_choice("convergence", get_args(Convergence))
-        self._check_choice("optimisation", get_args(Optimisation))
-        self._check_choice("noise_scale", get_args(NoiseScale))
-        self._check_choice("csgm_apply", get_args(CsgmApply))
-        for name in ("gamma", "omega", "noise"):
-            value = getattr(self, name)
-            if not 0 <= value < float("inf"):
-                raise ValueError(f"{name} is {value}, must be a finite number of at least 0")
-
-    def _check_choice(self, name: str, allowed: tuple[str, ...]) -> None:
-        value = getattr(self, name)
-        if value not in allowed:
-            raise ValueError(f"{name} is {value!r}, must be one of {', '.join(allowed)}")
+        self._choice("csgm", get_args(Csgm))
+        self._choice("convergence", get_args(Convergence))
+        self._choice("optimisation", get_args(Optimisation))
+        self._choice("noise_scale", get_args(NoiseScale))
+        self._choice("csgm_apply", get_args(CsgmApply))
+        self._not_negative("gamma", "omega", "noise")
 
     @property
     def modulates(self) -> bool:

@@ -110,13 +110,20 @@ class MethodConfig:
     text_width: int = 300  # width of a class embedding
 
     def __post_init__(self) -> None:
-        self._at_least(1, "audio_width", "visual_width", "text_width")
+        self._positive("audio_width", "visual_width", "text_width")
 
-    def _at_least(self, least: float, *names: str) -> None:
+    def _positive(self, *names: str) -> None:
+        """Check options that are whole numbers of at least 1, such as a width."""
         for name in names:
             value = getattr(self, name)
-            if not least <= value < math.inf:
-                raise ValueError(f"{name} is {value}, must be a finite number of at least {least}")
+            if value < 1:
+                raise ValueError(f"{name} is {value}, must be at least 1")
+
+    def _not_negative(self, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} is {value}, must be a finite number of at least 0")
 
     def _fraction(self, *names: str) -> None:
         """Check options that must be at least 0 and less than 1, such as a dropout."""
@@ -193,6 +200,9 @@ class Method(nn.Module, ABC):
     def parts(self) -> tuple[Part, ...]:
         """The parts whose gradients a report shows; none by default."""
         return ()
+
+    def _check_text(self, text: Tensor) -> None:
+        check_width("class embeddings", text, self.config.text_width)
 
     def _check_widths(self, videos: VideoBatch) -> None:
         check_width("audio features", videos.audio, self.config.audio_width)

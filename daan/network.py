@@ -15,9 +15,9 @@ from daan.config import DaanConfig, Score
 from daan.dropout import Dropout
 from daan.losses import Embeddings, daan_losses
 from daan.masked import Encoded, RowBatchNorm, with_stand_in
-from daan.method import About, Method, Needs, Part, TrainingBatch, check_width
+from daan.method import About, Method, Needs, Part, TrainingBatch
 from daan.qdma import BRANCH_AXIS, AveragedMlp, Branches, Layer, Qdma
-from daan.scoring import class_distances
+from daan.scoring import distances_of
 
 
 class Daan(Method):
@@ -169,9 +169,7 @@ class Daan(Method):
 
     def distances(self, videos: Mapping[str, Tensor], classes: Tensor) -> dict[str, Tensor]:
         """Compute Euclidean distances (N, C) by audio, by visual and by their sum."""
-        return class_distances(
-            videos["audio"], videos["visual"], classes, has_audio=videos["has_audio"], has_visual=videos["has_visual"]
-        )
+        return distances_of(videos, classes)
 
     def embed_classes(self, text: Tensor) -> Tensor:
         """Compute theta_w (C, O) of class embeddings (C, W). In training, values of the embeddings are dropped too.
@@ -179,7 +177,7 @@ class Daan(Method):
         Raises:
             ValueError: a width other than that of the configuration.
         """
-        check_width("class embeddings", text, self.config.text_width)
+        self._check_text(text)
         theta: Tensor = self.text_projection(self.input_dropout(text))
         return theta
 

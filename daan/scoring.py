@@ -1,5 +1,7 @@
 """Distances from videos to classes (daan/README.md). Legend: N videos, C classes, O output width."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -21,10 +23,24 @@ def class_distances(
         has_visual: flags (N,), true if the video has pictures.
     """
     audio, visual = euclidean(theta_a, theta_w), euclidean(theta_v, theta_w)
+    return {
+        "audio": audio,
+        "visual": visual,
+        "sum": summed(audio, visual, has_audio=has_audio, has_visual=has_visual),
+    }
+
+
+def distances_of(videos: Mapping[str, Tensor], theta_w: Tensor) -> dict[str, Tensor]:
+    """Compute `class_distances` of embedded videos: `audio`, `visual` and what `VideoBatch.presence` returns."""
+    return class_distances(
+        videos["audio"], videos["visual"], theta_w, has_audio=videos["has_audio"], has_visual=videos["has_visual"]
+    )
+
+
+def summed(audio: Tensor, visual: Tensor, *, has_audio: Tensor, has_visual: Tensor) -> Tensor:
+    """Add the distances (N, C) of both modalities; a video's only modality counts twice (C)."""
     only_audio, only_visual = (has_audio & ~has_visual)[:, None], (has_visual & ~has_audio)[:, None]
-    counted_audio = torch.where(only_visual, visual, audio)
-    counted_visual = torch.where(only_audio, audio, visual)
-    return {"audio": audio, "visual": visual, "sum": counted_audio + counted_visual}
+    return torch.where(only_visual, visual, audio) + torch.where(only_audio, audio, visual)
 
 
 def euclidean(theta: Tensor, theta_w: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from daan.baselines.bilinear import joined
 from daan.batch import VideoBatch
-from daan.method import About, Method, MethodConfig, Needs, TrainingBatch, check_width
+from daan.method import About, Method, MethodConfig, Needs, TrainingBatch
 from daan.scoring import euclidean
 
 _LARGEST_START = 2e-4
@@ -66,7 +66,7 @@ class Apn(Method):
 
     def embed_classes(self, text: Tensor) -> Tensor:
         """Return the class embeddings (C, W) themselves."""
-        check_width("class embeddings", text, self.config.text_width)
+        self._check_text(text)
         return text
 
     def distances(self, videos: Mapping[str, Tensor], classes: Tensor) -> dict[str, Tensor]:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from daan.baselines.blocks import TokenTransformer, averaged, double, single
 from daan.baselines.losses import triplet
 from daan.batch import VideoBatch
-from daan.method import About, Method, MethodConfig, Needs, Part, TrainingBatch, check_width
-from daan.scoring import class_distances
+from daan.method import About, Method, MethodConfig, Needs, Part, TrainingBatch
+from daan.scoring import distances_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +39,8 @@ class AvcaConfig(MethodConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least(1, "encoder_width", "hidden_width", "projection_width", "output_width", "heads", "head_width")
-        self._at_least(1, "feedforward_width")
+        self._positive("encoder_width", "hidden_width", "projection_width", "output_width", "heads", "head_width")
+        self._positive("feedforward_width")
         self._fraction("encoder_dropout", "projection_dropout", "decoder_dropout")
         if not 0 < self.momentum <= 1:
             raise ValueError(f"momentum is {self.momentum}, must be greater than 0 and at most 1")
@@ -147,15 +147,13 @@ class Avca(Method):
 
     def embed_classes(self, text: Tensor) -> Tensor:
         """Compute theta_w (C, O) of class embeddings (C, W)."""
-        check_width("class embeddings", text, self.config.text_width)
+        self._check_text(text)
         theta: Tensor = self.text_projection(text)
         return theta
 
     def distances(self, videos: Mapping[str, Tensor], classes: Tensor) -> dict[str, Tensor]:
         """Compute Euclidean distances by the visual embedding, which is the published score, by audio and by both."""
-        return class_distances(
-            videos["audio"], videos["visual"], classes, has_audio=videos["has_audio"], has_visual=videos["has_visual"]
-        )
+        return distances_of(videos, classes)
 
     def _embed(self, videos: VideoBatch) -> _Videos:
         self._check_widths(videos)

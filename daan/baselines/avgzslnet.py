@@ -9,8 +9,8 @@ from torch import Tensor
 from daan.baselines.blocks import averaged, mlp
 from daan.baselines.losses import triplet, unit
 from daan.batch import VideoBatch
-from daan.method import About, Method, MethodConfig, Needs, Part, TrainingBatch, check_width
-from daan.scoring import class_distances
+from daan.method import About, Method, MethodConfig, Needs, Part, TrainingBatch
+from daan.scoring import distances_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class AvgzslnetConfig(MethodConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least(1, "hidden_width", "text_hidden_width", "output_width", "decoder_hidden_width")
+        self._positive("hidden_width", "text_hidden_width", "output_width", "decoder_hidden_width")
         self._fraction("dropout", "decoder_dropout")
 
 
@@ -88,15 +88,13 @@ class Avgzslnet(Method):
 
     def embed_classes(self, text: Tensor) -> Tensor:
         """Compute theta_w (C, O) of class embeddings (C, W)."""
-        check_width("class embeddings", text, self.config.text_width)
+        self._check_text(text)
         theta: Tensor = self.text_encoder(text)
         return theta
 
     def distances(self, videos: Mapping[str, Tensor], classes: Tensor) -> dict[str, Tensor]:
         """Compute Euclidean distances: the sum of both modalities, which is the published score, and each of them."""
-        return class_distances(
-            videos["audio"], videos["visual"], classes, has_audio=videos["has_audio"], has_visual=videos["has_visual"]
-        )
+        return distances_of(videos, classes)
 
     def _encode(self, videos: VideoBatch) -> tuple[Tensor, Tensor]:
         self._check_widths(videos)

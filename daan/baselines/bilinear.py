@@ -3,6 +3,7 @@
 Legend: B videos, C classes, W width of a class embedding. The three differ in how they weigh the wrong classes.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +15,7 @@ from daan.baselines.blocks import averaged
 from daan.baselines.losses import hinges, unit
 from daan.batch import VideoBatch
 from daan.dropout import Dropout
-from daan.method import About, Method, MethodConfig, Needs, TrainingBatch, check_width
+from daan.method import About, Method, MethodConfig, Needs, TrainingBatch
 from daan.scoring import euclidean
 
 
@@ -31,7 +32,7 @@ class BilinearConfig(MethodConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least(0, "margin")
+        self._not_negative("margin")
         self._fraction("dropout")
 
 
@@ -53,9 +54,9 @@ class _Bilinear(Method):
         similarity = self._map(batch.positive) @ table.T
         return {"ranking": self._ranking(hinges(similarity, batch.labels, margin=self.config.margin)).mean()}
 
+    @abstractmethod
     def _ranking(self, each: Tensor) -> Tensor:
         """Combine the hinges (B, C) of each video to (B,)."""
-        raise NotImplementedError
 
     def embed_videos(self, videos: VideoBatch) -> dict[str, Tensor]:
         """Compute f (N, W)."""
@@ -63,7 +64,7 @@ class _Bilinear(Method):
 
     def embed_classes(self, text: Tensor) -> Tensor:
         """Return the class embeddings (C, W) themselves."""
-        check_width("class embeddings", text, self.config.text_width)
+        self._check_text(text)
         return text
 
     def distances(self, videos: Mapping[str, Tensor], classes: Tensor) -> dict[str, Tensor]:

@@ -14,8 +14,8 @@ from daan.baselines.blocks import averaged, mlp
 from daan.baselines.losses import entropy, gate_target
 from daan.batch import VideoBatch
 from daan.masked import RowBatchNorm
-from daan.method import About, Method, MethodConfig, Needs, Part, TrainingBatch, check_width
-from daan.scoring import class_distances
+from daan.method import About, Method, MethodConfig, Needs, Part, TrainingBatch
+from daan.scoring import distances_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class CjmeConfig(MethodConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least(1, "hidden_width", "text_hidden_width", "output_width")
+        self._positive("hidden_width", "text_hidden_width", "output_width")
         self._fraction("dropout")
 
 
@@ -91,7 +91,7 @@ class Cjme(Method):
 
     def embed_classes(self, text: Tensor) -> Tensor:
         """Compute theta_w (C, O) of class embeddings (C, W)."""
-        check_width("class embeddings", text, self.config.text_width)
+        self._check_text(text)
         theta: Tensor = self.text_encoder(text)
         return theta
 
@@ -101,7 +101,7 @@ class Cjme(Method):
         A modality that a video lacks is never chosen (C).
         """
         has_audio, has_visual = videos["has_audio"], videos["has_visual"]
-        found = class_distances(videos["audio"], videos["visual"], classes, has_audio=has_audio, has_visual=has_visual)
+        found = distances_of(videos, classes)
         chooses_visual = torch.where(has_audio & has_visual, videos["gate"] >= 0.5, ~has_audio)
         return {"gated": torch.where(chooses_visual[:, None], found["visual"], found["audio"]), **found}
 

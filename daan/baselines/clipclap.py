@@ -7,10 +7,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from daan.baselines.blocks import averaged, double, single
+from daan.baselines.blocks import TokenTransformer, averaged, double, single
 from daan.baselines.losses import class_family
 from daan.batch import VideoBatch
-from daan.method import About, Method, MethodConfig, Needs, TrainingBatch, check_width
+from daan.method import About, Method, MethodConfig, Needs, TrainingBatch
 from daan.scoring import euclidean
 
 Modality = Literal["both", "audio", "visual"]
@@ -29,7 +29,7 @@ class ClipClapConfig(MethodConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least(1, "hidden_width", "output_width", "visual_text_width")
+        self._positive("hidden_width", "output_width", "visual_text_width")
         self._fraction("dropout")
         self._choice("modality", get_args(Modality))
         self._choice("text_part", get_args(Modality))
@@ -56,6 +56,33 @@ class ClipClapConfig(MethodConfig):
         """The width of the features that are read."""
         widths = {"audio": self.audio_width, "visual": self.visual_width}
         return sum(widths.values()) if self.modality == "both" else widths[self.modality]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttendingConfig(ClipClapConfig):
+    """The options of ClipClap, and of a transformer over its tokens."""
+
+    depth: int = 6
+    heads: int = 8
+    head_width: int = 64
+    feedforward_width: int = 512
+    attention_dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._positive("depth", "heads", "head_width", "feedforward_width")
+        self._fraction("attention_dropout")
+
+    def build_transformer(self) -> TokenTransformer:
+        """Build the transformer."""
+        return TokenTransformer(
+            self.hidden_width,
+            depth=self.depth,
+            heads=self.heads,
+            head_width=self.head_width,
+            feedforward_width=self.feedforward_width,
+            dropout=self.attention_dropout,
+        )
 
 
 class ClipClap(Method):
@@ -124,13 +151,16 @@ class ClipClap(Method):
 
     def _encode(self, videos: VideoBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute o (B, H), and terms of the loss that arise on the way."""
+        return self.encoder(torch.cat(self._inputs(videos), dim=1)), {}
+
+    def _inputs(self, videos: VideoBatch) -> tuple[Tensor, ...]:
+        """Return the averaged features that are read, visual before audio."""
         self._check_widths(videos)
         audio, visual = averaged(videos)
-        chosen = {"both": (visual, audio), "audio": (audio,), "visual": (visual,)}[self.config.modality]
-        return self.encoder(torch.cat(chosen, dim=1)), {}
+        return {"both": (visual, audio), "audio": (audio,), "visual": (visual,)}[self.config.modality]
 
     def _read_text(self, text: Tensor) -> Tensor:
         """Compute w (C, H) of class embeddings (C, W)."""
-        check_width("class embeddings", text, self.config.text_width)
+        self._check_text(text)
         found: Tensor = self.text_encoder(text[:, self.config.text_span])
         return found

@@ -53,8 +53,8 @@ def kl_of_classes(theta_o: Tensor, theta_table: Tensor, labels: Tensor, class_ta
         labels: (B,) row of each video's class in the table.
         class_table: (C, W) class embeddings w.
     """
-    unit = F.normalize(class_table, dim=-1)
-    target = (unit[labels] @ unit.T / 0.1).log_softmax(-1)
+    likeness = unit(class_table)[labels] @ unit(class_table).T
+    target = (likeness / 0.1).log_softmax(-1)
     return _kl(target, (theta_o @ theta_table.T).log_softmax(-1))
 
 
@@ -69,9 +69,9 @@ def cosine_to_label(theta_o: Tensor, theta_w: Tensor) -> Tensor:
 
 def cosine_within_class(theta_o: Tensor, labels: Tensor) -> Tensor:
     """Compute the mean of 1 - cos over all pairs of different videos of one class in the batch; 0 without a pair."""
-    unit = F.normalize(theta_o, dim=-1)
+    scaled = unit(theta_o)
     same = (labels[:, None] == labels[None]).triu(1)
-    return ((1 - unit @ unit.T) * same).sum() / same.sum().clamp_min(1)
+    return ((1 - scaled @ scaled.T) * same).sum() / same.sum().clamp_min(1)
 
 
 def hinges(similarity: Tensor, labels: Tensor, *, margin: float = 0.1) -> Tensor:

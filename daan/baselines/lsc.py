@@ -9,32 +9,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from daan.baselines.blocks import TokenTransformer, feed_forward, single
-from daan.baselines.clipclap import ClipClap, ClipClapConfig
+from daan.baselines.blocks import feed_forward, single
+from daan.baselines.clipclap import AttendingConfig, ClipClap
 from daan.baselines.losses import kl_of_coordinates
 from daan.batch import VideoBatch
 from daan.method import About, TrainingBatch
 
 
 @dataclass(frozen=True, kw_only=True)
-class LscConfig(ClipClapConfig):
+class LscConfig(AttendingConfig):
     """The options of LSC."""
 
     bottleneck_width: int = 256
-    depth: int = 6
-    heads: int = 8
-    head_width: int = 64
-    feedforward_width: int = 512
-    attention_dropout: float = 0.2
     mixer_width: int = 64
     mixer_dropout: float = 0.5
     auxiliary_weight: float = 0.5  # of the mean squared error of what the bottleneck's decoder gives back
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least(1, "bottleneck_width", "depth", "heads", "head_width", "feedforward_width", "mixer_width")
-        self._at_least(0, "auxiliary_weight")
-        self._fraction("attention_dropout", "mixer_dropout")
+        self._positive("bottleneck_width", "mixer_width")
+        self._not_negative("auxiliary_weight")
+        self._fraction("mixer_dropout")
 
 
 class Lsc(ClipClap):
@@ -61,14 +56,7 @@ class Lsc(ClipClap):
             nn.Linear(hidden, config.bottleneck_width), nn.ReLU(), nn.Linear(config.bottleneck_width, hidden)
         )
         self.token = nn.Parameter(torch.randn(hidden))
-        self.attention = TokenTransformer(
-            hidden,
-            depth=config.depth,
-            heads=config.heads,
-            head_width=config.head_width,
-            feedforward_width=config.feedforward_width,
-            dropout=config.attention_dropout,
-        )
+        self.attention = config.build_transformer()
         self.token_mixer = feed_forward(1, config.mixer_width, config.mixer_dropout)
         self.channel_mixer = feed_forward(hidden, config.mixer_width, config.mixer_dropout)
 

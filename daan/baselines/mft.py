@@ -1,7 +1,7 @@
 """MFT, multimodal fusion transformer (JEIT 47(7), 2025, doi 10.11999/JEIT241090).
 
-There is no code. The paper names the features, the losses and the ablations; what it leaves open follows the code of
-the same authors' LSC, or is our reading (C). Legend: B videos, C classes, H hidden width, O output width.
+There is no code. The paper names the features, the losses and the ablations. The rest follows the code of LSC, which
+has the same first authors, or is our reading (C). Legend: B videos, C classes, H hidden width, O output width.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from daan.baselines.blocks import TokenTransformer, averaged, single
-from daan.baselines.clipclap import ClipClap, ClipClapConfig
+from daan.baselines.blocks import single
+from daan.baselines.clipclap import AttendingConfig, ClipClap
 from daan.baselines.losses import cosine_to_label, cosine_within_class, kl_of_classes, kl_of_coordinates
 from daan.batch import VideoBatch
 from daan.method import About, TrainingBatch
@@ -22,17 +22,12 @@ Cosine = Literal["label", "class", "off"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MftConfig(ClipClapConfig):
+class MftConfig(AttendingConfig):
     """The options of MFT."""
 
     # C: what attends. pair: audio and visual, as the text says; fused: one token of both, as LSC's code does
     tokens: Tokens = "pair"
     attention: Literal["on", "off"] = "on"
-    depth: int = 6
-    heads: int = 8
-    head_width: int = 64
-    feedforward_width: int = 512
-    attention_dropout: float = 0.2
     # C: coordinates: between the softmax of theta_w and of theta_o (LSC's code); classes: between likenesses of classes
     kl: Kl = "coordinates"
     # C: label: theta_o to its theta_w (LSC's code); class: videos of one class to each other
@@ -42,9 +37,7 @@ class MftConfig(ClipClapConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least(1, "depth", "heads", "head_width", "feedforward_width")
-        self._at_least(0, "kl_weight", "cosine_weight")
-        self._fraction("attention_dropout")
+        self._not_negative("kl_weight", "cosine_weight")
         self._choice("tokens", get_args(Tokens))
         self._choice("attention", ("on", "off"))
         self._choice("kl", get_args(Kl))
@@ -72,18 +65,7 @@ class Mft(ClipClap):
         widths = (config.visual_width, config.audio_width) if config.tokens == "pair" else (config.input_width,)
         self.encoders = nn.ModuleList(single(width, hidden, dropout=config.dropout) for width in widths)
         self.token = nn.Parameter(torch.randn(len(widths), hidden)) if config.attention == "on" else None
-        self.attention = (
-            TokenTransformer(
-                hidden,
-                depth=config.depth,
-                heads=config.heads,
-                head_width=config.head_width,
-                feedforward_width=config.feedforward_width,
-                dropout=config.attention_dropout,
-            )
-            if config.attention == "on"
-            else None
-        )
+        self.attention = config.build_transformer() if config.attention == "on" else None
 
     def losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
         """Compute ClipClap's losses, the KL loss and the cosine loss, each with its weight."""
@@ -101,13 +83,9 @@ class Mft(ClipClap):
 
     def _encode(self, videos: VideoBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute o (B, H), the mean of the tokens after attention; no further terms."""
-        self._check_widths(videos)
-        audio, visual = averaged(videos)
-        if self.config.tokens == "pair":
-            inputs = [visual, audio]
-        else:
-            chosen = {"both": (visual, audio), "audio": (audio,), "visual": (visual,)}[self.config.modality]
-            inputs = [torch.cat(chosen, dim=1)]
+        inputs = self._inputs(videos)
+        if self.config.tokens == "fused":
+            inputs = (torch.cat(inputs, dim=1),)
         tokens = torch.stack([encode(x) for encode, x in zip(self.encoders, inputs, strict=True)], dim=1)
         if self.attention is not None and self.token is not None:
             tokens = self.attention(tokens + self.token)

@@ -15,7 +15,7 @@ from daan.baselines.blocks import double, feed_forward, single
 from daan.baselines.losses import class_family, unit
 from daan.batch import VideoBatch
 from daan.dropout import Dropout
-from daan.method import About, Method, MethodConfig, Needs, TrainingBatch, check_width
+from daan.method import About, Method, MethodConfig, Needs, TrainingBatch
 from daan.scoring import euclidean
 
 _FREQUENCY_DEVIATION = 10.0  # of the random frequencies of the time embedding
@@ -50,9 +50,9 @@ class TcafConfig(MethodConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least(1, "encoder_width", "token_width", "output_width", "projection_width", "depth", "heads")
-        self._at_least(1, "head_width", "feedforward_width")
-        self._at_least(0, "most_training_seconds", "most_seconds")
+        self._positive("encoder_width", "token_width", "output_width", "projection_width", "depth", "heads")
+        self._positive("head_width", "feedforward_width")
+        self._not_negative("most_training_seconds", "most_seconds")
         self._fraction("encoder_dropout", "projection_dropout", "text_dropout", "token_dropout", "attention_dropout")
         if self.position_width < 2 or self.position_width % 2:
             raise ValueError(f"position_width is {self.position_width}, must be an even number of at least 2")
@@ -110,7 +110,7 @@ class Tcaf(Method):
 
     def embed_classes(self, text: Tensor) -> Tensor:
         """Compute theta_w (C, O) of class embeddings (C, W)."""
-        check_width("class embeddings", text, self.config.text_width)
+        self._check_text(text)
         theta: Tensor = self.text_projection(text)
         return theta
 
@@ -235,7 +235,7 @@ def _what_sees_what(audio_mask: Tensor, visual_mask: Tensor) -> Tensor:
     The class token sees all valid seconds and itself; a second sees the valid ones of the other modality and the class
     token, and not its own modality.
     """
-    first = torch.ones_like(audio_mask[:, :1]) if audio_mask.shape[1] else audio_mask.new_ones(len(audio_mask), 1)
+    first = audio_mask.new_ones(len(audio_mask), 1)
     valid = torch.cat((first, audio_mask, visual_mask), dim=1)  # (B, N)
     kind = torch.cat(
         [torch.full((length,), kind) for kind, length in ((0, 1), (1, audio_mask.shape[1]), (2, visual_mask.shape[1]))]

@@ -12,7 +12,8 @@ from torch import Tensor
 from daan.baselines.blocks import averaged
 from daan.baselines.losses import unit
 from daan.batch import VideoBatch
-from daan.method import About, Method, MethodConfig, Needs, TrainingBatch, check_width
+from daan.method import About, Method, MethodConfig, Needs, TrainingBatch
+from daan.scoring import summed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ class ZeroShot(Method):
 
     def embed_classes(self, text: Tensor) -> Tensor:
         """Scale the vector of each text encoder to length 1 (C, W)."""
-        check_width("class embeddings", text, self.config.text_width)
+        self._check_text(text)
         if self.config.text_width == self.config.visual_width:
             return unit(text)
         return torch.cat((unit(text[:, : self.config.visual_width]), unit(text[:, self.config.visual_width :])), dim=1)
@@ -77,7 +78,5 @@ class ZeroShot(Method):
         if self.config.text_width != self.config.visual_width:
             of_visual, of_audio = classes[:, : self.config.visual_width], classes[:, self.config.visual_width :]
         audio, visual = 1 - videos["audio"] @ of_audio.T, 1 - videos["visual"] @ of_visual.T
-        has_audio, has_visual = videos["has_audio"][:, None], videos["has_visual"][:, None]
-        counted_audio = torch.where(has_visual & ~has_audio, visual, audio)
-        counted_visual = torch.where(has_audio & ~has_visual, audio, visual)
-        return {"sum": counted_audio + counted_visual, "visual": visual, "audio": audio}
+        both = summed(audio, visual, has_audio=videos["has_audio"], has_visual=videos["has_visual"])
+        return {"sum": both, "visual": visual, "audio": audio}

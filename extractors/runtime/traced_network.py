@@ -49,7 +49,7 @@ class _OneModule(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self._call: Callable[[Tensor], Tensor] = network.__call__  # a method is no layer, so that PyTorch leaves it out
+        self._call: Callable[[Tensor], Tensor] = network.__call__  # PyTorch does not see a layer behind a method
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self._call(inputs)

@@ -113,12 +113,10 @@ class FeatureSet:
     def _means(self, features: Tensor) -> Tensor:
         """Average the seconds of every video: (sum of seconds, D) -> (N, D), one block of rows at a time."""
         sums = torch.zeros(len(self.keys), features.shape[1])
-        video_of_row = torch.repeat_interleave(torch.arange(len(self.keys)), self.seconds)
-        row_of = torch.repeat_interleave(self.offsets - (self.seconds.cumsum(0) - self.seconds), self.seconds)
-        for start in range(0, len(video_of_row), _BLOCK_ROWS):
-            videos = video_of_row[start : start + _BLOCK_ROWS]
-            rows = row_of[start : start + _BLOCK_ROWS] + torch.arange(start, start + len(videos))
-            sums.index_add_(0, videos, features[rows].float())
+        videos = torch.arange(len(self.keys))
+        of_rows = torch.split(torch.repeat_interleave(videos, self.seconds), _BLOCK_ROWS)
+        for rows, of_block in zip(self._rows(videos), of_rows, strict=True):
+            sums.index_add_(0, of_block, features[rows].float())
         return sums / self.seconds[:, None]
 
     def statistics(self, indices: Tensor) -> Standardiser:

@@ -25,7 +25,7 @@ from pipeline.features.feature_set import Standardiser
 from pipeline.scoring.held_out import Calibration, HeldOutDistances
 from pipeline.settings.training import MethodName
 from pipeline.training.methods import build_method, config_class
-from pipeline.training.run_files import WEIGHTS, check_file, checksums_of
+from pipeline.training.run_files import DESCRIPTION, WEIGHTS, check_file, checksums_of
 
 SCHEMA = 4  # schema 3 had no checksums; schema 2 had another temporal bypass, and no validation distances
 # These attributes are not compared: they may differ although the extractor computes the same features.
@@ -105,7 +105,7 @@ def save_model(folder: Path, model: Model) -> None:
         "grid_betas": {grid: dict(betas) for grid, betas in model.grid_betas.items()},
         "files": checksums_of(folder),
     }
-    write_json(folder / "model.json", description)
+    write_json(folder / DESCRIPTION, description)
 
 
 def _workspace_of(folder: Path) -> Path:
@@ -115,7 +115,7 @@ def _workspace_of(folder: Path) -> Path:
 
 def is_complete(folder: Path) -> bool:
     """Check whether the training of a run is finished."""
-    return (folder / "model.json").exists()
+    return (folder / DESCRIPTION).exists()
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def read_description(folder: Path) -> ModelDescription:
     Raises:
         StorageError: a file that does not exist, is damaged, or has another schema.
     """
-    path = folder / "model.json"
+    path = folder / DESCRIPTION
 
     def damage(fault: str) -> StorageError:
         return StorageError(f"{path} is damaged ({fault}): train the model again")

@@ -42,16 +42,21 @@ class Run:
 
     def train(self) -> Model:
         """Train stage 1 to choose the epoch and the calibration, then stage 2 on all seen classes."""
-        untrained = self._network()
-        parameters = sum(parameter.numel() for parameter in untrained.parameters())
-        self.reporter.say(f"{untrained.about.title}, {parameters / 1e6:.1f} M parameters")
+        network = self._network()
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        self.reporter.say(f"{network.about.title}, {parameters / 1e6:.1f} M parameters")
         if self.inputs.features.attributes.get("weights") == "untrained":
             self.reporter.warn(UNTRAINED_NOTE)
         if len(self.inputs.indices("val_seen", "val_unseen")) == 0:
             self.reporter.warn("there are no validation videos: all epochs are trained and nothing is calibrated")
         per_epoch = validations_per_epoch(self.settings, len(self.inputs.indices("train")))
-        first = self._stage("stage1", ("train",), periods=self.settings.epochs * per_epoch, per_epoch=per_epoch)
-        network = self._network()
+        first = self._stage(
+            "stage1",
+            ("train",),
+            score=network.score,
+            periods=self.settings.epochs * per_epoch,
+            per_epoch=per_epoch,
+        )
         state = self._fit(network, first)
         standardiser = first.standardiser
         if state.periods < first.periods:
@@ -71,6 +76,7 @@ class Run:
             second = self._stage(
                 "stage2",
                 ("train", "val_seen", "val_unseen"),
+                score=network.score,
                 periods=len(rates),
                 per_epoch=per_epoch,
                 learning_rates=rates,
@@ -89,11 +95,6 @@ class Run:
         features = self.inputs.features
         return features if method_class(self.settings.method).needs.seconds else features.averaged()
 
-    @cached_property
-    def _score(self) -> str:
-        """The score that predicts."""
-        return self._network().score
-
     def _network(self) -> Method:
         """Create a network. Both stages begin with the same weights."""
         with torch.random.fork_rng(devices=[]):
@@ -105,6 +106,7 @@ class Run:
         name: str,
         splits: tuple[str, ...],
         *,
+        score: str,
         periods: int,
         per_epoch: int,
         learning_rates: Sequence[float] | None = None,
@@ -114,6 +116,7 @@ class Run:
         Args:
             name: stage1 or stage2.
             splits: the splits to train on.
+            score: the score that predicts.
             periods: number of periods to train.
             per_epoch: number of periods in an epoch.
             learning_rates: one learning rate per period; None for a rate that follows validation.
@@ -136,7 +139,7 @@ class Run:
             settings=self.settings,
             device=self.device,
             fingerprint=self.inputs.fingerprint,
-            validator=self._validator(standardiser) if learning_rates is None else None,
+            validator=self._validator(standardiser, score) if learning_rates is None else None,
             learning_rates=learning_rates,
         )
 
@@ -146,7 +149,7 @@ class Run:
             return features.statistics(indices).to(self.device)
         return Standardiser.identity(features.audio.shape[1], features.visual.shape[1]).to(self.device)
 
-    def _validator(self, standardiser: Standardiser) -> Validator | None:
+    def _validator(self, standardiser: Standardiser, score: str) -> Validator | None:
         """Make the validator on the validation videos; None if there are none."""
         held_out = self.inputs.indices("val_seen", "val_unseen")
         if len(held_out) == 0:
@@ -158,7 +161,7 @@ class Run:
             standardiser,
             seen=self.inputs.classes_of("train"),
             allowed=self.inputs.classes_of("train", "val_seen", "val_unseen"),
-            score=self._score,
+            score=score,
             least_videos=self.settings.least_validation_videos,
             device=self.device,
         )
