@@ -172,7 +172,7 @@ def network_figures(method: Options, data: Data, task: Task) -> dict[str, Any]:
     state, epochs = trained(config, settings, data, device)
     _, best = max(reversed(epochs), key=lambda one: one[0].validation_metric)
     last, history = epochs[-1][1], [round(one.metrics.HM, 2) for one, _ in epochs]
-    above = statistics.mean(100 - record.at_gamma for record in state.balance) if state.balance else None
+    above = statistics.mean(100 - record.shares["at_gamma"] for record in state.balance) if state.balance else None
     return {
         **{metric: getattr(best, metric) for metric in METRICS},
         **{f"last {metric}": getattr(last, metric) for metric in METRICS},

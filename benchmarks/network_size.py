@@ -24,6 +24,7 @@ import torch
 from baselines import BASELINES, averaged
 from runs import Data, Results, baseline, interval, numbers, trained
 
+from daan.config import DaanConfig
 from pipeline.avgzsl_benchmark.synthetic.generate import synthetic_benchmark
 from pipeline.avgzsl_benchmark.synthetic.recipe import RECIPES
 from pipeline.avgzsl_benchmark.synthetic.shapes import Shape
@@ -32,7 +33,7 @@ from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.settings.tree import load_settings
 from pipeline.training.inputs import gather_inputs
-from pipeline.training.network_size import SMALL, with_network_size
+from pipeline.training.network_size import with_network_size
 
 NETWORKS: Mapping[str, tuple[str, ...]] = {
     "small": ("training.network=small",),
@@ -55,7 +56,7 @@ class Task:
     @property
     def key(self) -> str:
         """A name that only equal runs have."""
-        options = [*NETWORKS.get(self.network, ()), str(SMALL)]
+        options = [*NETWORKS.get(self.network, ()), str(DaanConfig.small)]
         return fingerprint([asdict(self), options, CLASSES, VAL_UNSEEN, TEST_UNSEEN])
 
 

@@ -11,6 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from cli.commands import (
+    compare,
     demo,
     doctor,
     embed,
@@ -71,6 +72,7 @@ app.add_typer(prepare.app, name="prepare")
 app.command("extract")(extract.command)
 app.command("train")(train.command)
 app.command("methods")(methods.command)
+app.command("compare")(compare.command)
 app.command("evaluate")(evaluate.command)
 app.command("embed")(embed.command)
 app.command("report")(report.command)

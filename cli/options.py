@@ -86,6 +86,10 @@ SeedsOption = Annotated[
         "--seeds", help="Random seeds, such as 0,1,2: train one run per seed on the same splits.", metavar="NUMBERS"
     ),
 ]
+RunSeedsOption = Annotated[
+    str,
+    typer.Option("--seeds", help="Random seeds: train one run per seed on the same splits.", metavar="NUMBERS"),
+]
 AllowFailuresOption = Annotated[
     bool, typer.Option("--allow-failures", help="Return exit code 0 even if videos failed.")
 ]

@@ -1,6 +1,8 @@
 """Tables and lines that several commands show."""
 
 import math
+import shutil
+import textwrap
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -11,6 +13,8 @@ from pipeline.base.wording import counted, grouped, shown_epoch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pipeline.comparison.report import Report, ReportFiles
+    from pipeline.comparison.text_tables import TextTable
     from pipeline.training.fitting import OnEpoch
     from pipeline.training.records import EpochRecord
 
@@ -38,6 +42,31 @@ def epoch_lines(terminal: Terminal) -> "OnEpoch":
 
 def _percent(value: float) -> str:
     return "    -" if math.isnan(value) else f"{value:5.1f}"
+
+
+def show_report(report: "Report", files: "ReportFiles", terminal: Terminal) -> None:
+    """Show the tables, notes and files of a report of several runs; with --json, its document."""
+    if terminal.json_output:
+        terminal.document(report.to_json())
+        return
+    for table in report.tables:
+        terminal.show(_rich(table))
+    for note in report.notes:
+        for line in textwrap.wrap(note, shutil.get_terminal_size().columns):
+            terminal.say(line)
+    for path in (files.markdown, files.page, files.document):
+        terminal.show(f" {path}")
+
+
+def _rich(table: "TextTable") -> Table:
+    """Convert to a table for the terminal; numbers are right-aligned."""
+    shown = Table(title=table.title, title_justify="left", title_style="", padding=(0, 1, 0, 0), box=None)
+    for index, name in enumerate(table.columns):
+        shown.add_column(name, justify="right" if name and index and name != "run" else "left", no_wrap=True)
+    for index, row in enumerate(table.rows):
+        style = "bold" if index in table.strong else "dim" if index in table.quiet else ""
+        shown.add_row(*row, style=style)
+    return shown
 
 
 def plain_table() -> Table:

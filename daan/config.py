@@ -1,7 +1,8 @@
 """Options of the DAAN network. P marks what the paper says (arXiv 2412.11715), C a choice of this project."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from daan.method import MethodConfig
 
@@ -24,6 +25,17 @@ class DaanConfig(MethodConfig):
     Raises:
         ValueError: a field out of its range; the message names the field, its value and what is allowed.
     """
+
+    # The margin and the dropout were chosen on the sample videos, where training reaches a margin of 1 too early
+    # (benchmarks/network_size.py --workspace FOLDER compares them).
+    small: ClassVar[Mapping[str, Any]] = {
+        "hidden_width": 64,
+        "output_width": 32,
+        "heads": 4,
+        "margin": 3.0,
+        "input_dropout": 0.0,
+    }
+    sizes: ClassVar[tuple[str, ...]] = ("hidden_width", "output_width", "heads")
 
     hidden_width: int = 512  # H, a multiple of 2 * heads (P; as wide as SeLaVi's features, so that nothing is lost)
     output_width: int = 300  # O, width of the shared space (P; the width of the paper's class embeddings)
@@ -65,6 +77,17 @@ class DaanConfig(MethodConfig):
     convergence: Convergence = "sum"
     # other: the slower modality gets the larger rate; own: the faster one does; batch: eq. 7 squashed over the batch.
     optimisation: Optimisation = "other"
+
+    def idle_options(self, longest_seconds: int) -> str:
+        """Say that nothing attends over the seconds, because they are averaged or there is only one."""
+        if self.qdma == "off":
+            return "daan.qdma is off: the seconds are averaged first, so cross-attention weighs a single second"
+        if self.tokens == "seconds" and longest_seconds == 1:
+            return (
+                "one second per video: the attentions over seconds and daan.beta have no effect "
+                "(--set daan.tokens=chunks cuts each vector into pieces instead)"
+            )
+        return ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

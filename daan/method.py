@@ -36,8 +36,8 @@ class Needs:
 
     seconds: bool = False  # one vector per second; otherwise their mean is enough
     negatives: bool = False  # a video of another class for each positive
-    class_table: bool = False  # the class embeddings of all training classes
     training: bool = True  # False: the method has nothing to learn
+    paired_text: bool = False  # features and class embeddings of encoders that were trained together
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,20 @@ class MethodConfig:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
+    # Option -> its value in the small network for few training videos; empty if the method has no small network.
+    small: ClassVar[Mapping[str, Any]] = {}
+    sizes: ClassVar[tuple[str, ...]] = ()  # options that choose the size of the network
+
     audio_width: int = 512  # width of the audio vector of a second
     visual_width: int = 512  # width of the visual vector of a second
     text_width: int = 300  # width of a class embedding
 
     def __post_init__(self) -> None:
         self._positive("audio_width", "visual_width", "text_width")
+
+    def idle_options(self, longest_seconds: int) -> str:  # noqa: ARG002 - for methods that have such options
+        """Say which options do nothing on videos of at most so many seconds; empty if all of them do something."""
+        return ""
 
     def _positive(self, *names: str) -> None:
         """Check options that are whole numbers of at least 1, such as a width."""

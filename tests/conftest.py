@@ -62,13 +62,17 @@ def _same_random_state() -> Iterator[None]:
 def extracted(tmp_path: Path) -> Callable[..., Workspace]:
     """Return a function that makes a workspace with random features per class; no video is decoded."""
 
-    def make(*, classes: int = 8, videos: int = 5, width: int = 16, silent: Sequence[str] = ()) -> Workspace:
-        return _workspace_with_features(tmp_path / "workspace", classes, videos, width, silent)
+    def make(
+        *, classes: int = 8, videos: int = 5, width: int = 16, silent: Sequence[str] = (), extractor: str = "synthetic"
+    ) -> Workspace:
+        return _workspace_with_features(tmp_path / "workspace", classes, videos, width, silent, extractor)
 
     return make
 
 
-def _workspace_with_features(root: Path, classes: int, videos: int, width: int, silent: Sequence[str]) -> Workspace:
+def _workspace_with_features(
+    root: Path, classes: int, videos: int, width: int, silent: Sequence[str], extractor: str
+) -> Workspace:
     colours, things = ("red", "green", "blue", "black"), ("ball", "dog", "drum", "car")
     names = [f"{colour}_{thing}" for colour in colours for thing in things][:classes]
     generator = np.random.default_rng(0)
@@ -96,7 +100,7 @@ def _workspace_with_features(root: Path, classes: int, videos: int, width: int, 
     workspace = Workspace(root)
     folder = workspace.feature_folder("synthetic")
     attributes = {
-        "extractor": "synthetic",
+        "extractor": extractor,
         "feature_width": width,
         "dtype": "float32",
         "decoder": "pyav",

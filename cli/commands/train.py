@@ -58,6 +58,7 @@ def command(
 
     Example: avzsl train --unseen "yoga, drumming"
     """
+    from pipeline.datasets.official.known_benchmark import refuse_other_preset
     from pipeline.settings.tree import load_settings
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
@@ -69,6 +70,7 @@ def command(
     }
     settings = load_settings(preset=preset, config_file=config, assignments=assignments or (), options=given)
     opened = options.open_workspace(workspace)
+    refuse_other_preset(preset, opened)
     if show_config:
         _show_config(opened, settings)
         return 0
@@ -155,7 +157,12 @@ def show_report(report: "TrainingReport", terminal: Terminal) -> None:
     metrics = [f"{name} {value:.1f}" for name in _METRICS if (value := report.validation.get(name)) is not None]
     epoch = shown_epoch(report.best_epoch)
     validated = f", validation {', '.join(metrics)}" if metrics else ""
-    how = f"best epoch {epoch}{validated}" if report.epoch_chosen else f"all {counted(int(report.best_epoch), 'epoch')}"
+    if report.best_epoch == 0:
+        how = f"nothing to train{validated}"
+    elif report.epoch_chosen:
+        how = f"best epoch {epoch}{validated}"
+    else:
+        how = f"all {counted(int(report.best_epoch), 'epoch')}"
     done = "Nothing to do: trained already" if report.did_nothing else "trained"
     terminal.show(f"{done}, {report.folder} ({how})")
 

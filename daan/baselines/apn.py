@@ -37,7 +37,7 @@ class Apn(Method):
         status="exact",
         summary="two matrices, trained by cross entropy and by regression on the class embeddings",
     )
-    needs = Needs(class_table=True)
+    needs = Needs()
     scores = ("fused",)
 
     def __init__(self, config: ApnConfig) -> None:

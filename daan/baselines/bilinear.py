@@ -39,7 +39,7 @@ class BilinearConfig(MethodConfig):
 class _Bilinear(Method):
     """A matrix that maps the joined features of a video into the space of class embeddings."""
 
-    needs = Needs(class_table=True)
+    needs = Needs()
     scores = ("fused",)
 
     def __init__(self, config: BilinearConfig) -> None:

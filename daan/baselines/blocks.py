@@ -1,4 +1,4 @@
-"""Layers that the methods share (zoo.md, section 1). Legend: B videos, N tokens, D width of a token."""
+"""Layers that the methods share (daan/pages/README.md). Legend: B videos, N tokens, D width of a token."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -45,7 +45,7 @@ class Cjme(Method):
         status="exact",
         summary="one space for audio, visual and text; a gate learns which modality is surer of the class",
     )
-    needs = Needs(negatives=True, class_table=True)
+    needs = Needs(negatives=True)
     scores = ("gated", "audio", "visual", "sum")
 
     def __init__(self, config: CjmeConfig) -> None:

@@ -96,7 +96,7 @@ class ClipClap(Method):
         status="exact",
         summary="joined audio and visual features and joined texts of two encoders meet in one space",
     )
-    needs = Needs(class_table=True)
+    needs = Needs()
     scores = ("fused",)
 
     def __init__(self, config: ClipClapConfig) -> None:

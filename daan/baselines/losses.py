@@ -1,4 +1,7 @@
-"""The losses that the methods share (zoo.md, section 1). Legend: B videos, C classes, O width of the shared space."""
+"""The losses that the methods share (daan/pages/README.md).
+
+Legend: B videos, C classes, O width of the shared space.
+"""
 
 import torch.nn.functional as F
 from torch import Tensor

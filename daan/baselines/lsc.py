@@ -38,8 +38,8 @@ class Lsc(ClipClap):
     about = About(
         name="lsc",
         title="LSC",
-        paper="code only: github.com/ybyangjing/LSC-AVZSL",
-        year=2024,
+        paper="Learning Semantic Consistency for Audio-Visual Zero-shot Learning, Artificial Intelligence Review",
+        year=2025,
         status="exact",
         summary="ClipClap with a bottleneck, a transformer over one token and a mixer",
     )

@@ -69,7 +69,7 @@ class Tcaf(Method):
         status="exact",
         summary="a transformer in which the seconds of one modality see only those of the other one",
     )
-    needs = Needs(seconds=True, class_table=True)
+    needs = Needs(seconds=True)
     scores = ("fused",)
 
     def __init__(self, config: TcafConfig) -> None:

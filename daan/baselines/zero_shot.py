@@ -48,7 +48,7 @@ class ZeroShot(Method):
         status="exact",
         summary="the cosine between features and texts of the same encoders; nothing is trained",
     )
-    needs = Needs(training=False)
+    needs = Needs(training=False, paired_text=True)
     scores = ("sum", "visual", "audio")
 
     def __init__(self, config: ZeroShotConfig) -> None:

@@ -27,13 +27,14 @@ class EvaluationFigures:
     names: Sequence[str]  # (C,)
     seen: Sequence[bool]  # (C,)
     confusion: NDArray[np.int64]  # (C, C) counts by true class (rows) and predicted class
-    history: Sequence[Mapping[str, float]]  # rows of history.csv of stage 1
+    history: Sequence[Mapping[str, float]]  # rows of history.csv of stage 1; empty if nothing was trained
     used_epoch: float  # the epoch of stage 1 that the model uses
 
     @property
-    def paths(self) -> tuple[Path, Path]:
-        """The files of the confusion matrix and of the training curves."""
-        return self.folder / "confusion_matrix.png", self.folder / "training_curves.png"
+    def paths(self) -> tuple[Path, ...]:
+        """The files of the confusion matrix and, if there was a training, of its curves."""
+        names = ("confusion_matrix.png", "training_curves.png") if self.history else ("confusion_matrix.png",)
+        return tuple(self.folder / name for name in names)
 
 
 class FigureProcess:
@@ -125,8 +126,9 @@ def _loaded() -> Callable[[EvaluationFigures], None]:
         return refuse
 
     def draw(figures: EvaluationFigures) -> None:
-        confusion, curves = figures.paths
+        confusion, *curves = figures.paths
         confusion_matrix_figure(figures.confusion, figures.names, figures.seen, confusion)
-        training_curves(figures.history, curves, figures.used_epoch)
+        for path in curves:
+            training_curves(figures.history, path, figures.used_epoch)
 
     return draw

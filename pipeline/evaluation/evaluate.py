@@ -243,7 +243,7 @@ class Evaluator:
         """Draw the confusion matrix, and the training curves of stage 1; a failure costs only the figures."""
         if not self._drawing.draws:
             return ()
-        history = read_history(run_file(folder, HISTORY))
+        history = read_history(run_file(folder, HISTORY)) if (folder / HISTORY).exists() else []
         shown = EvaluationFigures(reports, names, seen.tolist(), confusion, history, used_epoch)
         try:
             return self._drawing.draw(shown)

@@ -57,15 +57,15 @@ def write_report(workspace: Workspace, run: str | None = None) -> RunReport:
     """
     with workspace.locked("report") as may_write:
         models = workspace.current_model(run)
-        if not (models / HISTORY).exists():
+        if not (models / HISTORY).exists() and not is_complete(models):
             raise MissingStageError(f"{models} has no finished epoch yet: run avzsl train")
-        history = read_history(run_file(models, HISTORY))
+        history = read_history(run_file(models, HISTORY)) if (models / HISTORY).exists() else []
         reports = make_folder(workspace.report_folder(models.name))
         balance = read_balance(run_file(models, BALANCE)) if (models / BALANCE).exists() else []
-        figures = [reports / "training_curves.png"]
+        figures = [reports / "training_curves.png"] if history else []
         with storage_errors(reports):
             used = float(read_description(models).training["best_epoch"]) if is_complete(models) else None
-            if may_write:
+            if history and may_write:
                 training_curves(history, figures[0], used)
             if balance:
                 figures.append(reports / "balance.png")

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import numpy as np
 import pydantic
+
+from pipeline.scoring.metrics import ClassRecalls
 
 _SCORES_BEFORE = ("audio", "visual", "sum")  # a metrics.json of older versions does not name its scores
 
@@ -30,12 +33,25 @@ class SavedMetrics(pydantic.BaseModel):
 
     run: str
     part: str
+    score: str = ""  # the score that predicts
     scores: dict[str, SavedScore]
     chance: float | None = pydantic.Field(alias="chance_ZSL")
     recall_per_class: dict[str, SavedRecall]
     grids: dict[str, dict[str, SavedScore]] = {}
     intervals: dict[str, dict[str, tuple[float | None, float | None]] | float] = {}
     expected_calibration_error: dict[str, float | None] = {}
+
+    @property
+    def recalls(self) -> ClassRecalls:
+        """The recalls by the score that predicts, of the classes that have samples."""
+        known = [(row.seen, row.recall, row.recall_among_unseen) for row in self.recall_per_class.values()]
+        seen = [recall for is_seen, recall, _ in known if is_seen and recall is not None]
+        unseen = [(recall, among) for is_seen, recall, among in known if not is_seen and recall is not None]
+        return ClassRecalls(
+            seen=np.array(seen, np.float64),
+            unseen=np.array([recall for recall, _ in unseen], np.float64),
+            zero_shot=np.array([np.nan if among is None else among for _, among in unseen], np.float64),
+        )
 
     @pydantic.model_validator(mode="before")
     @classmethod

@@ -29,6 +29,43 @@ def bootstrap_intervals(runs: Sequence[ClassRecalls]) -> dict[str, Interval]:
     """
     random = np.random.default_rng(0)
     seen, unseen = (_draws(len(group), random) for group in (runs[0].seen, runs[0].unseen))
+    values = _metrics_of_draws(runs, seen, unseen)
+    return {name: _interval(np.mean(of_runs, axis=0)) for name, of_runs in values.items()}
+
+
+def paired_intervals(runs: Sequence[ClassRecalls], others: Sequence[ClassRecalls]) -> dict[str, Interval]:
+    """Compute 95 % intervals of how much S, U, HM and ZSL of one method are above those of another.
+
+    Classes are drawn with replacement, the same ones for both methods, because easy classes are easy for both. Of each
+    method, seeds are drawn too. Equal arguments give equal intervals.
+
+    Args:
+        runs: the recalls of the runs of one method, one per seed.
+        others: those of the other method, on the same classes.
+
+    Raises:
+        ValueError: other numbers of classes.
+    """
+    sizes = {(len(run.seen), len(run.unseen)) for run in (*runs, *others)}
+    if len(sizes) > 1:
+        raise ValueError(f"runs with {sorted(sizes)} seen and unseen classes: give runs on the same classes")
+    random = np.random.default_rng(0)
+    seen, unseen = (_draws(len(group), random) for group in (runs[0].seen, runs[0].unseen))
+    above, below = (_drawn_means(each, seen, unseen, random) for each in (runs, others))
+    return {name: _interval(above[name] - below[name]) for name in METRICS}
+
+
+def _drawn_means(
+    runs: Sequence[ClassRecalls], seen: Indices, unseen: Indices, random: np.random.Generator
+) -> dict[str, Floats]:
+    """Average the metrics over runs drawn with replacement: metric -> means (R,)."""
+    drawn = random.integers(len(runs), size=(len(runs), DRAWS))
+    values = _metrics_of_draws(runs, seen, unseen)
+    return {name: np.take_along_axis(np.stack(of_runs), drawn, axis=0).mean(axis=0) for name, of_runs in values.items()}
+
+
+def _metrics_of_draws(runs: Sequence[ClassRecalls], seen: Indices, unseen: Indices) -> dict[str, list[Floats]]:
+    """Compute the metrics of each draw of classes: metric -> one array (R,) per run."""
     values: dict[str, list[Floats]] = {name: [] for name in METRICS}
     for run in runs:
         of_seen, of_unseen = _means(run.seen, seen), _means(run.unseen, unseen)
@@ -36,7 +73,7 @@ def bootstrap_intervals(runs: Sequence[ClassRecalls]) -> dict[str, Interval]:
         values["U"].append(of_unseen)
         values["HM"].append(harmonic_mean(of_seen, of_unseen))
         values["ZSL"].append(_means(run.zero_shot, unseen))
-    return {name: _interval(np.mean(of_runs, axis=0)) for name, of_runs in values.items()}
+    return values
 
 
 def intervals_to_json(intervals: Mapping[str, Mapping[str, Interval]]) -> dict[str, Any]:

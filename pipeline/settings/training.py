@@ -18,10 +18,26 @@ def _listed(value: object) -> object:
     return [entry for entry in split_names(value) if entry]
 
 
+# Whose order of class embeddings is repeated.
+LegacyOrder = Literal["off", "avca", "clipclap"]
+
+
+def _named_order(value: object) -> object:
+    """Translate the values of earlier versions, true and false."""
+    return {"true": "avca", "false": "off"}.get(str(value).lower(), value)
+
+
 # The methods that can be trained; pipeline/training/methods.py loads them.
 MethodName = Literal[
-    "daan", "avca", "tcaf", "clipclap", "mft", "lsc", "cjme", "avgzslnet", "devise", "ale", "sje", "apn"
+    "daan", "avca", "tcaf", "clipclap", "mft", "lsc", "cjme", "avgzslnet", "devise", "ale", "sje", "apn", "zero-shot"
 ]
+
+
+def section_of(method: str) -> str:
+    """Return the name of the section with a method's options; a name of Python has no hyphen."""
+    return method.replace("-", "_")
+
+
 _ManyTexts = Annotated[tuple[str, ...], pydantic.BeforeValidator(_listed)]
 _ManyNumbers = Annotated[tuple[int, ...], pydantic.BeforeValidator(_listed)]
 
@@ -35,7 +51,9 @@ class TextSettings:
     # auto: the text encoder recorded in the workspace, or minilm if there is none. Or minilm, clip:FOLDER, clip:MODEL,
     # or a file of vectors (fasttext:FILE, word2vec:FILE, glove:FILE, or only the path: the format is recognised).
     encoder: str = "auto"
-    legacy_class_order: bool = False  # use the wrong vectors that the published code uses, for comparison
+    # Give classes the wrong vectors that published code gives them, for comparison: avca (the code of AVCA and TCaF) or
+    # clipclap, which has other names for the classes of UCF. true means avca.
+    legacy_class_order: Annotated[LegacyOrder, pydantic.BeforeValidator(_named_order)] = "off"
 
 
 @dataclass(frozen=True, kw_only=True)

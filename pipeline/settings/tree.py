@@ -20,6 +20,7 @@ from daan.baselines.clipclap import ClipClapConfig
 from daan.baselines.lsc import LscConfig
 from daan.baselines.mft import MftConfig
 from daan.baselines.tcaf import TcafConfig
+from daan.baselines.zero_shot import ZeroShotConfig
 from daan.config import DaanConfig
 from daan.method import MethodConfig
 from extractors.selavi.weights import weights_named
@@ -28,7 +29,7 @@ from pipeline.base.files import read_text
 from pipeline.base.wording import did_you_mean, not_a_file
 from pipeline.base.yaml_text import parse_yaml
 from pipeline.settings.extraction import ExtractionSettings
-from pipeline.settings.training import HoldOutSettings, MethodName, TextSettings, TrainingSettings
+from pipeline.settings.training import HoldOutSettings, MethodName, TextSettings, TrainingSettings, section_of
 
 _MOST_SETTINGS = 1000
 _DEEPEST = 2  # dots in the name of a setting
@@ -51,7 +52,7 @@ class Settings:
     holdout: HoldOutSettings = dataclasses.field(default_factory=HoldOutSettings)
     daan: DaanConfig = dataclasses.field(default_factory=DaanConfig)
     training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
-    # The options of the other methods: one section each, of the method's name.
+    # The options of the other methods: one section each, named by `section_of`.
     avca: AvcaConfig = dataclasses.field(default_factory=AvcaConfig)
     tcaf: TcafConfig = dataclasses.field(default_factory=TcafConfig)
     clipclap: ClipClapConfig = dataclasses.field(default_factory=ClipClapConfig)
@@ -63,18 +64,19 @@ class Settings:
     ale: BilinearConfig = dataclasses.field(default_factory=BilinearConfig)
     sje: BilinearConfig = dataclasses.field(default_factory=BilinearConfig)
     apn: ApnConfig = dataclasses.field(default_factory=ApnConfig)
+    zero_shot: ZeroShotConfig = dataclasses.field(default_factory=ZeroShotConfig)
     # The names of the settings that the user gave, such as training.epochs. It is no setting itself.
     given: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
 
     @property
     def method_config(self) -> MethodConfig:
         """The options of the method that is trained."""
-        config: MethodConfig = getattr(self, self.training.method)
+        config: MethodConfig = getattr(self, section_of(self.training.method))
         return config
 
     def with_method_config(self, config: MethodConfig) -> "Settings":
         """Replace the options of the method that is trained."""
-        changed: dict[str, Any] = {self.training.method: config}
+        changed: dict[str, Any] = {section_of(self.training.method): config}
         return dataclasses.replace(self, **changed)
 
 
@@ -82,12 +84,30 @@ def presets(method: str = "daan") -> list[str]:
     """List the names of the presets of a method; those of another method than DAAN begin with its name."""
     folder = resources.files("pipeline.settings").joinpath("presets")
     chosen = folder if method == "daan" else folder.joinpath(method)
+    if not chosen.is_dir():  # a method without presets
+        return []
     return sorted(Path(entry.name).stem for entry in chosen.iterdir() if entry.name.endswith(".yaml"))
 
 
 def all_presets() -> list[str]:
     """List the names of all presets, those of DAAN first."""
     return [name for method in get_args(MethodName) for name in presets(method)]
+
+
+def preset_for(method: str, preset: str) -> str:
+    """Return the preset of a method for the dataset that another preset names, such as avca-ucf for avca and ucf.
+
+    Raises:
+        UsageError: an unknown preset, a preset of another method, or a method without one for this dataset.
+    """
+    known, own = preset.strip().lower(), presets(method)
+    if known not in all_presets():
+        raise UsageError(_unknown_preset(preset))
+    named = known if method == "daan" or known in own else f"{method}-{known}"
+    if named in own:
+        return named
+    has = f"it has {', '.join(own)}" if own else "it has no preset: leave --preset out"
+    raise UsageError(f"--preset {preset} is not for the method {method}; {has}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +157,10 @@ def given_settings(
     """
     tree: dict[str, Any] = {}
     if preset is not None:
-        _merge(tree, _read_preset(preset), f"preset {preset}")
+        method = (options or {}).get("training.method")
+        known = method.strip().lower() if isinstance(method, str) else ""
+        named = preset_for(known, preset) if known in get_args(MethodName) else preset
+        _merge(tree, _read_preset(named), f"preset {named}")
     if config_file is not None:
         if not config_file.is_file():
             raise UsageError(not_a_file(config_file))
@@ -172,14 +195,19 @@ def load_settings(
 def _read_preset(name: str) -> str:
     known = name.strip().lower()
     if known not in all_presets():
-        raise UsageError(
-            f"unknown preset {name!r}.{did_you_mean(known, all_presets())} Those of DAAN: {', '.join(presets())}; "
-            "avzsl methods lists those of the other methods"
-        )
+        raise UsageError(_unknown_preset(name))
     method = known.partition("-")[0]
     folders = () if known in presets() else (method,)
     files = resources.files("pipeline.settings").joinpath("presets", *folders)
     return files.joinpath(f"{known}.yaml").read_text(encoding="utf-8")
+
+
+def _unknown_preset(name: str) -> str:
+    near = did_you_mean(name.strip().lower(), all_presets())
+    return (
+        f"unknown preset {name!r}.{near} Those of DAAN: {', '.join(presets())}; avzsl methods lists those of the other "
+        "methods"
+    )
 
 
 def _merge(tree: dict[str, Any], text: str, origin: str) -> None:
@@ -296,7 +324,7 @@ def _allowed(message: str) -> str:
 
 def show_settings(settings: Settings) -> str:
     """Write the settings as YAML that --config can read; of the methods, only the one that is trained."""
-    others = {*get_args(MethodName)} - {settings.training.method}
+    others = {section_of(method) for method in get_args(MethodName) if method != settings.training.method}
     shown = {name: section for name, section in _tree_of(settings).items() if name not in others}
     return yaml.dump(shown, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 

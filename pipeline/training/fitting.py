@@ -25,7 +25,7 @@ from pipeline.training.records import (
 )
 from pipeline.training.validation import Validation
 
-_CHECKPOINT_VERSION = 6
+_CHECKPOINT_VERSION = 7
 
 # Called after each period with the stage's name, the period's record and the seconds that the period took.
 OnEpoch = Callable[[str, EpochRecord, float], None]
@@ -40,6 +40,7 @@ class StageState:
     best: Validation | None = None
     best_period: int = 0
     at_epoch: float = 0  # the epoch that the network's weights come from
+    seconds: list[float] = field(default_factory=list)  # time of each period that ran without an interruption
 
     @property
     def periods(self) -> int:
@@ -48,7 +49,9 @@ class StageState:
 
     @property
     def best_epoch(self) -> float:
-        """The epoch at the end of the best period; of the last one without validation."""
+        """The epoch at the end of the best period; of the last one without validation; 0 if nothing was trained."""
+        if not self.history:
+            return 0
         return self.history[(self.best_period or self.periods) - 1].epoch
 
     @property
@@ -108,13 +111,19 @@ class _Fitting:
         while self._state.periods < self._stage.periods and not self._has_settled:
             started_seconds = time.monotonic()
             number = self._state.periods + 1
-            record = self._one_period(Period(self._network, self._optimizer, sampler, self._stage, number, unfinished))
+            period = Period(self._network, self._optimizer, sampler, self._stage, number, unfinished)
+            record = self._one_period(period, None if unfinished else started_seconds)
             unfinished = None
             on_epoch(self._stage.name, record, time.monotonic() - started_seconds)
         return self._state
 
-    def _one_period(self, period: Period) -> EpochRecord:
-        """Train one period, validate, record it and save a checkpoint."""
+    def _one_period(self, period: Period, started_seconds: float | None) -> EpochRecord:
+        """Train one period, validate, record it and save a checkpoint.
+
+        Args:
+            period: the period.
+            started_seconds: when it began; None if an interrupted process began it.
+        """
         stage = self._stage
         if stage.learning_rates is not None:
             for group in self._optimizer.param_groups:
@@ -140,6 +149,8 @@ class _Fitting:
         self._state.history.append(record)
         self._state.balance += balance
         self._state.at_epoch = epoch
+        if started_seconds is not None:
+            self._state.seconds.append(time.monotonic() - started_seconds)
         self._keep_best(period.number, validation)
         if validation is not None and stage.validator is not None and stage.validator.chooses:
             self._follow(validation)
@@ -232,6 +243,7 @@ class _Fitting:
                 "best_period": state.best_period,
                 "best_weights": self._best_weights,
                 "at_epoch": state.at_epoch,
+                "seconds": state.seconds,
                 "unfinished": unfinished,
             },
         )
@@ -256,6 +268,7 @@ class _Fitting:
             best=Validation.from_plain(saved["best"]) if saved["best"] else None,
             best_period=saved["best_period"],
             at_epoch=saved["at_epoch"],
+            seconds=saved["seconds"],
         )
         device = self._stage.device
         self._best_weights = {name: value.to(device) for name, value in saved["best_weights"].items()}

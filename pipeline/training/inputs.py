@@ -1,7 +1,7 @@
 """Gather the inputs of a training: features, splits, class embeddings and settings."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daan.config import DaanConfig
 from daan.method import MethodConfig
 from pipeline.base.csv_tables import joined_names, with_known_names
 from pipeline.base.errors import PipelineError, UsageError
@@ -25,11 +24,15 @@ from pipeline.datasets.phrases import comparable_phrases, phrases_text
 from pipeline.datasets.splits.hold_out import hold_out
 from pipeline.datasets.splits.recordings import recordings_of, shared_recordings
 from pipeline.datasets.splits.splits import Splits, read_splits
+from pipeline.features.feature_kinds import kind_of
 from pipeline.features.feature_set import FeatureSet, load_features
+from pipeline.settings.training import section_of
 from pipeline.settings.tree import Settings
+from pipeline.training.methods import method_class
 from pipeline.training.network_size import with_network_size
 
 _STAGE_VERSION = 5  # version of the training code: add one for each change that can change the weights
+_ORDER_BEFORE: Mapping[str, bool] = {"off": False, "avca": True}  # as earlier versions named it, for equal hashes
 _LEAST_CLASSES = 2
 _NAMES_SHOWN = 5
 
@@ -65,9 +68,23 @@ class TrainingInputs:
         """Return the names of the classes whose flag (C,) is True."""
         return [self.dataset.classes[index] for index in torch.nonzero(flags).flatten().tolist()]
 
+    def with_settings(self, settings: Settings) -> "TrainingInputs":
+        """Return the inputs of another run on the same features, splits and class embeddings.
+
+        Args:
+            settings: settings that differ only in the method, its options and those of training.
+
+        Raises:
+            UsageError: features or widths that the method does not take.
+        """
+        settings = with_network_size(settings, len(self.splits.by_name["train"]))
+        config = _config_of(settings, self.features, self.embeddings)
+        return dataclasses.replace(self, config=config, settings=settings)
+
     @cached_property
     def fingerprint(self) -> str:
         """A hash over everything that can change the weights."""
+        legacy_order = self.settings.text.legacy_class_order
         return fingerprint(
             {
                 "stage": _STAGE_VERSION,
@@ -75,7 +92,7 @@ class TrainingInputs:
                 "splits": self.splits.by_name,
                 "classes": list(zip(self.dataset.classes, map(phrases_text, self.embeddings.phrases), strict=True)),
                 "text": dict(self.embeddings.encoder),
-                "legacy_class_order": self.settings.text.legacy_class_order,
+                "legacy_class_order": _ORDER_BEFORE.get(legacy_order, legacy_order),
                 self.settings.training.method: dataclasses.asdict(self.config),
                 "training": _without_method(dataclasses.asdict(self.settings.training)),
             }
@@ -117,34 +134,19 @@ def gather_inputs(
         splits, how = _held_out(dataset, features, settings, unseen)
     embeddings = embed_classes(workspace, dataset.phrases, settings.text.encoder)
     _check_vectors(embeddings, dataset.classes, reporter)
-    if settings.text.legacy_class_order:
-        embeddings = embed_in_legacy_order(workspace, dataset, embeddings, reporter)
+    order = settings.text.legacy_class_order
+    if order != "off":
+        embeddings = embed_in_legacy_order(workspace, dataset, embeddings, order, reporter)
     splits = _usable(splits, features, reporter)
     settings = with_network_size(settings, len(splits.by_name["train"]))
-    config = _with_widths(
-        settings.method_config,
-        settings.training.method,
-        audio=features.audio.shape[1],
-        visual=features.visual.shape[1],
-        text=embeddings.vectors.shape[1],
-    )
+    config = _config_of(settings, features, embeddings)
     inputs = TrainingInputs(dataset, features, splits, embeddings, config, settings)
     _check_classes(inputs, how, reporter)
     _report_small_numbers(inputs, reporter)
-    if isinstance(config, DaanConfig):
-        _report_idle_options(config, features, reporter)
+    idle = inputs.config.idle_options(int(features.seconds.max()))
+    if idle:
+        reporter.say(idle)
     return inputs
-
-
-def _report_idle_options(config: DaanConfig, features: FeatureSet, reporter: Reporter) -> None:
-    """Report options of DAAN that do nothing on these features."""
-    if config.qdma == "off":
-        reporter.say("daan.qdma is off: the seconds are averaged first, so cross-attention weighs a single second")
-    elif config.tokens == "seconds" and int(features.seconds.max()) == 1:
-        reporter.say(
-            "one second per video: the attentions over seconds and daan.beta have no effect "
-            "(--set daan.tokens=chunks cuts each vector into pieces instead)"
-        )
 
 
 def _usable(splits: Splits, features: FeatureSet, reporter: Reporter) -> Splits:
@@ -187,19 +189,49 @@ def _find_class(name: str, dataset: Dataset) -> str:
     return name.strip()
 
 
-def _with_widths(config: MethodConfig, method: str, *, audio: int, visual: int, text: int) -> MethodConfig:
+def _config_of(settings: Settings, features: FeatureSet, embeddings: ClassEmbeddings) -> MethodConfig:
+    """Return the options of the method, with the widths of the data.
+
+    Raises:
+        UsageError: features or widths that the method does not take.
+    """
+    method = settings.training.method
+    if method_class(method).needs.paired_text:
+        _check_paired(method, features)
+    return _with_widths(
+        settings.method_config,
+        section_of(method),
+        audio=features.audio.shape[1],
+        visual=features.visual.shape[1],
+        text=embeddings.vectors.shape[1],
+    )
+
+
+def _check_paired(method: str, features: FeatureSet) -> None:
+    """Refuse features whose encoders have no text encoder."""
+    kind = kind_of(features.attributes, audio_width=features.audio.shape[1], visual_width=features.visual.shape[1])
+    generated = features.attributes.get("extractor") == "synthetic"
+    if generated or (kind is not None and not kind.paired_text):
+        name = "generated" if generated or kind is None else f"of {kind.title}"
+        raise UsageError(
+            f"{method} compares features with class texts of the same encoders, but these features are {name}, without "
+            "a text encoder: use features of CLIP and CLAP, or train a method (avzsl methods)"
+        )
+
+
+def _with_widths(config: MethodConfig, section: str, *, audio: int, visual: int, text: int) -> MethodConfig:
     """Fill the data's widths into the configuration; refuse a width that was set to another value."""
     for kind, width in (("audio", audio), ("visual", visual), ("text", text)):
         name = f"{kind}_width"
         if getattr(config, name) not in {width, getattr(type(config)(), name)}:
             raise UsageError(
-                f"{method}.{name} is {getattr(config, name)}, but the {kind} vectors are {width} wide: "
-                f"leave {method}.{name} out, it is taken from the data"
+                f"{section}.{name} is {getattr(config, name)}, but the {kind} vectors are {width} wide: "
+                f"leave {section}.{name} out, it is taken from the data"
             )
     try:
         return dataclasses.replace(config, audio_width=audio, visual_width=visual, text_width=text)
     except ValueError as error:  # options that do not fit the data
-        raise UsageError(f"{method}.{error}") from error
+        raise UsageError(f"{section}.{error}") from error
 
 
 def _check_classes(inputs: TrainingInputs, how: str, reporter: Reporter) -> None:

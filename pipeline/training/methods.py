@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 
 from daan.config import DaanConfig
 from daan.method import Method, MethodConfig
-from pipeline.settings.training import MethodName
+from pipeline.settings.training import MethodName, section_of
 from pipeline.settings.tree import Settings, presets
 
 # name -> module and class; a module is loaded when its method is needed.
@@ -24,6 +24,7 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
     "ale": ("daan.baselines.bilinear", "Ale"),
     "sje": ("daan.baselines.bilinear", "Sje"),
     "apn": ("daan.baselines.apn", "Apn"),
+    "zero-shot": ("daan.baselines.zero_shot", "ZeroShot"),
 }
 METHODS: tuple[str, ...] = get_args(MethodName)
 
@@ -76,7 +77,7 @@ def describe_methods() -> list[MethodDescription]:
 
 def config_class(name: str) -> type[MethodConfig]:
     """Return the class of a method's options."""
-    found: type[MethodConfig] = get_type_hints(Settings)[name]
+    found: type[MethodConfig] = get_type_hints(Settings)[section_of(name)]
     return found
 
 

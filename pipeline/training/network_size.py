@@ -7,19 +7,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.settings.training import section_of
 from pipeline.settings.tree import Settings, show_settings
 
 # A choice of time against accuracy: on 70 sample videos no difference to the paper's network is shown, which takes
 # fifty times as long; on generated data the paper's is better from 60 videos on (daan/README.md, section 7).
 SMALL_BELOW_VIDEOS = 200
 
-# The values of the small network, by setting. The margin and the dropout were chosen on the sample videos, where
-# training reaches a margin of 1 too early (benchmarks/network_size.py --workspace FOLDER compares them).
-SMALL: Mapping[str, Mapping[str, Any]] = {
-    "daan": {"hidden_width": 64, "output_width": 32, "heads": 4, "margin": 3.0, "input_dropout": 0.0},
-    "training": {"epochs": 15, "batch_pairs": 32, "steps_per_epoch": 20},
-}
-_WIDTHS = ("daan.hidden_width", "daan.output_width", "daan.heads")
+# The training of the small network, by setting; the method's options have their own values (`MethodConfig.small`).
+SMALL_TRAINING: Mapping[str, Any] = {"epochs": 15, "batch_pairs": 32, "steps_per_epoch": 20}
 
 
 def with_network_size(settings: Settings, videos: int) -> Settings:
@@ -36,18 +32,22 @@ def with_network_size(settings: Settings, videos: int) -> Settings:
         Settings whose `training.network` is `small` or `paper`.
     """
     network = settings.training.network
-    if settings.training.method != "daan":  # the others have no small network
-        return dataclasses.replace(settings, training=dataclasses.replace(settings.training, network="paper"))
-    if network == "auto":
-        network = "small" if videos < SMALL_BELOW_VIDEOS and not _has_a_width(settings) else "paper"
-    sections = {}
-    for section, values in SMALL.items():
-        free_values = {name: value for name, value in values.items() if not _is_chosen(settings, f"{section}.{name}")}
-        sections[section] = dataclasses.replace(
-            getattr(settings, section), **(free_values if network == "small" else {})
-        )
-    training = dataclasses.replace(sections["training"], network=network)
-    return dataclasses.replace(settings, daan=sections["daan"], training=training)
+    if not settings.method_config.small:
+        network = "paper"
+    elif network == "auto":
+        network = "small" if videos < SMALL_BELOW_VIDEOS and not _has_a_size(settings) else "paper"
+    if network == "small":
+        section = section_of(settings.training.method)
+        config = _filled_in(settings, section, settings.method_config.small)
+        training = _filled_in(settings, "training", SMALL_TRAINING)
+        settings = dataclasses.replace(settings, **{section: config, "training": training})
+    return dataclasses.replace(settings, training=dataclasses.replace(settings.training, network=network))
+
+
+def _filled_in(settings: Settings, section: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any section
+    """Fill values into a section where the user gave none."""
+    free = {name: value for name, value in values.items() if not _is_chosen(settings, f"{section}.{name}")}
+    return dataclasses.replace(getattr(settings, section), **free)
 
 
 def show_before_training(settings: Settings) -> str:
@@ -55,14 +55,16 @@ def show_before_training(settings: Settings) -> str:
 
     The settings that this number will decide are comments, so that `--config` leaves them open too.
     """
-    if settings.training.method != "daan" or settings.training.network != "auto" or _has_a_width(settings):
+    small = settings.method_config.small
+    if not small or settings.training.network != "auto" or _has_a_size(settings):
         return show_settings(with_network_size(settings, 0))
+    values_of = {section_of(settings.training.method): small, "training": SMALL_TRAINING}
     lines, section = [], ""
     for line in show_settings(settings).splitlines():
         name = line.strip().partition(":")[0]
         if not line.startswith(" "):
             section = name
-        value = SMALL.get(section, {}).get(name)
+        value = values_of.get(section, {}).get(name)
         if value is None or _is_chosen(settings, f"{section}.{name}"):
             lines.append(line)
         else:
@@ -70,9 +72,10 @@ def show_before_training(settings: Settings) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _has_a_width(settings: Settings) -> bool:
-    """Return whether the user chose a width, so that the network is not small by itself."""
-    return any(_is_chosen(settings, name) for name in _WIDTHS)
+def _has_a_size(settings: Settings) -> bool:
+    """Return whether the user chose a size, so that the network is not small by itself."""
+    section = section_of(settings.training.method)
+    return any(_is_chosen(settings, f"{section}.{name}") for name in settings.method_config.sizes)
 
 
 def _is_chosen(settings: Settings, name: str) -> bool:

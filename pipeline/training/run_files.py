@@ -1,15 +1,17 @@
 """The files of a finished run, and their checksums in model.json, by which damage is found before it is believed."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from extractors.files.checksums import sha256_of_file
-from pipeline.base.errors import DamagedFileError
-from pipeline.base.files import refuse_endless, storage_errors
+from pipeline.base.errors import DamagedFileError, StorageError
+from pipeline.base.files import read_document, refuse_endless, storage_errors, write_json
 
 DESCRIPTION = "model.json"  # written last; it has the checksums of the others
 WEIGHTS, SPLITS, CONFIG = "model.safetensors", "splits.yaml", "config.yaml"
 HISTORY, BALANCE = "stage1/history.csv", "stage1/balance.csv"
+TIMING = "timing.json"  # without a checksum: two trainings of one run take different times
 _CHECKED = (WEIGHTS, SPLITS, CONFIG, HISTORY, BALANCE)
 
 
@@ -47,3 +49,29 @@ def check_file(folder: Path, name: str, checksums: Mapping[str, str]) -> Path:
     if checksums.get(name, found) != found:
         raise DamagedFileError(path, f"{path} is damaged: it is not what training wrote. Train the model again")
     return path
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long an epoch of stage 1 took, with its validation, in the median."""
+
+    seconds_per_epoch: float
+    device: str
+
+
+def write_timing(folder: Path, seconds_per_epoch: float, device: object) -> None:
+    """Write timing.json next to the model.
+
+    Raises:
+        StorageError: a full disk, or a folder that cannot be written.
+    """
+    write_json(folder / TIMING, asdict(Timing(seconds_per_epoch, str(device))))
+
+
+def read_timing(folder: Path) -> Timing | None:
+    """Read timing.json; None for a run of an older version, and for a damaged file, which is worth no error."""
+    path = folder / TIMING
+    try:
+        return read_document(path, Timing, lambda fault: DamagedFileError(path, fault)) if path.is_file() else None
+    except StorageError:
+        return None

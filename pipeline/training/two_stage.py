@@ -6,6 +6,7 @@ Test videos are not used.
 """
 
 import dataclasses
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from pipeline.training.epoch import TrainingStage, steps_per_epoch, validations_
 from pipeline.training.fitting import OnEpoch, StageState, fit
 from pipeline.training.inputs import TrainingInputs
 from pipeline.training.methods import build_method, method_class
+from pipeline.training.run_files import write_timing
 from pipeline.training.trained_model import Model, model_classes
 from pipeline.training.validation import Validator
 
@@ -47,6 +49,8 @@ class Run:
         self.reporter.say(f"{network.about.title}, {parameters / 1e6:.1f} M parameters")
         if self.inputs.features.attributes.get("weights") == "untrained":
             self.reporter.warn(UNTRAINED_NOTE)
+        if not network.needs.training:
+            return self._only_calibrated(network)
         if len(self.inputs.indices("val_seen", "val_unseen")) == 0:
             self.reporter.warn("there are no validation videos: all epochs are trained and nothing is calibrated")
         per_epoch = validations_per_epoch(self.settings, len(self.inputs.indices("train")))
@@ -59,6 +63,8 @@ class Run:
         )
         state = self._fit(network, first)
         standardiser = first.standardiser
+        if state.seconds:
+            write_timing(self.folder, statistics.median(state.seconds) * per_epoch, self.device)
         if state.periods < first.periods:
             self.reporter.say(
                 f"stage 1 ends after epoch {shown_epoch(state.history[-1].epoch)}: the learning rate has fallen below "
@@ -85,6 +91,15 @@ class Run:
             self._fit(network, second)
             standardiser = second.standardiser
         return self._model(network, standardiser, state, chooses=chooses)
+
+    def _only_calibrated(self, network: Method) -> Model:
+        """Calibrate a method that has nothing to learn on the validation videos."""
+        standardiser = self._identity()
+        validator = self._validator(standardiser, network.score)
+        if validator is None:
+            self.reporter.warn("there are no validation videos: nothing is calibrated")
+        state = StageState(best=validator(network) if validator else None)
+        return self._model(network, standardiser, state, chooses=validator is not None and validator.chooses)
 
     def _fit(self, network: Method, stage: TrainingStage) -> StageState:
         return fit(network, stage, on_epoch=self.on_epoch, stop=self.stop)
@@ -144,9 +159,11 @@ class Run:
         )
 
     def _standardiser(self, indices: Tensor) -> Standardiser:
+        return self._features.statistics(indices).to(self.device) if self.settings.standardise else self._identity()
+
+    def _identity(self) -> Standardiser:
+        """Make a standardiser that changes nothing."""
         features = self._features
-        if self.settings.standardise:
-            return features.statistics(indices).to(self.device)
         return Standardiser.identity(features.audio.shape[1], features.visual.shape[1]).to(self.device)
 
     def _validator(self, standardiser: Standardiser, score: str) -> Validator | None:

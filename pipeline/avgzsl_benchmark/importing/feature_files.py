@@ -71,6 +71,11 @@ def layouts_in(source: Path) -> list[str]:
     return sorted({layout for folder in _method_folders(source) for layout in _layouts(folder)})
 
 
+def method_folders(source: Path) -> list[str]:
+    """List the names of the folders of features: those in `features/`, or the given one."""
+    return [folder.name for folder in _method_folders(source)]
+
+
 def _method_folder(source: Path, layout: str, method: str | None) -> Path:
     found = {folder.name: folder for folder in _method_folders(source)}
     if method is not None and method not in found:

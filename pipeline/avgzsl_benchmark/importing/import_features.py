@@ -8,6 +8,7 @@ from typing import Any
 from extractors.files.safe_pickle import PickleRefusedError, load_npy
 from extractors.text.spec import TextSpec
 from pipeline.avgzsl_benchmark.importing.official_folder import OfficialFolder, find_official, find_vectors
+from pipeline.avgzsl_benchmark.importing.paired_vectors import find_paired_vectors, joined_vectors
 from pipeline.avgzsl_benchmark.importing.store import ImportedStore, import_store
 from pipeline.avgzsl_benchmark.layouts.pickles import write_pickled_npy
 from pipeline.base.errors import UsageError
@@ -83,11 +84,12 @@ def import_official(
     folder = find_official(source, layout, method=method, splits=splits)
     folder.check_exported_files(features=False)
     phrases = _phrases(folder)
-    spec = read_spec(
-        text or str(find_vectors(source, folder.features.folder, folder.class_split, folder.classes.benchmark))
-    )
     given = folder.classes.phrases or {name: phrases_of_name(name) for name in folder.features.files}
-    encode_phrases(spec, list(given.values()))  # a class without a vector is found before the features are read
+    pair = None if text else find_paired_vectors(folder.features.folder)
+    joined = joined_vectors(*pair, list(given.values())) if pair else {}
+    spec = None if joined else _spec_of(folder, text)
+    if spec is not None:
+        encode_phrases(spec, list(given.values()))  # a class without a vector is found before the features are read
     with workspace.locked("import"):
         made_from = fingerprint({"stage": _STAGE_VERSION, "folder": folder.fingerprint()})
         report = _imported_before(workspace, made_from, folder)
@@ -100,8 +102,19 @@ def import_official(
             report = _report(folder, imported, dataset, path)
             _record(workspace, report, imported.content, made_from, dataset)
         _back_up_extractor(workspace)
-        _import_vectors(spec, folder, workspace, own=text is None)
+        if spec is None:
+            target = workspace.text_folder / "clip_and_clap.npy"
+            write_pickled_npy(target, joined)
+            record_spec(workspace, read_spec(str(target)))
+        else:
+            _import_vectors(spec, folder, workspace, own=text is None)
     return report
+
+
+def _spec_of(folder: OfficialFolder, text: str | None) -> TextSpec:
+    """Parse the text encoder that the user named, or find the folder's own vectors."""
+    found = text or find_vectors(folder.source, folder.features.folder, folder.class_split, folder.classes.benchmark)
+    return read_spec(str(found))
 
 
 def _phrases(folder: OfficialFolder) -> dict[str, Phrases]:
@@ -236,7 +249,7 @@ def _by_phrase(
 
 
 def _named(path: Path) -> dict[str, Any]:
-    """Read names and vectors of a .npy file that `encode_phrases` has checked."""
+    """Read names and vectors of a .npy file."""
     try:
         stored = load_npy(path)
     except PickleRefusedError as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from extractors.files.checksums import sha256_of_file
 from pipeline.avgzsl_benchmark.importing.feature_files import FeatureFiles, find_features
+from pipeline.avgzsl_benchmark.importing.paired_vectors import find_paired_vectors
 from pipeline.avgzsl_benchmark.layouts.notes import NOTES_FILE, ExportNotes, read_notes
 from pipeline.base.errors import UsageError
 from pipeline.base.files import fingerprint, storage_errors
@@ -93,7 +94,7 @@ def find_official(
     features = find_features(source, layout, method)
     class_split = find_class_split(source, features.folder, splits)
     # Features of classification networks have their own split, without the classes that these were trained on.
-    split = CLS_SPLIT if features.folder.name.startswith("cls") else MAIN_SPLIT
+    split = CLS_SPLIT if features.folder.name.startswith(("cls", "clip")) else MAIN_SPLIT
     if splits is not None and class_split is not None and splits.resolve().parent == class_split.resolve():
         split = splits.name
     notes = read_notes(_root_of(features.folder))
@@ -101,7 +102,7 @@ def find_official(
         source=source,
         layout=layout,
         features=features,
-        classes=read_classes(class_split, split),
+        classes=read_classes(class_split, split, of_clip=find_paired_vectors(features.folder) is not None),
         class_split=class_split,
         split=split,
         notes=notes if notes and notes.layout == layout else None,

@@ -44,7 +44,13 @@ def read_class_file(path: Path) -> ClassFile:
             else f"a {type(stored).__name__}"
         )
         raise UsageError(f"{path} contains {found}: expected {_LAYOUT}")
-    return checked_class_file(path, _members(path, stored["video_names"]), _members(path, stored["features"]))
+    rows = [_as_rows(value) for value in _members(path, stored["features"])]
+    return checked_class_file(path, _members(path, stored["video_names"]), rows)
+
+
+def _as_rows(value: object) -> object:
+    """Make one row of the single vector (D,) that the ClipClap code has for a video."""
+    return value[None] if isinstance(value, np.ndarray) and value.ndim == 1 else value
 
 
 def _members(path: Path, value: object) -> Sequence[object]:

@@ -1,142 +1,121 @@
-"""Write a reproduction as Markdown, HTML and JSON, with the exact configuration and the hashes of the data."""
+"""Show a reproduction: published results next to ours, the differences between methods, the ablation, and all runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import torch
-
-from pipeline.avgzsl_benchmark.reproduction.published import PUBLISHED, PUBLISHED_ABLATION
+from pipeline.avgzsl_benchmark.reproduction.ablation import PUBLISHED_ABLATION
 from pipeline.avgzsl_benchmark.reproduction.reproduce import Reproduction
-from pipeline.avgzsl_benchmark.reproduction.tables import TextTable, tables
-from pipeline.base.files import write_json, write_text
-from pipeline.base.workspace import Workspace
-from pipeline.evaluation.html import Section, render_page
+from pipeline.base.wording import shown_epoch
+from pipeline.comparison.comparison_report import comparison_table, document_of, notes_of, run_document
+from pipeline.comparison.report import Report
+from pipeline.comparison.run_all import MethodResult
+from pipeline.comparison.text_tables import TextTable, shown_number, shown_spread
+from pipeline.scoring.metrics import METRICS
 from pipeline.settings.tree import show_settings
 
-_COMPARED = (
-    "Published results: main split, SeLaVi features, in percent. S, U: recall of seen and unseen classes, choosing "
-    "among all classes. HM: harmonic mean of S and U. ZSL: recall of unseen classes, choosing among unseen classes "
-    "only. Nothing was chosen by the test videos."
-)
-_LEGACY_ORDER = "Classes have the vectors that the AVCA code gives them; many get the vector of another class."
+_LEGACY_ORDER = "Classes have the vectors that the {code} code gives them; many get the vector of another class."
 _RIGHT_ORDER = (
-    "Every class has its own vector. The AVCA code mixes vectors up; --set text.legacy_class_order=true repeats that."
+    "Every class has its own vector. The published code mixes vectors up; --set text.legacy_class_order=avca (or "
+    "clipclap) repeats that."
 )
 
 
-@dataclass(frozen=True)
-class ReproductionFiles:
-    """The files of a written reproduction."""
-
-    markdown: Path
-    page: Path
-    document: Path
-
-
-def write_reproduction(reproduction: Reproduction, workspace: Workspace) -> ReproductionFiles:
-    """Write reports/reproduction-<benchmark>/reproduction.{md,html,json}.
-
-    Raises:
-        StorageError: a full disk, or a folder that cannot be written.
-    """
-    folder = workspace.report_folder(f"reproduction-{reproduction.benchmark}")
-    files = ReproductionFiles(*(folder / f"reproduction.{ending}" for ending in ("md", "html", "json")))
-    write_text(files.markdown, _markdown(reproduction))
-    write_text(files.page, _page(reproduction))
-    write_json(files.document, document_of(reproduction))
-    return files
+def report_of(reproduction: Reproduction) -> Report:
+    """Make the report of a reproduction."""
+    results = reproduction.comparison.results
+    titles = ", ".join(result.method.title for result in results)
+    return Report(
+        title=f"{titles} on {reproduction.benchmark}: reproduction",
+        notes=_notes(reproduction),
+        tables=tables(reproduction),
+        data=reproduction.comparison.data,
+        settings={
+            ("every setting" if len(results) == 1 else f"settings of {result.method.title}"): show_settings(
+                result.method.settings
+            )
+            for result in results
+        },
+        document=_document(reproduction),
+    )
 
 
-def notes_of(reproduction: Reproduction) -> list[str]:
-    """Return what a reader must know to compare the results."""
-    notes = [_COMPARED]
-    if reproduction.data["features"].get("extractor") == "synthetic":
-        notes.append("These features were generated: the results only show that the protocol runs.")
-    notes.append(_LEGACY_ORDER if reproduction.data["legacy_class_order"] else _RIGHT_ORDER)
-    return notes
+def tables(reproduction: Reproduction) -> list[TextTable]:
+    """Make the tables: published results next to ours, differences, the ablation if it was run, and all runs."""
+    comparison = reproduction.comparison
+    several = [comparison_table(comparison, with_published=False)] if len(comparison.results) > 1 else []
+    ablation = [_ablation(reproduction)] if reproduction.ablation else []
+    return [_by_score(reproduction), *several, *ablation, _runs(reproduction)]
 
 
-def document_of(reproduction: Reproduction) -> dict[str, Any]:
+def _by_score(reproduction: Reproduction) -> TextTable:
+    """Make the table of the published rows, and of ours by every score."""
+    comparison = reproduction.comparison
+    rows = [(row.method, *row.cells) for row in comparison.published.rows] if comparison.published else []
+    strong = set()
+    for result in comparison.results:
+        for score in result.scores:
+            if score == result.score:
+                strong.add(len(rows))
+            rows.append((f"avzsl {result.method.title}, {score}", *shown_spread(*result.over_seeds(score))))
+    count = max(len(result.seeds) for result in comparison.results)
+    over = f"mean ± deviation over {count} seeds" if count > 1 else "one seed"
+    title = f"{reproduction.benchmark}: published results, and ours by each score ({over})"
+    return TextTable(title, ("method", *METRICS), rows, frozenset(strong))
+
+
+def _ablation(reproduction: Reproduction) -> TextTable:
+    published = PUBLISHED_ABLATION.get(reproduction.benchmark, {})
+    rows: list[tuple[str, ...]] = []
+    strong = set()
+    for result in reproduction.ablation:
+        strong.add(len(rows))
+        rows.append((result.method.title, *shown_spread(*result.over_seeds(result.score))))
+        row = published.get(result.method.key)
+        if row is not None:
+            rows.append(("  published", *row.cells))
+    score = reproduction.ablation[0].score
+    return TextTable(f"ablation of DAAN, score {score}", ("", *METRICS), rows, frozenset(strong))
+
+
+def _runs(reproduction: Reproduction) -> TextTable:
+    shown = dict.fromkeys(
+        (result.method.title, seed.seed, shown_epoch(seed.best_epoch), result.score, seed.run)
+        for result in _all_results(reproduction)
+        for seed in result.seeds
+    )
+    metrics = {seed.run: seed.metrics[result.score] for result in _all_results(reproduction) for seed in result.seeds}
+    rows = [
+        (title, str(seed), epoch, *(shown_number(metrics[run][name]) for name in METRICS), run)
+        for title, seed, epoch, _, run in shown
+    ]
+    return TextTable("runs, by the score that predicts", ("", "seed", "epoch", *METRICS, "run"), rows)
+
+
+def _all_results(reproduction: Reproduction) -> list[MethodResult]:
+    """List the variants of the ablation, then the methods whose runs are not among them."""
+    ablated = {seed.run for result in reproduction.ablation for seed in result.seeds}
+    others = [result for result in reproduction.comparison.results if result.seeds[0].run not in ablated]
+    return [*reproduction.ablation, *others]
+
+
+def _notes(reproduction: Reproduction) -> list[str]:
+    data = reproduction.comparison.data
+    order = data["legacy_class_order"]
+    code = {"avca": "AVCA and TCaF", "clipclap": "ClipClap"}.get(order, "")
+    return [*notes_of(reproduction.comparison), _LEGACY_ORDER.format(code=code) if code else _RIGHT_ORDER]
+
+
+def _document(reproduction: Reproduction) -> Mapping[str, Any]:
     """Return the document of `reproduce --json`."""
+    published_ablation = PUBLISHED_ABLATION.get(reproduction.benchmark, {})
     return {
         "benchmark": reproduction.benchmark,
-        "score": reproduction.score,
-        "variants": {
-            result.variant.name: {
-                "qdma": result.variant.qdma,
-                "csgm": result.variant.csgm,
-                "mean": {score: result.over_seeds(score)[0] for score in result.scores},
-                "deviation": {score: result.over_seeds(score)[1] for score in result.scores},
-                "runs": {
-                    seed.run: {"seed": seed.seed, "best_epoch": seed.best_epoch, **seed.metrics}
-                    for seed in result.seeds
-                },
-            }
-            for result in reproduction.results
-        },
-        "published": {row.method: _metrics(vars(row)) for row in PUBLISHED[reproduction.benchmark]},
+        **document_of(reproduction.comparison),
+        "ablation": {result.method.key: run_document(result) for result in reproduction.ablation},
         "published_ablation": {
-            name: _metrics(vars(row)) for name, row in PUBLISHED_ABLATION.get(reproduction.benchmark, {}).items()
+            name: {metric: getattr(row, metric) for metric in METRICS} for name, row in published_ablation.items()
         },
-        "data": dict(reproduction.data),
-        "settings": show_settings(reproduction.settings),
-        "software": _software(),
+        "settings": {
+            result.method.key: show_settings(result.method.settings) for result in reproduction.comparison.results
+        },
     }
-
-
-def _metrics(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "method"}
-
-
-def _software() -> dict[str, str]:
-    return {"avzsl": version("avzsl"), "torch": torch.__version__}
-
-
-def _facts(reproduction: Reproduction) -> list[tuple[str, str]]:
-    """List the data and software of the reproduction as names and values."""
-    nested = {**reproduction.data, "software": _software()}
-    return [(name.replace("_", " "), _in_words(value)) for name, value in nested.items()]
-
-
-def _in_words(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_in_words(entry)}" for name, entry in value.items())
-    return str(value)
-
-
-def _title(reproduction: Reproduction) -> str:
-    return f"DAAN on {reproduction.benchmark}: reproduction"
-
-
-def _markdown(reproduction: Reproduction) -> str:
-    blocks = [f"# {_title(reproduction)}", *notes_of(reproduction)]
-    blocks += [f"## {table.title}\n\n{_markdown_table(table)}" for table in tables(reproduction)]
-    facts = TextTable("", ("data", ""), _facts(reproduction))
-    settings = show_settings(reproduction.settings)
-    blocks += [f"## made from\n\n{_markdown_table(facts)}", f"## every setting\n\n```yaml\n{settings}```"]
-    return "\n\n".join(blocks) + "\n"
-
-
-def _markdown_table(table: TextTable) -> str:
-    lines = [table.columns, ["-" * 3 for _ in table.columns]]
-    for index, row in enumerate(table.rows):
-        cells = [cell.replace("|", "\\|") for cell in row]
-        lines.append([f"**{cell}**" if cell and index in table.strong else cell for cell in cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _page(reproduction: Reproduction) -> str:
-    sections = [
-        Section(paragraphs=notes_of(reproduction)),
-        *(_table_section(table) for table in tables(reproduction)),
-        _table_section(TextTable("made from", ("data", ""), _facts(reproduction))),
-        Section(summary="every setting", code=show_settings(reproduction.settings)),
-    ]
-    return render_page(_title(reproduction), sections)
-
-
-def _table_section(table: TextTable) -> Section:
-    return Section(heading=table.title, columns=table.columns, rows=table.rows, strong=table.strong)

@@ -72,12 +72,13 @@ def _is_class_split(folder: Path) -> bool:
     return (folder / "all_class.txt").is_file() or bool(list(folder.glob("*_w2v_class_names.csv")))
 
 
-def read_classes(folder: Path | None, split: str) -> OfficialClasses:
+def read_classes(folder: Path | None, split: str, *, of_clip: bool = False) -> OfficialClasses:
     """Read the classes and phrases that `class-split` lists.
 
     Args:
         folder: folder class-split; None if there is none, so that classes are named as in the files of features.
         split: main_split or cls_split, a folder in class-split that need not exist.
+        of_clip: whether to prefer the names that the ClipClap code gives the classes (ucf_clip_class_names.csv).
 
     Raises:
         UsageError: lists that contradict each other, several lists of phrases, or an unknown class.
@@ -87,7 +88,12 @@ def read_classes(folder: Path | None, split: str) -> OfficialClasses:
     lists = sorted(folder.glob("*_w2v_class_names.csv"))
     if len(lists) > 1:
         raise UsageError(f"{folder} has several lists of class names: {', '.join(path.name for path in lists)}")
-    phrases: dict[str, Phrases] = _read_phrases(lists[0]) if lists else {}
+    others = sorted(folder.glob("*_clip_class_names.csv")) if of_clip else []
+    phrases: dict[str, Phrases] = {}
+    if others:
+        phrases = _read_phrases(others[0], "clip_class_name")
+    elif lists:
+        phrases = _read_phrases(lists[0], "manual")
     everything = folder / "all_class.txt"
     by_folded = {name.casefold() for name in phrases}
     for name in _lines(everything) if everything.is_file() else []:
@@ -134,11 +140,11 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
-def _read_phrases(path: Path) -> dict[str, Phrases]:
-    """Read the columns `original` (class) and `manual` (phrases)."""
+def _read_phrases(path: Path, column: str) -> dict[str, Phrases]:
+    """Read the columns `original` (class) and another one (phrases)."""
     phrases: dict[str, Phrases] = {}
-    for line, row in read_user_table(path, required=("original", "manual"), strict=False):
-        name, phrase = row["original"].strip(), row["manual"].strip()
+    for line, row in read_user_table(path, required=("original", column), strict=False):
+        name, phrase = row["original"].strip(), row[column].strip()
         if not name or not phrase or name in phrases:
             raise UsageError(f"{path}, line {line}: {name!r} is empty, appears twice or has no phrase")
         phrases[name] = parse_phrases(phrase)

@@ -167,7 +167,7 @@ def test_in_tcaf_seconds_see_only_the_other_modality_and_the_class_token() -> No
 
 
 def test_the_time_embedding_of_tcaf_adds_two_frequencies() -> None:
-    """The second t stands twice before the 2 x 32 random frequencies (zoo.md, 3.7)."""
+    """The second t stands twice before the 2 x 32 random frequencies (daan/pages/tcaf.md)."""
     positions = tcaf().positions
     frequencies = positions.frequencies.sum(0)
     angles = 2 * torch.pi * torch.arange(4.0)[:, None] * frequencies

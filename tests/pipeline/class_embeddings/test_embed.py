@@ -236,10 +236,22 @@ def test_the_legacy_order_gives_many_benchmark_classes_a_wrong_vector(
     with path.open(encoding="utf-8", newline="") as lines:
         phrases = {row["original"]: (row["manual"],) for row in csv.DictReader(lines)}
 
-    given = legacy_phrases(phrases)
+    of_avca, of_clipclap = legacy_phrases(phrases), legacy_phrases(phrases, "clipclap")
 
     assert len(phrases) == classes
-    assert sum(given[name] != phrase for name, phrase in phrases.items()) == wrong
+    assert sum(of_avca[name] != phrase for name, phrase in phrases.items()) == wrong
+    in_clipclap = 0 if folder == "UCF" else wrong
+    assert sum(of_clipclap[name] != phrase for name, phrase in phrases.items()) == in_clipclap
+
+
+def test_clipclap_names_the_classes_of_ucf_in_their_own_order() -> None:
+    """Its names are the words of the class names; elsewhere it repeats the order of the AVCA code."""
+    ucf = {"YoYo": ("playing with a yo-yo",), "ApplyEyeMakeup": ("eye makeup",), "HandstandPushups": ("a handstand",)}
+    others = {"Zither": ("a zither",), "Alto": ("the alto",)}
+
+    assert legacy_phrases(ucf, "clipclap") == ucf
+    assert legacy_phrases(ucf, "avca") != ucf
+    assert legacy_phrases(others, "clipclap") == legacy_phrases(others, "avca") != others
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.scoring.intervals import DRAWS, bootstrap_intervals
+from pipeline.scoring.intervals import DRAWS, bootstrap_intervals, paired_intervals
 from pipeline.scoring.metrics import ClassRecalls
 
 recalls = st.lists(st.floats(0, 100), min_size=2, max_size=8).map(np.array)
@@ -45,6 +45,57 @@ def test_the_intervals_equal_those_of_drawing_one_by_one(classes: int) -> None:
     expected = slow_intervals(run)
     for name, interval in bootstrap_intervals([run]).items():
         assert interval == pytest.approx(expected[name])
+
+
+def slow_paired_zsl(above: list[ClassRecalls], below: list[ClassRecalls]) -> tuple[float, float]:
+    """Draw the classes of both methods and the seeds of each, one draw at a time, with the same random numbers."""
+    random = np.random.default_rng(0)
+    random.integers(len(above[0].seen), size=(DRAWS, len(above[0].seen)))
+    classes = random.integers(len(above[0].unseen), size=(DRAWS, len(above[0].unseen)))
+    means = []
+    for runs_of_method in (above, below):
+        seeds = random.integers(len(runs_of_method), size=(len(runs_of_method), DRAWS))
+        means.append(
+            [
+                math.fsum(
+                    math.fsum(runs_of_method[seed].zero_shot[index] for index in classes[draw]) / len(classes[draw])
+                    for seed in seeds[:, draw]
+                )
+                / len(runs_of_method)
+                for draw in range(DRAWS)
+            ]
+        )
+    differences = [first - second for first, second in zip(*means, strict=True)]
+    low, high = np.quantile(differences, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def some_runs(count: int, seed: int) -> list[ClassRecalls]:
+    """Make runs on six seen and five unseen classes."""
+    random = np.random.default_rng(seed)
+    return [ClassRecalls(*(random.uniform(0, 100, size) for size in (6, 5, 5))) for _ in range(count)]
+
+
+def test_paired_intervals_equal_those_of_drawing_one_by_one() -> None:
+    """The same classes count for both methods; each method's seeds are drawn too."""
+    above, below = some_runs(3, 0), some_runs(2, 1)
+    assert paired_intervals(above, below)["ZSL"] == pytest.approx(slow_paired_zsl(above, below))
+
+
+def test_a_method_that_is_better_by_the_same_amount_in_every_class_has_no_spread() -> None:
+    """What both methods find easy or hard does not widen the interval; with equal runs it cannot be known."""
+    (run,) = some_runs(1, 0)
+    better = ClassRecalls(run.seen + 5, run.unseen + 5, run.zero_shot + np.array([5, 5, 5, 5, 6.0]))
+    low, high = paired_intervals([better], [run])["ZSL"]
+    assert 5 - 1e-9 <= low <= high <= 6
+    assert all(math.isnan(limit) for limit in paired_intervals([run], [run])["S"])
+
+
+def test_runs_on_other_classes_cannot_be_paired() -> None:
+    """Their classes have nothing to do with each other."""
+    (run,) = some_runs(1, 0)
+    with pytest.raises(ValueError, match="give runs on the same classes"):
+        paired_intervals([run], [ClassRecalls(run.seen[1:], run.unseen, run.zero_shot)])
 
 
 @given(runs())

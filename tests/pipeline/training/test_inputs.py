@@ -292,9 +292,9 @@ def test_the_legacy_class_order_makes_another_run_even_if_no_vector_moves(genera
     right = generated.gather()
     generated.reporter.lines.clear()
 
-    legacy = generated.change("text", legacy_class_order=True).gather()
+    legacy = generated.change("text", legacy_class_order="avca").gather()
 
-    line = "legacy class order: 0 of 8 classes get another class's vector, as in the AVCA code"
+    line = "legacy class order: 0 of 8 classes get another class's vector, as in the AVCA and TCaF code"
     assert generated.reporter.lines[0] == f"{line} (text.legacy_class_order)"
     np.testing.assert_array_equal(legacy.embeddings.vectors, right.embeddings.vectors)
     assert legacy.fingerprint != right.fingerprint
@@ -309,7 +309,7 @@ def test_in_the_legacy_order_classes_get_the_vectors_of_sorted_phrases(generated
     with (generated.workspace.dataset_folder / "classes.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("class", "phrase"), *phrases.items()])
 
-    inputs = generated.change("text", legacy_class_order=True).gather()
+    inputs = generated.change("text", legacy_class_order="avca").gather()
 
     expected = ["stripes", "tai chi", "umpire", "violin", "waltz", "waves", "xylophone", "yo yo"]
     moved = sum(phrase != own for phrase, own in zip(expected, phrases.values(), strict=True))
@@ -326,7 +326,7 @@ def test_listed_classes_without_videos_count_in_the_legacy_order(generated: Gene
     with (generated.workspace.dataset_folder / "classes.csv").open("a", newline="", encoding="utf-8") as file:
         csv.writer(file).writerow(("unplayed", "a banjo"))
 
-    inputs = generated.change("text", legacy_class_order=True).gather()
+    inputs = generated.change("text", legacy_class_order="avca").gather()
 
     assert generated.reporter.lines[0].startswith("legacy class order: 9 of 9 classes get another class's vector")
     own = list(inputs.dataset.phrases.values())
@@ -349,7 +349,7 @@ def test_the_legacy_order_gives_79_of_101_ucf_classes_another_vector(tmp_path: P
     encoder = str(folder / "w2v_features/word_embeddings_ucf_normed.npy")
 
     def vectors(*, legacy: bool) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        settings = Settings(text=TextSettings(encoder=encoder, legacy_class_order=legacy))
+        settings = Settings(text=TextSettings(encoder=encoder, legacy_class_order="avca" if legacy else "off"))
         found = gather_inputs(workspace, settings, None, hold_out_anew=False, reporter=reporter)
         return found.embeddings.vectors
 

@@ -22,11 +22,11 @@ from pipeline.scoring.score_videos import score_videos
 from pipeline.settings.tree import Settings, load_settings
 from pipeline.training.methods import METHODS, config_class, describe_methods, method_class
 from pipeline.training.records import read_history
-from pipeline.training.train import train
+from pipeline.training.train import TrainingReport, train
 from pipeline.training.trained_model import Model, load_model
 
 CPU = torch.device("cpu")
-RIVALS = [name for name in METHODS if name != "daan"]
+RIVALS = [name for name in METHODS if name != "daan" and method_class(name).needs.training]
 SMALL = {
     "tcaf": ["encoder_width=8", "token_width=8", "depth=1", "heads=2", "head_width=4"],
     "mft": ["hidden_width=16", "depth=1", "heads=2", "head_width=4", "feedforward_width=8"],
@@ -162,3 +162,90 @@ def test_only_the_options_of_the_chosen_method_are_shown(capsys: pytest.CaptureF
     assert "\navca:" in shown
     assert "\ndaan:" not in shown
     assert "method: avca" in shown
+
+
+def with_paired_texts(workspace: Workspace) -> Settings:
+    """Write class vectors in the features' own space, visual then audio: the means of each class's videos."""
+    dataset = load_dataset(workspace.dataset_folder)
+    features = load_features(workspace.current_features(), dataset.classes).averaged()
+    rows = torch.cat((features.visual, features.audio), dim=1).numpy()
+    vectors = {
+        phrase: rows[features.labels.numpy() == index].mean(axis=0)
+        for index, (phrase,) in enumerate(dataset.phrases.values())
+    }
+    path = workspace.root / "paired.npy"
+    np.save(path, vectors)  # type: ignore[arg-type]  # a dict, as in the benchmark
+    return load_settings(
+        assignments=["training.least_validation_videos=2"],
+        options={"training.method": "zero-shot", "text.encoder": str(path)},
+    )
+
+
+def test_zero_shot_is_calibrated_evaluated_and_reported_without_training(extracted: Callable[..., Workspace]) -> None:
+    """With class vectors that are the means of the classes' features, most videos are recognised."""
+    workspace = extracted(extractor="joint", videos=8)
+    settings = with_paired_texts(workspace)
+    reporter = SilentReporter()
+
+    def run() -> TrainingReport:
+        return train(workspace, settings, device=CPU, reporter=reporter, on_epoch=lambda *_: None)
+
+    report = run()
+    assert (report.best_epoch, report.did_nothing, run().did_nothing) == (0, False, True)
+    assert report.run.startswith("zero-shot-")
+    assert not (report.folder / "stage1").exists()
+    assert list(load_model(report.folder, CPU).network.parameters()) == []
+    found = evaluate(workspace, device=CPU, reporter=reporter)
+    assert found.metrics["sum"].ZSL > 90
+    assert [path.name for path in found.figures] == ["confusion_matrix.png"]
+    assert "zero-shot" in write_report(workspace).page.read_text()
+
+
+@pytest.mark.parametrize(("extractor", "named"), [("selavi", "of SeLaVi"), ("synthetic", "generated")])
+def test_zero_shot_is_refused_on_features_without_a_text_encoder(
+    extracted: Callable[..., Workspace], extractor: str, named: str
+) -> None:
+    """Even if the widths fit, distances to the texts of another space mean nothing."""
+    workspace = extracted(extractor=extractor)
+    settings = with_paired_texts(workspace)
+    with pytest.raises(UsageError, match=f"zero-shot compares features .* these features are {named}, without"):
+        train(workspace, settings, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
+
+
+def test_zero_shot_is_refused_with_texts_of_another_encoder(extracted: Callable[..., Workspace]) -> None:
+    """MiniLM's vectors are 384 wide."""
+    settings = load_settings(options={"training.method": "zero-shot"})
+    with pytest.raises(UsageError, match=r"zero_shot\.text_width is 384, must be 16 \+ 16"):
+        train(extracted(extractor="joint"), settings, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--preset", "avca-ucf", "--method", "tcaf"],
+            "--preset avca-ucf is not for the method tcaf; it has tcaf-a",
+        ),
+        (["--preset", "sample", "--method", "avca"], "--preset sample is not for the method avca; it has avca-activ"),
+        (["--preset", "ucf", "--method", "zero-shot"], "is not for the method zero-shot; it has no preset: leave --pr"),
+        (["--preset", "avca-ufc"], "unknown preset 'avca-ufc'. Did you mean avca-ucf?"),
+    ],
+)
+def test_a_preset_of_another_method_is_refused(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Otherwise one method would silently be trained with the settings of another."""
+    assert run_command(["train", *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_the_preset_of_a_dataset_means_that_of_the_method(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--preset ucf --method avca` reads avca-ucf."""
+    shown = []
+    for options in (["--preset", "ucf", "--method", "AVCA"], ["--preset", "avca-ucf"]):
+        assert run_command(["train", *options, "--show-config"]) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert "method: avca" in shown[0]

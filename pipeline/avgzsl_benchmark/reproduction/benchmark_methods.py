@@ -1,0 +1,62 @@
+"""The methods of a reproduction, each with its published settings for the benchmark and the kind of features."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.comparison.configured_methods import ConfiguredMethod, configured_methods
+from pipeline.settings.training import LegacyOrder, section_of
+from pipeline.settings.tree import presets
+from pipeline.training.methods import config_class
+
+# The rest repeats the order of the AVCA code.
+_OF_CLIPCLAP = ("clipclap", "mft", "lsc")
+
+
+def benchmark_methods(
+    names: Sequence[str],
+    benchmark: str,
+    *,
+    kind: str | None,
+    faithful: bool,
+    config_file: Path | None,
+    assignments: Sequence[str],
+    options: Mapping[str, Any],
+) -> list[ConfiguredMethod]:
+    """Load the settings of each method for a benchmark.
+
+    Args:
+        names: names of methods.
+        benchmark: a name of `BENCHMARKS`.
+        kind: main, cls or clip; None for main. A method without a preset for this kind uses the one for main.
+        faithful: whether to repeat the faults of published code.
+        config_file: a file of settings for all methods.
+        assignments: texts `section.key=value` for all methods.
+        options: dotted key -> value of the command's own options.
+
+    Raises:
+        UsageError: as for `load_settings`.
+    """
+    found = []
+    for name in names:
+        of_kind = f"{benchmark}-{kind}"
+        has_own = of_kind in presets(name) or f"{name}-{of_kind}" in presets(name)
+        found += configured_methods(
+            [name],
+            preset=of_kind if has_own else benchmark,
+            config_file=config_file,
+            assignments=assignments,
+            options={**options, **(_faults(name, names) if faithful else {})},
+        )
+    return found
+
+
+def _faults(name: str, names: Sequence[str]) -> dict[str, Any]:
+    """Return the settings that repeat the faults of published code: of one method, and of the order of its classes.
+
+    All methods of a reproduction share the class vectors, so the first method decides whose order they have.
+    """
+    order: LegacyOrder = "clipclap" if names[0] in _OF_CLIPCLAP else "avca"
+    has_faults = "faithful" in {field.name for field in dataclasses.fields(config_class(name))}
+    return {"text.legacy_class_order": order, **({f"{section_of(name)}.faithful": True} if has_faults else {})}

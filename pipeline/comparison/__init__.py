@@ -1,0 +1,1 @@
+"""Compare methods on the features of one workspace."""
