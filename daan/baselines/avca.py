@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from daan.baselines.blocks import TokenTransformer, averaged, double, single
+from daan.baselines.blocks import TokenTransformer, averaged, double, single, text_layer
 from daan.baselines.losses import triplet
 from daan.batch import VideoBatch
 from daan.method import About, Method, MethodConfig, Needs, Part, TrainingBatch
@@ -32,15 +32,19 @@ class AvcaConfig(MethodConfig):
     encoder_dropout: float = 0.2
     projection_dropout: float = 0.3
     decoder_dropout: float = 0.5
+    # Width of a layer in front of the class embeddings; 0 for none. ClipClap's authors give this method one with CLIP
+    # and CLAP features (arXiv 2404.06309, eq. 9); C: 512.
+    text_layer_width: int = 0
     momentum: float = 0.1  # of the last BatchNorm of encoders and projections
     # True repeats two faults of the published code: the vectors that mark the modalities are not learned, and the
-    # running statistics of the projections also count reconstructed features.
+    # running statistics also count reconstructed features, and positives and their texts once more.
     faithful: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._positive("encoder_width", "hidden_width", "projection_width", "output_width", "heads", "head_width")
         self._positive("feedforward_width")
+        self._not_negative("text_layer_width")
         self._fraction("encoder_dropout", "projection_dropout", "decoder_dropout")
         if not 0 < self.momentum <= 1:
             raise ValueError(f"momentum is {self.momentum}, must be greater than 0 and at most 1")
@@ -96,8 +100,10 @@ class Avca(Method):
             )
             for _ in range(2)
         )
-        self.text_projection = single(config.text_width, output, dropout=config.decoder_dropout)
-        self.decoder = single(output, config.text_width, dropout=config.decoder_dropout)
+        text_width = config.text_layer_width or config.text_width
+        self.text_layer = text_layer(config.text_width, config.text_layer_width)
+        self.text_projection = single(text_width, output, dropout=config.decoder_dropout)
+        self.decoder = single(output, text_width, dropout=config.decoder_dropout)
         self.audio_reconstructor = single(output, hidden, dropout=config.decoder_dropout)
         self.visual_reconstructor = single(output, hidden, dropout=config.decoder_dropout)
 
@@ -111,15 +117,15 @@ class Avca(Method):
 
         Positives and negatives pass the network one after the other, so that batch statistics cover one kind only.
         """
-        w = batch.positive_text
+        w, w_n = self.text_layer(batch.positive_text), self.text_layer(batch.negative_text)
         p, n = self._embed(batch.positive), self._embed(batch.negative)
-        theta_w, theta_w_n = self.embed_classes(w), self.embed_classes(batch.negative_text)
+        theta_w, theta_w_n = self.text_projection(w), self.text_projection(w_n)
         rho_w = self.decoder(theta_w)
         rho_a, rho_a_n = self.decoder(p.theta_a), self.decoder(n.theta_a)
         rho_v, rho_v_n = self.decoder(p.theta_v), self.decoder(n.theta_v)
         phi_rec_a, phi_rec_v = self.audio_reconstructor(p.theta_a), self.visual_reconstructor(p.theta_v)
         if self.config.faithful:
-            self._repeat_passes(batch.positive, phi_rec_a, phi_rec_v)
+            self._repeat_passes(batch, phi_rec_a, phi_rec_v)
         from_text_to_video = triplet(theta_w, p.theta_a, n.theta_a) + triplet(theta_w, p.theta_v, n.theta_v)
         from_video_to_text = triplet(p.theta_a, theta_w, theta_w_n) + triplet(p.theta_v, theta_w, theta_w_n)
         decoded = triplet(rho_w, rho_a, rho_a_n) + triplet(rho_w, rho_v, rho_v_n)
@@ -148,7 +154,7 @@ class Avca(Method):
     def embed_classes(self, text: Tensor) -> Tensor:
         """Compute theta_w (C, O) of class embeddings (C, W)."""
         self._check_text(text)
-        theta: Tensor = self.text_projection(text)
+        theta: Tensor = self.text_projection(self.text_layer(text))
         return theta
 
     def distances(self, videos: Mapping[str, Tensor], classes: Tensor) -> dict[str, Tensor]:
@@ -168,8 +174,9 @@ class Avca(Method):
         )
 
     @torch.no_grad()
-    def _repeat_passes(self, positive: VideoBatch, phi_rec_a: Tensor, phi_rec_v: Tensor) -> None:
+    def _repeat_passes(self, batch: TrainingBatch, phi_rec_a: Tensor, phi_rec_v: Tensor) -> None:
         """Repeat passes that the published code makes without use; they only change running statistics."""
         self.audio_projection(phi_rec_a)
         self.visual_projection(phi_rec_v)
-        self._embed(positive)
+        self._embed(batch.positive)
+        self.embed_classes(batch.positive_text)

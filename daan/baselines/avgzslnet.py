@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from daan.baselines.blocks import averaged, mlp
+from daan.baselines.blocks import averaged, mlp, text_layer
 from daan.baselines.losses import triplet, unit
 from daan.batch import VideoBatch
 from daan.method import About, Method, MethodConfig, Needs, Part, TrainingBatch
@@ -21,12 +21,16 @@ class AvgzslnetConfig(MethodConfig):
     text_hidden_width: int = 300
     output_width: int = 64
     decoder_hidden_width: int = 64
+    # Width of a layer in front of the class embeddings; 0 for none. ClipClap's authors give this method one with CLIP
+    # and CLAP features (arXiv 2404.06309, eq. 9); C: 512.
+    text_layer_width: int = 0
     dropout: float = 0.8
     decoder_dropout: float = 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._positive("hidden_width", "text_hidden_width", "output_width", "decoder_hidden_width")
+        self._not_negative("text_layer_width")
         self._fraction("dropout", "decoder_dropout")
 
 
@@ -51,12 +55,10 @@ class Avgzslnet(Method):
             mlp(width, config.hidden_width, config.output_width, dropout=config.dropout)
             for width in (config.audio_width, config.visual_width)
         )
-        self.text_encoder = mlp(
-            config.text_width, config.text_hidden_width, config.output_width, dropout=config.dropout
-        )
-        self.decoder = mlp(
-            config.output_width, config.decoder_hidden_width, config.text_width, dropout=config.decoder_dropout
-        )
+        text_width = config.text_layer_width or config.text_width
+        self.text_layer = text_layer(config.text_width, config.text_layer_width)
+        self.text_encoder = mlp(text_width, config.text_hidden_width, config.output_width, dropout=config.dropout)
+        self.decoder = mlp(config.output_width, config.decoder_hidden_width, text_width, dropout=config.decoder_dropout)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -65,11 +67,10 @@ class Avgzslnet(Method):
 
     def losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
         """Compute the distances of decoded class embeddings, their triplets, and the triplets of the shared space."""
-        w = batch.positive_text
+        w, w_n = self.text_layer(batch.positive_text), self.text_layer(batch.negative_text)
         theta_a, theta_v = self._encode(batch.positive)
-        theta_w = self.embed_classes(w)
+        theta_w, theta_w_n = self.text_encoder(w), self.text_encoder(w_n)
         theta_a_n, theta_v_n = self._encode(batch.negative)
-        theta_w_n = self.embed_classes(batch.negative_text)
         rho_a, rho_v, rho_w = self._decode(theta_a), self._decode(theta_v), self._decode(theta_w)
         rho_a_n, rho_v_n = self._decode(theta_a_n), self._decode(theta_v_n)
         return {
@@ -89,7 +90,7 @@ class Avgzslnet(Method):
     def embed_classes(self, text: Tensor) -> Tensor:
         """Compute theta_w (C, O) of class embeddings (C, W)."""
         self._check_text(text)
-        theta: Tensor = self.text_encoder(text)
+        theta: Tensor = self.text_encoder(self.text_layer(text))
         return theta
 
     def distances(self, videos: Mapping[str, Tensor], classes: Tensor) -> dict[str, Tensor]:

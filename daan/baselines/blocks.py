@@ -39,6 +39,16 @@ def mlp(input_width: int, hidden_width: int, output_width: int, *, dropout: floa
     return nn.Sequential(*single(input_width, hidden_width, dropout=dropout), nn.Linear(hidden_width, output_width))
 
 
+def text_layer(text_width: int, output_width: int) -> nn.Module:
+    """Build the layer that the rivals of ClipClap have in front of the class embeddings of CLIP and CLAP.
+
+    Args:
+        text_width: width of a class embedding (C, text_width).
+        output_width: width of the output; 0 for no layer, which leaves class embeddings as they are.
+    """
+    return single(text_width, output_width, dropout=0.1) if output_width else nn.Identity()
+
+
 def feed_forward(width: int, hidden_width: int, dropout: float) -> nn.Sequential:
     """Build the feed-forward layer of a transformer: Linear, GELU, Dropout, Linear, Dropout."""
     return nn.Sequential(

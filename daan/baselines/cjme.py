@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from daan.baselines.blocks import averaged, mlp
+from daan.baselines.blocks import averaged, mlp, text_layer
 from daan.baselines.losses import entropy, gate_target
 from daan.batch import VideoBatch
 from daan.masked import RowBatchNorm
@@ -26,11 +26,17 @@ class CjmeConfig(MethodConfig):
     text_hidden_width: int = 300
     output_width: int = 64
     dropout: float = 0.2
-    faithful: bool = False  # True repeats the published code, where the gate acts through its mean over the batch only
+    # Width of a layer in front of the class embeddings; 0 for none. ClipClap's authors give this method one with CLIP
+    # and CLAP features (arXiv 2404.06309, eq. 9); C: 512.
+    text_layer_width: int = 0
+    # True repeats the published code: the gate acts through its mean over the batch only, and the running statistics of
+    # the text encoder also count the negatives' texts.
+    faithful: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._positive("hidden_width", "text_hidden_width", "output_width")
+        self._not_negative("text_layer_width")
         self._fraction("dropout")
 
 
@@ -55,8 +61,10 @@ class Cjme(Method):
             _with_relu(mlp(width, config.hidden_width, config.output_width, dropout=config.dropout))
             for width in (config.audio_width, config.visual_width)
         )
+        text_width = config.text_layer_width or config.text_width
+        self.text_layer = text_layer(config.text_width, config.text_layer_width)
         self.text_encoder = _with_relu(
-            mlp(config.text_width, config.text_hidden_width, config.output_width, dropout=config.dropout)
+            mlp(text_width, config.text_hidden_width, config.output_width, dropout=config.dropout)
         )
         width = config.audio_width + config.visual_width
         self.gate = nn.Sequential(RowBatchNorm(width), nn.Linear(width, 1), nn.Sigmoid())
@@ -79,6 +87,8 @@ class Cjme(Method):
             classes = self.embed_classes(batch.class_table)
             target = gate_target(entropy(theta_a @ classes.T), entropy(theta_v @ classes.T))
         if self.config.faithful:
+            with torch.no_grad():
+                self.embed_classes(batch.negative_text)
             gated = (1 - gate).mean() * of_audio.mean() + gate.mean() * of_visual.mean()
         else:
             gated = ((1 - gate) * of_audio + gate * of_visual).mean()
@@ -92,7 +102,7 @@ class Cjme(Method):
     def embed_classes(self, text: Tensor) -> Tensor:
         """Compute theta_w (C, O) of class embeddings (C, W)."""
         self._check_text(text)
-        theta: Tensor = self.text_encoder(text)
+        theta: Tensor = self.text_encoder(self.text_layer(text))
         return theta
 
     def distances(self, videos: Mapping[str, Tensor], classes: Tensor) -> dict[str, Tensor]:

@@ -47,6 +47,7 @@ class Row(NamedTuple):
 ROWS = {
     "avca": Row(Avca, AvcaConfig, {"encoder_width": 16, "hidden_width": 12, "projection_width": 16, "output_width": 8}),
     "avca-faithful": Row(Avca, AvcaConfig, {"hidden_width": 12, "output_width": 8, "faithful": True}),
+    "avca-with-text-layer": Row(Avca, AvcaConfig, {"hidden_width": 12, "output_width": 8, "text_layer_width": 9}),
     "devise": Row(Devise, BilinearConfig, {}),
     "ale": Row(Ale, BilinearConfig, {"normalise": True}),
     "sje": Row(Sje, BilinearConfig, {}),
@@ -56,6 +57,10 @@ ROWS = {
     "cjme": Row(Cjme, CjmeConfig, {"hidden_width": 16, "text_hidden_width": 16, "output_width": 8}),
     "cjme-faithful": Row(
         Cjme, CjmeConfig, {"hidden_width": 16, "text_hidden_width": 16, "output_width": 16, "faithful": True}
+    ),
+    "cjme-with-text-layer": Row(Cjme, CjmeConfig, {"hidden_width": 16, "output_width": 8, "text_layer_width": 9}),
+    "avgzslnet-with-text-layer": Row(
+        Avgzslnet, AvgzslnetConfig, {"hidden_width": 16, "output_width": 8, "text_layer_width": 9}
     ),
     "avgzslnet": Row(Avgzslnet, AvgzslnetConfig, {"hidden_width": 16, "text_hidden_width": 16, "output_width": 8}),
     "tcaf": Row(Tcaf, TcafConfig, {"encoder_width": 8, "token_width": 12, "position_width": 4, **SMALL_ATTENTION}),
