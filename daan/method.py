@@ -105,6 +105,8 @@ class MethodConfig:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
+    # Setting of training -> the value that its authors use; without a preset it is the default.
+    training_defaults: ClassVar[Mapping[str, Any]] = {}
     # Option -> its value in the small network for few training videos; empty if the method has no small network.
     small: ClassVar[Mapping[str, Any]] = {}
     sizes: ClassVar[tuple[str, ...]] = ()  # options that choose the size of the network

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -19,6 +19,8 @@ Modality = Literal["both", "audio", "visual"]
 @dataclass(frozen=True, kw_only=True)
 class ClipClapConfig(MethodConfig):
     """The options of ClipClap."""
+
+    training_defaults: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
 
     hidden_width: int = 512
     output_width: int = 64
@@ -61,6 +63,8 @@ class ClipClapConfig(MethodConfig):
 @dataclass(frozen=True, kw_only=True)
 class AttendingConfig(ClipClapConfig):
     """The options of ClipClap, and of a transformer over its tokens."""
+
+    training_defaults: ClassVar[Mapping[str, Any]] = {"learning_rate": 4e-4}
 
     depth: int = 6
     heads: int = 8

@@ -6,6 +6,7 @@ Legend: B videos, T seconds, C classes, D width of a token, O output width.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,8 @@ _BYTE = 255.0
 @dataclass(frozen=True, kw_only=True)
 class TcafConfig(MethodConfig):
     """The options of TCaF; the defaults are those of UCF-GZSL with SeLaVi's features."""
+
+    training_defaults: ClassVar[Mapping[str, Any]] = {"learning_rate": 5e-5}
 
     encoder_width: int = 256
     token_width: int = 300

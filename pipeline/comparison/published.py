@@ -71,9 +71,12 @@ class PublishedTable:
         kind = self.kind
         named = f"Published rows: {self.benchmark}, features {kind.name} ({kind.title}), {kind.split}."
         notes = [f"{named} Rows of other features must not be compared with them."]
-        sources = [f"{row.method}: {row.source}" for row in self.rows if row.source]
-        if sources:
-            notes.append(f"Sources. {'; '.join(sources)}.")
+        methods_of: dict[str, list[str]] = {}
+        for row in self.rows:
+            methods_of.setdefault(row.source, []).append(row.method)
+        named_sources = [f"{', '.join(methods)}: {source}" for source, methods in methods_of.items() if source]
+        if named_sources:
+            notes.append(f"Sources. {'; '.join(named_sources)}.")
         notes += [f"{row.method}: {row.note}." for row in self.rows if row.note]
         notes += [f"? {row.method}: {doubt}." for row in self.rows for doubt in row.doubts]
         return notes

@@ -130,7 +130,13 @@ class GivenSettings:
             found = pydantic.TypeAdapter(Settings).validate_python(self.tree)
         except pydantic.ValidationError as error:
             raise UsageError(_first_fault(error)) from error
-        return dataclasses.replace(found, given=frozenset(key for key, _ in _flatten(self.tree)))
+        given = frozenset(key for key, _ in _flatten(self.tree))
+        usual = {
+            name: value
+            for name, value in found.method_config.training_defaults.items()
+            if f"training.{name}" not in given
+        }
+        return dataclasses.replace(found, training=dataclasses.replace(found.training, **usual), given=given)
 
     def names_in(self, section: str) -> frozenset[str]:
         """List the settings of a section that the user gave, such as `extractor.recipe`, even with a default value."""

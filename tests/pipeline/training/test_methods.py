@@ -249,3 +249,13 @@ def test_the_preset_of_a_dataset_means_that_of_the_method(capsys: pytest.Capture
         shown.append(capsys.readouterr().out)
     assert shown[0] == shown[1]
     assert "method: avca" in shown[0]
+
+
+def test_a_method_is_trained_with_the_learning_rate_of_its_authors(capsys: pytest.CaptureFixture[str]) -> None:
+    """A rate that the user gives counts more, even if it is the default of other methods."""
+    for method, given, rate in (("tcaf", [], "5.0e-05"), ("mft", [], "0.0004"), ("avca", [], "0.001")):
+        assert run_command(["train", "--method", method, *given, "--show-config"]) == 0
+        assert f"learning_rate: {rate}" in capsys.readouterr().out
+    options = ["--set", "training.learning_rate=0.001"]
+    assert run_command(["train", "--method", "tcaf", *options, "--show-config"]) == 0
+    assert "learning_rate: 0.001" in capsys.readouterr().out
