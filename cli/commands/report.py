@@ -31,10 +31,10 @@ def command(
         terminal.document({"run": report.run, "page": str(report.page), "balance": balance})
         return 0
     if report.balance:
-        rates = ", and CSGM's mean rate M by modality and branch" if report.modulated else ""
+        rates = f", and the modulation's mean rate {report.rate} by modality and part" if report.rate else ""
         terminal.say(f"Training stage 1: audio's share of the encoders' gradients{rates}:")
         table = Table()
-        for name in ("epoch", "audio", *(("M a.att", "M a.byp", "M v.att", "M v.byp") if report.modulated else ())):
+        for name in report.balance_columns:
             table.add_column(name, justify="right")
         for epoch in report.shown_epochs:
             table.add_row(*balance_row(report, epoch))

@@ -33,9 +33,16 @@ class RunReport:
     balance: tuple[BalanceRecord, ...]  # of stage 1, four rows per epoch; empty if the run has no balance.csv
 
     @property
-    def modulated(self) -> bool:
-        """Whether gradients were modulated by CSGM."""
-        return any(math.isfinite(rate.mean) for record in self.balance for rate in record.rates.values())
+    def rate(self) -> str:
+        """The name of the modulation's first rate, such as M of CSGM; empty if no gradients were modulated."""
+        used = (name for record in self.balance for name, rate in record.rates.items() if math.isfinite(rate.mean))
+        return next(used, "")
+
+    @property
+    def balance_columns(self) -> tuple[str, ...]:
+        """The head of the terminal's table: the epoch, audio's share, and the rate of each modality and part."""
+        parts = dict.fromkeys((record.modality, record.part) for record in self.balance) if self.rate else ()
+        return "epoch", "audio", *(f"{self.rate} {modality[0]}.{part[:3]}" for modality, part in parts)
 
     @property
     def shown_epochs(self) -> tuple[float, ...]:
@@ -198,8 +205,8 @@ def _number(value: float | None) -> str:
 def balance_row(report: RunReport, epoch: float) -> list[str]:
     """Make a row of the terminal's table: the epoch and audio's share of the gradients.
 
-    With CSGM the mean M of each modality and branch follows.
+    With a modulation, the mean of its first rate follows, for each modality and part.
     """
     records = [record for record in report.balance if record.epoch == epoch]
-    rates = [_number(record.rates["M"].mean) for record in records] if report.modulated else []
+    rates = [_number(record.rates[report.rate].mean) for record in records] if report.rate else []
     return [f"{epoch:g}", f"{audio_share(records):.2f}", *rates]

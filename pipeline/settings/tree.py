@@ -97,15 +97,19 @@ def all_presets() -> list[str]:
 def preset_for(method: str, preset: str) -> str:
     """Return the preset of a method for the dataset that another preset names, such as avca-ucf for avca and ucf.
 
+    A dataset with a kind of features, such as ucf-cls, means the preset for the dataset if the method has none for this
+    kind.
+
     Raises:
         UsageError: an unknown preset, a preset of another method, or a method without one for this dataset.
     """
     known, own = preset.strip().lower(), presets(method)
-    if known not in all_presets():
+    if known not in all_presets() and not any(each.endswith(f"-{known}") for each in all_presets()):
         raise UsageError(_unknown_preset(preset))
-    named = known if method == "daan" or known in own else f"{method}-{known}"
-    if named in own:
-        return named
+    for dataset in (known, known.removesuffix("-cls").removesuffix("-clip")):
+        for named in (dataset, f"{method}-{dataset}"):
+            if named in own:
+                return named
     has = f"it has {', '.join(own)}" if own else "it has no preset: leave --preset out"
     raise UsageError(f"--preset {preset} is not for the method {method}; {has}")
 

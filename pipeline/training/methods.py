@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, get_args, get_type_hints
 
-from daan.config import DaanConfig
 from daan.method import Method, MethodConfig
 from pipeline.settings.training import MethodName, section_of
 from pipeline.settings.tree import Settings, presets
@@ -64,7 +63,7 @@ def describe_methods() -> list[MethodDescription]:
             paper=about.paper,
             year=about.year,
             inputs="seconds" if found.needs.seconds else "mean",
-            score=DaanConfig().score if name == "daan" else found.scores[0],
+            score=getattr(config_class(name)(), "score", found.scores[0]),  # an option of DAAN
             status=about.status,
             summary=about.summary,
             presets=tuple(presets(name)),

@@ -7,7 +7,6 @@ from typing import Any
 
 from pipeline.comparison.configured_methods import ConfiguredMethod, configured_methods
 from pipeline.settings.training import LegacyOrder, section_of
-from pipeline.settings.tree import presets
 from pipeline.training.methods import config_class
 
 # The rest repeats the order of the AVCA code.
@@ -38,18 +37,17 @@ def benchmark_methods(
     Raises:
         UsageError: as for `load_settings`.
     """
-    found = []
-    for name in names:
-        of_kind = f"{benchmark}-{kind}"
-        has_own = of_kind in presets(name) or f"{name}-{of_kind}" in presets(name)
-        found += configured_methods(
+    return [
+        method
+        for name in names
+        for method in configured_methods(
             [name],
-            preset=of_kind if has_own else benchmark,
+            preset=benchmark if kind in {None, "main"} else f"{benchmark}-{kind}",
             config_file=config_file,
             assignments=assignments,
             options={**options, **(_faults(name, names) if faithful else {})},
         )
-    return found
+    ]
 
 
 def _faults(name: str, names: Sequence[str]) -> dict[str, Any]:
