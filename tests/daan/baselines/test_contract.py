@@ -19,13 +19,15 @@ from daan.baselines.mft import Mft, MftConfig
 from daan.baselines.tcaf import Tcaf, TcafConfig
 from daan.baselines.zero_shot import ZeroShot, ZeroShotConfig
 from daan.batch import VideoBatch
+from daan.config import DaanConfig
 from daan.method import Method, MethodConfig, TrainingBatch
+from daan.network import Daan
 
 AUDIO, VISUAL, TEXT = 5, 7, 12
 CLASSES = 4
 SMALL_ATTENTION: Mapping[str, Any] = {"depth": 2, "heads": 2, "head_width": 4, "feedforward_width": 8}
 NO_DROPOUT = ("dropout", "encoder_dropout", "projection_dropout", "decoder_dropout", "text_dropout", "token_dropout")
-NO_DROPOUT = (*NO_DROPOUT, "attention_dropout", "mixer_dropout")
+NO_DROPOUT = (*NO_DROPOUT, "attention_dropout", "mixer_dropout", "input_dropout")
 
 
 class Row(NamedTuple):
@@ -45,6 +47,10 @@ class Row(NamedTuple):
 
 
 ROWS = {
+    "daan": Row(Daan, DaanConfig, {"hidden_width": 16, "output_width": 8, "heads": 2, "feedforward_width": 8}),
+    "daan-base": Row(
+        Daan, DaanConfig, {"hidden_width": 16, "output_width": 8, "heads": 2, "feedforward_width": 8, "qdma": "off"}
+    ),
     "avca": Row(Avca, AvcaConfig, {"encoder_width": 16, "hidden_width": 12, "projection_width": 16, "output_width": 8}),
     "avca-faithful": Row(Avca, AvcaConfig, {"hidden_width": 12, "output_width": 8, "faithful": True}),
     "avca-with-text-layer": Row(Avca, AvcaConfig, {"hidden_width": 12, "output_width": 8, "text_layer_width": 9}),
@@ -186,11 +192,12 @@ def test_the_terms_are_finite_scalars(name: str, pairs: int) -> None:
     assert all(term.shape == () and torch.isfinite(term) for term in terms.values())
 
 
-@pytest.mark.parametrize("name", TRAINED)
+# Without QDMA, DAAN's cross-attention weighs a single vector, so that its queries and keys have no effect.
+@pytest.mark.parametrize("name", sorted(set(TRAINED) - {"daan-base"}))
 def test_the_terms_have_gradients_for_every_learned_parameter(name: str) -> None:
-    """What `faithful` freezes has none."""
+    """What `faithful` freezes has none. The videos are long enough for every tap of DAAN's convolutions."""
     made = ROWS[name].build().train()
-    sum(made.losses(batch(made)).values()).backward()  # type: ignore[union-attr, no-untyped-call]
+    sum(made.losses(batch(made, seconds=9)).values()).backward()  # type: ignore[union-attr, no-untyped-call]
     for parameter_name, parameter in made.named_parameters():
         assert (parameter.grad is not None) == parameter.requires_grad, parameter_name
 

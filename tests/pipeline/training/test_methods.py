@@ -86,7 +86,7 @@ def test_a_rival_is_trained_evaluated_and_reported_like_daan(extracted: Callable
         np.testing.assert_array_equal(found, distances(workspace, model, model.network)[score])
 
 
-@pytest.mark.parametrize("method", ["avca", "tcaf", "mft", "cjme"])
+@pytest.mark.parametrize("method", RIVALS)
 def test_a_stopped_training_of_a_rival_ends_with_the_same_bits(
     extracted: Callable[..., Workspace], method: str
 ) -> None:
