@@ -40,7 +40,8 @@ def command(
         bool | None,
         typer.Option(
             "--ablation/--no-ablation",
-            help="Also train and evaluate the ablation of DAAN's paper. By default if DAAN is the only method.",
+            help="Also train and evaluate the ablations of the papers of DAAN and MFT. By default if DAAN is the only "
+            "method.",
         ),
     ] = None,
     faithful: Annotated[

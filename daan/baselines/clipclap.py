@@ -22,6 +22,9 @@ class ClipClapConfig(MethodConfig):
 
     training_defaults: ClassVar[Mapping[str, Any]] = {"learning_rate": 1e-4}
 
+    audio_width: int = 1024  # of CLAP
+    visual_width: int = 512  # of CLIP
+    text_width: int = 512 + 1024  # of the text encoders of both
     hidden_width: int = 512
     output_width: int = 64
     dropout: float = 0.1

@@ -201,31 +201,6 @@ PUBLISHED: Mapping[str, Mapping[str, tuple[PublishedRow, ...]]] = {
     for kind, tables in (("main", _MAIN), ("cls", _CLS), ("clip", _CLIP))
 }
 
-# The ablation of MFT on clip features (doi 10.11999/JEIT241090): benchmark -> rows, some of which have HM and ZSL only.
-PUBLISHED_MFT_ABLATION: Mapping[str, tuple[PublishedRow, ...]] = {
-    "ucf": rows_of("""
-        without-attention  74.36  43.89  55.20  45.28
-        without-cosine         -      -  46.00  39.79
-        without-kl             -      -  48.84  37.27
-        audio                  -      -  42.25  39.02
-        visual                 -      -  48.38  46.17
-    """),
-    "activitynet": rows_of("""
-        without-attention  40.85  20.97  27.71  22.51
-        without-cosine         -      -  27.96  24.92
-        without-kl             -      -  30.35  26.05
-        audio                  -      -   8.97   8.31
-        visual                 -      -  27.54  24.21
-    """),
-    "vggsound": rows_of("""
-        without-attention  25.87  10.47  14.91  10.69
-        without-cosine         -      -  17.63  12.84
-        without-kl             -      -  16.88  11.91
-        audio                  -      -  12.21   9.91
-        visual                 -      -   9.47   7.91
-    """),
-}
-
 
 def published_in(workspace: Workspace) -> PublishedTable | None:
     """Return the published rows for the features of a workspace; None without a known benchmark, or features."""

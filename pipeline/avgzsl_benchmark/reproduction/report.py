@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.avgzsl_benchmark.reproduction.ablation import PUBLISHED_ABLATION
+from pipeline.avgzsl_benchmark.reproduction.ablation import PUBLISHED_ABLATIONS, published_variant
 from pipeline.avgzsl_benchmark.reproduction.reproduce import Reproduction
 from pipeline.base.wording import shown_epoch
 from pipeline.comparison.comparison_report import comparison_table, document_of, notes_of, run_document
@@ -43,8 +43,10 @@ def tables(reproduction: Reproduction) -> list[TextTable]:
     """Make the tables: published results next to ours, differences, the ablation if it was run, and all runs."""
     comparison = reproduction.comparison
     several = [comparison_table(comparison, with_published=False)] if len(comparison.results) > 1 else []
-    ablation = [_ablation(reproduction)] if reproduction.ablation else []
-    return [_by_score(reproduction), *several, *ablation, _runs(reproduction)]
+    ablations = [
+        _ablation(reproduction, result) for result in comparison.results if result.method.key in reproduction.ablations
+    ]
+    return [_by_score(reproduction), *several, *ablations, _runs(reproduction)]
 
 
 def _by_score(reproduction: Reproduction) -> TextTable:
@@ -63,18 +65,17 @@ def _by_score(reproduction: Reproduction) -> TextTable:
     return TextTable(title, ("method", *METRICS), rows, frozenset(strong))
 
 
-def _ablation(reproduction: Reproduction) -> TextTable:
-    published = PUBLISHED_ABLATION.get(reproduction.benchmark, {})
+def _ablation(reproduction: Reproduction, method: MethodResult) -> TextTable:
     rows: list[tuple[str, ...]] = []
     strong = set()
-    for result in reproduction.ablation:
+    for result in reproduction.ablations[method.method.key]:
         strong.add(len(rows))
         rows.append((result.method.title, *shown_spread(*result.over_seeds(result.score))))
-        row = published.get(result.method.key)
+        row = published_variant(method.method.key, reproduction.benchmark, result.method.key)
         if row is not None:
             rows.append(("  published", *row.cells))
-    score = reproduction.ablation[0].score
-    return TextTable(f"ablation of DAAN, score {score}", ("", *METRICS), rows, frozenset(strong))
+    title = f"ablation of {method.method.title}, score {method.score}"
+    return TextTable(title, ("", *METRICS), rows, frozenset(strong))
 
 
 def _runs(reproduction: Reproduction) -> TextTable:
@@ -92,10 +93,12 @@ def _runs(reproduction: Reproduction) -> TextTable:
 
 
 def _all_results(reproduction: Reproduction) -> list[MethodResult]:
-    """List the variants of the ablation, then the methods whose runs are not among them."""
-    ablated = {seed.run for result in reproduction.ablation for seed in result.seeds}
-    others = [result for result in reproduction.comparison.results if result.seeds[0].run not in ablated]
-    return [*reproduction.ablation, *others]
+    """List the methods, each as its variants if its ablation was run."""
+    return [
+        variant
+        for result in reproduction.comparison.results
+        for variant in reproduction.ablations.get(result.method.key, (result,))
+    ]
 
 
 def _notes(reproduction: Reproduction) -> list[str]:
@@ -107,13 +110,18 @@ def _notes(reproduction: Reproduction) -> list[str]:
 
 def _document(reproduction: Reproduction) -> Mapping[str, Any]:
     """Return the document of `reproduce --json`."""
-    published_ablation = PUBLISHED_ABLATION.get(reproduction.benchmark, {})
     return {
         "benchmark": reproduction.benchmark,
         **document_of(reproduction.comparison),
-        "ablation": {result.method.key: run_document(result) for result in reproduction.ablation},
-        "published_ablation": {
-            name: {metric: getattr(row, metric) for metric in METRICS} for name, row in published_ablation.items()
+        "ablations": {
+            method: {
+                "variants": {result.method.key: run_document(result) for result in results},
+                "published": {
+                    row.method: {metric: getattr(row, metric) for metric in METRICS}
+                    for row in PUBLISHED_ABLATIONS[method].get(reproduction.benchmark, ())
+                },
+            }
+            for method, results in reproduction.ablations.items()
         },
         "settings": {
             result.method.key: show_settings(result.method.settings) for result in reproduction.comparison.results

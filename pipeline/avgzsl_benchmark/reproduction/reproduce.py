@@ -1,10 +1,11 @@
-"""Run a benchmark's protocol for several methods and seeds, and DAAN's ablation; finished runs are used again.
+"""Run a benchmark's protocol for several methods and seeds, and the ablations; finished runs are used again.
 
 The protocol is described in pipeline/avgzsl_benchmark/README.md.
 """
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,8 +20,6 @@ from pipeline.comparison.run_all import MethodResult, train_and_evaluate
 from pipeline.features.feature_kinds import FEATURE_KINDS
 from pipeline.training.fitting import OnEpoch
 
-_ABLATED = "daan"
-
 
 @dataclass(frozen=True)
 class Reproduction:
@@ -28,7 +27,7 @@ class Reproduction:
 
     benchmark: str
     comparison: Comparison  # one result per method
-    ablation: tuple[MethodResult, ...]  # DAAN's variants, the full method last; empty without the ablation
+    ablations: Mapping[str, tuple[MethodResult, ...]]  # key of a method -> its variants, the full method last
 
 
 def reproduce(
@@ -48,7 +47,7 @@ def reproduce(
         benchmark: a name of `BENCHMARKS`.
         workspace: the workspace with dataset, splits, features and class vectors.
         methods: the methods, at least one; the others are compared with the first.
-        ablation: whether to train the rows of the paper's ablation too, if DAAN is one of the methods.
+        ablation: whether to train the rows of the papers' ablations too (DAAN, MFT).
         device: the device of the networks.
         reporter: receives the progress, and which runs were finished before.
         on_epoch: called after every epoch.
@@ -59,25 +58,30 @@ def reproduce(
         UsageError: the ablation with settings that are only one of its rows.
         PipelineError: a stage that is missing, splits or widths that do not fit, or a full disk.
     """
-    variants = [each for method in methods if ablation and method.key == _ABLATED for each in variants_of(method)]
-    rows = [*variants[:-1], *methods]  # the last variant is DAAN itself
+    variants = {method.key: variants_of(method) if ablation else [] for method in methods}
+    partial = [
+        variant for of_method in variants.values() for variant in of_method[:-1]
+    ]  # the last is the method itself
     with workspace.locked("reproduce"):
         found = train_and_evaluate(
-            rows,
+            [*partial, *methods],
             workspace,
-            current=len(variants[:-1]),
+            current=len(partial),
             device=device,
             reporter=reporter,
             on_epoch=on_epoch,
             stop=stop,
         )
-    partial, results = found.results[: len(variants[:-1])], found.results[len(variants[:-1]) :]
-    full = [
-        dataclasses.replace(result, method=variants[-1])
+    of_variants, results = iter(found.results[: len(partial)]), found.results[len(partial) :]
+    ablations = {
+        result.method.key: (
+            *itertools.islice(of_variants, len(rows) - 1),
+            dataclasses.replace(result, method=rows[-1]),
+        )
         for result in results
-        if variants and result.method.key == _ABLATED
-    ]
+        if (rows := variants[result.method.key])
+    }
     # Features that no published table uses, such as generated ones of another width, are shown next to SeLaVi's.
     published = published_table(benchmark, kind_of_data(found.data) or FEATURE_KINDS["main"])
     comparison = Comparison(results, differences_to_first(results), found.data, published)
-    return Reproduction(benchmark, comparison, (*partial, *full))
+    return Reproduction(benchmark, comparison, ablations)

@@ -151,7 +151,7 @@ def test_the_report_contains_every_row_setting_and_hash(workspace: Path, capsys:
         (["ucf", "--features", "generated", "--method", "cls"], "so its features are used: leave --method out"),
         (
             ["ucf", "--features", "generated", "--set", "daan.csgm=off", "--set", "daan.qdma=off"],
-            "daan.qdma is off and daan.csgm off, but the ablation varies both: leave both settings out, or train",
+            "daan.qdma is off and daan.csgm is off, which is a row of the ablation: leave the setting out, or train",
         ),
     ],
 )

@@ -136,7 +136,7 @@ def test_methods_are_reproduced_next_to_the_published_rows_of_their_features(
     document = json.loads(capsys.readouterr().out)
     assert list(document["methods"]) == methods.split(",")
     assert document["published"]["features"] == kind
-    assert document["ablation"] == {}
+    assert document["ablations"] == {}
     if kind == "clip":
         assert document["methods"]["zero-shot"]["mean"]["sum"]["ZSL"] == 100
         assert "text_layer_width: 512" in document["settings"]["avca"]
@@ -183,3 +183,23 @@ def test_another_kind_of_features_is_refused(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("avzsl: ") == 1
+
+
+@pytest.mark.parametrize("kind", ["clip"], indirect=True)
+def test_the_ablation_of_mft_stands_next_to_the_published_one(
+    official: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Five variants are trained; the full method is not trained twice."""
+    narrow = [word for name in ("hidden_width=16", "depth=1") for word in ("--set", f"mft.{name}")]
+    command = ["reproduce", "ucf", "--features", f"clip:{official}", "--methods", "mft", "--ablation", *narrow, *TINY]
+    assert run_command(command) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"without attention .*\n +published +74\.36 +43\.89 +55\.20 +45\.28", shown)
+    assert shown.count("  published ") == 6
+    assert run_command([*command, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("trained already") == 6
+    ablation = json.loads(captured.out)["ablations"]["mft"]
+    assert list(ablation["variants"]) == list(ablation["published"])
+    assert run_command([*command, "--set", "mft.kl=off"]) == 2
+    assert "mft.kl is off, which is a row of the ablation: leave the setting out" in capsys.readouterr().err
