@@ -7,19 +7,13 @@ from rich.table import Table
 from cli import options
 from cli.console import Terminal
 
-_STATUS = {
-    "exact": "as in published code",
-    "paper": "from the text of the paper",
-    "reconstructed": "partly our own reading",
-}
-
 
 def command(json_output: options.JsonOption = False) -> int:
     """List the methods that avzsl train --method takes, with their papers.
 
     Example: avzsl methods
     """
-    from pipeline.training.methods import describe_methods
+    from pipeline.training.methods import STATUS, describe_methods
 
     terminal = Terminal(json_output=json_output)
     methods = describe_methods()
@@ -30,8 +24,8 @@ def command(json_output: options.JsonOption = False) -> int:
     for name in ("method", "year", "reads", "score", "what it is"):
         table.add_column(name, overflow="fold")
     for entry in methods:
-        what = f"{entry.title}: {entry.summary} ({_STATUS[entry.status]}; {entry.paper}). Presets: "
-        what += ", ".join(entry.presets)
+        what = f"{entry.title}: {entry.summary} ({STATUS[entry.status]}; {entry.paper})."
+        what += f" Presets: {', '.join(entry.presets)}" if entry.presets else " It has no presets."
         table.add_row(entry.name, str(entry.year), entry.inputs, entry.score, what)
     terminal.show(table)
     terminal.say("reads: seconds, or the mean of a video's seconds. Options: avzsl train --method NAME --show-config")

@@ -11,12 +11,21 @@ from pipeline.comparison.text_tables import TextTable, shown_metrics, shown_spre
 from pipeline.scoring.intervals import FEW_CLASSES, LEVEL
 from pipeline.scoring.metrics import METRICS
 from pipeline.settings.tree import show_settings
+from pipeline.training.methods import STATUS, method_class
 
+_ORDER_OF = {
+    order: f"Classes have the vectors that the {code} code gives them; many get the vector of another class."
+    for order, code in (("avca", "AVCA and TCaF"), ("clipclap", "ClipClap"))
+}
+_RIGHT_ORDER = (
+    "Every class has its own vector. The published code mixes vectors up; --set text.legacy_class_order=avca (or "
+    "clipclap) repeats that."
+)
 _MANY_SECONDS = 10  # shown without decimals
 COLUMNS = ("method", *METRICS, "size", "s/ep")
 _METRICS_NOTE = (
     "In percent. S, U: recall of the seen and the unseen classes, choosing among all classes. HM: their harmonic mean. "
-    "ZSL: recall of the unseen classes, choosing among the unseen ones. The test videos chose nothing."
+    "ZSL: recall of the unseen classes, choosing among the unseen ones."
 )
 
 
@@ -60,35 +69,65 @@ def comparison_table(comparison: Comparison, *, with_published: bool = True) -> 
 
 def notes_of(comparison: Comparison) -> list[str]:
     """Return what a reader must know to compare the figures."""
-    scores = ", ".join(f"{result.method.title} by {result.score}" for result in comparison.results)
-    notes = [_METRICS_NOTE, f"Each method predicts by its published score: {scores}."]
-    if comparison.differences:
-        several = any(len(result.seeds) > 1 for result in comparison.results)
-        drawn = "classes and seeds" if several else "classes"
-        notes.append(
-            f"to {comparison.first.method.title}: the difference to {comparison.first.method.title} in percent points, "
-            f"with its {100 * LEVEL:.0f} % interval by drawing {drawn} with replacement, the same classes for both. An "
-            "interval with 0 in it does not show a difference."
-        )
-    classes = comparison.data["classes"]
-    if min(classes.values()) < FEW_CLASSES:
-        notes.append(
-            f"With {classes['seen']} seen and {classes['unseen']} unseen classes such intervals are too narrow."
-        )
+    results = comparison.results
+    scores = ", ".join(f"{result.method.title} by {result.score}" for result in results)
+    notes = [_METRICS_NOTE, f"The score that predicts: {scores}.", *_difference_notes(comparison)]
     notes.append("chance: guessing, where every class is equally likely. size: parameters in millions.")
-    devices = sorted({device for result in comparison.results for device in result.devices})
+    devices = sorted({device for result in results for device in result.devices})
     if devices:
         notes.append(f"s/ep: seconds per epoch of stage 1 with its validation, on {', '.join(devices)}.")
-    return notes + feature_notes(comparison.data) + (comparison.published.notes if comparison.published else [])
+    seeds = sorted({seed.seed for result in results for seed in result.seeds})
+    notes.append(
+        f"Epoch and beta were chosen on the validation videos of stage 1, nothing on the test videos. "
+        f"{'Seeds' if len(seeds) > 1 else 'Seed'} {', '.join(map(str, seeds))}."
+    )
+    notes += _source_notes(comparison)
+    return notes + (comparison.published.notes if comparison.published else [])
 
 
-def feature_notes(data: Mapping[str, Any]) -> list[str]:
+def _difference_notes(comparison: Comparison) -> list[str]:
+    """Explain the differences to the first method, and say if there are too few classes for their intervals."""
+    if not comparison.differences:
+        return []
+    first = comparison.first.method.title
+    several = any(len(result.seeds) > 1 for result in comparison.results)
+    drawn = "classes and seeds" if several else "classes"
+    meaning = f"the difference to {first} in percent points, with its {100 * LEVEL:.0f} % interval"
+    drawing = f"by drawing {drawn} with replacement, the same classes for both"
+    notes = [f"to {first}: {meaning} {drawing}. An interval with 0 in it does not show a difference."]
+    classes = comparison.data["classes"]
+    if min(classes.values()) < FEW_CLASSES:
+        seen, unseen = classes["seen"], classes["unseen"]
+        notes.append(f"With {seen} seen and {unseen} unseen classes such intervals are too narrow.")
+    return notes
+
+
+def _source_notes(comparison: Comparison) -> list[str]:
+    """Say where methods, features and class vectors come from."""
+    of_status: dict[str, list[str]] = {}
+    for result in comparison.results:
+        about = method_class(result.method.settings.training.method).about
+        of_status.setdefault(STATUS[about.status], []).append(result.method.title)
+    methods = "; ".join(f"{status}: {', '.join(titles)}" for status, titles in of_status.items())
+    configs = [(result.method.title, result.method.settings.method_config) for result in comparison.results]
+    faithful = [title for title, config in configs if getattr(config, "faithful", False)]
+    repeated = f"repeated in {', '.join(faithful)}" if faithful else "mended"
+    order = comparison.data["legacy_class_order"]
+    return [
+        f"Methods {methods}. Faults of published code are {repeated}.",
+        _features_note(comparison.data),
+        _ORDER_OF.get(order, _RIGHT_ORDER),
+    ]
+
+
+def _features_note(data: Mapping[str, Any]) -> str:
     """Say which features the figures belong to."""
     if data["features"].get("extractor") == "synthetic":
-        return ["These features were generated: the figures only show that the protocol runs."]
+        return "These features were generated: the figures only show that the protocol runs."
     kind = kind_of_data(data)
     named = f"{kind.name} ({kind.title})" if kind else "of a kind that no published table uses"
-    return [f"Features: {named}."]
+    recipe = data["features"].get("recipe")
+    return f"Features: {named}{f', recipe {recipe}' if recipe else ''}."
 
 
 def document_of(comparison: Comparison) -> dict[str, Any]:

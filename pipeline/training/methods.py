@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, get_args, get_type_hints
 
-from daan.method import Method, MethodConfig
+from daan.method import Method, MethodConfig, Status
 from pipeline.settings.training import MethodName, section_of
 from pipeline.settings.tree import Settings, presets
 
@@ -26,6 +26,12 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
     "zero-shot": ("daan.baselines.zero_shot", "ZeroShot"),
 }
 METHODS: tuple[str, ...] = get_args(MethodName)
+# What the status of a method means, for tables and notes.
+STATUS: Mapping[Status, str] = {
+    "exact": "as in published code",
+    "paper": "from the text of the paper",
+    "reconstructed": "partly our own reading",
+}
 
 
 def method_class(name: str) -> type[Method]:
@@ -49,7 +55,7 @@ class MethodDescription:
     year: int
     inputs: str  # seconds, or their mean
     score: str  # the published score
-    status: str
+    status: Status
     summary: str
     presets: tuple[str, ...]
 

@@ -13,12 +13,6 @@ from pipeline.comparison.text_tables import TextTable, shown_number, shown_sprea
 from pipeline.scoring.metrics import METRICS
 from pipeline.settings.tree import show_settings
 
-_LEGACY_ORDER = "Classes have the vectors that the {code} code gives them; many get the vector of another class."
-_RIGHT_ORDER = (
-    "Every class has its own vector. The published code mixes vectors up; --set text.legacy_class_order=avca (or "
-    "clipclap) repeats that."
-)
-
 
 def report_of(reproduction: Reproduction) -> Report:
     """Make the report of a reproduction."""
@@ -26,7 +20,7 @@ def report_of(reproduction: Reproduction) -> Report:
     titles = ", ".join(result.method.title for result in results)
     return Report(
         title=f"{titles} on {reproduction.benchmark}: reproduction",
-        notes=_notes(reproduction),
+        notes=notes_of(reproduction.comparison),
         tables=tables(reproduction),
         data=reproduction.comparison.data,
         settings={
@@ -79,15 +73,16 @@ def _ablation(reproduction: Reproduction, method: MethodResult) -> TextTable:
 
 
 def _runs(reproduction: Reproduction) -> TextTable:
-    shown = dict.fromkeys(
-        (result.method.title, seed.seed, shown_epoch(seed.best_epoch), result.score, seed.run)
+    rows = [
+        (
+            result.method.title,
+            str(seed.seed),
+            shown_epoch(seed.best_epoch),
+            *(shown_number(seed.metrics[result.score][name]) for name in METRICS),
+            seed.run,
+        )
         for result in _all_results(reproduction)
         for seed in result.seeds
-    )
-    metrics = {seed.run: seed.metrics[result.score] for result in _all_results(reproduction) for seed in result.seeds}
-    rows = [
-        (title, str(seed), epoch, *(shown_number(metrics[run][name]) for name in METRICS), run)
-        for title, seed, epoch, _, run in shown
     ]
     return TextTable("runs, by the score that predicts", ("", "seed", "epoch", *METRICS, "run"), rows)
 
@@ -99,13 +94,6 @@ def _all_results(reproduction: Reproduction) -> list[MethodResult]:
         for result in reproduction.comparison.results
         for variant in reproduction.ablations.get(result.method.key, (result,))
     ]
-
-
-def _notes(reproduction: Reproduction) -> list[str]:
-    data = reproduction.comparison.data
-    order = data["legacy_class_order"]
-    code = {"avca": "AVCA and TCaF", "clipclap": "ClipClap"}.get(order, "")
-    return [*notes_of(reproduction.comparison), _LEGACY_ORDER.format(code=code) if code else _RIGHT_ORDER]
 
 
 def _document(reproduction: Reproduction) -> Mapping[str, Any]:
