@@ -20,5 +20,6 @@ class Dropout(nn.Dropout):
             return super().forward(x)
         dropped = round(self.p * _LEVELS)
         bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-        kept = (bits[: x.numel()].view(x.shape) >= dropped - _LEVELS // 2).to(x.dtype)
+        kept = torch.empty(x.shape, dtype=x.dtype)  # the comparison writes 1 or 0 there, without a mask of bool first
+        torch.ge(bits[: x.numel()].view(x.shape), dropped - _LEVELS // 2, out=kept)
         return x * kept.mul_(_LEVELS / (_LEVELS - dropped))

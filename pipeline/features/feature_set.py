@@ -170,6 +170,8 @@ def _selected(features: Tensor, rows: Tensor, mask: Tensor, device: torch.device
 
 def _padded(values: Tensor, cells: Tensor, shape: torch.Size) -> Tensor:
     """Make (B, T, D) with values (R, D) in the cells (R,) of (B, T), and zeros in the other cells."""
+    if len(cells) == shape.numel():  # no padding: the cells are all of them, in order
+        return values.reshape(*shape, values.shape[1])
     padded = values.new_zeros((shape.numel(), values.shape[1]))
     return padded.index_copy_(0, cells, values).reshape(*shape, values.shape[1])
 
