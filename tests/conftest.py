@@ -104,7 +104,7 @@ def _workspace_with_features(
         "feature_width": width,
         "dtype": "float32",
         "decoder": "pyav",
-        "weights": "untrained",
+        "weights": "untrained" if extractor == "synthetic" else "trained",
     }
     content = content_fingerprint([video for video, _ in entries], "synthetic")
     write_part(

@@ -53,7 +53,7 @@ def command(
     from pipeline.base.devices import resolve_device
     from pipeline.comparison.compare import compare
     from pipeline.comparison.comparison_report import report_of
-    from pipeline.comparison.configured_methods import configured_methods, parse_methods
+    from pipeline.comparison.configured_methods import configured_methods, names_all, parse_methods
     from pipeline.comparison.report import write_report
     from pipeline.datasets.official.known_benchmark import refuse_other_preset
 
@@ -66,6 +66,7 @@ def command(
         config_file=config,
         assignments=assignments or (),
         options={**given, "text.encoder": text},
+        optional=names_all(methods),
     )
     opened = options.open_workspace(workspace)
     refuse_other_preset(preset, opened)

@@ -39,6 +39,8 @@ def command(
         for epoch in report.shown_epochs:
             table.add_row(*balance_row(report, epoch))
         terminal.show(table)
+    elif report.recorded:
+        terminal.say("This method has no encoder per modality, so there is no balance of the modalities to show.")
     else:
         terminal.warn(
             "this run has no record of the balance of the modalities: it was trained before avzsl recorded it"

@@ -1,5 +1,6 @@
 """`avzsl reproduce`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -78,30 +79,34 @@ def command(
     from pipeline.avgzsl_benchmark.reproduction.reproduce import reproduce
     from pipeline.avgzsl_benchmark.reproduction.source import parse_source, workspace_of
     from pipeline.base.devices import resolve_device
-    from pipeline.comparison.configured_methods import parse_methods
+    from pipeline.comparison.configured_methods import names_all, parse_methods
     from pipeline.comparison.report import write_report
     from pipeline.datasets.official.protocol import benchmark_named
+    from pipeline.features.feature_kinds import kind_in
 
     benchmark = benchmark_named(benchmark)
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     names = parse_methods(methods)
     given = training_settings(unseen=None, unseen_fraction=None, seed=None, seeds=seeds)
     source = parse_source(features, method=method, splits=splits, text=text)
-    configured = benchmark_methods(
+    configure = partial(
+        benchmark_methods,
         names,
         benchmark,
-        kind=source.kind,
         faithful=faithful,
         config_file=config,
         assignments=assignments or (),
         options={**given, "text.encoder": text},
+        optional=names_all(methods),
     )
+    configure(kind=source.kind)  # a wrong setting is found before an import
     opened = workspace_of(source, benchmark, workspace, terminal)
+    kind = kind_in(opened.current_features())
     with interruption() as stop:
         result = reproduce(
             benchmark,
             opened,
-            configured,
+            configure(kind=source.kind or (kind.name if kind else None)),
             ablation=names == ("daan",) if ablation is None else ablation,
             device=resolve_device(device),
             reporter=terminal,

@@ -76,7 +76,7 @@ def compare(
     """
     with workspace.locked("compare"):
         found = train_and_evaluate(
-            methods, workspace, current=0, device=device, reporter=reporter, on_epoch=on_epoch, stop=stop
+            methods, workspace, current=methods[0], device=device, reporter=reporter, on_epoch=on_epoch, stop=stop
         )
     return Comparison(found.results, differences_to_first(found.results), found.data, published)
 

@@ -8,6 +8,7 @@ from pipeline.comparison.compare import Comparison, Difference, kind_of_data
 from pipeline.comparison.report import Report
 from pipeline.comparison.run_all import MethodResult
 from pipeline.comparison.text_tables import TextTable, shown_metrics, shown_spread
+from pipeline.features.feature_kinds import encoders_of
 from pipeline.scoring.intervals import FEW_CLASSES, LEVEL
 from pipeline.scoring.metrics import METRICS
 from pipeline.settings.tree import show_settings
@@ -125,9 +126,11 @@ def _features_note(data: Mapping[str, Any]) -> str:
     if data["features"].get("extractor") == "synthetic":
         return "These features were generated: the figures only show that the protocol runs."
     kind = kind_of_data(data)
-    named = f"{kind.name} ({kind.title})" if kind else "of a kind that no published table uses"
+    if kind is None:
+        named = encoders_of(data["features"], audio_width=data["audio_width"], visual_width=data["visual_width"])
+        return f"Features: {f'{named}, ' if named else ''}of a kind that no published table uses."
     recipe = data["features"].get("recipe")
-    return f"Features: {named}{f', recipe {recipe}' if recipe else ''}."
+    return f"Features: {kind.name} ({kind.title}){f', recipe {recipe}' if recipe else ''}."
 
 
 def document_of(comparison: Comparison) -> dict[str, Any]:

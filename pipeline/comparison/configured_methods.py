@@ -20,11 +20,20 @@ class ConfiguredMethod:
         key: the name in documents, such as avca.
         title: the name in tables, such as AVCA.
         settings: all settings, with at least one seed in `training.seeds`.
+        of: the title of the method that this is a variant of; empty for a method itself.
+        optional: whether it is left out, with a line, if it does not fit the data.
     """
 
     key: str
     title: str
     settings: Settings
+    of: str = ""
+    optional: bool = False
+
+    @property
+    def label(self) -> str:
+        """The title, with the method of a variant."""
+        return f"{self.of}, {self.title}" if self.of else self.title
 
     def with_seed(self, seed: int) -> Settings:
         """Return the settings of the run with one seed."""
@@ -37,13 +46,18 @@ class ConfiguredMethod:
         return seeds if method_class(self.settings.training.method).needs.training else seeds[:1]
 
 
+def names_all(text: str) -> bool:
+    """Say whether the value of --methods stands for every method; those that do not fit the data are left out."""
+    return text.strip().lower() == "all"
+
+
 def parse_methods(text: str) -> tuple[str, ...]:
     """Split the names of --methods at commas; `all` stands for every method.
 
     Raises:
         UsageError: an unknown name, a name that is given twice, or no name.
     """
-    if text.strip().lower() == "all":
+    if names_all(text):
         return METHODS
     names = tuple(name for part in text.split(",") if (name := part.strip().lower()))
     for name in names:
@@ -65,6 +79,7 @@ def configured_methods(
     config_file: Path | None,
     assignments: Sequence[str],
     options: Mapping[str, Any],
+    optional: bool = False,
 ) -> list[ConfiguredMethod]:
     """Load the settings of each method, from the same sources.
 
@@ -74,6 +89,7 @@ def configured_methods(
         config_file: a file of settings for all methods.
         assignments: texts `section.key=value` for all methods.
         options: dotted key -> value of the command's own options.
+        optional: whether methods that do not fit the data are left out.
 
     Raises:
         UsageError: as for `load_settings`.
@@ -88,6 +104,7 @@ def configured_methods(
                 assignments=assignments,
                 options={**options, "training.method": name},
             ),
+            optional=optional,
         )
         for name in names
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pipeline.base.errors import StorageError
+from pipeline.base.errors import PipelineError, StorageError, TrainingStoppedError, UsageError
 from pipeline.base.files import fingerprint, read_document
 from pipeline.base.progress import Reporter, Stop
 from pipeline.base.workspace import Stage, StageRecord, Workspace
@@ -78,7 +78,7 @@ def train_and_evaluate(
     methods: Sequence[ConfiguredMethod],
     workspace: Workspace,
     *,
-    current: int,
+    current: ConfiguredMethod,
     device: torch.device,
     reporter: Reporter,
     on_epoch: OnEpoch,
@@ -91,7 +91,7 @@ def train_and_evaluate(
     Args:
         methods: at least one; their settings differ only in the method, its options and those of training.
         workspace: the workspace with dataset and features.
-        current: index of the method whose first run becomes the workspace's model, if the workspace has none.
+        current: the method whose first run becomes the workspace's model, if the workspace has none.
         device: the device of the networks.
         reporter: receives the progress, and which runs were finished before.
         on_epoch: called after every epoch.
@@ -104,20 +104,43 @@ def train_and_evaluate(
     trainer = Trainer(workspace=workspace, device=device, reporter=reporter, on_epoch=on_epoch, stop=stop)
     inputs = trainer.gather(methods[0].settings)
     data = _data_of(inputs)
-    inputs_of = [inputs.with_settings(method.settings) for method in methods]  # a misfit is found before any training
-    trained = [_train(method, of, trainer, reporter) for method, of in zip(methods, inputs_of, strict=True)]
-    _make_current(workspace, trained[current].runs[0], reporter)
-    del inputs, inputs_of  # the evaluation reads the features again; so memory contains them only once
+    if len(inputs.indices("test_seen", "test_unseen")) == 0:
+        raise PipelineError("the splits contain no test videos: there is nothing to evaluate on")
+    fitting = list(_fitting(methods, inputs, reporter))  # a misfit is found before any training
+    if not fitting:
+        raise UsageError("no method fits the data: name others with --methods (avzsl methods)")
+    trained = [_train(method, of, trainer, reporter) for method, of in fitting]
+    first = next((each for each in trained if each.method is current), trained[0])
+    _make_current(workspace, first.runs[0], reporter)
+    classes = (len(inputs.names_of("test_seen")), len(inputs.names_of("test_unseen")))
+    del inputs, fitting  # the evaluation reads the features again; so memory contains them only once
     runs = [report.run for each in trained for report, _ in each.runs]
-    metrics = _evaluate(runs, workspace, device, reporter)
+    metrics = _evaluate(runs, workspace, device, reporter, classes=classes, stop=stop)
     return AllResults(tuple(_result(each, metrics) for each in trained), data)
+
+
+def _fitting(
+    methods: Sequence[ConfiguredMethod], inputs: TrainingInputs, reporter: Reporter
+) -> Iterator[tuple[ConfiguredMethod, TrainingInputs]]:
+    """Yield the methods that fit the data, with their inputs; those that are optional may be left out.
+
+    Raises:
+        UsageError: a method that is not optional does not fit.
+    """
+    for method in methods:
+        try:
+            yield method, inputs.with_settings(method.settings)
+        except UsageError as error:
+            if not method.optional:
+                raise
+            reporter.say(f"{method.label} is left out: {error}")
 
 
 def _train(method: ConfiguredMethod, inputs: TrainingInputs, trainer: Trainer, reporter: Reporter) -> _Trained:
     """Train a method once for each seed."""
     runs: list[tuple[TrainingReport, StageRecord]] = []
     for seed in method.seeds:
-        reporter.say(f"{method.title}, seed {seed}")
+        reporter.say(f"{method.label}, seed {seed}")
         report, record = trainer.train(inputs, method.with_seed(seed))
         if report.did_nothing:
             reporter.say(f" trained already: {report.run}")
@@ -141,26 +164,48 @@ def _make_current(workspace: Workspace, first: tuple[TrainingReport, StageRecord
 
 
 def _evaluate(
-    runs: Sequence[str], workspace: Workspace, device: torch.device, reporter: Reporter
+    runs: Sequence[str],
+    workspace: Workspace,
+    device: torch.device,
+    reporter: Reporter,
+    *,
+    classes: tuple[int, int],
+    stop: Stop,
 ) -> dict[str, SavedMetrics]:
     """Evaluate runs that were not evaluated before: run -> its metrics.
 
-    The name of a run depends on everything that it was made from, so an existing metrics.json is always valid.
+    The name of a run depends on everything that it was made from, so its metrics.json is valid if it is whole.
+
+    Args:
+        runs: names of finished runs.
+        workspace: their workspace.
+        device: the device of the networks.
+        reporter: receives the progress.
+        classes: numbers of seen and unseen classes that have test videos.
+        stop: called after every run; if it returns True, the evaluation ends.
+
+    Raises:
+        TrainingStoppedError: `stop` returned True before the last run.
     """
-    found = {run: metrics for run in runs if (metrics := _evaluated_before(workspace, run)) is not None}
-    missing = [run for run in dict.fromkeys(runs) if run not in found]
+    before = {run: _evaluated_before(workspace, run, classes) for run in runs}
+    found = {run: metrics for run, metrics in before.items() if metrics is not None}
+    missing = [run for run in before if run not in found]
     if not missing:
         return found
     with FigureProcess(draws=True) as drawing, reporter.track("evaluating runs", len(missing)) as tracker:
         evaluator = Evaluator(workspace, "test", device=device, reporter=reporter, drawing=drawing)
-        for run in missing:
+        for done, run in enumerate(missing, start=1):
             report, _ = evaluator(workspace.model_folder(run))
             found[run] = read_document(report.metrics_file, SavedMetrics, StorageError)
             tracker.advance()
+            if done < len(missing) and stop():
+                raise TrainingStoppedError(
+                    f"stopped after evaluating {done} of {len(missing)} runs; the same command goes on from there"
+                )
     return found
 
 
-def _evaluated_before(workspace: Workspace, run: str) -> SavedMetrics | None:
+def _evaluated_before(workspace: Workspace, run: str, classes: tuple[int, int]) -> SavedMetrics | None:
     path = workspace.report_folder(run) / "metrics.json"
     if not path.is_file():
         return None
@@ -169,7 +214,8 @@ def _evaluated_before(workspace: Workspace, run: str) -> SavedMetrics | None:
     except StorageError:  # a damaged file is written again
         return None
     is_complete = document.score in document.scores and document.run == run and document.part == "test"
-    return document if is_complete else None
+    recalls = document.recalls
+    return document if is_complete and (len(recalls.seen), len(recalls.unseen)) == classes else None
 
 
 def _result(trained: _Trained, metrics: Mapping[str, SavedMetrics]) -> MethodResult:

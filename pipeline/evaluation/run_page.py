@@ -30,7 +30,8 @@ class RunReport:
     page: Path
     figures: tuple[Path, ...]
     evaluated: bool
-    balance: tuple[BalanceRecord, ...]  # of stage 1, four rows per epoch; empty if the run has no balance.csv
+    balance: tuple[BalanceRecord, ...]  # of stage 1, a row per epoch and part; empty if the run has no balance.csv
+    recorded: bool  # whether training recorded the balance, even if the method has no parts to show
 
     @property
     def rate(self) -> str:
@@ -83,7 +84,9 @@ def write_report(workspace: Workspace, run: str | None = None) -> RunReport:
             figures.append(confusion)
         page = reports / "report.html"
         write_text(page, render_page(f"avzsl: {models.name}", _sections(models, reports, figures)))
-        return RunReport(models.name, page, tuple(figures), (reports / "metrics.json").exists(), tuple(balance))
+        evaluated = (reports / "metrics.json").exists()
+        recorded = not history or "audio_share" in history[0]  # a run of an older version lacks this column
+        return RunReport(models.name, page, tuple(figures), evaluated, tuple(balance), recorded=recorded)
 
 
 _SHOWN_ERROR = {

@@ -5,7 +5,10 @@ They are described in pipeline/avgzsl_benchmark/README.md.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from pipeline.features.store import open_store
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,44 @@ def kind_of(attributes: Mapping[str, Any], *, audio_width: int, visual_width: in
         audio_width: width of an audio vector.
         visual_width: width of a visual vector.
     """
-    if attributes.get("extractor") == "selavi":
-        return FEATURE_KINDS["main"]
     fitting = [
         kind for kind in FEATURE_KINDS.values() if (kind.audio_width, kind.visual_width) == (audio_width, visual_width)
     ]
-    return fitting[0] if fitting else None
+    return fitting[0] if fitting and attributes.get("weights") != "untrained" else None
+
+
+def encoders_of(attributes: Mapping[str, Any], *, audio_width: int, visual_width: int) -> str:
+    """Name the encoders of features for a message: those of a published kind, SeLaVi's untrained ones, or none known.
+
+    Args:
+        attributes: the root attributes of the features.
+        audio_width: width of an audio vector.
+        visual_width: width of a visual vector.
+    """
+    kind = kind_of(attributes, audio_width=audio_width, visual_width=visual_width)
+    if attributes.get("extractor") == "synthetic":
+        return "generated"
+    if attributes.get("extractor") == "selavi":
+        return "of SeLaVi" + (", untrained" if attributes.get("weights") == "untrained" else "")
+    return f"of {kind.title}" if kind else ""
+
+
+def widths_in(features: Path) -> tuple[int, int]:
+    """Read the widths of the audio and of the visual vectors of a features.h5.
+
+    Raises:
+        StorageError: a file that cannot be read.
+    """
+    with open_store(features) as store:
+        return store.features("audio").shape[1], store.features("visual").shape[1]
+
+
+def kind_in(features: Path) -> FeatureKind | None:
+    """Return the kind of the features in a features.h5; None for a kind that no published table uses.
+
+    Raises:
+        StorageError: a file that cannot be read.
+    """
+    with open_store(features) as store:
+        audio, visual = (store.features(modality).shape[1] for modality in ("audio", "visual"))
+        return kind_of(store.attributes, audio_width=audio, visual_width=visual)

@@ -24,7 +24,7 @@ from pipeline.datasets.phrases import comparable_phrases, phrases_text
 from pipeline.datasets.splits.hold_out import hold_out
 from pipeline.datasets.splits.recordings import recordings_of, shared_recordings
 from pipeline.datasets.splits.splits import Splits, read_splits
-from pipeline.features.feature_kinds import kind_of
+from pipeline.features.feature_kinds import encoders_of, kind_of
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.settings.training import section_of
 from pipeline.settings.tree import Settings
@@ -209,13 +209,12 @@ def _config_of(settings: Settings, features: FeatureSet, embeddings: ClassEmbedd
 
 def _check_paired(method: str, features: FeatureSet) -> None:
     """Refuse features whose encoders have no text encoder."""
-    kind = kind_of(features.attributes, audio_width=features.audio.shape[1], visual_width=features.visual.shape[1])
-    generated = features.attributes.get("extractor") == "synthetic"
-    if generated or (kind is not None and not kind.paired_text):
-        name = "generated" if generated or kind is None else f"of {kind.title}"
+    widths = {"audio_width": features.audio.shape[1], "visual_width": features.visual.shape[1]}
+    kind, named = kind_of(features.attributes, **widths), encoders_of(features.attributes, **widths)
+    if named and not (kind is not None and kind.paired_text):
         raise UsageError(
-            f"{method} compares features with class texts of the same encoders, but these features are {name}, without "
-            "a text encoder: use features of CLIP and CLAP, or train a method (avzsl methods)"
+            f"{method} compares features with class texts of the same encoders, but these features are {named}, "
+            "without a text encoder: use features of CLIP and CLAP, or train a method (avzsl methods)"
         )
 
 

@@ -9,6 +9,7 @@ from pipeline.avgzsl_benchmark.reproduction.published import rows_of
 from pipeline.base.errors import UsageError
 from pipeline.comparison.configured_methods import ConfiguredMethod
 from pipeline.comparison.published import PublishedRow
+from pipeline.features.feature_kinds import FeatureKind
 from pipeline.settings.training import section_of
 
 
@@ -51,11 +52,11 @@ ABLATIONS: Mapping[str, tuple[Variant, ...]] = {
     ),
 }
 
-# Method -> benchmark -> rows. DAAN's is for main (arXiv 2412.11715) and for UCF only. The first digits of S in its row
-# "base" were hard to read in our copy of the paper; U and HM of the row confirm 49.14. MFT's is for clip
-# (doi 10.11999/JEIT241090), and some of its rows have HM and ZSL only.
-PUBLISHED_ABLATIONS: Mapping[str, Mapping[str, tuple[PublishedRow, ...]]] = {
-    "daan": {
+# Method and kind of features -> benchmark -> rows. DAAN's (arXiv 2412.11715) is for UCF only. The first digits of S in
+# its row "base" were hard to read in our copy of the paper; U and HM of the row confirm 49.14. MFT's is from
+# doi 10.11999/JEIT241090, and some of its rows have HM and ZSL only.
+PUBLISHED_ABLATIONS: Mapping[tuple[str, str], Mapping[str, tuple[PublishedRow, ...]]] = {
+    ("daan", "main"): {
         "ucf": rows_of("""
             base               49.14  17.46  25.77  19.03
             qdma               44.30  18.86  26.46  28.78
@@ -63,7 +64,7 @@ PUBLISHED_ABLATIONS: Mapping[str, Mapping[str, tuple[PublishedRow, ...]]] = {
             full               52.38  23.48  32.42  31.09
         """)
     },
-    "mft": {
+    ("mft", "clip"): {
         "ucf": rows_of("""
             audio                  -      -  42.25  39.02
             visual                 -      -  48.38  46.17
@@ -92,10 +93,10 @@ PUBLISHED_ABLATIONS: Mapping[str, Mapping[str, tuple[PublishedRow, ...]]] = {
 }
 
 
-def published_variant(method: str, benchmark: str, variant: str) -> PublishedRow | None:
-    """Return the published row of a variant; None if there is none for the benchmark."""
-    rows = PUBLISHED_ABLATIONS.get(method, {}).get(benchmark, ())
-    return next((row for row in rows if row.method == variant), None)
+def published_variants(method: str, kind: FeatureKind | None, benchmark: str) -> dict[str, PublishedRow]:
+    """Return the published rows of an ablation by variant; empty if there are none for the features and benchmark."""
+    of_kind = PUBLISHED_ABLATIONS.get((method, kind.name), {}) if kind else {}
+    return {row.method: row for row in of_kind.get(benchmark, ())}
 
 
 def variants_of(method: ConfiguredMethod) -> list[ConfiguredMethod]:
@@ -114,6 +115,12 @@ def variants_of(method: ConfiguredMethod) -> list[ConfiguredMethod]:
                 "--no-ablation"
             )
     return [
-        ConfiguredMethod(each.name, each.title, method.settings.with_method_config(each.applied_to(config)))
+        ConfiguredMethod(
+            each.name,
+            each.title,
+            method.settings.with_method_config(each.applied_to(config)),
+            of=method.title,
+            optional=True,
+        )
         for each in variants
     ]

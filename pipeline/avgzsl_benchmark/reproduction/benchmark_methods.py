@@ -22,6 +22,7 @@ def benchmark_methods(
     config_file: Path | None,
     assignments: Sequence[str],
     options: Mapping[str, Any],
+    optional: bool = False,
 ) -> list[ConfiguredMethod]:
     """Load the settings of each method for a benchmark.
 
@@ -33,6 +34,7 @@ def benchmark_methods(
         config_file: a file of settings for all methods.
         assignments: texts `section.key=value` for all methods.
         options: dotted key -> value of the command's own options.
+        optional: whether methods that do not fit the data are left out.
 
     Raises:
         UsageError: as for `load_settings`.
@@ -46,6 +48,7 @@ def benchmark_methods(
             config_file=config_file,
             assignments=assignments,
             options={**options, **(_faults(name, names) if faithful else {})},
+            optional=optional,
         )
     ]
 

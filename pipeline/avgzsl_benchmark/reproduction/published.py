@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from pipeline.base.workspace import Workspace
 from pipeline.comparison.published import PublishedRow, PublishedTable
 from pipeline.datasets.official.known_benchmark import benchmark_in
-from pipeline.features.feature_kinds import FEATURE_KINDS, FeatureKind, kind_of
-from pipeline.features.store import open_store
+from pipeline.features.feature_kinds import FEATURE_KINDS, FeatureKind, kind_in
 
 # Where the rows of a method come from, if not from the paper of the table.
 _AVCA = "arXiv 2203.03598"
@@ -205,12 +204,7 @@ PUBLISHED: Mapping[str, Mapping[str, tuple[PublishedRow, ...]]] = {
 def published_in(workspace: Workspace) -> PublishedTable | None:
     """Return the published rows for the features of a workspace; None without a known benchmark, or features."""
     benchmark = benchmark_in(workspace)
-    if benchmark is None:
-        return None
-    with open_store(workspace.current_features()) as store:
-        audio, visual = (store.features(modality).shape[1] for modality in ("audio", "visual"))
-        kind = kind_of(store.attributes, audio_width=audio, visual_width=visual)
-    return published_table(benchmark, kind)
+    return published_table(benchmark, kind_in(workspace.current_features())) if benchmark else None
 
 
 def published_table(benchmark: str | None, kind: FeatureKind | None) -> PublishedTable | None:

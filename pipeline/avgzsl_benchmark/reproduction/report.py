@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.avgzsl_benchmark.reproduction.ablation import PUBLISHED_ABLATIONS, published_variant
+from pipeline.avgzsl_benchmark.reproduction.ablation import published_variants
 from pipeline.avgzsl_benchmark.reproduction.reproduce import Reproduction
 from pipeline.base.wording import shown_epoch
 from pipeline.comparison.comparison_report import comparison_table, document_of, notes_of, run_document
+from pipeline.comparison.published import PublishedRow
 from pipeline.comparison.report import Report
 from pipeline.comparison.run_all import MethodResult
 from pipeline.comparison.text_tables import TextTable, shown_number, shown_spread
@@ -60,22 +61,29 @@ def _by_score(reproduction: Reproduction) -> TextTable:
 
 
 def _ablation(reproduction: Reproduction, method: MethodResult) -> TextTable:
+    """Make the table of a method's variants, with the published ones if they are for the same features."""
+    published = _published(reproduction, method.method.key)
     rows: list[tuple[str, ...]] = []
     strong = set()
     for result in reproduction.ablations[method.method.key]:
         strong.add(len(rows))
         rows.append((result.method.title, *shown_spread(*result.over_seeds(result.score))))
-        row = published_variant(method.method.key, reproduction.benchmark, result.method.key)
+        row = published.get(result.method.key)
         if row is not None:
             rows.append(("  published", *row.cells))
     title = f"ablation of {method.method.title}, score {method.score}"
     return TextTable(title, ("", *METRICS), rows, frozenset(strong))
 
 
+def _published(reproduction: Reproduction, method: str) -> dict[str, PublishedRow]:
+    table = reproduction.comparison.published
+    return published_variants(method, table.kind if table else None, reproduction.benchmark)
+
+
 def _runs(reproduction: Reproduction) -> TextTable:
     rows = [
         (
-            result.method.title,
+            result.method.label,
             str(seed.seed),
             shown_epoch(seed.best_epoch),
             *(shown_number(seed.metrics[result.score][name]) for name in METRICS),
@@ -90,9 +98,9 @@ def _runs(reproduction: Reproduction) -> TextTable:
 def _all_results(reproduction: Reproduction) -> list[MethodResult]:
     """List the methods, each as its variants if its ablation was run."""
     return [
-        variant
+        each
         for result in reproduction.comparison.results
-        for variant in reproduction.ablations.get(result.method.key, (result,))
+        for each in reproduction.ablations.get(result.method.key, (result,))
     ]
 
 
@@ -105,8 +113,8 @@ def _document(reproduction: Reproduction) -> Mapping[str, Any]:
             method: {
                 "variants": {result.method.key: run_document(result) for result in results},
                 "published": {
-                    row.method: {metric: getattr(row, metric) for metric in METRICS}
-                    for row in PUBLISHED_ABLATIONS[method].get(reproduction.benchmark, ())
+                    name: {metric: getattr(row, metric) for metric in METRICS}
+                    for name, row in _published(reproduction, method).items()
                 },
             }
             for method, results in reproduction.ablations.items()

@@ -4,7 +4,6 @@ The protocol is described in pipeline/avgzsl_benchmark/README.md.
 """
 
 import dataclasses
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -66,16 +65,17 @@ def reproduce(
         found = train_and_evaluate(
             [*partial, *methods],
             workspace,
-            current=len(partial),
+            current=methods[0],
             device=device,
             reporter=reporter,
             on_epoch=on_epoch,
             stop=stop,
         )
-    of_variants, results = iter(found.results[: len(partial)]), found.results[len(partial) :]
+    result_of = {id(result.method): result for result in found.results}
+    results = tuple(result_of[id(method)] for method in methods if id(method) in result_of)
     ablations = {
         result.method.key: (
-            *itertools.islice(of_variants, len(rows) - 1),
+            *(result_of[id(row)] for row in rows[:-1] if id(row) in result_of),
             dataclasses.replace(result, method=rows[-1]),
         )
         for result in results

@@ -12,8 +12,7 @@ from pipeline.base.progress import Reporter
 from pipeline.base.wording import not_a_file
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.official.known_benchmark import benchmark_in
-from pipeline.features.feature_kinds import FEATURE_KINDS
-from pipeline.features.store import open_store
+from pipeline.features.feature_kinds import FEATURE_KINDS, widths_in
 
 
 @dataclass(frozen=True)
@@ -108,8 +107,7 @@ def workspace_of(source: FeatureSource, benchmark: str, own: Path | None, report
 def _of_kind(source: FeatureSource, workspace: Workspace) -> Workspace:
     """Return the workspace if its features are of the kind that the user named."""
     if source.kind is not None:
-        with open_store(workspace.current_features()) as store:
-            audio, visual = (store.features(modality).shape[1] for modality in ("audio", "visual"))
+        audio, visual = widths_in(workspace.current_features())
         kind = FEATURE_KINDS[source.kind]
         if (audio, visual) != (kind.audio_width, kind.visual_width):
             raise UsageError(

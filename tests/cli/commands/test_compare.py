@@ -15,6 +15,7 @@ from pipeline.datasets.dataset import load_dataset
 from pipeline.evaluation.saved_metrics import SavedMetrics
 from pipeline.features.feature_set import load_features
 from pipeline.scoring.intervals import paired_intervals
+from pipeline.training.methods import METHODS
 
 TINY = [
     *("--set", "training.epochs=1", "--set", "training.steps_per_epoch=2", "--set", "training.batch_pairs=8"),
@@ -145,7 +146,7 @@ def test_published_rows_of_the_features_stand_below(
     extracted: Callable[..., Workspace], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In a workspace of a benchmark they name their features; rows of other features are not shown."""
-    workspace = extracted(extractor="selavi")
+    workspace = extracted(extractor="selavi", width=512)
     stages = read_json(workspace.stages_file)
     stages["features"]["summary"]["report"] = {"benchmark": "activitynet"}
     write_json(workspace.stages_file, {name: stage for name, stage in stages.items() if name != "checksum"})
@@ -194,3 +195,48 @@ def test_a_workspace_without_features_is_refused(tmp_path: Path, capsys: pytest.
     """The message says which command comes first."""
     assert run_command(["compare", "--methods", "all", "-w", str(tmp_path / "empty")]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_all_leaves_out_what_does_not_fit_with_a_line(
+    extracted: Callable[..., Workspace], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Generated features have no text encoder, so zero-shot does not fit; a method that is named is refused instead."""
+    workspace = extracted()
+    narrow = [
+        *("tcaf.depth=1", "tcaf.encoder_width=8", "tcaf.token_width=8", "mft.hidden_width=16", "mft.depth=1"),
+        *("lsc.hidden_width=16", "lsc.depth=1"),
+    ]
+    options = [word for name in narrow for word in ("--set", name)]
+    assert run_command(compared(workspace, "all", "--seeds", "0", "--json", *options)) == 0
+    captured = capsys.readouterr()
+    assert "zero-shot is left out: zero-shot compares features with class texts" in captured.err
+    assert list(json.loads(captured.out)["methods"]) == [name for name in METHODS if name != "zero-shot"]
+
+
+def test_metrics_of_other_classes_are_computed_again(
+    extracted: Callable[..., Workspace], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A metrics.json that lacks a class is not that of the run."""
+    workspace = extracted()
+    command = compared(workspace, "devise,apn", "--seeds", "0", "--json")
+    assert run_command(command) == 0
+    first = json.loads(capsys.readouterr().out)
+    path = workspace.report_folder(next(iter(first["methods"]["apn"]["runs"]))) / "metrics.json"
+    document = read_json(path)
+    assert isinstance(document, dict)
+    document["recall_per_class"].popitem()
+    write_json(path, {name: value for name, value in document.items() if name != "checksum"})
+    assert run_command(command) == 0
+    assert json.loads(capsys.readouterr().out) == first
+
+
+def test_splits_without_test_videos_are_refused_before_training(
+    extracted: Callable[..., Workspace], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There would be nothing to show."""
+    workspace = extracted()
+    keys = [video.key for video in load_dataset(workspace.dataset_folder).videos]
+    (workspace.dataset_folder / "splits.yaml").write_text("train: [" + ", ".join(keys) + "]\n")
+    assert run_command(compared(workspace, "devise", "--seeds", "0")) == 1
+    assert "the splits contain no test videos: there is nothing to evaluate on" in capsys.readouterr().err
+    assert not list(workspace.root.glob("models/*"))

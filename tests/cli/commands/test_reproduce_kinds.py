@@ -141,6 +141,8 @@ def test_methods_are_reproduced_next_to_the_published_rows_of_their_features(
         assert document["methods"]["zero-shot"]["mean"]["sum"]["ZSL"] == 100
         assert "text_layer_width: 512" in document["settings"]["avca"]
         assert "text_layer_width: 0" not in document["settings"]["avca"]
+    assert run_command(["reproduce", "ucf", "--features", "avzsl-ucf", "--methods", methods, *TINY, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == document  # the kind of a workspace is found from its features
 
 
 def test_faithful_repeats_every_fault(official: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,3 +205,16 @@ def test_the_ablation_of_mft_stands_next_to_the_published_one(
     assert list(ablation["variants"]) == list(ablation["published"])
     assert run_command([*command, "--set", "mft.kl=off"]) == 2
     assert "mft.kl is off, which is a row of the ablation: leave the setting out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["cls"], indirect=True)
+def test_an_ablation_that_was_published_for_other_features_is_not_shown(
+    official: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """DAAN's is for SeLaVi's features. The runs of all variants are shown all the same."""
+    narrow = [word for name in ("hidden_width=16", "heads=2", "output_width=8") for word in ("--set", f"daan.{name}")]
+    assert run_command(["reproduce", "ucf", "--features", f"cls:{official}", *narrow, *TINY]) == 0
+    shown = capsys.readouterr().out
+    assert "ablation of DAAN" in shown
+    assert "  published" not in shown
+    assert "52.38" not in shown

@@ -101,10 +101,10 @@ def test_a_stopped_training_of_a_rival_ends_with_the_same_bits(
         assert torch.equal(value, whole[name]), name
 
 
-def test_a_prediction_by_a_rival_names_classes(
+def test_a_rival_without_an_encoder_per_modality_is_evaluated_and_reported(
     extracted: Callable[..., Workspace], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The option --method chooses it, and evaluate shows its one score."""
+    """The option --method chooses it, evaluate shows its one score, and the report has no balance to show."""
     workspace = extracted()
     options = [
         *("--set", "training.epochs=1", "--set", "training.steps_per_epoch=1", "--device", "cpu"),
@@ -115,6 +115,10 @@ def test_a_prediction_by_a_rival_names_classes(
     shown = capsys.readouterr().out
     assert "fused *" in shown
     assert "audio *" not in shown
+    assert run_command(["report", "--workspace", str(workspace.root)]) == 0
+    captured = capsys.readouterr()
+    assert "This method has no encoder per modality" in captured.out
+    assert "before avzsl recorded it" not in captured.err
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
