@@ -141,10 +141,15 @@ def method(request: pytest.FixtureRequest) -> Method:
     return made.eval()
 
 
-@pytest.mark.parametrize("audio_seconds", [[1, 1, 1], [3, 1, 2], [4, 0, 2]])
-def test_distances_have_one_row_per_video_and_are_finite(method: Method, audio_seconds: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("audio_seconds", "visual_seconds"),
+    [([1, 1, 1], [1, 1, 1]), ([1, 1, 1], [2, 3, 1]), ([3, 1, 2], [2, 3, 1]), ([4, 0, 2], [2, 3, 1])],
+)
+def test_distances_have_one_row_per_video_and_are_finite(
+    method: Method, audio_seconds: list[int], visual_seconds: list[int]
+) -> None:
     """One second, ragged videos and an absent modality all give finite (N, C) distances by every score."""
-    found = scores_of(method, videos(method, audio_seconds, [2, 3, 1]))
+    found = scores_of(method, videos(method, audio_seconds, visual_seconds))
     assert set(found) >= set(method.scores)
     for score in method.scores:
         assert found[score].shape == (3, CLASSES)
