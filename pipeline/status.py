@@ -5,15 +5,15 @@ import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.errors import DamagedFileError, PipelineError, StorageError
-from pipeline.base.files import read_json, read_text
+from pipeline.base.errors import DamagedFileError, PipelineError
+from pipeline.base.files import read_text
 from pipeline.base.wording import counted, shell_quoted
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, dataset_record, load_dataset
 from pipeline.features.index import StoredFailure, StoredVideo
 from pipeline.features.parts import FeatureParts
 from pipeline.features.store import open_store
-from pipeline.training.run_files import DESCRIPTION, check_file
+from pipeline.training.run_files import damage_of
 
 
 @dataclass(frozen=True)
@@ -126,25 +126,10 @@ def _model(workspace: Workspace, stages: dict[str, StageRecord]) -> StageStatus:
     features = stages.get(Stage.FEATURES)
     if features and record.inputs.get("features") != features.fingerprint:
         return StageStatus("model", "stale", f"the features are newer · {detail}", record.made_at, "train")
-    damage = _damage_of_model(workspace.root / record.output)
+    damage = damage_of(workspace.root / record.output)
     if damage:
         return StageStatus("model", "damaged", damage, record.made_at, "train")
     return StageStatus("model", "done", detail, record.made_at)
-
-
-def _damage_of_model(folder: Path) -> str:
-    """Say that a file of a finished run is damaged or missing; empty if all are whole."""
-
-    def damage(fault: str) -> DamagedFileError:
-        return DamagedFileError(folder, f"{folder / DESCRIPTION} is damaged ({fault}): train the model again")
-
-    try:
-        files = read_json(folder / DESCRIPTION, damage).get("files", {})
-        for name in files:
-            check_file(folder, name, files)
-    except StorageError as error:
-        return str(error)
-    return ""
 
 
 def _progress_of(folder: Path) -> str:

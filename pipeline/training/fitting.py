@@ -257,7 +257,8 @@ class _Fitting:
         saved = load_checkpoint(path)
         if (saved.get("version"), saved.get("fingerprint")) != (_CHECKPOINT_VERSION, self._stage.fingerprint):
             raise StorageError(
-                f"{path} belongs to another configuration or version of avzsl: delete it, or train with --no-resume"
+                f"{path} belongs to another method, configuration or version of avzsl: delete {path.parent.parent} and "
+                "run the command again"
             )
         self._network.load_state_dict(saved["network"])
         self._optimizer.load_state_dict(saved["optimizer"])

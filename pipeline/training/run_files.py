@@ -6,7 +6,7 @@ from pathlib import Path
 
 from extractors.files.checksums import sha256_of_file
 from pipeline.base.errors import DamagedFileError, StorageError
-from pipeline.base.files import read_document, refuse_endless, storage_errors, write_json
+from pipeline.base.files import read_document, read_json, refuse_endless, storage_errors, write_json
 
 DESCRIPTION = "model.json"  # written last; it has the checksums of the others
 WEIGHTS, SPLITS, CONFIG = "model.safetensors", "splits.yaml", "config.yaml"
@@ -51,6 +51,24 @@ def check_file(folder: Path, name: str, checksums: Mapping[str, str]) -> Path:
     return path
 
 
+def damage_of(folder: Path) -> str:
+    """Say which file of a finished run is damaged or missing; empty if all are whole."""
+
+    def damage(fault: str) -> DamagedFileError:
+        return DamagedFileError(folder, f"{folder / DESCRIPTION} is damaged ({fault}): train the model again")
+
+    try:
+        document = read_json(folder / DESCRIPTION, damage)
+        files = document.get("files", {}) if isinstance(document, dict) else None
+        if not isinstance(files, dict):
+            raise damage("it lacks the checksums of its files")
+        for name in files:
+            check_file(folder, name, files)
+    except StorageError as error:
+        return str(error)
+    return ""
+
+
 @dataclass(frozen=True)
 class Timing:
     """How long an epoch of stage 1 took, with its validation, in the median."""
@@ -69,7 +87,7 @@ def write_timing(folder: Path, seconds_per_epoch: float, device: object) -> None
 
 
 def read_timing(folder: Path) -> Timing | None:
-    """Read timing.json; None for a run of an older version, and for a damaged file, which is worth no error."""
+    """Read timing.json; None for a run of an older version and for a damaged file: only a table lacks the time."""
     path = folder / TIMING
     try:
         return read_document(path, Timing, lambda fault: DamagedFileError(path, fault)) if path.is_file() else None

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from pipeline.base.errors import UsageError
-from pipeline.base.files import make_folder, write_text
+from pipeline.base.files import make_folder, storage_errors, write_text
 from pipeline.base.progress import Reporter, Stop, never_stop
 from pipeline.base.wording import counted
 from pipeline.base.workspace import Stage, StageRecord, Workspace
@@ -20,6 +20,7 @@ from pipeline.training.epoch import steps_per_epoch
 from pipeline.training.fitting import OnEpoch
 from pipeline.training.inputs import TrainingInputs, gather_inputs
 from pipeline.training.network_size import with_network_size
+from pipeline.training.run_files import damage_of
 from pipeline.training.trained_model import is_complete, read_description, save_model
 from pipeline.training.two_stage import Run
 
@@ -86,6 +87,9 @@ class Trainer:
         run = f"{settings.training.method}-{inputs.fingerprint}"
         folder = self.workspace.model_folder(run)
         did_nothing = is_complete(folder)
+        if did_nothing and (damage := damage_of(folder)):
+            self.reporter.warn(f"{damage}. It is trained again now; the damaged run was moved to {_moved_away(folder)}")
+            did_nothing = False
         if not did_nothing:
             self._set_up_folder(folder, inputs, settings)
             save_model(folder, self._run(inputs, folder, settings).train())
@@ -106,11 +110,9 @@ class Trainer:
     def _set_up_folder(self, folder: Path, inputs: TrainingInputs, settings: Settings) -> None:
         """Create the run's folder with its configuration and splits, or reuse the folder of an unfinished run."""
         if folder.exists() and not self.resume:
-            moved_to = folder.with_name(f"{folder.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-            folder.rename(moved_to)
-            self.reporter.say(f"starting over; the unfinished run was moved to {moved_to}")
+            self.reporter.say(f"starting over; the unfinished run was moved to {_moved_away(folder)}")
         elif folder.exists():
-            self.reporter.say(f"going on with the unfinished run in {folder} (--no-resume starts over)")
+            self.reporter.say(f"going on with the unfinished run in {folder} (to start over, delete this folder)")
         make_folder(folder)
         exact = dataclasses.replace(
             settings.with_method_config(inputs.config),
@@ -129,6 +131,14 @@ class Trainer:
         )
 
 
+def _moved_away(folder: Path) -> Path:
+    """Rename a run's folder, so that the run can be trained again and nothing is lost; return the new path."""
+    moved_to = folder.with_name(f"{folder.name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    with storage_errors(folder):
+        folder.rename(moved_to)
+    return moved_to
+
+
 def train(
     workspace: Workspace,
     settings: Settings,
@@ -139,7 +149,7 @@ def train(
     stop: Stop = never_stop,
     resume: bool = True,
 ) -> TrainingReport:
-    """Train DAAN on the workspace's features; resume an unfinished run of the same inputs and settings.
+    """Train a method on the workspace's features; resume an unfinished run of the same inputs and settings.
 
     Args:
         workspace: the workspace with dataset and features; the model is saved in it.

@@ -263,3 +263,16 @@ def test_a_method_is_trained_with_the_learning_rate_of_its_authors(capsys: pytes
     options = ["--set", "training.learning_rate=0.001"]
     assert run_command(["train", "--method", "tcaf", *options, "--show-config"]) == 0
     assert "learning_rate: 0.001" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "splits.yaml"])
+def test_a_damaged_run_is_trained_again_and_nothing_is_lost(extracted: Callable[..., Workspace], name: str) -> None:
+    """As the message about the damage says. The damaged folder is kept under another name."""
+    workspace = extracted()
+    whole = trained(workspace, "devise").network.state_dict()
+    folder = workspace.current_model()
+    (folder / name).write_bytes(b"garbage")
+    again = trained(workspace, "devise").network.state_dict()
+    assert all(torch.equal(again[key], value) for key, value in whole.items())
+    (moved,) = (path for path in folder.parent.iterdir() if path != folder)
+    assert (moved / name).read_bytes() == b"garbage"
