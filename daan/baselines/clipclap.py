@@ -31,17 +31,19 @@ class ClipClapConfig(MethodConfig):
     modality: Modality = "both"  # which features are read; a single modality reads its own part of the text only
     text_part: Modality = "both"  # with both modalities: which part of the text is read
     visual_text_width: int = 512  # the first values of a class embedding, from the text encoder of the pictures
+    audio_text_width: int = 1024  # the values after them, from the text encoder of the sound
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._positive("hidden_width", "output_width", "visual_text_width")
+        self._positive("hidden_width", "output_width", "visual_text_width", "audio_text_width")
         self._fraction("dropout")
         self._choice("modality", get_args(Modality))
         self._choice("text_part", get_args(Modality))
-        if self.reads_text != "both" and self.text_width <= self.visual_text_width:
+        if self.reads_text != "both" and self.text_width != self.visual_text_width + self.audio_text_width:
             raise ValueError(
-                f"text_width is {self.text_width}, must be greater than visual_text_width ({self.visual_text_width}): "
-                f"with only the {self.reads_text} part of the text, a class embedding is one vector of each encoder"
+                f"text_width is {self.text_width}, must be {self.visual_text_width} + {self.audio_text_width} "
+                "(visual_text_width + audio_text_width): to read only one part of the text, a class embedding must be "
+                "the vector of the visual text encoder and then that of the audio text encoder"
             )
 
     @property

@@ -167,9 +167,9 @@ def given_settings(
     """
     tree: dict[str, Any] = {}
     if preset is not None:
-        method = (options or {}).get("training.method")
-        known = method.strip().lower() if isinstance(method, str) else ""
-        named = preset_for(known, preset) if known in get_args(MethodName) else preset
+        others = given_settings(config_file=config_file, assignments=assignments, options=options)
+        method = str(others.tree.get("training", {}).get("method", ""))
+        named = preset_for(method, preset) if method in get_args(MethodName) else preset
         _merge(tree, _read_preset(named), f"preset {named}")
     if config_file is not None:
         if not config_file.is_file():

@@ -72,8 +72,16 @@ ROWS = {
     "tcaf": Row(Tcaf, TcafConfig, {"encoder_width": 8, "token_width": 12, "position_width": 4, **SMALL_ATTENTION}),
     "tcaf-faithful": Row(Tcaf, TcafConfig, {"token_width": 12, "faithful": True, **SMALL_ATTENTION}),
     "clipclap": Row(ClipClap, ClipClapConfig, {"hidden_width": 16, "output_width": 8}),
-    "clipclap-audio": Row(ClipClap, ClipClapConfig, {"modality": "audio", "visual_text_width": 7, "hidden_width": 8}),
-    "clipclap-visual": Row(ClipClap, ClipClapConfig, {"modality": "visual", "visual_text_width": 7, "hidden_width": 8}),
+    "clipclap-audio": Row(
+        ClipClap,
+        ClipClapConfig,
+        {"modality": "audio", "visual_text_width": 7, "audio_text_width": 5, "hidden_width": 8},
+    ),
+    "clipclap-visual": Row(
+        ClipClap,
+        ClipClapConfig,
+        {"modality": "visual", "visual_text_width": 7, "audio_text_width": 5, "hidden_width": 8},
+    ),
     "mft": Row(Mft, MftConfig, {"hidden_width": 16, "output_width": 8, **SMALL_ATTENTION}),
     "mft-fused": Row(
         Mft, MftConfig, {"hidden_width": 16, "tokens": "fused", "kl": "classes", "cosine": "class", **SMALL_ATTENTION}

@@ -285,7 +285,13 @@ def class_terms(made: Any, o: Tensor, batch: TrainingBatch) -> tuple[dict[str, f
 @pytest.mark.parametrize(("modality", "span"), [("both", (0, TEXT)), ("visual", (0, 2)), ("audio", (2, TEXT))])
 def test_the_terms_of_clipclap(modality: str, span: tuple[int, int]) -> None:
     """A single modality reads its own part of the text: first the visual encoder's values, then the audio encoder's."""
-    options = {"hidden_width": 16, "output_width": 8, "modality": modality, "visual_text_width": 2}
+    options = {
+        "hidden_width": 16,
+        "output_width": 8,
+        "modality": modality,
+        "visual_text_width": 2,
+        "audio_text_width": 4,
+    }
     made = build(ClipClap, ClipClapConfig, **options)
     assert (made.config.text_span.start, made.config.text_span.stop) == span
     batch = a_batch(made)

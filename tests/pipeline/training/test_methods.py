@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,11 +130,12 @@ def test_an_unknown_method_is_refused_with_the_known_ones(capsys: pytest.Capture
     assert "'avca'" in error
 
 
-def test_texts_of_the_wrong_width_for_one_part_are_refused(extracted: Callable[..., Workspace]) -> None:
-    """With a single modality, ClipClap reads the part of the text that belongs to it."""
-    settings = settings_of("clipclap", "clipclap.modality=audio", "clipclap.text_width=1024")
-    with pytest.raises(UsageError, match=r"clipclap\.text_width is"):
-        train(extracted(), settings, device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
+@pytest.mark.parametrize("method", ["clipclap", "mft"])
+def test_texts_of_the_wrong_width_for_one_part_are_refused(extracted: Callable[..., Workspace], method: str) -> None:
+    """With a single modality, ClipClap reads the part of the text that belongs to it; MiniLM's has no such parts."""
+    more = [f"{method}.modality=audio", *(["mft.tokens=fused"] if method == "mft" else [])]
+    with pytest.raises(UsageError, match=rf"{method}\.text_width is 384, must be 512 \+ 1024 \(visual_text_width"):
+        train(extracted(), settings_of(method, *more), device=CPU, reporter=SilentReporter(), on_epoch=lambda *_: None)
 
 
 def test_a_model_with_options_of_another_method_is_damaged(extracted: Callable[..., Workspace]) -> None:
@@ -243,6 +245,22 @@ def test_a_preset_of_another_method_is_refused(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("how", ["set", "config"])
+def test_a_method_that_is_set_elsewhere_chooses_the_preset_too(
+    how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not only --method counts, but also --set and a file of settings."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("training: {method: avca}\n")
+    chosen = ["--set", "training.method=avca"] if how == "set" else ["--config", str(file)]
+    assert run_command(["train", "--preset", "ucf", *chosen, "--show-config"]) == 0
+    shown = capsys.readouterr().out
+    assert run_command(["train", "--preset", "avca-ucf", "--show-config"]) == 0
+    assert shown == capsys.readouterr().out
+    assert run_command(["train", "--preset", "tcaf-ucf", *chosen]) == 2
+    assert "--preset tcaf-ucf is not for the method avca" in capsys.readouterr().err
 
 
 def test_the_preset_of_a_dataset_means_that_of_the_method(capsys: pytest.CaptureFixture[str]) -> None:
