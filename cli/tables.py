@@ -60,7 +60,9 @@ def show_report(report: "Report", files: "ReportFiles", terminal: Terminal) -> N
 
 def _rich(table: "TextTable") -> Table:
     """Convert to a table for the terminal; numbers are right-aligned."""
-    shown = Table(title=table.title, title_justify="left", title_style="", padding=(0, 1, 0, 0), box=None)
+    shown = Table(
+        title=table.title, title_justify="left", title_style="", padding=(0, 1, 0, 0), pad_edge=False, box=None
+    )
     for index, name in enumerate(table.columns):
         shown.add_column(name, justify="right" if name and index and name != "run" else "left", no_wrap=True)
     for index, row in enumerate(table.rows):

@@ -18,6 +18,8 @@ training = [word for name in short for word in ("--set", "training." + name)]
 assert run_command(["prepare", "synthetic", "--shape", "small"]) == 0
 assert run_command(["train", "--method", "linear", "--set", "linear.regression=2", "--device", "cpu", *training]) == 0
 assert run_command(["evaluate", "--no-figures", "--device", "cpu"]) == 0
+assert run_command(["compare", "--methods", "linear,devise", "--seeds", "0", "--device", "cpu", *training]) == 0
+assert run_command(["methods"]) == 0
 assert run_command(["train", "--method", "linear", "--set", "linear.regression=-1"]) == 2
 """
 
@@ -49,7 +51,7 @@ def apply(edits: list[str], folder: Path) -> None:
 
 
 def test_the_worked_example_is_short() -> None:
-    """The issue of a method is its mathematics: 60 lines are enough for the rest."""
+    """A new method takes at most 60 lines, with its network, losses and options."""
     code = [line for line in (*block("python"), *block("diff")) if line.strip()]
     assert len(code) <= 60
 

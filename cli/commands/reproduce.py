@@ -83,8 +83,11 @@ def command(
     from pipeline.comparison.report import write_report
     from pipeline.datasets.official.protocol import benchmark_named
     from pipeline.features.feature_kinds import kind_in
+    from pipeline.training.methods import METHODS
 
     benchmark = benchmark_named(benchmark)
+    if method is not None and method.lower() in METHODS:
+        raise typer.BadParameter(f"--method names a folder of features; to choose what is trained: --methods {method}")
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     names = parse_methods(methods)
     given = training_settings(unseen=None, unseen_fraction=None, seed=None, seeds=seeds)

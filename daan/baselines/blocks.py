@@ -85,7 +85,7 @@ class TokenTransformer(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Change tokens (B, N, D) by what the other tokens of the video say."""
+        """Pass tokens (B, N, D) through attention to the tokens of their video, and through the feed-forward layers."""
         for layer in self.layers:
             x = x + layer["attention"](layer["attention_norm"](x))  # type: ignore[index]
             x = x + layer["feedforward"](layer["feedforward_norm"](x))  # type: ignore[index]

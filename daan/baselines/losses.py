@@ -31,7 +31,7 @@ def class_family(
         labels: (B,) row of each video's class in the table.
         decoded_video: (B, K) rho_o, decoded from theta_o.
         decoded_text: (B, K) rho_w, decoded from theta_w.
-        target: (B, K) what both should be: the class embeddings, or what is made of them.
+        target: (B, K) what both should be: the class embeddings, or a learned embedding of them.
     """
     return {
         "cross_entropy": F.cross_entropy(theta_o @ theta_table.T, labels),

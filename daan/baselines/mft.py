@@ -43,7 +43,9 @@ class MftConfig(AttendingConfig):
         self._choice("kl", get_args(Kl))
         self._choice("cosine", get_args(Cosine))
         if self.tokens == "pair" and self.modality != "both":
-            raise ValueError(f"tokens is pair, must be fused with modality {self.modality}: one modality is no pair")
+            raise ValueError(
+                f"tokens is pair, must be fused with modality {self.modality}: one modality has no pair of tokens"
+            )
 
 
 class Mft(ClipClap):

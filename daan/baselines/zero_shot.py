@@ -55,7 +55,7 @@ class ZeroShot(Method):
         super().__init__()
         self.config = config
 
-    def losses(self, batch: TrainingBatch) -> dict[str, Tensor]:  # noqa: ARG002 - as the interface has it
+    def losses(self, batch: TrainingBatch) -> dict[str, Tensor]:  # noqa: ARG002 - the interface has this argument
         """Return no term, because nothing is trained."""
         return {}
 

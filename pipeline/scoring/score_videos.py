@@ -16,7 +16,6 @@ from pipeline.base.errors import PipelineError
 from pipeline.features.feature_set import FeatureSet, Standardiser
 from pipeline.scoring.nearest_classes import Flags, Indices, NearestClasses
 
-SCORES = ("audio", "visual", "sum")
 VIDEOS_AT_ONCE = 256
 
 

@@ -268,7 +268,8 @@ def _report_small_numbers(inputs: TrainingInputs, reporter: Reporter) -> None:
             shown = f"{', '.join(names[:_NAMES_SHOWN])}{more}"
             reporter.say(f"classes with only one {thing}: {shown}; used for training, not for testing")
     videos, pairs = len(inputs.indices("train")), inputs.settings.training.batch_pairs
-    if videos < pairs and inputs.settings.training.network == "paper":
+    has_batches = method_class(inputs.settings.training.method).needs.training
+    if has_batches and videos < pairs and inputs.settings.training.network == "paper":
         reporter.say(
             f"batches of {videos} pairs: there are only {videos} training videos (training.batch_pairs is {pairs})"
         )

@@ -19,6 +19,7 @@ from pipeline.settings.tree import Settings, show_settings
 from pipeline.training.epoch import steps_per_epoch
 from pipeline.training.fitting import OnEpoch
 from pipeline.training.inputs import TrainingInputs, gather_inputs
+from pipeline.training.methods import method_class
 from pipeline.training.network_size import with_network_size
 from pipeline.training.run_files import damage_of
 from pipeline.training.trained_model import is_complete, read_description, save_model
@@ -187,8 +188,12 @@ def make_current(workspace: Workspace, record: StageRecord) -> None:
 
 def _relevant_settings(settings: Settings) -> Settings:
     """Reset the settings that cannot change the weights, so that they do not change the fingerprint of a run."""
+    given = settings.training
+    if not method_class(given.method).needs.training:
+        kept = ("method", "network", "least_validation_videos")
+        given = TrainingSettings(**{name: getattr(given, name) for name in kept})
     training = dataclasses.replace(
-        settings.training, checkpoint_minutes=TrainingSettings.checkpoint_minutes, seeds=TrainingSettings.seeds
+        given, checkpoint_minutes=TrainingSettings.checkpoint_minutes, seeds=TrainingSettings.seeds
     )
     return dataclasses.replace(settings, training=training)
 

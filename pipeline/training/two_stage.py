@@ -46,7 +46,8 @@ class Run:
         """Train stage 1 to choose the epoch and the calibration, then stage 2 on all seen classes."""
         network = self._network()
         parameters = sum(parameter.numel() for parameter in network.parameters())
-        self.reporter.say(f"{network.about.title}, {parameters / 1e6:.1f} M parameters")
+        size = f"{parameters / 1e6:.1f} M parameters" if parameters else "nothing to train"
+        self.reporter.say(f"{network.about.title}, {size}")
         if self.inputs.features.attributes.get("weights") == "untrained":
             self.reporter.warn(UNTRAINED_NOTE)
         if not network.needs.training:

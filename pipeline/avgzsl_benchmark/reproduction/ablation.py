@@ -45,6 +45,7 @@ ABLATIONS: Mapping[str, tuple[Variant, ...]] = {
         # One modality is a single token.
         Variant("audio", "audio alone", {"modality": "audio", "tokens": "fused"}),
         Variant("visual", "visual alone", {"modality": "visual", "tokens": "fused"}),
+        Variant("fused", "one fused token", {"tokens": "fused"}),  # as LSC's code; no published row says its reading
         Variant("without-attention", "without attention", {"attention": "off"}),
         Variant("without-cosine", "without cosine", {"cosine": "off"}),
         Variant("without-kl", "without KL", {"kl": "off"}),

@@ -39,13 +39,13 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("CJME", "AVGZSLNet", "AVCA", "Hyper-multiple", "ClipClap"), _CLIPCLAP),
         "MFT": _MFT,
         "HSP-MoE": "the notes of its authors",
-        "SGTG": "the notes of its authors, which have HM only",
+        "SGTG": "a manuscript of 2026, HM only",
     },
 }
 _NOTES: Mapping[str, str] = {
     "KDA": "epoch, beta and learning rate were chosen on the test videos, so that no other row is comparable with it",
     "HSP-MoE": "one seed, not published in a paper",
-    "SGTG": "submitted, not published yet",
+    "SGTG": "not published yet; it reads seconds and other descriptions of the classes than the other rows",
     "f-VAEGAN-D2": "the published code trains 50 steps and chooses the epoch on the test videos",
 }
 

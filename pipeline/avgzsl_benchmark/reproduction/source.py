@@ -9,7 +9,7 @@ from pipeline.avgzsl_benchmark.importing.import_features import import_official
 from pipeline.avgzsl_benchmark.importing.official_folder import find_official
 from pipeline.base.errors import UsageError
 from pipeline.base.progress import Reporter
-from pipeline.base.wording import not_a_file
+from pipeline.base.wording import did_you_mean, not_a_file
 from pipeline.base.workspace import Workspace
 from pipeline.datasets.official.known_benchmark import benchmark_in
 from pipeline.features.feature_kinds import FEATURE_KINDS, widths_in
@@ -53,6 +53,10 @@ def parse_source(
         if not colon or not folder.strip():
             raise UsageError(f"--features {features} names no folder: give {kind.lower()}:DIR")
         return FeatureSource(Path(folder), kind=kind.lower(), method=method, splits=splits, text=text)
+    near = did_you_mean(kind.lower(), FEATURE_KINDS)
+    if colon and near and not Path(features).exists():
+        known = ", ".join(FEATURE_KINDS)
+        raise UsageError(f"--features {features}: {kind!r} is not a kind of features ({known}).{near}")
     return FeatureSource(Path(features), method=method, splits=splits, text=text)
 
 

@@ -148,6 +148,7 @@ def test_the_report_contains_every_row_setting_and_hash(workspace: Path, capsys:
             ["ucf", "--features", "generated", "-w", "mine"],
             "generated is a workspace and is used as it is: leave --wor",
         ),
+        (["ucf", "--features", "generated", "--method", "avca"], "to choose what is trained: --methods avca"),
         (["ucf", "--features", "generated", "--method", "cls"], "so its features are used: leave --method out"),
         (
             ["ucf", "--features", "generated", "--set", "daan.csgm=off", "--set", "daan.qdma=off"],

@@ -15,7 +15,9 @@ from pipeline.base.workspace import Workspace
 from pipeline.datasets.dataset import load_dataset
 from pipeline.features.feature_set import FeatureSet, Standardiser, load_features
 from pipeline.scoring.nearest_classes import NearestClasses
-from pipeline.scoring.score_videos import SCORES, DistanceChunk, evenly_chosen, score_distances, score_videos
+from pipeline.scoring.score_videos import DistanceChunk, evenly_chosen, score_distances, score_videos
+
+SCORES = ("audio", "visual", "sum")
 
 CPU = torch.device("cpu")
 

@@ -18,8 +18,10 @@ from pipeline.features.feature_set import FeatureSet, Standardiser, load_feature
 from pipeline.scoring.calibration import PUBLISHED_GRIDS, HarmonicMeans, lasting_beta, lasting_temperature
 from pipeline.scoring.metrics import gzsl_metrics
 from pipeline.scoring.nearest_classes import NearestClasses
-from pipeline.scoring.score_videos import SCORES, DistanceChunk, evenly_chosen, score_distances, score_videos
+from pipeline.scoring.score_videos import DistanceChunk, evenly_chosen, score_distances, score_videos
 from pipeline.training.validation import Validation, Validator, _too_few
+
+SCORES = ("audio", "visual", "sum")
 
 CPU = torch.device("cpu")
 

@@ -80,7 +80,8 @@ def test_the_full_row_of_an_ablation_equals_the_row_of_the_method(method: str, k
     for benchmark, rows in PUBLISHED_ABLATIONS[method, kind].items():
         (whole,) = (row for row in PUBLISHED[kind][benchmark] if row.method == title)
         assert rows[-1].cells == whole.cells
-        assert [row.method for row in rows] == [variant.name for variant in ABLATIONS[method]]
+        named = [variant.name for variant in ABLATIONS[method]]
+        assert [name for name in named if name in {row.method for row in rows}] == [row.method for row in rows]
 
 
 def printed(text: str) -> list[float]:
