@@ -1,13 +1,15 @@
 """Write the report page of one run: its data, its training and its metrics, in one HTML file with figures."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pydantic
 
+from daan.method import MethodConfig
 from pipeline.base.errors import MissingStageError, StorageError
 from pipeline.base.files import make_folder, read_document, read_text, storage_errors, write_text
 from pipeline.base.wording import shown_epoch
@@ -16,10 +18,10 @@ from pipeline.evaluation.figures import balance_figure, training_curves
 from pipeline.evaluation.html import Section, figure_section, render_page
 from pipeline.evaluation.saved_metrics import SavedMetrics, SavedScore
 from pipeline.scoring.metrics import METRICS
-from pipeline.training.methods import method_class
+from pipeline.training.methods import config_class, method_class
 from pipeline.training.records import BalanceRecord, audio_share, read_balance, read_history
 from pipeline.training.run_files import BALANCE, CONFIG, HISTORY
-from pipeline.training.trained_model import is_complete, read_description, run_file
+from pipeline.training.trained_model import ModelDescription, is_complete, read_description, run_file
 
 
 @dataclass(frozen=True)
@@ -142,10 +144,21 @@ def _about_section(models: Path) -> Section:
         ("class embeddings", " ".join(str(value) for value in model.text_encoder.values())),
         ("best epoch of stage 1", shown_epoch(training["best_epoch"])),
         ("method", method_class(model.method).about.title),
-        *((name, str(model.options[name])) for name in ("qdma", "csgm", "faithful") if name in model.options),
+        *((f"option {name}", str(value)) for name, value in _changed_options(model).items()),
         *((f"validation {name}", _number(value)) for name, value in training["validation"].items()),
     ]
     return Section(rows=rows)
+
+
+def _changed_options(model: ModelDescription) -> dict[str, Any]:
+    """Return the options of a model's method that differ from their defaults, without the widths of the data."""
+    widths = {field.name for field in dataclasses.fields(MethodConfig)}
+    defaults = dataclasses.asdict(config_class(model.method)())
+    return {
+        name: value
+        for name, value in model.options.items()
+        if name not in widths and name in defaults and value != defaults[name]
+    }
 
 
 def _metrics_sections(metrics: SavedMetrics) -> list[Section]:

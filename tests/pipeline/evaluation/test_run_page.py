@@ -84,6 +84,8 @@ def test_the_terminal_table_has_one_row_per_epoch(
     report = write_report(trained(extracted(), csgm=csgm))
 
     assert report.shown_epochs == (1, 2, 3)
+    # Only options that differ from their defaults are named above the metrics.
+    assert ("option csgm" in report.page.read_text()) != modulated
     row = balance_row(report, 2)
     assert row[0] == "2"
     assert 0 < float(row[1]) < 1
