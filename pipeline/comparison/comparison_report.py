@@ -115,8 +115,10 @@ def _source_notes(comparison: Comparison) -> list[str]:
     faithful = [title for title, config in configs if getattr(config, "faithful", False)]
     repeated = f"repeated in {', '.join(faithful)}" if faithful else "mended"
     order = comparison.data["legacy_class_order"]
+    used = [(result.method.title, result.method.preset) for result in comparison.results]
+    settings = [f"{title} by {f'preset {preset}' if preset else 'defaults'}" for title, preset in used]
     return [
-        f"Methods {methods}. Faults of published code are {repeated}.",
+        f"Settings: {', '.join(settings)}. Methods {methods}. Faults of published code are {repeated}.",
         _features_note(comparison.data),
         _ORDER_OF.get(order, _RIGHT_ORDER),
     ]

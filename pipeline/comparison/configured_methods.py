@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.base.errors import UsageError
 from pipeline.base.wording import did_you_mean
-from pipeline.settings.tree import Settings, load_settings
+from pipeline.settings.tree import Settings, load_settings, preset_for
 from pipeline.training.methods import METHODS, method_class
 
 
@@ -22,6 +22,7 @@ class ConfiguredMethod:
         settings: all settings, with at least one seed in `training.seeds`.
         of: the title of the method that this is a variant of; empty for a method itself.
         optional: whether it is left out, with a line, if it does not fit the data.
+        preset: the name of its preset; empty for the method's defaults.
     """
 
     key: str
@@ -29,6 +30,7 @@ class ConfiguredMethod:
     settings: Settings
     of: str = ""
     optional: bool = False
+    preset: str = ""
 
     @property
     def label(self) -> str:
@@ -94,17 +96,16 @@ def configured_methods(
     Raises:
         UsageError: as for `load_settings`.
     """
-    return [
-        ConfiguredMethod(
-            key=name,
-            title=method_class(name).about.title,
-            settings=load_settings(
-                preset=preset if method_class(name).needs.training else None,
-                config_file=config_file,
-                assignments=assignments,
-                options={**options, "training.method": name},
-            ),
-            optional=optional,
+    found = []
+    for name in names:
+        wanted = preset if method_class(name).needs.training else None
+        settings = load_settings(
+            preset=wanted,
+            config_file=config_file,
+            assignments=assignments,
+            options={**options, "training.method": name},
         )
-        for name in names
-    ]
+        used = preset_for(name, wanted) if wanted else ""
+        title = method_class(name).about.title
+        found.append(ConfiguredMethod(name, title, settings, optional=optional, preset=used))
+    return found

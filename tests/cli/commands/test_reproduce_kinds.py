@@ -129,6 +129,8 @@ def test_methods_are_reproduced_next_to_the_published_rows_of_their_features(
     title = {"cls": "C3D and VGGish", "clip": "CLIP and CLAP"}[kind]
     assert f"Published rows: ucf, features {kind} ({title}), cls_split." in text
     assert ("SGTG" in text) == (kind == "clip")
+    assert f"AVCA by preset avca-ucf-{kind}" in text
+    assert ("zero-shot by defaults, ClipClap by preset clipclap-ucf" in text) == (kind == "clip")
     assert ("KDA" in text) == (kind == "cls")
     assert "MDFT" not in text
     assert max(len(line) for line in shown.splitlines() if re.search(r"\d\.\d\d .*\d\.\d\d", line)) <= 80
