@@ -294,7 +294,9 @@ def test_a_checkpoint_of_another_configuration_is_refused(extracted: Callable[..
     (checkpoint,) = workspace.root.glob("models/*/stage1/checkpoint.pt")
     save_checkpoint(checkpoint, {**load_checkpoint(checkpoint), changed: "another"})
 
-    with pytest.raises(StorageError, match=r"checkpoint\.pt belongs to another method, configuration or version of avzsl"):
+    with pytest.raises(
+        StorageError, match=r"checkpoint\.pt belongs to another method, configuration or version of avzsl"
+    ):
         run(workspace)
     assert run(workspace, resume=False).best_epoch
 
