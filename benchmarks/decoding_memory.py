@@ -14,6 +14,7 @@ import av
 import numpy as np
 
 from extractors.decoding.interface import DecodingRequest, get_decoder
+from extractors.selavi.options import selavi_inputs
 
 SHORT_SECONDS, LONG_SECONDS = 10, 1800
 RATE_HZ = 44_100
@@ -46,7 +47,7 @@ def peak_mib(path: Path) -> float:
 
 def decode(path: Path) -> None:
     """Decode a clip without keeping its seconds, and print the peak memory (run in the new process)."""
-    for _ in get_decoder("pyav").decode(DecodingRequest(path=path, audio_rate_hz=RATE_HZ)):
+    for _ in get_decoder("pyav").decode(DecodingRequest(path=path, inputs=selavi_inputs(RATE_HZ))):
         pass
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 

@@ -16,6 +16,7 @@ import numpy as np
 from av.video.reformatter import Interpolation
 
 from extractors.decoding.interface import DecodingRequest, get_decoder
+from extractors.selavi.options import selavi_inputs
 
 ROOT = Path(__file__).parent.parent
 RATE_HZ = 44_100
@@ -65,7 +66,7 @@ def _square(reformatter: av.video.reformatter.VideoReformatter, frame: av.VideoF
 
 def our_decoder(path: Path) -> int:
     """Decode with the decoder that extraction uses; return the number of seconds."""
-    return sum(1 for _ in get_decoder("pyav").decode(DecodingRequest(path=path, audio_rate_hz=RATE_HZ)))
+    return sum(1 for _ in get_decoder("pyav").decode(DecodingRequest(path=path, inputs=selavi_inputs(RATE_HZ))))
 
 
 def processor_seconds(run: Callable[[], int]) -> tuple[float, int]:

@@ -38,8 +38,9 @@ from torch.nn import functional as F
 from extractors.decoding.interface import Decoder, DecodingRequest, Second, get_decoder
 from extractors.errors import VideoError
 from extractors.runtime.network_queue import NetworkQueue
-from extractors.selavi.extractor import RECIPES, ExtractorOptions, SelaviExtractor, load_selavi
+from extractors.selavi.extractor import SelaviExtractor, load_selavi
 from extractors.selavi.networks import build_audio_network, build_visual_network
+from extractors.selavi.options import RECIPES, SelaviOptions
 from extractors.selavi.weights import resolve_weights
 
 SAMPLES = Path(__file__).parent.parent / "sample_videos"
@@ -109,7 +110,7 @@ def networks_seconds(extractor: SelaviExtractor, clips: Sequence[Path]) -> tuple
     with NetworkQueue(extractor, seconds_at_once=BATCH_SECONDS) as queue:
         for first in range(0, len(clips), 16):
             some = clips[first : first + 16]
-            requests = [DecodingRequest(path=clip, audio_rate_hz=extractor.audio_rate_hz) for clip in some]
+            requests = [DecodingRequest(path=clip, inputs=extractor.inputs) for clip in some]
             seconds = [("", second) for request in requests for second in decoded(decoder, request)]
             count += len(seconds)
             began = time.process_time()
@@ -176,7 +177,7 @@ def measure(given: argparse.Namespace, weights_file: Path) -> None:
         )
     plain_start = script_seconds(PLAIN_START, str(weights_file), str(given.width))
     imported = script_seconds("import torch")
-    extractor_options = ExtractorOptions(weights=str(weights_file), width=given.width)
+    extractor_options = SelaviOptions(weights=str(weights_file), width=given.width)
     weights = resolve_weights(str(weights_file), cache_dir=Path("unused"))
     extractor = load_selavi(extractor_options, weights, device=torch.device("cpu"))
     networks, seconds = networks_seconds(extractor, clips)

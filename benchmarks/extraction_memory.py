@@ -20,7 +20,7 @@ import av
 import numpy as np
 import torch
 
-from extractors.selavi.extractor import ExtractorOptions
+from extractors.selavi.options import SelaviOptions
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
 from pipeline.extraction.extract import extract
@@ -70,7 +70,7 @@ def peak_mib(process: int) -> float:
 
 def measure(videos: Path, workspace: Path, width: int) -> dict[str, float]:
     """Extract in a process that does nothing else, while a thread measures the decoders."""
-    settings = ExtractionSettings(extractor=ExtractorOptions(weights="untrained", width=width))
+    settings = ExtractionSettings(extractor=SelaviOptions(weights="untrained", width=width))
     peaks, ended = {"decoder": 0.0}, threading.Event()
 
     def look() -> None:

@@ -24,7 +24,8 @@ from extractors.decoding.pool import DecodingPool
 from extractors.extraction import VideoFeatures, extract_videos
 from extractors.runtime.network_queue import NetworkQueue
 from extractors.runtime.networks import Runtime
-from extractors.selavi.extractor import ExtractorOptions, SelaviExtractor, load_selavi
+from extractors.selavi.extractor import SelaviExtractor, load_selavi
+from extractors.selavi.options import SelaviOptions
 from extractors.selavi.weights import resolve_weights
 from pipeline.base.system import usable_cores
 
@@ -113,10 +114,10 @@ def main() -> None:
     workers = arguments.workers or (max(1, usable_cores() - 1) if gpu else 1)
     clips = list(itertools.islice(sorted(SAMPLES.glob("*/00*.mp4")), arguments.clips))
     for width in arguments.widths:
-        options = ExtractorOptions(weights="untrained", width=width)
+        options = SelaviOptions(weights="untrained", width=width)
         weights = resolve_weights("untrained", cache_dir=Path("unused"))
         extractor = load_selavi(options, weights, device=device, runtime=runtime)
-        requests = [(str(clip), DecodingRequest(path=clip, audio_rate_hz=extractor.audio_rate_hz)) for clip in clips]
+        requests = [(str(clip), DecodingRequest(path=clip, inputs=extractor.inputs)) for clip in clips]
         print(f"width {width}, {runtime} on {device}, {torch.get_num_threads()} threads, {workers} decoding")
         ratio, ceiling, seconds = rounds_of(extractor, requests, workers=workers, rounds=arguments.rounds)
         share = f"{ratio / ceiling:.2f} of the {ceiling:.2f} that can be reached"

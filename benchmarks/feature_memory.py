@@ -37,7 +37,7 @@ def write_features(path: Path, videos: int) -> None:
     for number in range(min(videos, PART_VIDEOS)):
         visual, audio = random.standard_normal((2, SECONDS, WIDTH), np.float32)
         entries.append((dataclasses.replace(blank, video=f"{number}"), FeatureRows(visual, audio)))
-    write_part(part, entries, [], width=WIDTH, dtype="float16", attributes=ATTRIBUTES)
+    write_part(part, entries, [], widths=(WIDTH, WIDTH), dtype="float16", attributes=ATTRIBUTES)
     stored = [
         dataclasses.replace(blank, video=f"video_{number}.mp4", class_name=f"{number * CLASSES // videos}")
         for number in range(videos)

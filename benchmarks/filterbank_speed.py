@@ -20,6 +20,7 @@ from python_speech_features import logfbank
 
 from extractors.decoding.interface import DecodingRequest, get_decoder
 from extractors.selavi.filterbank import FFT_SAMPLES, FILTERS, PRE_EMPHASIS, STEP_SECONDS, WINDOW_SECONDS, LogFilterbank
+from extractors.selavi.options import selavi_inputs
 
 SAMPLES = Path(__file__).parent.parent / "sample_videos"
 SECONDS = 60
@@ -29,7 +30,7 @@ def minute_of_sound(rate_hz: int) -> NDArray[np.int16]:
     """Return a minute of sound: (60 * rate_hz,) samples."""
     seconds: list[NDArray[np.int16]] = []
     for clip in sorted(SAMPLES.glob("*/*.mp4")):
-        decoded = get_decoder("pyav").decode(DecodingRequest(path=clip, audio_rate_hz=rate_hz))
+        decoded = get_decoder("pyav").decode(DecodingRequest(path=clip, inputs=selavi_inputs(rate_hz)))
         seconds += [second.audio for second in decoded if second.audio is not None]
         if len(seconds) >= SECONDS:
             return np.concatenate(seconds[:SECONDS])

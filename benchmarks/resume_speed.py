@@ -55,7 +55,7 @@ def write_parts(plan: ExtractionPlan) -> None:
                 video.key, source_of(video.path), SECONDS, True, True, float(SECONDS), video.class_name
             )
             entries.append((stored, FeatureRows(visual, audio)))
-        plan.parts.write(entries, [], width=WIDTH, dtype=plan.settings.dtype, attributes=plan.attributes)
+        plan.parts.write(entries, [], widths=(WIDTH, WIDTH), dtype=plan.settings.dtype, attributes=plan.attributes)
     plan.parts.save_checks()
 
 

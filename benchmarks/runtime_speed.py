@@ -20,7 +20,8 @@ from pathlib import Path
 import torch
 
 from extractors.runtime.memory import kept_memory
-from extractors.selavi.extractor import ExtractorOptions, load_selavi
+from extractors.selavi.extractor import load_selavi
+from extractors.selavi.options import SelaviOptions
 from extractors.selavi.weights import resolve_weights
 
 # Name, runtime, precision, whether memory is kept.
@@ -40,7 +41,7 @@ def measure(runtime: str, precision: str, *, kept: bool, width: int, seconds: in
     generator = torch.Generator().manual_seed(0)
     frames = torch.rand(seconds, 30, 3, 112, 112, generator=generator)
     sound = torch.randint(-9000, 9000, (seconds, 44_100), dtype=torch.int16, generator=generator)
-    options = ExtractorOptions(weights="untrained", width=width, precision=precision)
+    options = SelaviOptions(weights="untrained", width=width, precision=precision)
     weights = resolve_weights("untrained", cache_dir=Path("unused"))
     with contextlib.ExitStack() as stack:
         if kept:

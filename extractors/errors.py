@@ -15,6 +15,19 @@ class WeightsError(ExtractorError):
     """The weights of an extractor cannot be fetched or do not fit."""
 
 
+class WeightsSpecError(WeightsError):
+    """The user named wrong weights.
+
+    Attributes:
+        missing: what the user named, if it is neither weights that the extractor knows nor a path that exists; the
+            message then says what to give.
+    """
+
+    def __init__(self, message: str, missing: str = "") -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
 class TextEncoderError(ExtractorError):
     """A text encoder cannot be loaded, or has no vector for a name."""
 

@@ -108,7 +108,12 @@ def _workspace_with_features(
     }
     content = content_fingerprint([video for video, _ in entries], "synthetic")
     write_part(
-        folder / "features.h5", entries, [], width=width, dtype="float32", attributes={**attributes, "content": content}
+        folder / "features.h5",
+        entries,
+        [],
+        widths=(width, width),
+        dtype="float32",
+        attributes={**attributes, "content": content},
     )
     phrases = {name: (name.replace("_", " "),) for name in names}
     save_dataset(Dataset(source=root / "videos", videos=tuple(dataset), phrases=phrases), workspace.dataset_folder)

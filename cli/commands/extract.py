@@ -259,7 +259,7 @@ def show_report(report: "ExtractionReport", terminal: Terminal) -> None:
     table.add_row(
         "extracted",
         str(report.extracted),
-        f"{report.seconds} s in the file, {report.feature_width} + {report.feature_width} wide, {size_text}",
+        f"{report.seconds} s in the file, {report.visual_width} + {report.audio_width} wide, {size_text}",
     )
     if report.missing:
         table.add_row("missing", str(report.missing), "not extracted yet, so not included")

@@ -15,14 +15,16 @@ decord applies the rotation itself. Frames are chosen by their time stamps, beca
 """
 
 from collections.abc import Generator, Iterator
+from functools import partial
 from typing import Any
 
 import decord
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.decoding.frames import resize_and_crop
+from extractors.base import PictureInput
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
+from extractors.decoding.pictures.convert import resize_and_crop
 from extractors.decoding.pyav.opening import Opening
 from extractors.decoding.pyav.stream import StreamReader
 from extractors.decoding.pyav.video import decode_video
@@ -43,13 +45,15 @@ class DecordDecoder:
         return (yield from decode_video(request, _open_pictures))
 
 
-def _open_pictures(header: StreamReader, opening: Opening, segment: Segment) -> Pictures[Any] | None:
+def _open_pictures(
+    header: StreamReader, opening: Opening, segment: Segment, wanted: PictureInput
+) -> Pictures[Any] | None:
     """Return the pictures from the segment's start on; None if the file has none."""
     if not header.exists:
         return None
     # PyAV finds where the picture begins: decord counts from its first frame.
     shown = _PicturesOfFile(header, opening, segment)
-    return Pictures(shown.frames(), _convert, shown.warnings)
+    return Pictures(shown.frames(), partial(_convert, wanted=wanted), wanted, shown.warnings)
 
 
 class _PicturesOfFile:
@@ -106,9 +110,9 @@ def _unrounded(seconds: NDArray[np.float64], step_seconds: float) -> NDArray[np.
     return steps * step_seconds
 
 
-def _convert(image: Any, out: NDArray[np.float32]) -> None:  # noqa: ANN401 -- decord has no types
-    """Write a picture to `out`, (3, 112, 112); decord has already turned it upright."""
+def _convert(image: Any, out: NDArray[Any], wanted: PictureInput) -> None:  # noqa: ANN401 -- decord has no types
+    """Write a picture to `out`, (3, S, S); decord has already turned it upright."""
     rgb = image.asnumpy()
     if rgb.shape[2] != 3:
         raise VideoError("decord garbles pictures this narrow; use the pyav decoder")
-    resize_and_crop(rgb, out)
+    resize_and_crop(rgb, out, wanted)

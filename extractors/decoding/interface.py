@@ -5,11 +5,12 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from extractors.base import InputSpec
 from extractors.decoding.limits import LONGEST_SECONDS
 from extractors.errors import UnavailableError
 
@@ -20,41 +21,37 @@ _DECODERS = {
 }
 
 
-# Whole seconds, or the windows of the scripts that made the benchmark's features.
-Windows = Literal["seconds", "avca", "tcaf"]
-
-
 @dataclass(frozen=True, kw_only=True)
 class DecodingRequest:
     """A video, or a segment of it, to decode.
 
     Attributes:
         path: the video file.
-        audio_rate_hz: the wanted sample rate of the sound.
+        inputs: the pictures and the sound that are wanted.
         start_seconds: start of the segment, on the video's clock (`timing/clock.py`); None for 0.
         end_seconds: end of the segment, on the same clock; None for the end of the video.
-        windows: how the video is cut into seconds (`timing/windows.py`).
         longest_seconds: largest number of seconds; a video with more fails.
     """
 
     path: Path
-    audio_rate_hz: int
+    inputs: InputSpec
     start_seconds: float | None = None
     end_seconds: float | None = None
-    windows: Windows = "seconds"
     longest_seconds: float = LONGEST_SECONDS
 
 
 @dataclass(frozen=True)
 class Second:
-    """One second of a video: a window.
+    """One second of a video, as an `InputSpec` describes it.
 
     Attributes:
-        frames: (30, 3, 112, 112) float32, RGB in 0..1, resized and cropped; None if the video has no picture.
-        audio: (audio_rate_hz,) int16, mono; None if the video has no sound track.
+        frames: (F, 3, S, S) uint8, or float32 in 0..1, RGB, resized and cropped; None if the video has no picture, or
+            none is wanted.
+        audio: (L,) int16, mono: the window of sound around the second; None if the video has no sound track, or none is
+            wanted.
     """
 
-    frames: NDArray[np.float32] | None
+    frames: NDArray[Any] | None
     audio: NDArray[np.int16] | None
 
 
@@ -65,8 +62,8 @@ class VideoSummary:
     Attributes:
         seconds: number of decoded seconds.
         duration_seconds: actual duration of the picture in the requested segment; of the sound if there is no picture.
-        has_audio: whether the video has a sound track that can be decoded.
-        has_visual: whether the video has a picture that can be decoded.
+        has_audio: whether the seconds have sound.
+        has_visual: whether the seconds have pictures.
         warnings: missing or damaged content, one line each.
     """
 

@@ -218,8 +218,8 @@ class _Worker(WorkerProcess):
             self.waited_seconds = 0.0
             return None
         if isinstance(message, tuple):
-            has_frames, samples = message
-            second = receive_second(self.connection, has_frames=has_frames, samples=samples)
+            header, samples = message
+            second = receive_second(self.connection, header=header, samples=samples)
             self.seconds_decoded += 1
             return SecondDecoded(self.key, self.seconds_decoded - 1, second)
         key, self.key = self.key, None

@@ -5,6 +5,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from extractors.base import InputSpec, PictureInput, SoundInput
 from extractors.decoding.interface import DecodingRequest, Second
 from extractors.decoding.pool import DecodingPool, SecondDecoded, VideoFailed
 from extractors.errors import UnavailableError
@@ -17,6 +18,9 @@ _TONE_HZ = 500
 _AAC_FRAME_SAMPLES = 1024
 _COLOURS = ((255, 0, 0), (0, 0, 255))
 _SILENCE_LIMIT_SECONDS = 30.0
+_INPUTS = InputSpec(
+    picture=PictureInput(frames_per_second=10, side_pixels=64, resized_pixels=64), sound=SoundInput(rate_hz=_RATE_HZ)
+)
 
 
 def write_tiny_clip(path: Path) -> None:
@@ -51,7 +55,7 @@ def what_is_wrong(seconds: list[Second]) -> str:
     for second, colour in zip(seconds, _COLOURS, strict=True):
         if second.frames is None or second.audio is None:
             return "no picture" if second.frames is None else "no sound"
-        shown = second.frames.mean(axis=(0, 2, 3)) * 255  # (3,) mean of the whole second
+        shown = second.frames.mean(axis=(0, 2, 3))  # (3,) mean of the whole second
         if np.abs(shown - colour).max() > 20:
             return f"colours {shown.round().tolist()} instead of {list(colour)}"
         if not 8000 < np.abs(second.audio.astype(np.int32)).max() < 24_000:
@@ -70,7 +74,7 @@ def try_decoder(name: str, clip: Path) -> str:
         One line that says what is wrong; empty if the decoder works.
     """
     seconds = []
-    request = DecodingRequest(path=clip, audio_rate_hz=_RATE_HZ)
+    request = DecodingRequest(path=clip, inputs=_INPUTS)
     try:
         with DecodingPool(decoder=name, silence_limit_seconds=_SILENCE_LIMIT_SECONDS) as pool:
             for event in pool.decode([("clip", request)]):

@@ -3,21 +3,20 @@
 import os
 import signal
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.decoding.frames import FRAME_SIDE_PIXELS
 from extractors.decoding.interface import Decoder, DecodingRequest, Second, VideoSummary, get_decoder
-from extractors.decoding.timing.timeline import FRAMES_PER_SECOND
 from extractors.errors import VideoError
 from extractors.processes.worker_process import silence_native_output
 
-FRAMES_SHAPE = (FRAMES_PER_SECOND, 3, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS)
-
+# The shape and the type of the pictures of a second; None if it has none.
+FramesHeader = tuple[tuple[int, ...], str] | None
 # The messages to the parent: None (ready), the sizes of a second (its arrays follow as bytes), a summary, or the reason
 # of a failure.
-Message = None | tuple[bool, int | None] | VideoSummary | str
+Message = None | tuple[FramesHeader, int | None] | VideoSummary | str
 
 
 def run_worker(connection: Connection, decoder_name: str, silence_limit_seconds: float) -> None:
@@ -74,24 +73,25 @@ def _send(connection: Connection, message: Message) -> None:
 
 
 def _send_second(connection: Connection, second: Second) -> None:
-    _send(connection, (second.frames is not None, None if second.audio is None else second.audio.size))
+    frames = None if second.frames is None else (second.frames.shape, second.frames.dtype.name)
+    _send(connection, (frames, None if second.audio is None else second.audio.size))
     for array in (second.frames, second.audio):
         if array is not None:
             _send_bytes(connection, np.ascontiguousarray(array).data.cast("B"))
 
 
-def receive_second(connection: Connection, *, has_frames: bool, samples: int | None) -> Second:
+def receive_second(connection: Connection, *, header: FramesHeader, samples: int | None) -> Second:
     """Receive a second that `_send_second` sent; the parent calls this.
 
     Args:
         connection: the parent's end of the pipe.
-        has_frames: whether (30, 3, 112, 112) float32 follow.
+        header: shape and type of the pictures that follow; None if there are none.
         samples: number of int16 samples that follow; None if there is no sound.
     """
-    frames: NDArray[np.float32] | None = None
+    frames: NDArray[Any] | None = None
     audio: NDArray[np.int16] | None = None
-    if has_frames:
-        frames = np.empty(FRAMES_SHAPE, np.float32)
+    if header is not None:
+        frames = np.empty(*header)
         _receive_bytes(connection, frames.data.cast("B"))
     if samples is not None:
         audio = np.empty(samples, np.int16)

@@ -4,12 +4,10 @@ import http.client
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
+from extractors.base import OnProgress
 from extractors.errors import ExtractorError
-
-OnProgress = Callable[[int, int | None], None]  # bytes fetched so far; bytes in total, None if the server gives no size
 
 _TIMEOUT_SECONDS = 10.0  # for connecting, and between two chunks
 _CHUNK_BYTES = 1 << 20
@@ -24,7 +22,7 @@ def is_offline() -> bool:
     return os.environ.get("AVZSL_OFFLINE", "0") not in {"", "0"}
 
 
-def download(url: str, partial: Path, *, on_progress: OnProgress | None = None) -> None:
+def download(url: str, partial: Path, *, on_progress: OnProgress | None = None, may_be_text: bool = False) -> None:
     """Fetch `url` into `partial`; resume an earlier download if the file has not changed on the server.
 
     If the connection is cut, it is opened again as long as each connection fetches more bytes.
@@ -34,6 +32,7 @@ def download(url: str, partial: Path, *, on_progress: OnProgress | None = None) 
         partial: file to write to; it is kept if the download fails. A file `<partial>.tag` next to it records which
             version of the file it is, and is deleted when the download is complete.
         on_progress: called after each chunk.
+        may_be_text: whether the file itself may be text; otherwise a text is the page of a server with an error.
 
     Raises:
         DownloadError: with the reason.
@@ -41,7 +40,7 @@ def download(url: str, partial: Path, *, on_progress: OnProgress | None = None) 
     try:
         while True:
             before = _size(partial)
-            if _resume(url, partial, on_progress):
+            if _resume(url, partial, on_progress, may_be_text=may_be_text):
                 break
             if _size(partial) <= before:
                 raise DownloadError("the connection was cut")
@@ -54,7 +53,7 @@ def download(url: str, partial: Path, *, on_progress: OnProgress | None = None) 
         raise DownloadError(_reason(error)) from error
 
 
-def _resume(url: str, partial: Path, on_progress: OnProgress | None) -> bool:
+def _resume(url: str, partial: Path, on_progress: OnProgress | None, *, may_be_text: bool) -> bool:
     """Open one connection and fetch what it delivers. Return whether the file is complete."""
     tag = _tag_of(partial).read_text() if _tag_of(partial).exists() else ""
     n_bytes = _size(partial) if tag else 0
@@ -63,7 +62,9 @@ def _resume(url: str, partial: Path, on_progress: OnProgress | None) -> bool:
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the address is a constant, not given by a user
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 - as above
-            if response.headers.get_content_maintype() == "text":
+            if response.headers.get_content_type() == "text/html" or (
+                response.headers.get_content_maintype() == "text" and not may_be_text
+            ):
                 raise DownloadError("the server sent a page of text instead of the file")
             return _receive(
                 response, partial, n_bytes if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0, on_progress
@@ -71,7 +72,7 @@ def _resume(url: str, partial: Path, on_progress: OnProgress | None) -> bool:
     except urllib.error.HTTPError as error:
         if n_bytes and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             partial.unlink()
-            return _resume(url, partial, on_progress)
+            return _resume(url, partial, on_progress, may_be_text=may_be_text)
         raise
 
 

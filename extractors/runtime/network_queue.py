@@ -2,10 +2,10 @@
 
 import contextlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Generic, Self
+from dataclasses import dataclass, field
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -16,8 +16,10 @@ from extractors.decoding.interface import Second
 from extractors.runtime.memory import give_back_freed_memory, kept_memory
 from extractors.runtime.transfer import Download, Transfer
 
+InputT = TypeVar("InputT")
 Batch = Sequence[tuple[KeyT, Second]]  # each second with the key of its video
-Rows = list[tuple[KeyT, NDArray[np.float32]]]  # keys and vectors (D,)
+Rows = list[tuple[KeyT, NDArray[np.float32]]]  # keys and vectors (D,), or rows of pictures (F, E)
+Windows = Sequence[tuple[KeyT, NDArray[Any]]]  # windows of pictures (K, E), each with the key of its video
 
 _BATCHES_BETWEEN_TRIMS = 8
 
@@ -28,33 +30,63 @@ class FinishedBatch(Generic[KeyT]):
 
     Attributes:
         keys: the key of each second of the batch.
-        visual: one row per second that has a picture.
+        visual: one row per second that has a picture: its vector, or the rows of its pictures.
         audio: one row per second that has sound.
+        windows: one vector per window of pictures.
     """
 
-    keys: tuple[KeyT, ...]
-    visual: Rows[KeyT]
-    audio: Rows[KeyT]
+    keys: tuple[KeyT, ...] = ()
+    visual: Rows[KeyT] = field(default_factory=list)
+    audio: Rows[KeyT] = field(default_factory=list)
+    windows: Rows[KeyT] = field(default_factory=list)
+
+
+class _Computed(Generic[KeyT]):
+    """Vectors that were computed for inputs of several shapes, one call for each shape."""
+
+    def __init__(
+        self,
+        inputs: Sequence[tuple[KeyT, NDArray[Any]]],
+        transfer: Transfer,
+        compute: Callable[[torch.Tensor], torch.Tensor],
+    ) -> None:
+        self._keys = [key for key, _ in inputs]
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for position, (_, array) in enumerate(inputs):
+            by_shape.setdefault(array.shape, []).append(position)
+        self._parts = [
+            (positions, Download(compute(transfer.upload([inputs[position][1] for position in positions]))))
+            for positions in by_shape.values()
+        ]
+
+    @property
+    def has_arrived(self) -> bool:
+        return all(download.has_arrived for _, download in self._parts)
+
+    def rows(self) -> Rows[KeyT]:
+        """Return keys and vectors in the order of the inputs."""
+        vectors = dict(
+            pair for positions, download in self._parts for pair in zip(positions, download.vectors(), strict=True)
+        )
+        return [(key, vectors[position]) for position, key in enumerate(self._keys)]
 
 
 @dataclass(frozen=True)
 class _Launched(Generic[KeyT]):
     """A batch that was handed to the device; its pictures and sounds are no longer needed."""
 
-    keys: tuple[KeyT, ...]
-    visual: tuple[list[KeyT], Download] | None
-    audio: tuple[list[KeyT], Download] | None
+    keys: tuple[KeyT, ...] = ()
+    visual: _Computed[KeyT] | None = None
+    audio: _Computed[KeyT] | None = None
+    windows: _Computed[KeyT] | None = None
 
     @property
     def is_ready(self) -> bool:
-        return all(modality is None or modality[1].has_arrived for modality in (self.visual, self.audio))
+        return all(part is None or part.has_arrived for part in (self.visual, self.audio, self.windows))
 
     def finish(self) -> FinishedBatch[KeyT]:
-        return FinishedBatch(self.keys, _rows(self.visual), _rows(self.audio))
-
-
-def _rows(modality: tuple[list[KeyT], Download] | None) -> Rows[KeyT]:
-    return [] if modality is None else list(zip(modality[0], modality[1].vectors(), strict=True))
+        parts = (self.visual, self.audio, self.windows)
+        return FinishedBatch(self.keys, *([] if part is None else part.rows() for part in parts))
 
 
 class NetworkQueue(Generic[KeyT]):
@@ -101,11 +133,18 @@ class NetworkQueue(Generic[KeyT]):
 
     def submit(self, batch: Batch[KeyT]) -> Iterator[FinishedBatch[KeyT]]:
         """Yield finished batches, waiting if too many are pending, and then queue this batch."""
+        yield from self._submit(self._launch, batch)
+
+    def submit_windows(self, windows: Windows[KeyT]) -> Iterator[FinishedBatch[KeyT]]:
+        """Do the same for windows of pictures that are encoded already."""
+        yield from self._submit(self._launch_windows, windows)
+
+    def _submit(self, launch: Callable[[Any], _Launched[KeyT]], inputs: object) -> Iterator[FinishedBatch[KeyT]]:
         yield from self._finished(most_left=self._n_threads)
         self._submitted += 1
         if self._submitted % _BATCHES_BETWEEN_TRIMS == 0:
             give_back_freed_memory()
-        self._pending.append(self._executor.submit(self._launch, batch))
+        self._pending.append(self._executor.submit(launch, inputs))
 
     def finished(self) -> Iterator[FinishedBatch[KeyT]]:
         """Yield the finished batches, without waiting."""
@@ -113,10 +152,20 @@ class NetworkQueue(Generic[KeyT]):
 
     def finish(self, batch: Batch[KeyT]) -> Iterator[FinishedBatch[KeyT]]:
         """Queue the last seconds, divided equally among the threads, and yield all remaining batches."""
-        length = max(1, -(-len(batch) // self._n_threads))
-        for first in range(0, len(batch), length):
-            yield from self.submit(batch[first : first + length])
+        for part in self._shares(batch):
+            yield from self.submit(part)
         yield from self._finished(most_left=0)
+
+    def finish_windows(self, windows: Windows[KeyT]) -> Iterator[FinishedBatch[KeyT]]:
+        """Do the same for the last windows of pictures."""
+        for part in self._shares(windows):
+            yield from self.submit_windows(part)
+        yield from self._finished(most_left=0)
+
+    def _shares(self, inputs: Sequence[InputT]) -> Iterator[Sequence[InputT]]:
+        length = max(1, -(-len(inputs) // self._n_threads))
+        for first in range(0, len(inputs), length):
+            yield inputs[first : first + length]
 
     def _finished(self, *, most_left: int) -> Iterator[FinishedBatch[KeyT]]:
         while self._pending and (len(self._pending) > most_left or self._is_ready(self._pending[0])):
@@ -131,10 +180,11 @@ class NetworkQueue(Generic[KeyT]):
         pictures = [(key, second.frames) for key, second in batch if second.frames is not None]
         sounds = [(key, second.audio) for key, second in batch if second.audio is not None]
         if pictures:
-            frames = self._transfer.upload([frames for _, frames in pictures])
-            visual = [key for key, _ in pictures], Download(self._extractor.visual(frames))
+            visual = _Computed(pictures, self._transfer, self._extractor.visual)
         if sounds:
             with self._transfer.audio_stream():
-                samples = self._transfer.upload([samples for _, samples in sounds])
-                audio = [key for key, _ in sounds], Download(self._extractor.audio(samples))
+                audio = _Computed(sounds, self._transfer, self._extractor.audio)
         return _Launched(tuple(key for key, _ in batch), visual, audio)
+
+    def _launch_windows(self, windows: Windows[KeyT]) -> _Launched[KeyT]:
+        return _Launched(windows=_Computed(windows, self._transfer, self._extractor.visual_of_windows))

@@ -4,19 +4,17 @@ import contextlib
 import importlib.util
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from extractors.base import Precision, Runtime
 from extractors.errors import UnavailableError
 from extractors.runtime.traced_network import TracedNetwork
 
-# The identity from `describe` contains the precision but not the runtime. At equal precision, the features of two
+# The identity of an extractor contains the precision but not the runtime. At equal precision, the features of two
 # runtimes differ by about 1e-6, as those of two processors do. Tests check that they differ by less than 1e-5.
-Precision = Literal["float32", "bfloat16", "float16"]
-# auto: the fastest one that is installed, for the device and the precision.
-Runtime = Literal["auto", "eager", "traced", "openvino"]
 
 # The precisions of the runtimes that run on a CPU only.
 _CPU_PRECISIONS: Mapping[Runtime, tuple[Precision, ...]] = {
@@ -30,9 +28,11 @@ class Network(Protocol):
     """A network on its device, in evaluation mode; several threads may call it at once.
 
     Attributes:
+        runtime: the name of the runtime.
         calls_at_once: the number of simultaneous calls that use the whole device.
     """
 
+    runtime: str
     calls_at_once: int
 
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -109,6 +109,8 @@ class EagerNetwork:
         device: device that the network runs on.
         precision: precision of the calculation; half precision is used only where PyTorch's autocast considers it safe.
     """
+
+    runtime = "eager"
 
     def __init__(self, network: nn.Module, *, device: torch.device, precision: Precision) -> None:
         self._network = network.to(device).eval()

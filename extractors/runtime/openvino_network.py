@@ -28,6 +28,7 @@ class OpenvinoNetwork:
         precision: float32 or bfloat16, with which the features differ by about 1 %.
     """
 
+    runtime = "openvino"
     calls_at_once = 1  # its threads take over each other's work, so a thread without a core delays nothing
 
     def __init__(self, network: nn.Module, input_shape: tuple[int, ...], precision: str = "float32") -> None:
@@ -49,7 +50,10 @@ class OpenvinoNetwork:
     def __call__(self, inputs: Tensor) -> Tensor:
         """Compute features, as `extractors.runtime.networks.Network` describes."""
         results = self._request().infer([inputs.contiguous().numpy()], share_inputs=True)
-        return torch.from_numpy(results[0])
+        features = torch.from_numpy(results[0])
+        # A fused ReLU turns NaN into 0, which would hide a fault of an input.
+        features[~inputs.flatten(1).isfinite().all(1)] = torch.nan
+        return features
 
     def _request(self) -> Any:  # noqa: ANN401 - OpenVINO has no types
         """Return the request of the calling thread: a request can only run one call at a time."""

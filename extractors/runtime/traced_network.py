@@ -21,6 +21,8 @@ class TracedNetwork:
         input_shape: shape of one input, without the batch dimension.
     """
 
+    runtime = "traced"
+
     def __init__(self, network: nn.Module, input_shape: tuple[int, ...]) -> None:
         channels, *sides = input_shape
         example = torch.zeros(1, channels, *(min(side, _EXAMPLE_PIXELS) for side in sides))

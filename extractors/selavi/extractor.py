@@ -1,72 +1,38 @@
 """The SeLaVi extractor (Asano et al. 2020, arXiv 2006.13662): turns a second of picture or sound into a vector."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
-from typing import Literal
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from extractors.decoding.frames import FRAME_SIDE_PIXELS
-from extractors.decoding.interface import Windows
-from extractors.decoding.timing.timeline import FRAMES_PER_SECOND
-from extractors.errors import WeightsError
-from extractors.runtime.networks import Network, Precision, Runtime, check_runtime, make_ready
+from extractors.base import ExtractorFamily, Identity, InputSpec, OnProgress, ResolvedWeights, Runtime
+from extractors.errors import WeightsError, WeightsSpecError
+from extractors.runtime.networks import Network, check_runtime, make_ready
 from extractors.runtime.one_thread import one_thread
 from extractors.selavi import filterbank
 from extractors.selavi.checkpoint import load_weights
-from extractors.selavi.networks import FEATURES_PER_CHANNEL, SELAVI_WIDTH, build_audio_network, build_visual_network
+from extractors.selavi.networks import build_audio_network, build_visual_network
+from extractors.selavi.options import (
+    FEATURES_PER_CHANNEL,
+    FRAME_SIDE_PIXELS,
+    FRAMES_PER_SECOND,
+    RECIPES,
+    SELAVI_WIDTH,
+    Recipe,
+    SelaviOptions,
+)
 from extractors.selavi.untrained import draw_clips, draw_sounds, initialise_untrained
-from extractors.selavi.weights import ResolvedWeights
+from extractors.selavi.weights import CHOICES, resolve_weights
 
 PICTURE_MEAN = 0.45
 PICTURE_DEVIATION = 0.225
 
 _VERSION = 2  # of the code of this folder; increase it with each change that can change a feature
 
-Identity = dict[str, str | int | float | bool]
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """The values that differ between the benchmark's features, the authors' training and their clustering script."""
-
-    audio_rate_hz: int
-    audio_mean: float  # of the log filterbank
-    audio_deviation: float
-
-
-RECIPES = {
-    "avca": Recipe(audio_rate_hz=44_100, audio_mean=1.93, audio_deviation=17.89),
-    "selavi": Recipe(audio_rate_hz=24_000, audio_mean=0.0, audio_deviation=1.0),
-    "clusters": Recipe(audio_rate_hz=24_000, audio_mean=1.93, audio_deviation=17.89),  # defaults of get_clusters.py
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExtractorOptions:
-    """The options of the SeLaVi extractor; each can change a feature."""
-
-    recipe: Literal["avca", "selavi", "clusters"] = "avca"
-    weights: str = "auto"  # auto, untrained, vgg_sound, kinetics, kinetics_sound, ave, or a file's path
-    width: int = SELAVI_WIDTH  # channels of the first residual stage, 1/8 of a feature's; only untrained if not 64
-    seed: int = 0  # of untrained weights
-    precision: Precision = "float32"  # of the networks; that of the preprocessing is fixed
-    windows: Windows = "seconds"  # whole seconds, or those of the benchmark's scripts
-
-    def __post_init__(self) -> None:
-        if self.width < 1:
-            raise ValueError(f"width is {self.width}, must be at least 1")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}, must be at least 0")
-
-    @property
-    def feature_width(self) -> int:
-        """The width D of the features of each modality."""
-        return FEATURES_PER_CHANNEL * self.width
-
-
-def describe(options: ExtractorOptions, weights: ResolvedWeights) -> Identity:
+def describe(options: SelaviOptions, weights: ResolvedWeights) -> Identity:
     """Return everything that can change a feature, as plain values, without building a network."""
     recipe = RECIPES[options.recipe]
     seed: Identity = {"seed": options.seed} if weights.path is None else {}
@@ -107,29 +73,28 @@ class SelaviExtractor:
     """Both networks with their preprocessing, ready on a device. Made by `load_selavi`.
 
     Attributes:
-        identity: everything that can change a feature, from `describe`.
         audio_rate_hz: samples per second that `audio` expects.
-        windows: how videos are cut into seconds.
-        feature_width: width D of the features of each modality.
-        device: device of the networks; inputs may be on any device.
-        calls_at_once: number of threads that should call it, to use the whole device.
+        The others are those of `Extractor`.
     """
+
+    paired_text = ""  # SeLaVi learned without text
 
     def __init__(
         self,
         *,
         identity: Identity,
-        windows: Windows,
+        inputs: InputSpec,
         preprocessing: "Preprocessing",
         visual_network: Network,
         audio_network: Network,
     ) -> None:
         self.identity = identity
-        self.windows = windows
+        self.inputs = inputs
         self.audio_rate_hz = preprocessing.audio_rate_hz
-        self.feature_width = FEATURES_PER_CHANNEL * int(identity["width"])
+        self.visual_width = self.audio_width = FEATURES_PER_CHANNEL * int(identity["width"])
         self.device = preprocessing.device
         self.calls_at_once = visual_network.calls_at_once
+        self.runtime = visual_network.runtime
         self.visual_input = preprocessing.visual_input
         self.audio_input = preprocessing.audio_input
         self._visual_network = visual_network
@@ -145,6 +110,10 @@ class SelaviExtractor:
             (N, D) float32, on `device`.
         """
         return self._visual_network(self.visual_input(frames.to(self.device)))
+
+    def visual_of_windows(self, rows: Tensor) -> Tensor:
+        """Refuse windows: a vector is computed from one second."""
+        raise NotImplementedError(f"SeLaVi encodes single seconds, not windows of {rows.shape[1]} pictures")
 
     def audio(self, sound: Tensor) -> Tensor:
         """Compute the features of seconds of sound.
@@ -184,7 +153,7 @@ class Preprocessing:
 
 
 def load_selavi(
-    options: ExtractorOptions, weights: ResolvedWeights, *, device: torch.device, runtime: Runtime = "auto"
+    options: SelaviOptions, weights: ResolvedWeights, *, device: torch.device, runtime: Runtime = "auto"
 ) -> SelaviExtractor:
     """Build the networks with the given weights on a device.
 
@@ -209,14 +178,14 @@ def load_selavi(
     ready = partial(make_ready, runtime=runtime, device=device, precision=options.precision)
     return SelaviExtractor(
         identity=describe(options, weights),
-        windows=options.windows,
+        inputs=options.inputs,
         preprocessing=Preprocessing(recipe, device),
         visual_network=ready(visual_network, input_shape=_VISUAL_SHAPE),
         audio_network=ready(audio_network, input_shape=_AUDIO_SHAPE),
     )
 
 
-def _networks(options: ExtractorOptions, weights: ResolvedWeights, recipe: Recipe) -> tuple[nn.Module, nn.Module]:
+def _networks(options: SelaviOptions, weights: ResolvedWeights, recipe: Recipe) -> tuple[nn.Module, nn.Module]:
     """Build the visual and the audio network with their weights, on the CPU."""
     # Built without memory at first: PyTorch's initial weights would advance the global random generator.
     with torch.device("meta"):
@@ -235,3 +204,42 @@ def _networks(options: ExtractorOptions, weights: ResolvedWeights, recipe: Recip
         with one_thread():
             load_weights(weights.path, {"video_network": visual_network, "audio_network": audio_network})
     return visual_network, audio_network
+
+
+class Selavi(ExtractorFamily[SelaviOptions]):
+    """How the SeLaVi extractor is found, described and loaded."""
+
+    def complete(self, options: SelaviOptions, given: frozenset[str]) -> SelaviOptions:
+        """See `ExtractorFamily.complete`: only untrained weights have another width than 64."""
+        weights = options.weights
+        if options.width != SELAVI_WIDTH and "weights" not in given:
+            weights = "untrained"
+        if weights not in CHOICES and not Path(weights).is_file():
+            raise WeightsSpecError(f"Give a file, or one of {', '.join(CHOICES)}", missing=weights)
+        if weights not in {"untrained", "auto"} and options.width != SELAVI_WIDTH:
+            raise WeightsSpecError(
+                f"width {options.width} goes with untrained weights only: leave --width out, or pass --weights "
+                "untrained"
+            )
+        is_file = Path(weights).is_file()
+        return replace(options, weights=str(Path(weights).absolute()) if is_file else weights)
+
+    def find_weights(
+        self, options: SelaviOptions, *, cache_dir: Path, on_progress: OnProgress | None = None
+    ) -> ResolvedWeights:
+        """See `ExtractorFamily.find_weights`."""
+        return resolve_weights(options.weights, cache_dir=cache_dir, on_progress=on_progress)
+
+    def describe(self, options: SelaviOptions, weights: ResolvedWeights) -> Identity:
+        """See `ExtractorFamily.describe`."""
+        return describe(options, weights)
+
+    def widths(self, options: SelaviOptions, weights: ResolvedWeights) -> tuple[int, int]:  # noqa: ARG002 - the interface
+        """See `ExtractorFamily.widths`."""
+        return options.feature_width, options.feature_width
+
+    def load(
+        self, options: SelaviOptions, weights: ResolvedWeights, *, device: torch.device, runtime: Runtime = "auto"
+    ) -> SelaviExtractor:
+        """See `ExtractorFamily.load`."""
+        return load_selavi(options, weights, device=device, runtime=runtime)

@@ -9,8 +9,8 @@ from typing import cast
 
 from torch import Tensor, nn
 
-SELAVI_WIDTH = 64  # channels of the first residual stage
-FEATURES_PER_CHANNEL = 8  # width of a feature, divided by the channels of the first residual stage
+from extractors.selavi.options import SELAVI_WIDTH
+
 _STEM_CHANNELS_AT_64 = 45  # between the spatial and the temporal convolution of the stem
 _BLOCKS_PER_STAGE = 2
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from extractors.decoding.frames import FRAME_SIDE_PIXELS
 from extractors.selavi.networks import AudioBlock, VisualBlock
+from extractors.selavi.options import FRAME_SIDE_PIXELS
 
 _RESIDUAL_WEIGHT = 0.25
 _CLIPS = 4

@@ -1,14 +1,14 @@
 """Find the weights of an extractor: a published checkpoint, the user's own file, or random weights."""
 
 import difflib
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
+from extractors.base import OnProgress, ResolvedWeights
 from extractors.errors import WeightsError
 from extractors.files.checksums import sha256_of_file
-from extractors.files.download import DownloadError, OnProgress, download, is_offline
+from extractors.files.download import DownloadError, download, is_offline
 
 BASE_URL = "https://dl.fbaipublicfiles.com/selavi"
 PUBLISHED = ("vgg_sound", "kinetics", "kinetics_sound", "ave")  # named after the dataset they were trained on
@@ -16,23 +16,6 @@ LICENCE = "CC-BY-NC 4.0, not for commercial use"  # of the published checkpoints
 UNTRAINED_NOTE = "the extractor's weights are untrained: good for trying things out, not for results"
 CHOICES = ("auto", "untrained", *PUBLISHED)
 _PREFERRED = "vgg_sound"  # the benchmark's features were made with it
-
-
-@dataclass(frozen=True)
-class ResolvedWeights:
-    """Weights that can be loaded without a network connection.
-
-    Attributes:
-        name: name of the checkpoint or of the file.
-        path: the file; None for untrained weights.
-        sha256: sha256 of the file; empty for untrained weights.
-        note: one line to show to the user; may be empty.
-    """
-
-    name: str
-    path: Path | None
-    sha256: str
-    note: str
 
 
 def weights_named(spec: str) -> str:

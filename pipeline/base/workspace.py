@@ -72,6 +72,10 @@ class Workspace:
         """The file that records the extractor of this workspace; it is written before the first video is extracted."""
         return self.root / "features" / "extractor.json"
 
+    def extractor_file_of(self, name: str) -> Path:
+        """Return the file that records how an extractor was last used in this workspace."""
+        return self.root / "features" / f"extractor-{name}.json"
+
     def extractor_fingerprint(self) -> str | None:
         """Return the fingerprint of the extractor of this workspace; None in a new workspace.
 
@@ -82,9 +86,9 @@ class Workspace:
             return None
         return read_document(self.extractor_file, _ExtractorName, self.damaged_extractor).fingerprint
 
-    def damaged_extractor(self, fault: str) -> StorageError:
-        """Make the error about a damaged record of the extractor."""
-        return StorageError(f"{self.extractor_file} is damaged ({fault}): delete it and run the command again")
+    def damaged_extractor(self, fault: str, file: Path | None = None) -> StorageError:
+        """Make the error about a damaged record of an extractor; without a file, of the one that was used last."""
+        return StorageError(f"{file or self.extractor_file} is damaged ({fault}): delete it and run the command again")
 
     @property
     def shards_folder(self) -> Path:

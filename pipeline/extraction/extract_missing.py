@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 
+from extractors.base import Extractor, width_of
 from extractors.decoding.interface import DecodingRequest
 from extractors.decoding.pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
-from extractors.selavi.extractor import SelaviExtractor, load_selavi
+from extractors.registry import extractor_family
 from pipeline.base.errors import ExtractionStoppedError
 from pipeline.base.progress import Reporter, Stop, Tracker
 from pipeline.datasets.dataset import Video
@@ -56,10 +57,13 @@ def extract_missing(
         return
     settings = plan.settings
     workers = settings.workers_for(device)
-    reporter.say(f"{describe_extractor(plan.attributes)} on {device}, {settings.decoder} x {workers}")
     with extractor_errors():
-        extractor = load_selavi(settings.extractor, plan.weights, device=device, runtime=settings.runtime)
-    writer = PartWriter(plan.parts, width=extractor.feature_width, dtype=settings.dtype, attributes=plan.attributes)
+        family = extractor_family(settings.extractor.name)
+        extractor = family.load(settings.extractor, plan.weights, device=device, runtime=settings.runtime)
+    named = describe_extractor(plan.attributes)
+    reporter.say(f"{named} on {device} ({extractor.runtime}), {settings.decoder} x {workers}")
+    widths = width_of(extractor.visual_width), width_of(extractor.audio_width)
+    writer = PartWriter(plan.parts, widths=widths, dtype=settings.dtype, attributes=plan.attributes)
     finished = 0
     try:
         with contextlib.ExitStack() as stack:
@@ -114,7 +118,7 @@ class _Watch:
 
 
 def _extracted(
-    todo: Sequence[Video], plan: ExtractionPlan, extractor: SelaviExtractor, watch: _Watch
+    todo: Sequence[Video], plan: ExtractionPlan, extractor: Extractor, watch: _Watch
 ) -> Generator[tuple[StoredVideo | StoredFailure, FeatureRows | None]]:
     """Yield the result of each video as soon as it is known."""
     settings = plan.settings
@@ -137,7 +141,7 @@ def _extracted(
 
 
 def _requests(
-    todo: Sequence[Video], extractor: SelaviExtractor, longest_seconds: float, stopping: Callable[[], bool]
+    todo: Sequence[Video], extractor: Extractor, longest_seconds: float, stopping: Callable[[], bool]
 ) -> Iterator[tuple[_Request, DecodingRequest]]:
     # Segments of one file follow each other, so the file is hashed once for all of them.
     source_at = lru_cache(maxsize=_FILES_CACHED)(lambda location: source_of(Path(location)))
@@ -146,10 +150,9 @@ def _requests(
             return
         decoding = DecodingRequest(
             path=video.path,
-            audio_rate_hz=extractor.audio_rate_hz,
+            inputs=extractor.inputs,
             start_seconds=video.start_seconds,
             end_seconds=video.end_seconds,
-            windows=extractor.windows,
             longest_seconds=longest_seconds,
         )
         yield _Request(video, source_at(video.location)), decoding

@@ -1,22 +1,23 @@
-"""Choose the extractor from the settings that the user gave and the extractor that the workspace uses."""
+"""Choose the extractor from the settings that the user gave and the extractors that the workspace has used."""
 
 import contextlib
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from extractors.errors import ExtractorError
-from extractors.selavi.extractor import ExtractorOptions
-from extractors.selavi.networks import SELAVI_WIDTH
-from extractors.selavi.weights import CHOICES, LICENCE, ResolvedWeights, resolve_weights
+from extractors.base import ExtractorOptions, ResolvedWeights
+from extractors.errors import ExtractorError, WeightsSpecError
+from extractors.registry import about_extractor, extractor_family
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import read_document, write_json
 from pipeline.base.progress import Reporter, Tracker
 from pipeline.base.wording import not_a_file
 from pipeline.base.workspace import Workspace, cache_folder
-from pipeline.settings.extraction import ExtractionSettings
+from pipeline.settings.extraction import EXTRACTOR_OPTIONS, AnyExtractorOptions, ExtractionSettings
+
+_PREFIX = "extractor."  # of the names of an extractor's options
 
 
 @contextlib.contextmanager
@@ -24,6 +25,9 @@ def extractor_errors() -> Iterator[None]:
     """Convert an extractor's expected errors to the pipeline's."""
     try:
         yield
+    except WeightsSpecError as error:
+        named = f"weights {error.missing!r}: {not_a_file(Path(error.missing))} " if error.missing else ""
+        raise UsageError(f"{named}{error}") from error
     except ExtractorError as error:
         raise PipelineError(str(error)) from error
 
@@ -43,56 +47,61 @@ def choose_extractor(
         The settings with the exact name of the weights, and the weights.
 
     Raises:
-        UsageError: the weights are neither a known name nor a file, or do not have the required width.
+        UsageError: the weights are neither a known name nor a file, or an option is not one of the extractor's.
     """
-    former = recorded_extractor(workspace)
     given = _given(settings, passed)
+    name = settings.extractor.name if f"{_PREFIX}name" in given else None
+    former = recorded_extractor(workspace, name)
     if former is not None:
         settings = _as_before(settings, former, given)
         if not given:
-            reporter.say(f"the extractor is the one this workspace uses already ({former.extractor.weights} weights)")
-    options, weights_name = settings.extractor, settings.extractor.weights
-    if options.width != SELAVI_WIDTH and "extractor.weights" not in given:
-        weights_name = "untrained"  # only untrained weights have another width
-    _check(weights_name, options.width)
-    if Path(weights_name).is_file():
-        weights_name = str(Path(weights_name).absolute())
-    weights = fetch_weights(weights_name, reporter)
+            title = about_extractor(former.extractor.name).title
+            reporter.say(
+                f"the extractor is the one this workspace uses already ({title}, {former.extractor.weights} weights)"
+            )
+    with extractor_errors():
+        own = frozenset(option.removeprefix(_PREFIX) for option in given if option.startswith(_PREFIX))
+        options = extractor_family(settings.extractor.name).complete(settings.extractor, own)
+        weights = fetch_weights(options, reporter)
     if weights.note:
         reporter.warn(weights.note)
-    exact = replace(options, weights=weights_name if Path(weights_name).is_absolute() else weights.name)
+    exact = options if Path(options.weights).is_absolute() else replace(options, weights=weights.name)
     return replace(settings, extractor=exact), weights
 
 
 def _given(settings: ExtractionSettings, passed: frozenset[str] | None) -> set[str]:
     """List the settings that the user gave and that can change a feature; the weights `auto` do not count."""
-    values, defaults = _identifying(settings), _identifying(ExtractionSettings())
+    values = _identifying(settings)
+    defaults = _identifying(ExtractionSettings(extractor=type(settings.extractor)()))
     given = {name for name in values if values[name] != defaults[name]} if passed is None else passed & values.keys()
-    return set(given) - ({"extractor.weights"} if settings.extractor.weights == "auto" else set())
+    if passed is None and settings.extractor.name != ExtractionSettings().extractor.name:
+        given = {*given, f"{_PREFIX}name"}
+    return set(given) - ({f"{_PREFIX}weights"} if settings.extractor.weights == "auto" else set())
 
 
 def _identifying(settings: ExtractionSettings) -> dict[str, object]:
     """List all settings that can change a feature: dotted name -> value."""
-    options = {f"extractor.{name}": value for name, value in asdict(settings.extractor).items()}
+    options = {f"{_PREFIX}{name}": value for name, value in asdict(settings.extractor).items()}
     return {**options, "decoder": settings.decoder, "dtype": settings.dtype}
 
 
 def _as_before(settings: ExtractionSettings, former: ExtractionSettings, given: AbstractSet[str]) -> ExtractionSettings:
-    """Replace every setting that was not given by its former value."""
-    options = {name: value for name, value in asdict(former.extractor).items() if f"extractor.{name}" not in given}
-    others = {name: getattr(former, name) for name in ("decoder", "dtype") if name not in given}
-    return replace(settings, extractor=replace(settings.extractor, **options), **others)
+    """Replace every setting that was not given by its former value.
 
-
-def _check(weights: str, width: int) -> None:
-    """Refuse wrong weights before they are downloaded."""
-    if weights not in CHOICES and not Path(weights).is_file():
-        names = ", ".join(CHOICES)
-        raise UsageError(f"weights {weights!r}: {not_a_file(Path(weights))} Give a file, or one of {names}")
-    if weights not in {"untrained", "auto"} and width != SELAVI_WIDTH:
+    Raises:
+        UsageError: the user gave an option that the extractor of the workspace does not have.
+    """
+    own = {name.removeprefix(_PREFIX) for name in given if name.startswith(_PREFIX)}
+    known = {field.name for field in fields(former.extractor)}
+    foreign = sorted(own - known)
+    if foreign:
         raise UsageError(
-            f"width {width} goes with untrained weights only: leave --width out, or pass --weights untrained"
+            f"{foreign[0]} is no option of {former.extractor.name}, the extractor of this workspace: leave it out, or "
+            f"name the extractor with --extractor {settings.extractor.name}"
         )
+    extractor: Any = replace(former.extractor, **{name: getattr(settings.extractor, name) for name in own})
+    others = {name: getattr(former, name) for name in ("decoder", "dtype") if name not in given}
+    return replace(settings, extractor=extractor, **others)
 
 
 def record_extractor(workspace: Workspace, settings: ExtractionSettings, fingerprint: str) -> None:
@@ -100,32 +109,73 @@ def record_extractor(workspace: Workspace, settings: ExtractionSettings, fingerp
     options = asdict(settings.extractor)
     document = {"extractor": options, "decoder": settings.decoder, "dtype": settings.dtype, "fingerprint": fingerprint}
     write_json(workspace.extractor_file, document)
+    write_json(workspace.extractor_file_of(settings.extractor.name), document)
 
 
 @dataclass(frozen=True)
 class _ExtractorRecord:
-    """The content of features/extractor.json."""
+    """The content of features/extractor.json, and of the record of each extractor that was used."""
 
-    extractor: ExtractorOptions
+    extractor: AnyExtractorOptions
     decoder: Literal["pyav", "decord"]
     dtype: Literal["float16", "float32"]
 
 
-def recorded_extractor(workspace: Workspace) -> ExtractionSettings | None:
-    """Read the settings of the extractor that the workspace uses; None in a new workspace.
+def recorded_extractor(workspace: Workspace, name: str | None = None) -> ExtractionSettings | None:
+    """Read the settings of an extractor that the workspace used.
+
+    Args:
+        workspace: the workspace.
+        name: name of the extractor; None for the one that was used last.
+
+    Returns:
+        The settings; None if it was not used.
 
     Raises:
         StorageError: the record is damaged.
     """
-    file = workspace.extractor_file
+    last = _read_record(workspace, workspace.extractor_file)
+    if name is None or (last is not None and last.extractor.name == name):
+        return last
+    return _read_record(workspace, workspace.extractor_file_of(name))
+
+
+def _read_record(workspace: Workspace, file: Path) -> ExtractionSettings | None:
     if not file.exists():
         return None
-    record = read_document(file, _ExtractorRecord, workspace.damaged_extractor)
+    record = read_document(file, _ExtractorRecord, lambda fault: workspace.damaged_extractor(fault, file))
     return ExtractionSettings(extractor=record.extractor, decoder=record.decoder, dtype=record.dtype)
 
 
-def fetch_weights(name: str, reporter: Reporter) -> ResolvedWeights:
-    """Find weights by name or file; download them if necessary, and show the progress."""
+def options_in(attributes: "dict[str, Any]", weights: str) -> ExtractorOptions:
+    """Return the options of the extractor that made some features, from their attributes.
+
+    Args:
+        attributes: root attributes of a feature file.
+        weights: the weights to use.
+
+    Raises:
+        PipelineError: features of an extractor that this avzsl does not have.
+    """
+    name = str(attributes["extractor"])
+    if name not in EXTRACTOR_OPTIONS:
+        raise PipelineError(f"the features come from the extractor {name!r}, which this avzsl does not have")
+    of_extractor = EXTRACTOR_OPTIONS[name]
+    given = {
+        field.name: attributes[field.name]
+        for field in fields(of_extractor)
+        if field.name in attributes and field.name not in {"name", "weights"}
+    }
+    return of_extractor(**given, weights=weights)
+
+
+def fetch_weights(options: ExtractorOptions, reporter: Reporter) -> ResolvedWeights:
+    """Find the weights of an extractor; download them if necessary, and show licence and progress.
+
+    Raises:
+        ExtractorError: as for `ExtractorFamily.find_weights`.
+    """
+    about = about_extractor(options.name)
     with contextlib.ExitStack() as stack:
         bar: list[Tracker] = []
         done = 0
@@ -133,9 +183,11 @@ def fetch_weights(name: str, reporter: Reporter) -> ResolvedWeights:
         def on_progress(received: int, total: int | None) -> None:
             nonlocal done
             if not bar:
-                reporter.warn(f"downloading weights of SeLaVi's authors, whose licence is {LICENCE}")
-                bar.append(stack.enter_context(reporter.track(f"downloading the {name} weights", total or 0)))
+                reporter.warn(f"downloading weights of {about.title}'s authors, whose licence is {about.licence}")
+                what = options.weights if options.weights != "auto" else options.name
+                bar.append(stack.enter_context(reporter.track(f"downloading the {what} weights", total or 0)))
             bar[0].advance(received - done)
             done = received
 
-        return resolve_weights(name, cache_dir=cache_folder() / "weights", on_progress=on_progress)
+        family = extractor_family(options.name)
+        return family.find_weights(options, cache_dir=cache_folder() / "weights", on_progress=on_progress)

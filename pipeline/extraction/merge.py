@@ -12,6 +12,7 @@ from pipeline.base.wording import visible
 from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Video
 from pipeline.extraction.plan import ExtractionPlan, describe_extractor
+from pipeline.features.attributes import widths_in_attributes
 from pipeline.features.index import StoredFailure, content_fingerprint
 from pipeline.features.parts import PartChecks
 from pipeline.features.store import open_store
@@ -31,9 +32,10 @@ class ExtractionReport:
     features: Path
     failures_file: Path
     seconds: int  # sum over all videos
-    silent: int  # number of videos without sound
-    pictureless: int  # number of videos without picture
-    feature_width: int
+    silent: int  # number of videos without sound, if the extractor hears
+    pictureless: int  # number of videos without picture, if the extractor sees
+    visual_width: int
+    audio_width: int
     extractor: str  # its name for people
     warnings: tuple[tuple[str, str], ...]  # (video, warning)
 
@@ -79,6 +81,7 @@ def merge_parts_of(
     checks.save()
     _write_failures(failures_file, failures)
     new_keys, stored = {video.key for video in new}, {row.video for row in rows}
+    visual_width, audio_width = widths_in_attributes(plan.attributes)
     report = ExtractionReport(
         videos=len(plan.dataset.videos),
         extracted=len(new_keys & stored),
@@ -90,9 +93,10 @@ def merge_parts_of(
         features=features,
         failures_file=failures_file,
         seconds=sum(row.seconds for row in rows),
-        silent=sum(not row.has_audio for row in rows),
-        pictureless=sum(not row.has_visual for row in rows),
-        feature_width=int(plan.attributes["feature_width"]),
+        silent=sum(not row.has_audio for row in rows) if audio_width else 0,
+        pictureless=sum(not row.has_visual for row in rows) if visual_width else 0,
+        visual_width=visual_width,
+        audio_width=audio_width,
         extractor=describe_extractor(plan.attributes),
         warnings=tuple((row.video, row.warnings) for row in rows if row.warnings),
     )

@@ -3,9 +3,9 @@
 import dataclasses
 from pathlib import Path
 
+from extractors.base import ResolvedWeights, width_of
 from extractors.decoding.interface import get_decoder
-from extractors.selavi.extractor import describe
-from extractors.selavi.weights import ResolvedWeights
+from extractors.registry import about_extractor, extractor_family
 from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
 from pipeline.base.system import collector_paused
@@ -17,7 +17,7 @@ from pipeline.datasets.media_files import passed_over_note
 from pipeline.datasets.split_folders import said
 from pipeline.datasets.splits.splits import splits_of_folders
 from pipeline.extraction.extractor_choice import choose_extractor, extractor_errors, record_extractor
-from pipeline.features.attributes import Attributes
+from pipeline.features.attributes import Attributes, widths_as_attributes
 from pipeline.features.index import StoredFailure
 from pipeline.features.parts import FeatureParts
 from pipeline.settings.extraction import ExtractionSettings
@@ -113,7 +113,13 @@ def plan_extraction(
     with extractor_errors():
         settings, weights = choose_extractor(workspace, settings, passed, reporter)
         get_decoder(settings.decoder)
-        attributes = describe(settings.extractor, weights) | {"decoder": settings.decoder, "dtype": settings.dtype}
+        family = extractor_family(settings.extractor.name)
+        attributes = family.describe(settings.extractor, weights) | {
+            "decoder": settings.decoder,
+            "dtype": settings.dtype,
+        }
+        visual, audio = (width_of(width) for width in family.widths(settings.extractor, weights))
+        paired = family.paired_text(settings.extractor, weights)
     identity = fingerprint({"stage": _STAGE_VERSION, **attributes})
     folder = workspace.feature_folder(identity)
     parts = FeatureParts(folder / "parts", read_fully="unknown")
@@ -122,7 +128,9 @@ def plan_extraction(
         parts.save_checks()
     for path in parts.damaged:
         reporter.warn(f"{path} is damaged: its videos are extracted again")
-    attributes |= {"feature_width": settings.extractor.feature_width}
+    attributes |= widths_as_attributes(visual=visual, audio=audio)
+    if paired:
+        attributes |= {"paired_text": paired}
     if Path(settings.extractor.weights).is_absolute():
         attributes |= {"weights_file": settings.extractor.weights}
     return ExtractionPlan(workspace, dataset, settings, weights, attributes, identity, parts)
@@ -130,5 +138,7 @@ def plan_extraction(
 
 def describe_extractor(attributes: Attributes) -> str:
     """Name an extractor for people."""
-    narrow = f", width {attributes['width']} instead of 64" if attributes["width"] != 64 else ""
-    return f"SeLaVi ({attributes['weights']}, recipe {attributes['recipe']}{narrow})"
+    if attributes["extractor"] == "selavi":
+        narrow = f", width {attributes['width']} instead of 64" if attributes["width"] != 64 else ""
+        return f"SeLaVi ({attributes['weights']}, recipe {attributes['recipe']}{narrow})"
+    return f"{about_extractor(str(attributes['extractor'])).title} ({attributes['weights']})"

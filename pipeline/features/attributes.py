@@ -61,6 +61,19 @@ def _equal(found: object, written: object) -> bool:
     return both_nan or (type(found) is type(written) and found == written)
 
 
+def widths_as_attributes(*, visual: int, audio: int) -> dict[str, int]:
+    """Return the attributes for the widths of a second's vectors: one if they are equal, as in older files."""
+    return {"feature_width": visual} if visual == audio else {"visual_width": visual, "audio_width": audio}
+
+
+def widths_in_attributes(attributes: Attributes) -> tuple[int, int]:
+    """Read the widths of the visual and of the audio vectors; 0 for a modality that the extractor does not have."""
+    both = attributes.get("feature_width")
+    if both is not None:
+        return int(both), int(both)
+    return int(attributes["visual_width"]), int(attributes["audio_width"])
+
+
 def is_schema(schema: object) -> bool:
     """Say whether this version reads files of a schema."""
     return isinstance(schema, int | np.integer) and schema in READABLE_SCHEMAS

@@ -142,14 +142,14 @@ class FeatureParts:
         videos: Sequence[tuple[StoredVideo, FeatureRows]],
         failures: Sequence[StoredFailure],
         *,
-        width: int,
+        widths: tuple[int, int],
         dtype: str,
         attributes: Attributes,
     ) -> None:
         """Add a part file. Its number follows the newest one; a random suffix separates files of several machines."""
         number = 1 + max((int(part.name.split("-")[1]) for part in self.parts), default=0)
         path = self.folder / f"part-{number:06d}-{secrets.token_hex(4)}.h5"
-        write_part(path, videos, failures, width=width, dtype=dtype, attributes=attributes)
+        write_part(path, videos, failures, widths=widths, dtype=dtype, attributes=attributes)
         self._add(path, fully=False)
         self._checks.note(path)
 
@@ -176,8 +176,8 @@ class FeatureParts:
 class PartWriter:
     """Collects finished videos and failures, and writes a part file when there are enough of them."""
 
-    def __init__(self, parts: FeatureParts, *, width: int, dtype: str, attributes: Attributes) -> None:
-        self._parts, self._width, self._dtype, self._attributes = parts, width, dtype, attributes
+    def __init__(self, parts: FeatureParts, *, widths: tuple[int, int], dtype: str, attributes: Attributes) -> None:
+        self._parts, self._widths, self._dtype, self._attributes = parts, widths, dtype, attributes
         self._videos: list[tuple[StoredVideo, FeatureRows]] = []
         self._failures: list[StoredFailure] = []
         self._started = time.monotonic()
@@ -198,7 +198,7 @@ class PartWriter:
         """Write the entries that were collected."""
         if self._videos or self._failures:
             self._parts.write(
-                self._videos, self._failures, width=self._width, dtype=self._dtype, attributes=self._attributes
+                self._videos, self._failures, widths=self._widths, dtype=self._dtype, attributes=self._attributes
             )
         self._videos, self._failures = [], []
         self._started = time.monotonic()

@@ -1,9 +1,10 @@
 """Features on disk: ragged arrays in HDF5, in part files and in the merged features.h5.
 
-Layout: `/visual` and `/audio` are both (sum of seconds, D). `/index` has one row per video. Part files also have
-`/failures`, with one row per video that could not be extracted. The root attributes describe the extractor; `schema` is
-the version of this layout. Schema 1, whose texts have any length, is still read. A video's rows are `offset` to
-`offset + seconds`; the rows of an absent modality are zeros.
+Layout: `/visual` is (sum of seconds, D) and `/audio` (sum of seconds, E); a width is 0 if the extractor lacks the
+modality. `/index` has one row per video. Part files also have `/failures`, with one row per video that could not be
+extracted. The root attributes describe the extractor; `schema` is the version of this layout. Schema 1, whose texts
+have any length, is still read. A video's rows are `offset` to `offset + seconds`; the rows of an absent modality are
+zeros.
 
 Checksums: each table has an attribute `checksum`, which is compared whenever the file is opened. Each row of the index
 has a checksum of its video's features, which `Store.check` compares whenever they are read.
@@ -24,7 +25,14 @@ from numpy.typing import NDArray
 from pipeline.base.errors import DamagedFileError, StorageError
 from pipeline.base.hdf5.reading import opened_hdf5, own_dataset, reading_hdf5
 from pipeline.base.hdf5.writing import new_hdf5
-from pipeline.features.attributes import READABLE_SCHEMAS, Attributes, is_schema, read_attributes, write_attributes
+from pipeline.features.attributes import (
+    READABLE_SCHEMAS,
+    Attributes,
+    is_schema,
+    read_attributes,
+    widths_in_attributes,
+    write_attributes,
+)
 from pipeline.features.index import (
     FAILURE_DTYPE,
     INDEX_DTYPE,
@@ -56,7 +64,7 @@ def write_part(
     videos: Sequence[tuple[StoredVideo, FeatureRows]],
     failures: Sequence[StoredFailure],
     *,
-    width: int,
+    widths: tuple[int, int],
     dtype: str,
     attributes: Attributes,
 ) -> None:
@@ -66,7 +74,7 @@ def write_part(
         path: the part file.
         videos: index rows with their features, which have equally many seconds.
         failures: videos that could not be extracted.
-        width: D, the width of a second's vector.
+        widths: the widths of a second's visual and audio vector; 0 for one that the extractor lacks.
         dtype: float16 or float32.
         attributes: the root attributes, which describe the extractor.
 
@@ -75,7 +83,7 @@ def write_part(
         StorageError: the disk is full, or the folder cannot be written.
     """
     data = {}
-    for modality in MODALITIES:
+    for modality, width in zip(MODALITIES, widths, strict=True):
         rows = [_rows_or_zeros(getattr(rows, modality), (video.seconds, width)) for video, rows in videos]
         data[modality] = (np.concatenate(rows) if rows else np.zeros((0, width))).astype(dtype)
     index = [video for video, _ in videos]
@@ -85,7 +93,7 @@ def write_part(
     with new_hdf5(path) as file:
         write_attributes(file, attributes)
         for modality, values in data.items():
-            _create_features(file, modality, len(values), width, dtype)[...] = values
+            _create_features(file, modality, values.shape, dtype)[...] = values
         create_table(file, "index", index_rows(index, checksums))
         create_table(file, "failures", failure_rows(failures))
 
@@ -104,21 +112,24 @@ def merge_parts(
         parts: the part files.
         videos: the rows of the new index.
         sources: for each video the index of its part file in `parts`, and its first row there.
-        attributes: the root attributes of the new file, with `feature_width` and `dtype`.
+        attributes: the root attributes of the new file, with the widths and `dtype`.
 
     Raises:
         DamagedFileError: a part file cannot be read, or the features of a video are not what was written.
         StorageError: the disk is full.
     """
     offsets = np.concatenate([[0], np.cumsum([video.seconds for video in videos])]).astype(np.int64)
-    width, dtype = int(attributes["feature_width"]), str(attributes["dtype"])
+    widths, dtype = widths_in_attributes(attributes), str(attributes["dtype"])
     by_part: dict[int, list[int]] = {}
     for index, (part, _) in enumerate(sources):
         by_part.setdefault(part, []).append(index)
     checksums = np.zeros(len(videos), np.uint32)
     with new_hdf5(path) as file:
         write_attributes(file, attributes)
-        targets = {name: _create_features(file, name, int(offsets[-1]), width, dtype) for name in MODALITIES}
+        targets = {
+            name: _create_features(file, name, (int(offsets[-1]), width), dtype)
+            for name, width in zip(MODALITIES, widths, strict=True)
+        }
         for part, indices in by_part.items():
             copies = [(sources[index][1], int(offsets[index]), videos[index].seconds) for index in indices]
             with open_store(parts[part]) as source:
@@ -292,9 +303,9 @@ def open_store(path: Path) -> Iterator[Store]:
         yield Store(file, path, attributes)
 
 
-def _create_features(file: Any, name: str, rows: int, width: int, dtype: str) -> Any:  # noqa: ANN401 - h5py has no types
+def _create_features(file: Any, name: str, shape: tuple[int, ...], dtype: str) -> Any:  # noqa: ANN401 - h5py has no types
     # In one piece: with chunks, a merge in another order than that of the part files took 20 times as long.
-    return file.create_dataset(name, shape=(rows, width), dtype=dtype)
+    return file.create_dataset(name, shape=shape, dtype=dtype)
 
 
 def _write_rows(target: Any, offset: int, rows: NDArray[np.floating]) -> None:  # noqa: ANN401 - h5py has no types

@@ -1,6 +1,6 @@
 """Writes a features.h5 class by class, for imported features. Only the features of one class are in memory.
 
-The modalities may have different widths here; an extraction writes equal widths. Legend: N videos, T seconds, D the
+Legend: N videos, T seconds, D the
 visual width, E the audio width.
 """
 

@@ -1,6 +1,5 @@
 """Predict the classes of clips. This needs only a model folder and the extractor's weights."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,16 +10,18 @@ import torch
 from numpy.typing import NDArray
 
 from daan.batch import MODALITY_AXIS, VideoBatch
+from extractors.base import width_of
 from extractors.decoding.interface import DecodingRequest
 from extractors.decoding.pool import DecodingPool, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
-from extractors.selavi.extractor import ExtractorOptions, describe, load_selavi
-from extractors.selavi.networks import FEATURES_PER_CHANNEL, SELAVI_WIDTH
+from extractors.registry import extractor_family
+from extractors.selavi.options import FEATURES_PER_CHANNEL, SELAVI_WIDTH
 from extractors.selavi.weights import weights_named
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.progress import Reporter
 from pipeline.datasets.phrases import Phrases
-from pipeline.extraction.extractor_choice import extractor_errors, fetch_weights
+from pipeline.extraction.extractor_choice import extractor_errors, fetch_weights, options_in
+from pipeline.features.attributes import widths_as_attributes
 from pipeline.prediction.classes import NamedClasses, name_classes
 from pipeline.scoring.calibration import calibrated
 from pipeline.scoring.held_out import Calibration
@@ -233,7 +234,14 @@ def _assumed_extractor(attributes: Mapping[str, Any], weights: str | None, warn:
     windows = layout if layout in {"avca", "tcaf"} else "seconds"
     cut = "whole seconds" if windows == "seconds" else f"the windows of the {windows} script"
     warn(f"{unknown}: they are assumed to come from the {weights} weights, as you named them, and from {cut}")
-    return {"weights_file": weights, "width": width, "windows": windows, "decoder": ExtractionSettings.decoder}
+    return {
+        "extractor": "selavi",
+        "assumed": True,
+        "weights_file": weights,
+        "width": width,
+        "windows": windows,
+        "decoder": ExtractionSettings.decoder,
+    }
 
 
 def _features(
@@ -241,34 +249,24 @@ def _features(
 ) -> Iterator[VideoFeatures[str] | VideoFailed[str]]:
     """Extract the features of the clips with the extractor that the model was trained with."""
     attributes = model.extractor
-    options = ExtractorOptions(
-        **{
-            field.name: attributes[field.name]
-            for field in dataclasses.fields(ExtractorOptions)
-            if field.name in attributes and field.name != "weights"
-        },
-        weights=attributes.get("weights_file") or attributes["weights"],
-    )
-    if Path(options.weights).is_absolute() and not Path(options.weights).is_file():
+    options = options_in(dict(attributes), str(attributes.get("weights_file") or attributes["weights"]))
+    if Path(options.weights).is_absolute() and not Path(options.weights).exists():
         raise PipelineError(
             f"the weights of the model's extractor are no longer at {options.weights}: "
             f"give their path with --weights FILE (sha256 {attributes.get('weights_sha256', 'unknown')})"
         )
     with extractor_errors():
-        weights = fetch_weights(options.weights, reporter)
+        family = extractor_family(options.name)
+        weights = fetch_weights(options, reporter)
         if weights.note:
             warn(weights.note)
-        described = describe(options, weights) | {
-            "decoder": attributes["decoder"],
-            "feature_width": attributes["feature_width"],
-        }
-        if attributes["extractor"] != "imported":
+        visual, audio = (width_of(width) for width in family.widths(options, weights))
+        described = family.describe(options, weights) | {"decoder": attributes["decoder"]}
+        described |= widths_as_attributes(visual=visual, audio=audio)
+        if not model.extractor.get("assumed"):
             check_extractor(model, described, "the clips' features")
-        extractor = load_selavi(options, weights, device=device)
-    requests = (
-        (str(clip), DecodingRequest(path=clip, audio_rate_hz=extractor.audio_rate_hz, windows=extractor.windows))
-        for clip in clips
-    )
+        extractor = family.load(options, weights, device=device)
+    requests = ((str(clip), DecodingRequest(path=clip, inputs=extractor.inputs)) for clip in clips)
     with (
         DecodingPool(decoder=str(attributes["decoder"]), workers=1) as pool,
         reporter.track("extracting features", len(clips)) as tracker,

@@ -1,16 +1,48 @@
 """The settings of the extraction stage."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+import pydantic
 import torch
 
+from extractors.base import ExtractorOptions, Runtime
+from extractors.clip_clap.options import ClipClapOptions
 from extractors.decoding.limits import LONGEST_SECONDS
-from extractors.runtime.networks import Runtime
-from extractors.selavi.extractor import ExtractorOptions
+from extractors.pe_av.options import PeAvOptions
+from extractors.r2plus1d.options import R2plus1dOptions
+from extractors.selavi.options import SelaviOptions
+from extractors.vggish_c3d.options import VggishC3dOptions
 from pipeline.base.system import usable_cores
 
 _MOST_WORKERS = 32
+
+# The options of each extractor. Their class says which one: `name` is its name.
+EXTRACTOR_OPTIONS: Mapping[str, type[ExtractorOptions]] = {
+    "selavi": SelaviOptions,
+    "clip-clap": ClipClapOptions,
+    "pe-av": PeAvOptions,
+    "r2plus1d": R2plus1dOptions,
+    "vggish-c3d": VggishC3dOptions,
+}
+_DEFAULT_EXTRACTOR = "selavi"  # also of settings and records from the time when there was no other
+
+
+def _extractor_named(options: Any) -> str:  # noqa: ANN401 - a mapping from a file, or options
+    """Return which extractor some options are for."""
+    found = options.get("name", _DEFAULT_EXTRACTOR) if isinstance(options, Mapping) else getattr(options, "name", "")
+    return str(found)
+
+
+AnyExtractorOptions = Annotated[
+    Annotated[SelaviOptions, pydantic.Tag("selavi")]
+    | Annotated[ClipClapOptions, pydantic.Tag("clip-clap")]
+    | Annotated[PeAvOptions, pydantic.Tag("pe-av")]
+    | Annotated[R2plus1dOptions, pydantic.Tag("r2plus1d")]
+    | Annotated[VggishC3dOptions, pydantic.Tag("vggish-c3d")],
+    pydantic.Discriminator(_extractor_named),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +51,7 @@ class ExtractionSettings:
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
 
-    extractor: ExtractorOptions = field(default_factory=ExtractorOptions)
+    extractor: AnyExtractorOptions = field(default_factory=SelaviOptions)
     decoder: Literal["pyav", "decord"] = "pyav"
     dtype: Literal["float16", "float32"] = "float32"
 

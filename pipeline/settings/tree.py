@@ -23,15 +23,17 @@ from daan.baselines.tcaf import TcafConfig
 from daan.baselines.zero_shot import ZeroShotConfig
 from daan.config import DaanConfig
 from daan.method import MethodConfig
+from extractors.registry import unknown_extractor
 from extractors.selavi.weights import weights_named
 from pipeline.base.errors import UsageError
 from pipeline.base.files import read_text
 from pipeline.base.wording import did_you_mean, not_a_file
 from pipeline.base.yaml_text import parse_yaml
-from pipeline.settings.extraction import ExtractionSettings
+from pipeline.settings.extraction import EXTRACTOR_OPTIONS, ExtractionSettings
 from pipeline.settings.training import HoldOutSettings, MethodName, TextSettings, TrainingSettings, section_of
 
 _MOST_SETTINGS = 1000
+_EXTRACTOR = "extraction.extractor"  # the section of the options of any extractor
 _DEEPEST = 2  # dots in the name of a setting
 # Names of settings in earlier versions -> the settings that replace them.
 _SUCCESSORS = {
@@ -130,6 +132,7 @@ class GivenSettings:
         Raises:
             UsageError: a value has the wrong type or range; the message names its key and what is allowed.
         """
+        self._check_extractor()
         try:
             found = pydantic.TypeAdapter(Settings).validate_python(self.tree)
         except pydantic.ValidationError as error:
@@ -141,6 +144,25 @@ class GivenSettings:
             if f"training.{name}" not in given
         }
         return dataclasses.replace(found, training=dataclasses.replace(found.training, **usual), given=given)
+
+    def _check_extractor(self) -> None:
+        """Refuse an unknown extractor, and an option of another one.
+
+        Raises:
+            UsageError: as the summary says.
+        """
+        options = self.tree.get("extraction", {}).get("extractor", {})
+        name = str(options.get("name", ExtractionSettings().extractor.name))
+        if name not in EXTRACTOR_OPTIONS:
+            raise UsageError(unknown_extractor(name))
+        known = [field.name for field in dataclasses.fields(EXTRACTOR_OPTIONS[name])]
+        for option in options:
+            if option not in known:
+                owners = [owner for owner, of in EXTRACTOR_OPTIONS.items() if option in of.__dataclass_fields__]
+                raise UsageError(
+                    f"{_EXTRACTOR}.{option} is an option of {' and '.join(owners)}, not of {name}, which has "
+                    f"{', '.join(known[1:])}"
+                )
 
     def names_in(self, section: str) -> frozenset[str]:
         """List the settings of a section that the user gave, such as `extractor.recipe`, even with a default value."""
@@ -266,7 +288,7 @@ def _as_choice(key: str, value: Any) -> Any:  # noqa: ANN401 - as in `_assign`
     """Write a choice in the letters of its setting: `AVCA` is as good as `avca`; another value stays as it is."""
     if not isinstance(value, str):
         return value
-    if key == "extraction.extractor.weights":
+    if key == f"{_EXTRACTOR}.weights":
         return weights_named(value)
     return next((choice for choice in _choices()[key] if choice.lower() == value.strip().lower()), value)
 
@@ -274,15 +296,19 @@ def _as_choice(key: str, value: Any) -> Any:  # noqa: ANN401 - as in `_assign`
 @functools.cache
 def _choices() -> Mapping[str, tuple[str, ...]]:
     """Map every dotted key to the words that it may be."""
-    return dict(_choices_in(Settings, ""))
+    words: dict[str, tuple[str, ...]] = {}
+    for key, found in _choices_in(Settings, ""):
+        words[key] = tuple(dict.fromkeys((*words.get(key, ()), *found)))  # an option that several extractors have
+    return words
 
 
 def _choices_in(section: type, prefix: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     for name, kind in get_type_hints(section).items():
-        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-            yield from _choices_in(kind, f"{prefix}{name}.")
+        options = get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
+        if all(dataclasses.is_dataclass(option) for option in options):
+            for option in options:
+                yield from _choices_in(option, f"{prefix}{name}.")
         else:
-            options = get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
             words = [word for option in options if get_origin(option) is Literal for word in get_args(option)]
             yield f"{prefix}{name}", tuple(word for word in words if isinstance(word, str))
 
@@ -290,7 +316,9 @@ def _choices_in(section: type, prefix: str) -> Iterator[tuple[str, tuple[str, ..
 @functools.cache
 def setting_names() -> tuple[str, ...]:
     """List every dotted key, such as training.epochs."""
-    return tuple(key for key, _ in _flatten(_tree_of(Settings())))
+    usual = [key for key, _ in _flatten(_tree_of(Settings()))]
+    others = [f"{_EXTRACTOR}.{name}" for of in EXTRACTOR_OPTIONS.values() for name in of.__dataclass_fields__]
+    return tuple(dict.fromkeys((*usual, *others)))
 
 
 def _tree_of(settings: Settings) -> dict[str, Any]:
@@ -317,14 +345,21 @@ def _first_fault(error: pydantic.ValidationError) -> str:
     """
     faults = error.errors()
     first = faults[0]
-    location = ".".join(map(str, first["loc"]))
+    location = ".".join(_without_extractor(first["loc"]))
     if first["type"] == "value_error":  # from a section's own checks: the message begins with the name of a field
         return f"{location}.{first['ctx']['error']}"
     key = next(name for name in setting_names() if f"{location}.".startswith(f"{name}."))
     depth = key.count(".") + 1
-    allowed = [_allowed(fault["msg"]) for fault in faults if fault["loc"][:depth] == first["loc"][:depth]]
+    own = _without_extractor(first["loc"])[:depth]
+    allowed = [_allowed(fault["msg"]) for fault in faults if _without_extractor(fault["loc"])[:depth] == own]
     hint = did_you_mean(str(first["input"]), _choices()[key])
     return f"{key} = {first['input']!r}: input should be {' or '.join(allowed)}.{hint}".removesuffix(".")
+
+
+def _without_extractor(location: Sequence[int | str]) -> list[str]:
+    """Return the place of a fault without the name of the extractor, which pydantic puts before its options."""
+    parts = [str(part) for part in location]
+    return [*parts[:2], *parts[3:]] if ".".join(parts[:2]) == _EXTRACTOR else parts
 
 
 def _allowed(message: str) -> str:

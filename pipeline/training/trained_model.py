@@ -29,7 +29,7 @@ from pipeline.training.run_files import DESCRIPTION, WEIGHTS, check_file, checks
 
 SCHEMA = 4  # schema 3 had no checksums; schema 2 had another temporal bypass, and no validation distances
 # These attributes are not compared: they may differ although the extractor computes the same features.
-_NOT_COMPARED = {"content", "extractor_fingerprint", "schema", "dtype", "weights", "weights_file"}
+_NOT_COMPARED = {"content", "extractor_fingerprint", "schema", "dtype", "weights", "weights_file", "paired_text"}
 _HELD_OUT = "validation."  # prefix of the validation distances in model.safetensors
 
 

@@ -14,7 +14,8 @@ import torch
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
 from extractors.decoding.pool import DecodingPool, SecondDecoded, VideoDecoded, VideoFailed
 from extractors.extraction import VideoFeatures, extract_videos
-from extractors.selavi.extractor import ExtractorOptions, SelaviExtractor, load_selavi
+from extractors.selavi.extractor import SelaviExtractor, load_selavi
+from extractors.selavi.options import SelaviOptions
 from extractors.selavi.weights import resolve_weights
 
 RATE_HZ = 44_100
@@ -27,7 +28,7 @@ def extractor() -> Iterator[SelaviExtractor]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     weights = resolve_weights("untrained", cache_dir=Path("unused"))
-    yield load_selavi(ExtractorOptions(weights="untrained", width=1), weights, device=torch.device("cpu"))
+    yield load_selavi(SelaviOptions(weights="untrained", width=1), weights, device=torch.device("cpu"))
     torch.set_num_threads(threads)
 
 
@@ -206,10 +207,7 @@ def test_real_files_are_extracted_with_the_real_pool(extractor: SelaviExtractor,
     for name, seconds in (("one.mp4", 1), ("two.mp4", 2)):
         write_clip(tmp_path / name, seconds)
     (tmp_path / "text.mp4").write_text("not a video")
-    requests = [
-        (path.name, DecodingRequest(path=path, audio_rate_hz=extractor.audio_rate_hz))
-        for path in sorted(tmp_path.iterdir())
-    ]
+    requests = [(path.name, DecodingRequest(path=path, inputs=extractor.inputs)) for path in sorted(tmp_path.iterdir())]
     with DecodingPool(workers=1) as pool:
         results = {result.key: result for result in extract_videos(requests, extractor, pool=pool, batch_seconds=2)}
     with DecodingPool(workers=1) as pool:

@@ -26,12 +26,13 @@ import torch
 from safetensors.torch import save
 
 from daan.config import DaanConfig
+from extractors.base import Windows
 from extractors.decoding.interface import DecodingRequest, get_decoder
 from extractors.decoding.tracks import describe_media
 from extractors.errors import ExtractorError
 from extractors.selavi.checkpoint import load_weights
-from extractors.selavi.extractor import ExtractorOptions
 from extractors.selavi.networks import build_audio_network, build_visual_network
+from extractors.selavi.options import SelaviOptions, selavi_inputs
 from extractors.text.loading import load_text_encoder
 from extractors.text.spec import parse_text_spec
 from pipeline.avgzsl_benchmark.exporting.export_features import export_features
@@ -191,7 +192,7 @@ def make_workspace(root: Path) -> Workspace:
             for name in ("000.mp4", "001.mp4"):
                 shutil.copy(folder / name, videos / folder.name / name)
     workspace = Workspace(root)
-    options = ExtractorOptions(weights="untrained", width=1)
+    options = SelaviOptions(weights="untrained", width=1)
     extract(workspace, videos, ExtractionSettings(extractor=options), device=CPU, reporter=SilentReporter())
     settings = Settings(
         daan=DaanConfig(hidden_width=8, output_width=8, heads=1),
@@ -294,9 +295,9 @@ def weights(path: Path) -> Any:
     load_weights(path, {"video_network": build_visual_network(1), "audio_network": build_audio_network(1)})
 
 
-def decoded(path: Path, **options: Any) -> Any:
+def decoded(path: Path, windows: Windows = "seconds") -> Any:
     """Decode a clip with PyAV. decord may hang for ever on a damaged one, which the pool of decoders ends."""
-    return len(list(get_decoder("pyav").decode(DecodingRequest(path=path, audio_rate_hz=24_000, **options))))
+    return len(list(get_decoder("pyav").decode(DecodingRequest(path=path, inputs=selavi_inputs(24_000, windows)))))
 
 
 def evaluated(workspace: Workspace) -> Path:

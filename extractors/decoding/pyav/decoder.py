@@ -1,15 +1,16 @@
 """The default decoder: PyAV with pictures chosen by time stamp and sound mixed and resampled by ffmpeg."""
 
 from collections.abc import Generator, Iterator
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from extractors.decoding.frames import resize_and_crop, upright
+from extractors.base import PictureInput
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
+from extractors.decoding.pictures.convert import resize_and_crop, upright
 from extractors.decoding.pyav.opening import Opening, stamped_pictures
 from extractors.decoding.pyav.stream import StreamReader
 from extractors.decoding.pyav.video import decode_video
@@ -27,7 +28,9 @@ class PyAvDecoder:
         return (yield from decode_video(request, _open_pictures))
 
 
-def _open_pictures(reader: StreamReader, opening: Opening, segment: Segment) -> Pictures[VideoFrame] | None:
+def _open_pictures(
+    reader: StreamReader, opening: Opening, segment: Segment, wanted: PictureInput
+) -> Pictures[VideoFrame] | None:
     """Return the pictures from the segment's start on; None if there are none."""
     if opening.picture is None:
         return None
@@ -37,7 +40,7 @@ def _open_pictures(reader: StreamReader, opening: Opening, segment: Segment) -> 
     else:
         frames = cast("Iterator[VideoFrame]", reader.frames_from(origin + segment.start_seconds))
         stamped = stamped_pictures(frames)
-    return Pictures(_timed(reader, stamped, origin), _PictureConverter())
+    return Pictures(_timed(reader, stamped, origin), _PictureConverter(wanted), wanted)
 
 
 def _timed(
@@ -56,11 +59,12 @@ def _timed(
 
 
 class _PictureConverter:
-    """Converts a decoded picture to the network's (3, 112, 112); reuses the scaler from YUV to RGB."""
+    """Converts a decoded picture to the network's (3, S, S); reuses the scaler from YUV to RGB."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: PictureInput) -> None:
+        self._wanted = wanted
         self._reformatter = VideoReformatter()
 
-    def __call__(self, image: VideoFrame, out: NDArray[np.float32]) -> None:
+    def __call__(self, image: VideoFrame, out: NDArray[Any]) -> None:
         rgb = self._reformatter.reformat(image, format="rgb24", threads=1).to_ndarray()
-        resize_and_crop(upright(cast("NDArray[np.uint8]", rgb), image.rotation), out)
+        resize_and_crop(upright(cast("NDArray[np.uint8]", rgb), image.rotation), out, self._wanted)

@@ -15,7 +15,7 @@ from av.stream import Discard, Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from extractors.decoding.interface import Windows
+from extractors.base import Windows
 from extractors.decoding.limits import LengthLimit, check_picture_size
 from extractors.decoding.media_file import why_unreadable
 from extractors.decoding.timing.timeline import Segment

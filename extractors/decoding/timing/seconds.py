@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,16 @@ class SoundTrack:
                 return
 
 
-def sound_by_second(track: SoundTrack) -> Generator[Second, None, float]:
+class ReadsSound(Protocol):
+    """Reads the sound of one second after another (`sound_windows.py`)."""
+
+    @property
+    def known_seconds(self) -> float: ...  # noqa: D102 - as for `SoundTrack`
+
+    def read(self) -> NDArray[np.int16]: ...  # noqa: D102 - the sound of the next second
+
+
+def sound_by_second(sound: ReadsSound) -> Generator[Second, None, float]:
     """Yield the whole seconds of a video without picture; sound shorter than 1 s is padded to one second.
 
     Yields:
@@ -103,23 +113,23 @@ def sound_by_second(track: SoundTrack) -> Generator[Second, None, float]:
     """
     seconds = 0
     while True:
-        samples = track.read_second()
-        is_short_sound = seconds == 0 and track.known_seconds > 0
-        if whole_seconds(track.known_seconds) <= seconds and not is_short_sound:
-            return track.known_seconds
+        samples = sound.read()
+        is_short_sound = seconds == 0 and sound.known_seconds > 0
+        if whole_seconds(sound.known_seconds) <= seconds and not is_short_sound:
+            return sound.known_seconds
         yield Second(frames=None, audio=samples)
         seconds += 1
 
 
 def join_seconds(
-    pictures: Generator[NDArray[np.float32], None, float] | None, track: SoundTrack | None
+    pictures: Generator[NDArray[Any], None, float] | None, sound: ReadsSound | None
 ) -> Generator[Second, None, float]:
     """Combine every second of the picture with its sound; if there is no picture, yield the seconds of the sound.
 
     Args:
-        pictures: (30, 3, 112, 112) per second, returning the picture's duration in seconds; None if there is no
+        pictures: (F, 3, S, S) per second, returning the picture's duration in seconds; None if there is no
             picture.
-        track: the sound of the same segment; None if there is no sound.
+        sound: the sound of the same segment; None if there is no sound.
 
     Yields:
         The segment's seconds.
@@ -131,21 +141,21 @@ def join_seconds(
         VideoError: neither picture nor sound.
     """
     if pictures is not None:
-        return (yield from _with_sound(pictures, track))
-    if track is not None:
-        return (yield from sound_by_second(track))
+        return (yield from _with_sound(pictures, sound))
+    if sound is not None:
+        return (yield from sound_by_second(sound))
     raise VideoError("neither picture nor sound can be decoded (damaged, encrypted or of an unknown codec)")
 
 
 def _with_sound(
-    pictures: Generator[NDArray[np.float32], None, float], track: SoundTrack | None
+    pictures: Generator[NDArray[Any], None, float], sound: ReadsSound | None
 ) -> Generator[Second, None, float]:
     while True:
         try:
             frames = next(pictures)
         except StopIteration as end:
             return float(end.value)
-        yield Second(frames=frames, audio=None if track is None else track.read_second())
+        yield Second(frames=frames, audio=None if sound is None else sound.read())
 
 
 def summarise_video(

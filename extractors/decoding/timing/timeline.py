@@ -3,19 +3,18 @@
 import math
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
-from extractors.decoding.frames import FRAME_SIDE_PIXELS
+from extractors.base import PictureInput
 from extractors.decoding.interface import DecodingRequest
+from extractors.decoding.pictures.convert import new_second
 from extractors.errors import VideoError
 
 ImageT = TypeVar("ImageT")
 ImageT_contra = TypeVar("ImageT_contra", contravariant=True)
 
-FRAMES_PER_SECOND = 30
 # Matroska and FLV round time stamps to milliseconds: a frame due at 33.3 ms may have the stamp 34.
 ROUNDING_SECONDS = 0.001
 # A second counts as whole if no more than this is missing, as with 29.97 fps or rounded durations.
@@ -71,8 +70,8 @@ def whole_seconds(duration_seconds: float) -> int:
 class Converter(Protocol[ImageT_contra]):
     """Converts a picture to the array that the network takes."""
 
-    def __call__(self, image: ImageT_contra, out: NDArray[np.float32]) -> None:
-        """Convert `image` and write the result to `out`, (3, 112, 112)."""
+    def __call__(self, image: ImageT_contra, out: NDArray[Any]) -> None:
+        """Convert `image` and write the result to `out`, (3, S, S)."""
         ...
 
 
@@ -82,35 +81,38 @@ class Pictures(Generic[ImageT]):
 
     Attributes:
         frames: the pictures in order of time, from the one on screen at the segment's start.
-        convert: converts a picture to its (3, 112, 112) array.
+        convert: converts a picture to its (3, S, S) array.
+        wanted: how many pictures a second has, and how large they are.
         warnings: what went wrong, one line each; it is complete after the last picture.
     """
 
     frames: Iterator[TimedFrame[ImageT]]
     convert: Converter[ImageT]
+    wanted: PictureInput
     warnings: list[str] = field(default_factory=list)
 
 
 def frames_by_second(
-    frames: Iterable[TimedFrame[ImageT]], convert: Converter[ImageT], segment: Segment
-) -> Generator[NDArray[np.float32], None, float]:
-    """Choose the 30 pictures on screen at s + k/30 for every whole second s of the segment.
+    frames: Iterable[TimedFrame[ImageT]], convert: Converter[ImageT], segment: Segment, wanted: PictureInput
+) -> Generator[NDArray[Any], None, float]:
+    """Choose the F pictures on screen at s + (k + `first_frame`) / F for every whole second s of the segment.
 
     Only chosen pictures are converted, each once. A segment shorter than 1 s is padded to one second with its last
     picture.
 
     Args:
         frames: pictures in order of time.
-        convert: converts a picture to its (3, 112, 112) array.
+        convert: converts a picture to its (3, S, S) array.
         segment: the segment to choose from.
+        wanted: the number F of pictures, the time of the first one, and their size.
 
     Yields:
-        (30, 3, 112, 112) per second.
+        (F, 3, S, S) per second.
 
     Returns:
         The duration of the segment's picture in seconds; 0 or less if the segment begins after the picture's end.
     """
-    screen = _Screen(convert, segment.start_seconds)
+    screen = _Screen(convert, segment.start_seconds, wanted)
     end_seconds = 0.0
     for frame in frames:
         screen.begin(frame)
@@ -127,13 +129,13 @@ class OnScreen(Generic[ImageT]):
     """The picture on screen. It is converted once, and only if it is shown.
 
     Args:
-        convert: converts a picture to its (3, 112, 112) array.
+        convert: converts a picture to its (3, S, S) array.
     """
 
     def __init__(self, convert: Converter[ImageT]) -> None:
         self._convert = convert
         self._frame: TimedFrame[ImageT] | None = None
-        self._converted: NDArray[np.float32] | None = None
+        self._converted: NDArray[Any] | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -150,8 +152,8 @@ class OnScreen(Generic[ImageT]):
         if successor is not self._frame:
             self._frame, self._converted = successor, None
 
-    def copy_to(self, out: NDArray[np.float32]) -> None:
-        """Write the picture to `out`, (3, 112, 112)."""
+    def copy_to(self, out: NDArray[Any]) -> None:
+        """Write the picture to `out`, (3, S, S)."""
         if self._frame is None:
             return
         if self._converted is None:
@@ -164,10 +166,11 @@ class OnScreen(Generic[ImageT]):
 class _Screen(Generic[ImageT]):
     """The picture on screen and the pictures already taken for the unfinished second."""
 
-    def __init__(self, convert: Converter[ImageT], start_seconds: float) -> None:
+    def __init__(self, convert: Converter[ImageT], start_seconds: float, wanted: PictureInput) -> None:
         self._start_seconds = start_seconds
+        self._wanted = wanted
         self._shown = OnScreen(convert)
-        self._second = new_second()
+        self._second = new_second(wanted)
         self._taken = 0
         self._seconds_done = 0
 
@@ -175,7 +178,7 @@ class _Screen(Generic[ImageT]):
         """Show the first picture from the start."""
         self._shown.begin(frame)
 
-    def show_until(self, successor: TimedFrame[ImageT]) -> Iterator[NDArray[np.float32]]:
+    def show_until(self, successor: TimedFrame[ImageT]) -> Iterator[NDArray[Any]]:
         """Take the current picture at every instant before its successor replaces it."""
         seconds_known = whole_seconds(successor.time_seconds - self._start_seconds)
         while self._instant_seconds() + ROUNDING_SECONDS < successor.time_seconds:
@@ -185,7 +188,7 @@ class _Screen(Generic[ImageT]):
         yield from self._complete(seconds_known)
         self._shown.replace(successor)
 
-    def show_rest(self, duration_seconds: float) -> Iterator[NDArray[np.float32]]:
+    def show_rest(self, duration_seconds: float) -> Iterator[NDArray[Any]]:
         """Repeat the last picture until the duration's whole seconds, at least one, are full."""
         if self._shown.is_empty or duration_seconds <= 0:
             return
@@ -196,20 +199,17 @@ class _Screen(Generic[ImageT]):
             yield from self._complete(seconds)
 
     def _instant_seconds(self) -> float:
-        return self._start_seconds + (self._seconds_done * FRAMES_PER_SECOND + self._taken) / FRAMES_PER_SECOND
+        per_second = self._wanted.frames_per_second
+        taken = self._seconds_done * per_second + self._taken + self._wanted.first_frame
+        return self._start_seconds + taken / per_second
 
     def _take(self) -> None:
         self._shown.copy_to(self._second[self._taken])
         self._taken += 1
 
-    def _complete(self, seconds_known: int) -> Iterator[NDArray[np.float32]]:
-        if self._taken == FRAMES_PER_SECOND and self._seconds_done < seconds_known:
-            second, self._second = self._second, new_second()
+    def _complete(self, seconds_known: int) -> Iterator[NDArray[Any]]:
+        if self._taken == self._wanted.frames_per_second and self._seconds_done < seconds_known:
+            second, self._second = self._second, new_second(self._wanted)
             self._taken = 0
             self._seconds_done += 1
             yield second
-
-
-def new_second() -> NDArray[np.float32]:
-    """Make room for the pictures of a second, (30, 3, 112, 112)."""
-    return np.empty((FRAMES_PER_SECOND, 3, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS), np.float32)

@@ -1,27 +1,27 @@
 """The windows of one second that a video is cut into: its whole seconds, or those of the benchmark's own scripts."""
 
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal
+from typing import Any, Generic, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.decoding.interface import Second, Windows
+from extractors.base import PictureInput, Windows
+from extractors.decoding.interface import Second
 from extractors.decoding.limits import LengthLimit
+from extractors.decoding.pictures.convert import new_second
 from extractors.decoding.timing.seconds import SoundTrack, join_seconds
+from extractors.decoding.timing.sound_windows import SoundWindows
 from extractors.decoding.timing.timeline import (
-    FRAMES_PER_SECOND,
     ROUNDING_SECONDS,
-    Converter,
     ImageT,
     OnScreen,
     Pictures,
     Segment,
     TimedFrame,
     frames_by_second,
-    new_second,
 )
 from extractors.errors import VideoError
 
@@ -77,6 +77,8 @@ def cut_into_seconds(
     segment: Segment,
     starts: Sequence[float] | None,
     limit: LengthLimit,
+    *,
+    sound_window_seconds: float = 1.0,
 ) -> Generator[Second, None, tuple[float, int]]:
     """Yield the seconds of a segment: its whole seconds, or those at the given starts.
 
@@ -86,6 +88,7 @@ def cut_into_seconds(
         segment: the requested segment.
         starts: starts of the windows in seconds from the segment's start; None for whole seconds.
         limit: the limit of its seconds.
+        sound_window_seconds: length of the sound around each whole second.
 
     Returns:
         The actual duration of the segment in seconds, up to the end of the video, and the number of seconds yielded.
@@ -93,12 +96,14 @@ def cut_into_seconds(
     Raises:
         VideoError: neither picture nor sound, a segment that begins after their end, or more seconds than the limit.
     """
+    sound = None if track is None else SoundWindows(track, sound_window_seconds)
     if pictures is None:
-        seconds = join_seconds(None, track)
+        seconds = join_seconds(None, sound)
     elif starts is None:
-        seconds = join_seconds(frames_by_second(pictures.frames, pictures.convert, segment), track)
+        shown = frames_by_second(pictures.frames, pictures.convert, segment, pictures.wanted)
+        seconds = join_seconds(shown, sound)
     else:
-        seconds = seconds_at(starts, pictures.frames, pictures.convert, track, segment)
+        seconds = seconds_at(starts, pictures, track, segment)
     count = 0
     while True:
         try:
@@ -122,11 +127,7 @@ def windows_warning(windows: Windows, *, has_visual: bool) -> list[str]:
 
 
 def seconds_at(
-    starts: Sequence[float],
-    frames: Iterable[TimedFrame[ImageT]],
-    convert: Converter[ImageT],
-    track: SoundTrack | None,
-    segment: Segment,
+    starts: Sequence[float], pictures: Pictures[ImageT], track: SoundTrack | None, segment: Segment
 ) -> Generator[Second, None, float]:
     """Yield the second that begins at each start, with its sound.
 
@@ -135,8 +136,7 @@ def seconds_at(
 
     Args:
         starts: starts of the windows in seconds from the segment's start, in ascending order.
-        frames: pictures in order of time.
-        convert: converts a picture to its (3, 112, 112) array.
+        pictures: pictures in order of time.
         track: the sound of the same segment; None if there is no sound.
         segment: the segment to choose from.
 
@@ -149,10 +149,10 @@ def seconds_at(
         heard = None if sound is None else sound.read(window.offset_seconds)
         return Second(frames=window.frames, audio=heard)
 
-    shown = OnScreen(convert)
-    strip = _Strip(shown, deque(_Window(start, segment.start_seconds + start) for start in starts))
+    shown, wanted = OnScreen(pictures.convert), pictures.wanted
+    strip = _Strip(shown, wanted, deque(_Window(start, segment.start_seconds + start, wanted) for start in starts))
     end_seconds = 0.0
-    for frame in frames:
+    for frame in pictures.frames:
         shown.begin(frame)
         end_seconds = max(end_seconds, frame.end_seconds)
         if frame.time_seconds >= segment.end_seconds:
@@ -170,12 +170,17 @@ class _Window:
 
     offset_seconds: float  # from the segment's start
     start_seconds: float  # on the video's clock
-    frames: NDArray[np.float32] | None = None  # (30, 3, 112, 112), once a picture is taken
+    wanted: PictureInput
+    frames: NDArray[Any] | None = None  # (F, 3, S, S), once a picture is taken
     taken: int = 0
 
     @property
     def next_instant_seconds(self) -> float:
-        return self.start_seconds + self.taken / FRAMES_PER_SECOND
+        return self.start_seconds + (self.taken + self.wanted.first_frame) / self.wanted.frames_per_second
+
+    @property
+    def is_full(self) -> bool:
+        return self.taken == self.wanted.frames_per_second
 
 
 @dataclass
@@ -183,6 +188,7 @@ class _Strip(Generic[ImageT]):
     """The picture on screen and the windows that are not full."""
 
     shown: OnScreen[ImageT]
+    wanted: PictureInput
     waiting: deque[_Window]
 
     def show_until(self, successor: TimedFrame[ImageT]) -> Generator[_Window]:
@@ -201,14 +207,14 @@ class _Strip(Generic[ImageT]):
             yield from self._full()
 
     def _fill(self, window: _Window, until_seconds: float) -> None:
-        while window.taken < FRAMES_PER_SECOND and window.next_instant_seconds + ROUNDING_SECONDS < until_seconds:
+        while not window.is_full and window.next_instant_seconds + ROUNDING_SECONDS < until_seconds:
             if window.frames is None:
-                window.frames = new_second()
+                window.frames = new_second(self.wanted)
             self.shown.copy_to(window.frames[window.taken])
             window.taken += 1
 
     def _full(self) -> Generator[_Window]:
-        while self.waiting and self.waiting[0].taken == FRAMES_PER_SECOND:
+        while self.waiting and self.waiting[0].is_full:
             yield self.waiting.popleft()
 
 

@@ -15,7 +15,7 @@ from pipeline.base.files import fingerprint
 from pipeline.base.progress import Reporter
 from pipeline.base.wording import counted, did_you_mean
 from pipeline.datasets.official.protocol import SPLIT_OF_STAGE, STAGES
-from pipeline.features.attributes import Attributes
+from pipeline.features.attributes import Attributes, widths_as_attributes
 from pipeline.features.index import MODALITIES, SourceFile, StoredVideo, content_fingerprint
 from pipeline.features.store import FeatureRows
 from pipeline.features.stream_writer import streamed_store
@@ -184,5 +184,5 @@ def _attributes(folder: OfficialFolder, widths: Mapping[str, int], dtype: str) -
     if folder.layout == "avca":
         origin["averaged"] = True
     visual, audio = widths["visual"], widths["audio"]
-    shape = {"feature_width": visual} if visual == audio else {"visual_width": visual, "audio_width": audio}
+    shape = widths_as_attributes(visual=visual, audio=audio)
     return {**origin, **shape, "dtype": dtype}

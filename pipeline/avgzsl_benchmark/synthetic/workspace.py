@@ -42,7 +42,12 @@ def write_benchmark(benchmark: SyntheticBenchmark, workspace: Workspace) -> Path
     write_splits(benchmark.splits, workspace.dataset_folder / "splits.yaml")
     path = workspace.feature_folder(content) / "features.h5"
     write_part(
-        path, _stored(benchmark), [], width=width, dtype=features.attributes["dtype"], attributes=features.attributes
+        path,
+        _stored(benchmark),
+        [],
+        widths=(width, width),
+        dtype=features.attributes["dtype"],
+        attributes=features.attributes,
     )
     summary = {"extractor": features.attributes["extractor"], "videos": len(features.keys)}
     record = StageRecord(fingerprint=content, output=str(path.relative_to(workspace.root)), summary=summary)

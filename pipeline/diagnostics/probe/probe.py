@@ -12,7 +12,7 @@ from extractors.decoding.pool import DecodingPool, SecondDecoded, VideoDecoded
 from extractors.decoding.tracks import MediaDescription, describe_media
 from extractors.errors import VideoError
 from extractors.processes.guarded_calls import call_guarded
-from extractors.selavi.extractor import RECIPES
+from extractors.selavi.options import RECIPES, SelaviOptions, selavi_inputs
 from pipeline.base.errors import UsageError
 from pipeline.base.files import replacing, storage_errors
 from pipeline.base.progress import Reporter
@@ -77,7 +77,8 @@ def decoding_choice(workspace: Workspace, decoder: str | None) -> DecodingChoice
     recorded = recorded_extractor(workspace)
     if recorded is None:
         return DecodingChoice(decoder or "pyav", RECIPES["avca"].audio_rate_hz)
-    return DecodingChoice(decoder or recorded.decoder, RECIPES[recorded.extractor.recipe].audio_rate_hz)
+    options = recorded.extractor if isinstance(recorded.extractor, SelaviOptions) else SelaviOptions()
+    return DecodingChoice(decoder or recorded.decoder, RECIPES[options.recipe].audio_rate_hz)
 
 
 def picture_paths(workspace: Workspace, clips: Sequence[Path], out: Path | None, *, force: bool) -> list[Path]:
@@ -143,7 +144,7 @@ def _decode(
     path: Path, choice: DecodingChoice, media: MediaDescription, builder: ContactSheetBuilder, reporter: Reporter
 ) -> VideoSummary:
     """Decode a clip in a process of its own, as an extraction does."""
-    request = DecodingRequest(path=path, audio_rate_hz=choice.audio_rate_hz)
+    request = DecodingRequest(path=path, inputs=selavi_inputs(choice.audio_rate_hz))
     with extractor_errors():
         pool = DecodingPool(decoder=choice.decoder, silence_limit_seconds=_SILENCE_LIMIT_SECONDS)
     with pool, reporter.track(f"decoding {path.name}", int(media.announced_seconds or 0)) as tracker:

@@ -70,7 +70,14 @@ def test_odd_seconds_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str
     """At most ten odd seconds are listed, and they do not count as damage."""
     row = StoredVideo("c/[a].mp4", SourceFile("", 1, 1), 15, True, True, 15.0, class_name="c")
     features = FeatureRows(np.zeros((15, 4)), np.arange(60.0).reshape(15, 4))
-    write_part(tmp_path / "features.h5", [(row, features)], [], width=4, dtype="float32", attributes={})
+    write_part(
+        tmp_path / "features.h5",
+        [(row, features)],
+        [],
+        widths=(4, 4),
+        dtype="float32",
+        attributes={},
+    )
     assert run(inspect.command, tmp_path / "features.h5") == 0
     output = capsys.readouterr()
     assert "15 visual all zero" in output.err

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from extractors.decoding.frames import resize_and_crop
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary, available_decoders, get_decoder
+from extractors.decoding.pictures.convert import resize_and_crop
 from extractors.errors import VideoError
+from extractors.selavi.options import selavi_inputs
 
 # Name of the file, with the options that write it: the rate of the pictures, the rate of the sound, the codecs.
 KINDS = {
@@ -63,12 +64,12 @@ def decoder(request: pytest.FixtureRequest) -> str:
 
 def decode(name: str, path: Path, rate_hz: int = RATES_HZ[0]) -> list[Second]:
     """Decode all whole seconds of a file."""
-    return list(get_decoder(name).decode(DecodingRequest(path=path, audio_rate_hz=rate_hz)))
+    return list(get_decoder(name).decode(DecodingRequest(path=path, inputs=selavi_inputs(rate_hz))))
 
 
 def decode_whole(name: str, path: Path) -> tuple[list[Second], VideoSummary]:
     """Decode a file and return all its seconds and the summary."""
-    run, seconds = get_decoder(name).decode(DecodingRequest(path=path, audio_rate_hz=RATES_HZ[0])), []
+    run, seconds = get_decoder(name).decode(DecodingRequest(path=path, inputs=selavi_inputs(RATES_HZ[0]))), []
     while True:
         try:
             seconds.append(next(run))
@@ -145,5 +146,5 @@ def test_decord_refuses_matroska_without_usable_time_stamps(
 def as_input(rgb: np.ndarray) -> np.ndarray:
     """Return a picture as the network takes it, (3, 112, 112) in 0..1."""
     out = np.empty((3, PIXELS, PIXELS), np.float32)
-    resize_and_crop(rgb, out)
+    resize_and_crop(rgb, out, selavi_inputs(24_000).picture)
     return out

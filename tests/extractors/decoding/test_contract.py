@@ -17,6 +17,7 @@ from extractors.decoding.interface import (
     get_decoder,
 )
 from extractors.errors import UnavailableError, VideoError
+from extractors.selavi.options import selavi_inputs
 
 RATE_HZ = 24_000
 SIZE = 96, 80  # width, height: decord garbles pictures narrower than 64
@@ -72,7 +73,7 @@ def brightness(index: int, fps: int) -> int:
 
 def decode(decoder: Decoder, path: Path, *, start: float | None = None, end: float | None = None) -> "Decoded":
     """Decode a file and return all its seconds and the summary."""
-    request = DecodingRequest(path=path, audio_rate_hz=RATE_HZ, start_seconds=start, end_seconds=end)
+    request = DecodingRequest(path=path, inputs=selavi_inputs(RATE_HZ), start_seconds=start, end_seconds=end)
     return exhaust(decoder.decode(request))
 
 

@@ -14,11 +14,12 @@ from av.filter import Graph
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
 from extractors.decoding.pyav.decoder import PyAvDecoder
 from extractors.decoding.pyav.stream import StreamReader
+from extractors.selavi.options import selavi_inputs
 
 
 def decode(path: Path, *, rate_hz: int = 24_000, **segment: float) -> tuple[list[Second], VideoSummary]:
     """Decode a file and return all its seconds and the summary."""
-    seconds = PyAvDecoder().decode(DecodingRequest(path=path, audio_rate_hz=rate_hz, **segment))
+    seconds = PyAvDecoder().decode(DecodingRequest(path=path, inputs=selavi_inputs(rate_hz), **segment))
     out = []
     while True:
         try:

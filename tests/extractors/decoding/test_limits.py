@@ -11,6 +11,7 @@ import pytest
 from extractors.decoding.interface import DecodingRequest, available_decoders, get_decoder
 from extractors.decoding.limits import LengthLimit, check_picture_size
 from extractors.errors import VideoError
+from extractors.selavi.options import selavi_inputs
 
 
 def write_pictures(path: Path, seconds: list[float], *, size: int = 64) -> Path:
@@ -32,7 +33,7 @@ def write_pictures(path: Path, seconds: list[float], *, size: int = 64) -> Path:
 def test_hours_of_video_in_a_few_bytes_end_early(tmp_path: Path, decoder: str) -> None:
     """Two pictures an hour apart are damaged time stamps, and not an hour of work."""
     path = write_pictures(tmp_path / "clip.mkv", [0, 1, 2, 3500, 3501])
-    seconds = get_decoder(decoder).decode(DecodingRequest(path=path, audio_rate_hz=24_000))
+    seconds = get_decoder(decoder).decode(DecodingRequest(path=path, inputs=selavi_inputs(24_000)))
     assert len(list(islice(seconds, 600))) == 600
     with pytest.raises(VideoError, match=r"s of video in \d+ bytes: damaged time stamps"):
         next(seconds)
@@ -41,13 +42,13 @@ def test_hours_of_video_in_a_few_bytes_end_early(tmp_path: Path, decoder: str) -
 def test_a_still_picture_of_some_minutes_is_a_video(tmp_path: Path) -> None:
     """Short videos may have any number of bytes."""
     path = write_pictures(tmp_path / "clip.mkv", [0, 1, 2, 200])
-    assert len(list(get_decoder("pyav").decode(DecodingRequest(path=path, audio_rate_hz=24_000)))) >= 200
+    assert len(list(get_decoder("pyav").decode(DecodingRequest(path=path, inputs=selavi_inputs(24_000))))) >= 200
 
 
 def test_a_video_longer_than_the_limit_fails(tmp_path: Path) -> None:
     """The message names the setting."""
     request = DecodingRequest(
-        path=write_pictures(tmp_path / "clip.mkv", [0, 1, 2, 3, 4, 5]), audio_rate_hz=24_000, longest_seconds=3
+        path=write_pictures(tmp_path / "clip.mkv", [0, 1, 2, 3, 4, 5]), inputs=selavi_inputs(24_000), longest_seconds=3
     )
     with pytest.raises(VideoError, match=r"the limit: .*--set extraction\.longest_seconds=SECONDS"):
         list(get_decoder("pyav").decode(request))

@@ -18,8 +18,8 @@ import pytest
 
 from extractors.decoding.interface import DecodingRequest, get_decoder
 from extractors.decoding.pool import DecodingEvent, DecodingPool, SecondDecoded, VideoDecoded, VideoFailed
-from extractors.decoding.worker import FRAMES_SHAPE
 from extractors.errors import UnavailableError
+from extractors.selavi.options import selavi_inputs
 
 Job = tuple[str, DecodingRequest]
 
@@ -38,7 +38,7 @@ def make_job(folder: Path, key: str, *, seconds: int) -> Job:
             grey = np.full((80, 96, 3), 40 + (17 * (index // 10) + 71 * len(key)) % 200, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
         container.mux(stream.encode(None))
-    return key, DecodingRequest(path=path, audio_rate_hz=8_000)
+    return key, DecodingRequest(path=path, inputs=selavi_inputs(8_000))
 
 
 def worker_ids() -> list[int]:
@@ -80,7 +80,7 @@ def test_the_pipe_does_not_change_sound(tmp_path: Path) -> None:
         frame.sample_rate = 8_000
         container.mux(stream.encode(frame))
     with DecodingPool() as pool:
-        events = list(pool.decode([("sound", DecodingRequest(path=path, audio_rate_hz=8_000))]))
+        events = list(pool.decode([("sound", DecodingRequest(path=path, inputs=selavi_inputs(8_000)))]))
     received = [event.second.audio for event in events if isinstance(event, SecondDecoded)]
     assert np.array_equal(np.concatenate(received), wave[0])
 
@@ -89,7 +89,7 @@ def test_a_broken_video_fails_alone(tmp_path: Path) -> None:
     """The broken video fails with the decoder's reason; the videos before and after it are decoded."""
     good, other = make_job(tmp_path, "a", seconds=1), make_job(tmp_path, "bb", seconds=1)
     (tmp_path / "empty.mp4").touch()
-    broken = ("broken", DecodingRequest(path=tmp_path / "empty.mp4", audio_rate_hz=8_000))
+    broken = ("broken", DecodingRequest(path=tmp_path / "empty.mp4", inputs=selavi_inputs(8_000)))
     with DecodingPool() as pool:
         events = list(pool.decode([good, broken, other]))
     assert of_video(events, "broken") == [VideoFailed("broken", "empty file (0 bytes); fetch it again")]
@@ -225,7 +225,7 @@ def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
 
     with DecodingPool() as pool:
         assert sum(isinstance(event, SecondDecoded) for event in pool.decode(jobs())) == 48
-    assert peaks[1] - peaks[0] <= 42 * math.prod(FRAMES_SHAPE) / 1024 / 3
+    assert peaks[1] - peaks[0] <= 42 * math.prod(selavi_inputs(8_000).picture.shape) / 1024 / 3
 
 
 def test_leaving_the_pool_early_ends_its_processes(tmp_path: Path) -> None:
@@ -251,9 +251,10 @@ def test_processes_end_after_their_parent_is_killed(tmp_path: Path) -> None:
         "import multiprocessing, pathlib, sys, time\n"
         "from extractors.decoding.interface import DecodingRequest\n"
         "from extractors.decoding.pool import DecodingPool\n"
+        "from extractors.selavi.options import selavi_inputs\n"
         "if __name__ == '__main__':\n"
         "    with DecodingPool() as pool:\n"
-        "        request = DecodingRequest(path=pathlib.Path(sys.argv[1]), audio_rate_hz=8000)\n"
+        "        request = DecodingRequest(path=pathlib.Path(sys.argv[1]), inputs=selavi_inputs(8000))\n"
         "        events = pool.decode([('long', request)])\n"
         "        next(events)\n"
         "        print(*[child.pid for child in multiprocessing.active_children()], flush=True)\n"

@@ -7,6 +7,7 @@ import pytest
 
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary, available_decoders, get_decoder
 from extractors.errors import VideoError
+from extractors.selavi.options import selavi_inputs
 
 pytestmark = pytest.mark.needs_shared
 
@@ -108,7 +109,7 @@ REASONS = {
 
 def decode(name: str, path: Path) -> tuple[list[Second], VideoSummary]:
     """Decode a file with the decoder `name` and return all its seconds and the summary."""
-    seconds = get_decoder(name).decode(DecodingRequest(path=path, audio_rate_hz=24_000))
+    seconds = get_decoder(name).decode(DecodingRequest(path=path, inputs=selavi_inputs(24_000)))
     out = []
     while True:
         try:

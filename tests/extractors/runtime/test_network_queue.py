@@ -15,7 +15,8 @@ from extractors.decoding.interface import Second
 from extractors.runtime.memory import give_back_freed_memory
 from extractors.runtime.network_queue import FinishedBatch, NetworkQueue
 from extractors.runtime.transfer import Download, Transfer
-from extractors.selavi.extractor import ExtractorOptions, SelaviExtractor, load_selavi
+from extractors.selavi.extractor import SelaviExtractor, load_selavi
+from extractors.selavi.options import SelaviOptions
 from extractors.selavi.weights import resolve_weights
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
@@ -168,7 +169,7 @@ def test_on_a_cpu_arrays_are_stacked_and_vectors_are_ready_at_once() -> None:
 def on_gpu() -> SelaviExtractor:
     """A narrow extractor on the GPU."""
     weights = resolve_weights("untrained", cache_dir=Path("unused"))
-    return load_selavi(ExtractorOptions(weights="untrained", width=4), weights, device=GPU)
+    return load_selavi(SelaviOptions(weights="untrained", width=4), weights, device=GPU)
 
 
 @pytest.mark.needs_gpu

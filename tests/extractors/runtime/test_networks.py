@@ -10,13 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from extractors.base import ResolvedWeights
 from extractors.errors import UnavailableError
 from extractors.runtime import networks
 from extractors.runtime.networks import Precision, Runtime, check_runtime
 from extractors.runtime.traced_network import TracedNetwork
-from extractors.selavi.extractor import ExtractorOptions, SelaviExtractor, describe, load_selavi
+from extractors.selavi.extractor import SelaviExtractor, describe, load_selavi
 from extractors.selavi.networks import build_audio_network
-from extractors.selavi.weights import ResolvedWeights, resolve_weights
+from extractors.selavi.options import SelaviOptions
+from extractors.selavi.weights import resolve_weights
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 WIDTH = 2
@@ -34,13 +36,13 @@ def untrained() -> ResolvedWeights:
 @pytest.fixture(scope="module")
 def eager(untrained: ResolvedWeights) -> SelaviExtractor:
     """The reference: PyTorch in float32, layer by layer."""
-    return load_selavi(ExtractorOptions(weights="untrained", width=WIDTH), untrained, device=CPU, runtime="eager")
+    return load_selavi(SelaviOptions(weights="untrained", width=WIDTH), untrained, device=CPU, runtime="eager")
 
 
 @pytest.fixture(scope="module", params=["traced", pytest.param("openvino", marks=needs_openvino)])
 def compiled(request: pytest.FixtureRequest, untrained: ResolvedWeights) -> SelaviExtractor:
     """The same networks under each runtime for CPUs."""
-    options = ExtractorOptions(weights="untrained", width=WIDTH)
+    options = SelaviOptions(weights="untrained", width=WIDTH)
     return load_selavi(options, untrained, device=CPU, runtime=request.param)
 
 
@@ -74,7 +76,7 @@ def test_half_precision_gives_nearly_the_same_float32_features(
     inputs: tuple[Tensor, Tensor],
 ) -> None:
     """They are near but not equal; equal features would mean that the precision was not used."""
-    options = ExtractorOptions(weights="untrained", width=WIDTH, precision=precision)
+    options = SelaviOptions(weights="untrained", width=WIDTH, precision=precision)
     half = load_selavi(options, untrained, device=device)
     for found, expected in (
         (half.visual(inputs[0]).cpu(), eager.visual(inputs[0])),
@@ -88,7 +90,7 @@ def test_a_gpu_gives_the_features_of_the_cpu(
     untrained: ResolvedWeights, eager: SelaviExtractor, inputs: tuple[Tensor, Tensor]
 ) -> None:
     """The features agree in float32, without TF32."""
-    on_gpu = load_selavi(ExtractorOptions(weights="untrained", width=WIDTH), untrained, device=GPU)
+    on_gpu = load_selavi(SelaviOptions(weights="untrained", width=WIDTH), untrained, device=GPU)
     assert on_gpu.visual(inputs[0]).device == GPU
     assert relative_error(on_gpu.visual(inputs[0]).cpu(), eager.visual(inputs[0])) < 1e-4
     assert relative_error(on_gpu.audio(inputs[1]).cpu(), eager.audio(inputs[1])) < 1e-4
@@ -97,7 +99,7 @@ def test_a_gpu_gives_the_features_of_the_cpu(
 def test_the_identity_contains_the_precision(untrained: ResolvedWeights) -> None:
     """Features of different precisions are never mixed."""
     precisions: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
-    identities = [describe(ExtractorOptions(precision=precision), untrained) for precision in precisions]
+    identities = [describe(SelaviOptions(precision=precision), untrained) for precision in precisions]
     assert [identity["precision"] for identity in identities] == list(precisions)
 
 
@@ -146,7 +148,7 @@ def test_openvino_in_bfloat16_gives_nearly_the_same_features(
     untrained: ResolvedWeights, eager: SelaviExtractor, inputs: tuple[Tensor, Tensor]
 ) -> None:
     """They differ by a few percent, and have an identity of their own."""
-    options = ExtractorOptions(weights="untrained", width=WIDTH, precision="bfloat16")
+    options = SelaviOptions(weights="untrained", width=WIDTH, precision="bfloat16")
     half = load_selavi(options, untrained, device=CPU, runtime="openvino")
     assert half.identity != eager.identity
     assert relative_error(half.visual(inputs[0]), eager.visual(inputs[0])) < 5e-2
@@ -180,7 +182,7 @@ def test_without_openvino_the_message_names_the_extra(
     with pytest.raises(
         UnavailableError, match=r'openvino is not installed here: pip install "avzsl\[openvino\]"'
     ) as no:
-        load_selavi(ExtractorOptions(weights="untrained"), untrained, device=CPU, runtime="openvino")
+        load_selavi(SelaviOptions(weights="untrained"), untrained, device=CPU, runtime="openvino")
     assert "\n" not in str(no.value)
 
 

@@ -12,7 +12,8 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from torchvision.models.video import r2plus1d_18
 
 from extractors.decoding.interface import DecodingRequest, get_decoder
-from extractors.selavi.extractor import RECIPES, ExtractorOptions, load_selavi
+from extractors.selavi.extractor import load_selavi
+from extractors.selavi.options import RECIPES, SelaviOptions
 from extractors.selavi.weights import resolve_weights
 
 SECONDS = 2
@@ -84,11 +85,11 @@ def authors_sound(path: Path, *, rate_hz: int, mean: float, deviation: float) ->
 def test_features_equal_the_authors_own(networks: tuple[nn.Module, nn.Module, Path], clip: Path, recipe: str) -> None:
     """Both modalities agree to 1e-5 of the largest value, from the file to the feature."""
     visual, audio, checkpoint = networks
-    options = ExtractorOptions(weights=str(checkpoint), recipe=recipe)
+    options = SelaviOptions(weights=str(checkpoint), recipe=recipe)
     extractor = load_selavi(
         options, resolve_weights(str(checkpoint), cache_dir=checkpoint.parent), device=torch.device("cpu")
     )
-    request = DecodingRequest(path=clip, audio_rate_hz=extractor.audio_rate_hz)
+    request = DecodingRequest(path=clip, inputs=extractor.inputs)
     seconds = list(get_decoder("pyav").decode(request))
     assert len(seconds) == SECONDS
     settings = RECIPES[recipe]

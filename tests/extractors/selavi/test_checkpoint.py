@@ -15,8 +15,9 @@ from torch import Tensor
 
 from extractors.errors import WeightsError
 from extractors.selavi.checkpoint import load_weights
-from extractors.selavi.extractor import ExtractorOptions, load_selavi
+from extractors.selavi.extractor import load_selavi
 from extractors.selavi.networks import build_audio_network, build_visual_network
+from extractors.selavi.options import SelaviOptions
 from extractors.selavi.weights import resolve_weights
 
 WIDTH = 2  # narrow networks have everything but the published shapes
@@ -252,8 +253,8 @@ def test_the_published_width_loads_into_the_extractor(tmp_path: Path) -> None:
     }
     path = saved(authors_checkpoint(networks), tmp_path / "selavi_mine.pth")
     found = resolve_weights(str(path), cache_dir=tmp_path)
-    extractor = load_selavi(ExtractorOptions(weights=str(path)), found, device=torch.device("cpu"))
-    assert extractor.feature_width == 512
+    extractor = load_selavi(SelaviOptions(weights=str(path)), found, device=torch.device("cpu"))
+    assert (extractor.visual_width, extractor.audio_width) == (512, 512)
     assert extractor.identity["weights_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     noise = torch.randint(-999, 999, (1, 44_100), dtype=torch.int16, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from extractors.base import ResolvedWeights
 from extractors.errors import WeightsError
-from extractors.selavi.extractor import ExtractorOptions, SelaviExtractor, describe, load_selavi
+from extractors.selavi.extractor import SelaviExtractor, describe, load_selavi
 from extractors.selavi.filterbank import LogFilterbank
-from extractors.selavi.weights import ResolvedWeights, resolve_weights
+from extractors.selavi.options import SelaviOptions
+from extractors.selavi.weights import resolve_weights
 
 CPU = torch.device("cpu")
 WIDTH = 4
@@ -34,7 +36,7 @@ def untrained() -> ResolvedWeights:
 @pytest.fixture(scope="module")
 def extractor(untrained: ResolvedWeights) -> SelaviExtractor:
     """A narrow extractor."""
-    return load_selavi(ExtractorOptions(weights="untrained", width=WIDTH), untrained, device=CPU)
+    return load_selavi(SelaviOptions(weights="untrained", width=WIDTH), untrained, device=CPU)
 
 
 def frames(count: int, seed: int = 0) -> Tensor:
@@ -55,7 +57,7 @@ def test_features_are_eight_times_the_width(extractor: SelaviExtractor) -> None:
     """Both modalities give (N, D) float32 without gradients."""
     visual, audio = extractor.visual(frames(2)), extractor.audio(sounds(3, extractor.audio_rate_hz))
     assert (visual.shape, audio.shape) == ((2, 8 * WIDTH), (3, 8 * WIDTH))
-    assert extractor.feature_width == 8 * WIDTH
+    assert (extractor.visual_width, extractor.audio_width) == (8 * WIDTH, 8 * WIDTH)
     assert visual.dtype == audio.dtype == torch.float32
     assert not visual.requires_grad
 
@@ -83,7 +85,7 @@ def test_only_recipe_avca_normalises_the_sound(untrained: ResolvedWeights, extra
     expected = (LogFilterbank(44_100)(noise) - 1.93) / 17.89
     torch.testing.assert_close(extractor.audio_input(noise), expected.unsqueeze(1))
 
-    options = ExtractorOptions(recipe="selavi", weights="untrained", width=WIDTH)
+    options = SelaviOptions(recipe="selavi", weights="untrained", width=WIDTH)
     authors = load_selavi(options, untrained, device=CPU)
     assert authors.audio_rate_hz == 24_000
     torch.testing.assert_close(
@@ -102,12 +104,12 @@ def test_untrained_features_stay_in_bounds_and_follow_the_input(extractor: Selav
 
 def test_loading_does_not_use_the_global_generator(untrained: ResolvedWeights) -> None:
     """Loading draws from its own generator, and the same seed gives the same features."""
-    options = ExtractorOptions(weights="untrained", width=1, seed=5)
+    options = SelaviOptions(weights="untrained", width=1, seed=5)
     before = torch.get_rng_state()
     first = load_selavi(options, untrained, device=CPU)
     assert torch.equal(before, torch.get_rng_state())
     second = load_selavi(options, untrained, device=CPU)
-    other = load_selavi(ExtractorOptions(weights="untrained", width=1, seed=6), untrained, device=CPU)
+    other = load_selavi(SelaviOptions(weights="untrained", width=1, seed=6), untrained, device=CPU)
     given = sounds(2, 44_100)
     assert torch.equal(first.audio(given), second.audio(given))
     assert not torch.equal(first.audio(given), other.audio(given))
@@ -118,33 +120,33 @@ def test_the_identity_contains_everything_that_can_change_a_feature(untrained: R
     file = ResolvedWeights(name="vgg_sound", path=tmp_path / "selavi_vgg_sound.pth", sha256="ab", note="")
     same_name = ResolvedWeights(name="vgg_sound", path=file.path, sha256="cd", note="")
     identities = [
-        describe(ExtractorOptions(), untrained),
-        describe(ExtractorOptions(recipe="selavi"), untrained),
-        describe(ExtractorOptions(width=16), untrained),
-        describe(ExtractorOptions(seed=1), untrained),
-        describe(ExtractorOptions(), file),
-        describe(ExtractorOptions(), same_name),
+        describe(SelaviOptions(), untrained),
+        describe(SelaviOptions(recipe="selavi"), untrained),
+        describe(SelaviOptions(width=16), untrained),
+        describe(SelaviOptions(seed=1), untrained),
+        describe(SelaviOptions(), file),
+        describe(SelaviOptions(), same_name),
     ]
     assert all(one != other for index, one in enumerate(identities) for other in identities[:index])
-    assert describe(ExtractorOptions(seed=1), file) == describe(ExtractorOptions(), file)
+    assert describe(SelaviOptions(seed=1), file) == describe(SelaviOptions(), file)
     assert all(isinstance(value, str | int | float) for value in identities[0].values())
     assert identities[4]["weights_sha256"] == "ab"
 
 
 def test_the_extractor_has_the_identity_of_describe(untrained: ResolvedWeights, extractor: SelaviExtractor) -> None:
     """The identity stored with features equals that of `describe`, which builds no network."""
-    assert extractor.identity == describe(ExtractorOptions(weights="untrained", width=WIDTH), untrained)
+    assert extractor.identity == describe(SelaviOptions(weights="untrained", width=WIDTH), untrained)
 
 
 def test_trained_weights_of_another_width_fail(tmp_path: Path) -> None:
     """Trained weights only exist in width 64; the message says what to do."""
     weights = ResolvedWeights(name="ave", path=tmp_path / "selavi_ave.pth", sha256="", note="")
     with pytest.raises(WeightsError, match=r"ave weights have width 64, but width 16 was requested.*untrained"):
-        load_selavi(ExtractorOptions(width=16), weights, device=CPU)
+        load_selavi(SelaviOptions(width=16), weights, device=CPU)
 
 
 @pytest.mark.parametrize(("option", "message"), [({"width": 0}, "width is 0"), ({"seed": -1}, "seed is -1")])
 def test_impossible_options_fail(option: dict[str, int], message: str) -> None:
     """The options are refused before anything is built."""
     with pytest.raises(ValueError, match=message):
-        ExtractorOptions(**option)  # type: ignore[arg-type]  # parametrised by name
+        SelaviOptions(**option)  # type: ignore[arg-type]  # parametrised by name

@@ -71,7 +71,13 @@ def remember(place: Path) -> None:
     videos = load_dataset(workspace.dataset_folder).videos
     failures = [StoredFailure(video.key, source_of(video.path), "no decoder") for video in videos]
     parts = FeatureParts(workspace.feature_folder("abc") / "parts")
-    parts.write([], failures, width=2, dtype="float32", attributes={"feature_width": 2, "dtype": "float32"})
+    parts.write(
+        [],
+        failures,
+        widths=(2, 2),
+        dtype="float32",
+        attributes={"feature_width": 2, "dtype": "float32"},
+    )
 
 
 def follows(place: Path, source: Path | None) -> bool:

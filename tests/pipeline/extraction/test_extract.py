@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from extractors.selavi.extractor import ExtractorOptions
+from extractors.selavi.options import SelaviOptions
 from pipeline.base.errors import ExtractionStoppedError, PipelineError, StorageError
 from pipeline.base.progress import SilentReporter
 from pipeline.base.workspace import Workspace
@@ -26,7 +26,7 @@ from pipeline.status import workspace_status
 
 SAMPLES = Path(__file__).resolve().parents[3] / "sample_videos"
 CLIPS = ("red_ball_bouncing/000.mp4", "red_ball_bouncing/001.mp4", "blue_ball_blinking/000.mp4")
-SETTINGS = ExtractionSettings(extractor=ExtractorOptions(weights="untrained", width=2), workers=1)
+SETTINGS = ExtractionSettings(extractor=SelaviOptions(weights="untrained", width=2), workers=1)
 
 Features = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -315,7 +315,7 @@ def test_an_error_during_the_extraction_keeps_finished_videos(
 def test_a_runtime_that_cannot_run_is_refused_before_anything_is_written(tmp_path: Path, precision: str) -> None:
     """OpenVINO refuses half precision; the workspace stays empty, so such a recipe is not recorded."""
     settings = ExtractionSettings(
-        extractor=ExtractorOptions(weights="untrained", width=2, precision=precision),  # type: ignore[arg-type]
+        extractor=SelaviOptions(weights="untrained", width=2, precision=precision),  # type: ignore[arg-type]
         runtime="openvino",
     )
     with pytest.raises(PipelineError, match="runtime openvino"):

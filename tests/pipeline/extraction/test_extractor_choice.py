@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from cli.main import run_command
-from extractors.selavi.weights import ResolvedWeights
+from extractors.base import ResolvedWeights
+from extractors.selavi import extractor
+from extractors.selavi.options import SelaviOptions
 from pipeline.base.progress import SilentReporter
-from pipeline.extraction import extractor_choice
 from pipeline.extraction.extractor_choice import fetch_weights
 
 
@@ -27,14 +28,14 @@ class Warnings(SilentReporter):
 def test_the_licence_is_said_at_the_download(monkeypatch: pytest.MonkeyPatch, downloads: bool) -> None:
     """It is said once, and only if something is fetched."""
 
-    def resolve(name: str, *, cache_dir: Path, on_progress: Callable[[int, int | None], None]) -> ResolvedWeights:
+    def resolve(weights: str, *, cache_dir: Path, on_progress: Callable[[int, int | None], None]) -> ResolvedWeights:
         for received in (10, 20) if downloads else ():
             on_progress(received, 20)
-        return ResolvedWeights(name, cache_dir, "", "")
+        return ResolvedWeights(weights, cache_dir, "", "")
 
-    monkeypatch.setattr(extractor_choice, "resolve_weights", resolve)
+    monkeypatch.setattr(extractor, "resolve_weights", resolve)
     reporter = Warnings()
-    fetch_weights("vgg_sound", reporter)
+    fetch_weights(SelaviOptions(weights="vgg_sound"), reporter)
     expected = "downloading weights of SeLaVi's authors, whose licence is CC-BY-NC 4.0, not for commercial use"
     assert reporter.warnings == [expected] * downloads  # also with --quiet
 

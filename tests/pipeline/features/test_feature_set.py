@@ -162,7 +162,7 @@ def write(path: Path, values: dict[str, np.ndarray[Any, Any]], classes: dict[str
         )
         for key, rows in values.items()
     ]
-    write_part(path, pairs, [], width=2, dtype=dtype, attributes=ATTRIBUTES)
+    write_part(path, pairs, [], widths=(2, 2), dtype=dtype, attributes=ATTRIBUTES)
     return path
 
 
@@ -288,7 +288,7 @@ def test_a_changed_number_is_found_and_its_video_is_named(tmp_path: Path, modali
     entries = [
         (StoredVideo(name, source, 2, True, True, 2.0, class_name="a"), FeatureRows(row, row)) for name in ("x", "y")
     ]
-    write_part(path, entries, [], width=4, dtype="float32", attributes=ATTRIBUTES)
+    write_part(path, entries, [], widths=(4, 4), dtype="float32", attributes=ATTRIBUTES)
     load_features(path, ["a"])
     with h5py.File(path, "r+") as file:
         file[modality][3, 1] += 1e-6

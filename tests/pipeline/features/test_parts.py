@@ -73,7 +73,7 @@ def rows(value: float, seconds: int = 2) -> FeatureRows:
 
 def writer_of(parts: FeatureParts) -> PartWriter:
     """Make a writer of new part files."""
-    return PartWriter(parts, width=WIDTH, dtype="float32", attributes=ATTRIBUTES)
+    return PartWriter(parts, widths=(WIDTH, WIDTH), dtype="float32", attributes=ATTRIBUTES)
 
 
 def write(parts: FeatureParts, *entries: tuple[Video, float] | StoredFailure) -> None:

@@ -63,7 +63,7 @@ def stored(key: str, seconds: int = 2, **fields: Any) -> StoredVideo:
 def write(path: Path, rows: list[StoredVideo], failed: list[StoredFailure] | None = None, first: int = 0) -> Path:
     """Write a part file of these videos."""
     pairs = [(video, features_of(video, first + index)) for index, video in enumerate(rows)]
-    write_part(path, pairs, failed or [], width=WIDTH, dtype="float32", attributes=ATTRIBUTES)
+    write_part(path, pairs, failed or [], widths=(WIDTH, WIDTH), dtype="float32", attributes=ATTRIBUTES)
     return path
 
 
@@ -130,7 +130,7 @@ def test_half_precision_is_stored_as_half_precision(tmp_path: Path) -> None:
         tmp_path / "part.h5",
         [(stored("a"), FeatureRows(rows, rows))],
         [],
-        width=WIDTH,
+        widths=(WIDTH, WIDTH),
         dtype="float16",
         attributes={**ATTRIBUTES, "dtype": "float16"},
     )
@@ -146,7 +146,14 @@ def test_features_of_another_length_than_their_video_are_refused(tmp_path: Path,
     rows = FeatureRows(np.zeros((2, WIDTH), np.float32), np.zeros(shape, np.float32))
 
     with pytest.raises(ValueError, match=r"must be \(seconds, width\) = \(2, 3\)"):
-        write_part(tmp_path / "part.h5", [(stored("a"), rows)], [], width=WIDTH, dtype="float32", attributes=ATTRIBUTES)
+        write_part(
+            tmp_path / "part.h5",
+            [(stored("a"), rows)],
+            [],
+            widths=(WIDTH, WIDTH),
+            dtype="float32",
+            attributes=ATTRIBUTES,
+        )
 
     assert list(tmp_path.iterdir()) == []
 
@@ -344,7 +351,14 @@ def test_a_dataset_of_another_file_is_damage(tmp_path: Path) -> None:
 def test_a_changed_attribute_is_found_and_named(tmp_path: Path, value: object) -> None:
     """This holds for another number, another type, an array, and an attribute that is gone."""
     path = tmp_path / "part-000001-00000000.h5"
-    write_part(path, [], [], width=WIDTH, dtype="float32", attributes={**ATTRIBUTES, "audio_mean": 1.93})
+    write_part(
+        path,
+        [],
+        [],
+        widths=(WIDTH, WIDTH),
+        dtype="float32",
+        attributes={**ATTRIBUTES, "audio_mean": 1.93},
+    )
     with h5py.File(path, "r+") as file:
         del file.attrs["audio_mean"]
         if value is not None:
@@ -358,7 +372,7 @@ def test_the_copy_of_the_attributes_is_checked_too(tmp_path: Path) -> None:
     """Neither its text nor its checksum can change without a word; a foreign attribute is ignored."""
     path = tmp_path / "part-000001-00000000.h5"
     for name in ("attributes", "attributes_checksum", "schema"):
-        write_part(path, [], [], width=WIDTH, dtype="float32", attributes=ATTRIBUTES)
+        write_part(path, [], [], widths=(WIDTH, WIDTH), dtype="float32", attributes=ATTRIBUTES)
         with h5py.File(path, "r+") as file:
             file.attrs["note"] = np.arange(6000)
         with open_store(path) as store:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from extractors.selavi.extractor import ExtractorOptions
+from extractors.selavi.options import SelaviOptions
 from pipeline.settings import extraction
 from pipeline.settings.extraction import ExtractionSettings
 
@@ -66,4 +66,4 @@ def test_only_settings_that_change_features_are_in_the_identity() -> None:
     plain = ExtractionSettings()
 
     assert ExtractionSettings(runtime="openvino", workers=2, batch_seconds=3).identity == plain.identity
-    assert ExtractionSettings(extractor=ExtractorOptions(precision="bfloat16")).identity != plain.identity
+    assert ExtractionSettings(extractor=SelaviOptions(precision="bfloat16")).identity != plain.identity

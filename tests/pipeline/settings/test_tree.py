@@ -1,6 +1,7 @@
 """pipeline/settings/tree.py: defaults, preset, file, --set and options; messages about wrong settings."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from daan.config import DaanConfig
 from pipeline.base.errors import StorageError, UsageError
+from pipeline.settings.extraction import EXTRACTOR_OPTIONS
 from pipeline.settings.training import TrainingSettings
 from pipeline.settings.tree import (
     _SUCCESSORS,
@@ -44,7 +46,44 @@ def test_every_setting_has_a_dotted_name() -> None:
     assert {"training.epochs", "daan.beta", "extraction.extractor.width", "text.encoder", "holdout.seed"} <= set(names)
     assert "extraction.extractor" not in names
     assert len(names) == len(set(names))
-    assert all(value_of(Settings(), name) is not None for name in names)
+    of_others = {
+        f"extraction.extractor.{name}" for of in EXTRACTOR_OPTIONS.values() for name in of.__dataclass_fields__
+    }
+    assert of_others <= set(names)
+    assert all(value_of(Settings(), name) is not None for name in names if name not in of_others)
+
+
+@pytest.mark.parametrize("name", EXTRACTOR_OPTIONS)
+def test_the_options_of_every_extractor_are_settings(name: str) -> None:
+    """Their defaults can be shown and read again."""
+    settings = load_settings(assignments=[f"extraction.extractor.name={name.upper()}"])
+    assert settings.extraction.extractor == EXTRACTOR_OPTIONS[name]()
+    assert f"name: {name}" in show_settings(settings)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (["extraction.extractor.name=clipclap"], "there is no extractor 'clipclap'; choose one of: selavi"),
+        (
+            ["extraction.extractor.name=clip-clap", "extraction.extractor.width=8"],
+            "extraction.extractor.width is an option of selavi, not of clip-clap, which has weights, precision, clip",
+        ),
+        (["extraction.extractor.clap=x"], "extraction.extractor.clap is an option of clip-clap, not of selavi, which"),
+        (
+            ["extraction.extractor.name=clip-clap", "extraction.extractor.audio_window_seconds=0.5"],
+            "extraction.extractor.audio_window_seconds is 0.5, must be 1 to 60",
+        ),
+        (
+            ["extraction.extractor.name=clip-clap", "extraction.extractor.recipe=avca"],
+            "extraction.extractor.recipe = 'avca': input should be 'default' or 'clipclap'",
+        ),
+    ],
+)
+def test_a_wrong_extractor_or_an_option_of_another_is_refused(assignments: list[str], message: str) -> None:
+    """The message is one line with the names of the command line."""
+    with pytest.raises(UsageError, match=re.escape(message)):
+        load_settings(assignments=assignments)
 
 
 def test_later_sources_win(tmp_path: Path) -> None:

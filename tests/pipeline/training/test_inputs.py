@@ -372,7 +372,7 @@ def test_videos_whose_extraction_failed_leave_the_splits(generated: Generated) -
         for key, label in zip(features.keys, features.labels.tolist(), strict=True)
         if key != lost
     ]
-    write_part(path, stored, [], width=12, dtype="float32", attributes={"content": "other"})
+    write_part(path, stored, [], widths=(12, 12), dtype="float32", attributes={"content": "other"})
 
     inputs = generated.gather()
 

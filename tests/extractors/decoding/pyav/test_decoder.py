@@ -11,6 +11,7 @@ import pytest
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
 from extractors.decoding.pyav.decoder import PyAvDecoder
 from extractors.errors import VideoError
+from extractors.selavi.options import selavi_inputs
 
 RATE_HZ = 24_000
 # The marker colours.
@@ -19,7 +20,7 @@ COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
 
 def decode(path: Path, **segment: float) -> tuple[list[Second], VideoSummary]:
     """Decode a file and return all its seconds and the summary."""
-    seconds = PyAvDecoder().decode(DecodingRequest(path=path, audio_rate_hz=RATE_HZ, **segment))
+    seconds = PyAvDecoder().decode(DecodingRequest(path=path, inputs=selavi_inputs(RATE_HZ), **segment))
     out = []
     while True:
         try:

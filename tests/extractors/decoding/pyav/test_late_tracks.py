@@ -10,6 +10,7 @@ from extractors.decoding.interface import DecodingRequest, Second, VideoSummary
 from extractors.decoding.pyav import stream
 from extractors.decoding.pyav.decoder import PyAvDecoder
 from extractors.decoding.tracks import describe_media
+from extractors.selavi.options import selavi_inputs
 
 RATE_HZ = 44_100
 
@@ -39,7 +40,7 @@ def late_sound(path: Path, *, pictures_seconds: int = 9, sound_from_seconds: int
 
 def decoded(path: Path) -> tuple[list[Second], VideoSummary]:
     """Decode a whole file."""
-    seconds, run = [], PyAvDecoder().decode(DecodingRequest(path=path, audio_rate_hz=RATE_HZ))
+    seconds, run = [], PyAvDecoder().decode(DecodingRequest(path=path, inputs=selavi_inputs(RATE_HZ)))
     while True:
         try:
             seconds.append(next(run))

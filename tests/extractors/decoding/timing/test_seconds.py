@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractors.decoding.timing.seconds import SoundPiece, SoundTrack, sound_by_second
+from extractors.decoding.timing.sound_windows import SoundWindows
 from extractors.decoding.timing.timeline import Segment
 
 RATE_HZ = 100
@@ -67,7 +68,7 @@ def test_sound_alone_gives_its_whole_seconds() -> None:
     for samples, seconds in ((250, 2), (30, 1), (0, 0), (299, 3)):
         pieces = [SoundPiece(0, np.ones(samples, np.int16))] if samples else []
         track = SoundTrack(iter(pieces), rate_hz=RATE_HZ, segment=Segment(0, math.inf))
-        out, generator = [], sound_by_second(track)
+        out, generator = [], sound_by_second(SoundWindows(track, 1.0))
         while True:
             try:
                 out.append(next(generator))

@@ -11,6 +11,9 @@ from extractors.decoding.timing.timeline import (
     frames_by_second,
     whole_seconds,
 )
+from extractors.selavi.options import selavi_inputs
+
+WANTED = selavi_inputs(24_000).picture
 
 
 def show(number: int, out: np.ndarray) -> None:
@@ -22,7 +25,7 @@ def choose(times: list[float], end: float, segment: Segment = Segment()) -> tupl
     """Return the numbers of the chosen pictures, second by second, and the duration."""
     ends = [*times[1:], end]
     frames = [TimedFrame(time, stop, number) for number, (time, stop) in enumerate(zip(times, ends, strict=True))]
-    seconds = frames_by_second(frames, show, segment)
+    seconds = frames_by_second(frames, show, segment, WANTED)
     chosen = []
     while True:
         try:
@@ -79,7 +82,7 @@ def test_only_shown_pictures_are_converted_and_each_once() -> None:
             out.fill(number)
 
         frames = (TimedFrame(n / fps, (n + 1) / fps, n) for n in range(fps))
-        assert len(list(frames_by_second(frames, convert, Segment()))) == 1
+        assert len(list(frames_by_second(frames, convert, Segment(), WANTED))) == 1
         assert len(converted) == len(set(converted)) == expected
 
 
@@ -92,7 +95,7 @@ def test_a_second_is_yielded_before_the_next_is_read() -> None:
             read.append(n)
             yield TimedFrame(n / 30, (n + 1) / 30, n)
 
-    seconds = frames_by_second(frames(), show, Segment())
+    seconds = frames_by_second(frames(), show, Segment(), WANTED)
     next(seconds)
     assert len(read) <= 32
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from extractors.decoding.interface import DecodingRequest, Second, VideoSummary, available_decoders, get_decoder
 from extractors.decoding.limits import LengthLimit
 from extractors.decoding.timing.seconds import SoundPiece, SoundTrack
-from extractors.decoding.timing.timeline import Segment, TimedFrame
+from extractors.decoding.timing.timeline import Pictures, Segment, TimedFrame
 from extractors.decoding.timing.windows import FrameCount, seconds_at, window_starts
 from extractors.errors import VideoError
+from extractors.selavi.options import selavi_inputs
 
 RATE_HZ = 24_000
 
@@ -67,7 +68,7 @@ def test_each_window_shows_what_a_slow_search_finds(starts: list[float], steps: 
     samples = np.arange(1, 30_000, dtype=np.int16)
     track = SoundTrack(iter([SoundPiece(0, samples)]), rate_hz=100, segment=segment)
     inside = [start for start in starts if begin + start < end]
-    cut = list(seconds_at(starts, frames, show, track, segment))
+    cut = list(seconds_at(starts, Pictures(iter(frames), show, selavi_inputs(RATE_HZ).picture), track, segment))
     assert len(cut) == len(inside)
     for start, second in zip(inside, cut, strict=True):
         instants = [begin + start + k / 30 + 0.001 for k in range(30)]
@@ -115,7 +116,7 @@ def write_clip(path: Path, *, seconds: float, picture: bool = True) -> Path:
 
 def decode(decoder: str, path: Path, windows: str) -> tuple[list[Second], VideoSummary]:
     """Decode all windows of a file."""
-    seconds = get_decoder(decoder).decode(DecodingRequest(path=path, audio_rate_hz=RATE_HZ, windows=windows))
+    seconds = get_decoder(decoder).decode(DecodingRequest(path=path, inputs=selavi_inputs(RATE_HZ, windows)))
     out = []
     while True:
         try:

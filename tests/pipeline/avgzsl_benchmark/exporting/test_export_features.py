@@ -60,7 +60,14 @@ def workspace(tmp_path: Path) -> Workspace:
     folder = workspace.feature_folder("abc")
     content = content_fingerprint([video for video, _ in entries], "someone")
     attributes = {"extractor": "selavi", "recipe": "avca", "content": content, "weights": "vgg_sound"}
-    write_part(folder / "features.h5", entries, [], width=WIDTH, dtype="float16", attributes=attributes)
+    write_part(
+        folder / "features.h5",
+        entries,
+        [],
+        widths=(WIDTH, WIDTH),
+        dtype="float16",
+        attributes=attributes,
+    )
     videos = tuple(Video(stored.video, f"/{number}", stored.class_name) for number, (stored, _) in enumerate(entries))
     dataset = Dataset(tmp_path, videos, phrases, without_videos={"Unfilmed": ("nan",)})
     save_dataset(dataset, workspace.dataset_folder)

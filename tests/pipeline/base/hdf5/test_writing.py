@@ -29,7 +29,7 @@ videos = [
     for n in range(200)
 ]
 try:
-    write_part(path, videos, [], width=512, dtype="float32", attributes={})
+    write_part(path, videos, [], widths=(512, 512), dtype="float32", attributes={})
 except StorageError as error:
     print(error)
 """

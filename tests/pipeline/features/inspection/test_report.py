@@ -41,7 +41,14 @@ def write(path: Path, entries: Sequence[tuple[StoredVideo, FeatureRows]], dtype:
     """Write a store with its fingerprints, as a merge does."""
     content = content_fingerprint([row for row, _ in entries], "abc")
     attributes = {"extractor": "selavi", "feature_width": WIDTH, "dtype": dtype, "extractor_fingerprint": "abc"}
-    write_part(path, entries, [], width=WIDTH, dtype=dtype, attributes={**attributes, "content": content})
+    write_part(
+        path,
+        entries,
+        [],
+        widths=(WIDTH, WIDTH),
+        dtype=dtype,
+        attributes={**attributes, "content": content},
+    )
     return path
 
 
@@ -354,7 +361,7 @@ def test_a_bug_in_an_inspection_is_not_called_damage(store: Path, monkeypatch: p
 def test_an_empty_store_and_a_part_file_are_stores_too(tmp_path: Path) -> None:
     """A part file has no content fingerprint, but it may have failures."""
     failure = StoredFailure("c/x.mp4", SOURCE, "not a video")
-    write_part(tmp_path / "part.h5", [], [failure], width=WIDTH, dtype="float32", attributes={})
+    write_part(tmp_path / "part.h5", [], [failure], widths=(WIDTH, WIDTH), dtype="float32", attributes={})
     report = inspect(tmp_path / "part.h5")
     assert (report.videos, report.seconds, report.failures, report.whole) == (0, None, 1, True)
     assert "content fingerprint" in report.unchecked[0]
@@ -380,7 +387,7 @@ def test_the_features_are_never_completely_in_memory(tmp_path: Path) -> None:
     """Inspecting 40 MB of features takes a few MB."""
     rows = np.random.default_rng(0).random((40_000, 128), np.float32)
     entries = [(video("c/a", 40_000), FeatureRows(rows, rows))]
-    write_part(tmp_path / "features.h5", entries, [], width=128, dtype="float32", attributes={})
+    write_part(tmp_path / "features.h5", entries, [], widths=(128, 128), dtype="float32", attributes={})
     tracemalloc.start()
     inspect(tmp_path / "features.h5")
     peak = tracemalloc.get_traced_memory()[1]

@@ -1,4 +1,4 @@
-"""extractors/decoding/frames.py: scaled and rotated pictures equal torch's own interpolation."""
+"""extractors/decoding/pictures: pictures resized from four pixels equal torch's own interpolation; turned pictures."""
 
 import math
 
@@ -8,7 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractors.decoding.frames import resize_and_crop, upright
+from extractors.base import PictureInput
+from extractors.decoding.pictures.convert import resize_and_crop, upright
+from extractors.selavi.options import selavi_inputs
+
+SELAVI = selavi_inputs(24_000).picture
 
 
 def scaled_by_torch(rgb: np.ndarray) -> np.ndarray:
@@ -24,7 +28,7 @@ def scaled_by_torch(rgb: np.ndarray) -> np.ndarray:
 def resized(rgb: np.ndarray) -> np.ndarray:
     """Call `resize_and_crop` with an output full of NaN, so that a pixel left out is found."""
     out = np.full((3, 112, 112), np.nan, np.float32)
-    resize_and_crop(rgb, out)
+    resize_and_crop(rgb, out, SELAVI)
     return out
 
 
@@ -43,6 +47,24 @@ def test_resize_and_crop_works_for_usual_and_extreme_sizes(size: tuple[int, int]
     """Very wide, full HD, exactly fitting, upright and odd pictures give equal results."""
     rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     assert np.allclose(resized(rgb), scaled_by_torch(rgb), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(240, 320), (128, 171), (90, 160), (720, 405)])
+def test_a_fixed_size_equals_that_of_torchvisions_video_models(size: tuple[int, int]) -> None:
+    """Height and width are given, bytes are rounded, and the crop begins at the nearest even pixel."""
+    from torchvision.transforms import functional  # noqa: PLC0415 - slow to import
+
+    rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    wanted = PictureInput(
+        frames_per_second=16, side_pixels=112, resized_pixels=(128, 171), interpolation="bilinear", crop_rounding="even"
+    )
+    out = np.zeros((3, 112, 112), np.uint8)
+    resize_and_crop(rgb, out, wanted)
+    picture = torch.from_numpy(rgb).permute(2, 0, 1)
+    whole = functional.resize(picture, [128, 171], antialias=False)
+    expected = functional.center_crop(whole, [112, 112]).numpy()
+    assert np.abs(out.astype(int) - expected).max() <= 1  # a half may be rounded either way
+    assert (out != expected).mean() < 1e-3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""CLIP for pictures and CLAP for sound, each with its text tower."""

@@ -1,0 +1,1 @@
+"""From a decoded picture to the square that a network takes."""

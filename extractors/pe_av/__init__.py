@@ -1,0 +1,1 @@
+"""PE-AV, one space for sound, picture, both and text."""

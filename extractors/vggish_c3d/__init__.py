@@ -1,0 +1,1 @@
+"""C3D for pictures and VGGish for sound, the benchmark's cls features."""
