@@ -18,6 +18,7 @@ from cli.commands import (
     evaluate,
     export,
     extract,
+    extractors,
     import_features,
     inspect,
     methods,
@@ -72,6 +73,7 @@ app.add_typer(prepare.app, name="prepare")
 app.command("extract")(extract.command)
 app.command("train")(train.command)
 app.command("methods")(methods.command)
+app.command("extractors")(extractors.command)
 app.command("compare")(compare.command)
 app.command("evaluate")(evaluate.command)
 app.command("embed")(embed.command)

@@ -44,13 +44,24 @@ SetOption = Annotated[
         "--set", help="Change one setting, such as --set training.epochs=20. Can be repeated.", metavar="KEY=VALUE"
     ),
 ]
+ExtractorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--extractor",
+        help="What sees and hears: selavi (by default), clip-clap, pe-av, r2plus1d or vggish-c3d. avzsl extractors "
+        "describes them. Later commands use the one that was extracted last.",
+        metavar="NAME",
+        show_default=False,
+    ),
+]
 WeightsOption = Annotated[
     str | None,
     typer.Option(
         "--weights",
-        help="Weights of the feature extractor: auto, untrained, vgg_sound, kinetics, kinetics_sound, ave, or a SeLaVi "
-        "checkpoint file. Those with a name have the licence CC-BY-NC 4.0: not for commercial use.",
-        metavar="NAME|FILE",
+        help="Weights of the feature extractor: auto, or a file or folder. Of SeLaVi also untrained, vgg_sound, "
+        "kinetics, kinetics_sound or ave; those with a name have the licence CC-BY-NC 4.0: not for commercial use. "
+        "For clip-clap a folder with the folders of both models.",
+        metavar="NAME|PATH",
     ),
 ]
 WidthOption = Annotated[
@@ -65,8 +76,10 @@ TextOption = Annotated[
     str | None,
     typer.Option(
         "--text",
-        help="Text encoder: minilm, a file of vectors (or fasttext:FILE, word2vec:FILE, glove:FILE), clip:FOLDER, or "
-        "clip:MODEL from the Hugging Face hub. By default the one recorded in the workspace, else minilm.",
+        help="Text encoder: minilm, a file of vectors (or fasttext:FILE, word2vec:FILE, glove:FILE), or the text tower "
+        "of a model: clip:FOLDER, clap:FOLDER, pe-av:FOLDER or clip-clap:FOLDER+FOLDER, each also by its name on the "
+        "Hugging Face hub. By default the one paired with the extractor of the features, else the one recorded in the "
+        "workspace, else minilm.",
         metavar="NAME|FILE",
     ),
 ]

@@ -214,6 +214,14 @@ class ExtractorFamily(ABC, Generic[OptionsT]):
             WeightsError: weights that do not exist, cannot be fetched, or are damaged.
         """
 
+    def is_cached(self, cache_dir: Path) -> bool:  # noqa: ARG002 - for those that are fetched by name
+        """Return whether the weights that are used by default are in the cache.
+
+        Raises:
+            WeightsError: they have changed since they were fetched.
+        """
+        return False
+
     @abstractmethod
     def describe(self, options: OptionsT, weights: ResolvedWeights) -> Identity:
         """Return everything that can change a feature, without building a network.
@@ -242,9 +250,12 @@ class ExtractorFamily(ABC, Generic[OptionsT]):
             UnavailableError: a runtime that cannot run here, or a missing library.
         """
 
-    def paired_text(self, options: OptionsT, weights: ResolvedWeights) -> str:  # noqa: ARG002 - for those that need it
-        """Return the text encoder, as `--text` names it, of the same spaces; empty if there is none."""
-        return ""
+    def where(self, options: OptionsT, weights: ResolvedWeights) -> Identity:  # noqa: ARG002 - for those that need it
+        """Return where the weights are, and the paired text encoder: what no feature depends on.
+
+        With it and the identity, the extractor can be loaded again from the attributes of its features.
+        """
+        return {"weights_file": options.weights} if Path(options.weights).is_absolute() else {}
 
 
 def _at_least(value: float, least: float, name: str) -> None:

@@ -5,6 +5,7 @@ import random
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -37,6 +38,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             and not os.environ.get("FAIL_WITHOUT_GPU")
         ):
             item.add_marker(pytest.mark.skip(reason="torch sees no CUDA device"))
+
+
+WORDS = (
+    *("a", "the", "of", "sound", "video", "dog", "cat", "barking", "playing", "drums", "guitar", "red", "blue"),
+    *("green", "black", "purple", "yellow", "ball", "drum", "car", "heart", "square", "star", "triangle"),
+    *("blinking", "bouncing", "shaking", "sliding", "spinning", "swinging"),
+)
 
 
 @pytest.fixture(scope="session")
@@ -191,6 +199,131 @@ def clip_model() -> Callable[..., Path]:
             torch.nn.init.normal_(value, std=0.5)
         save_file(network.state_dict(), folder / "model.safetensors")
         config.save_pretrained(folder)
+        return folder
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def clip_clap_models() -> Callable[..., Path]:
+    """Return a function that saves a tiny CLIP and a tiny CLAP model with random weights, in the published layout."""
+    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, CLIPConfig, CLIPImageProcessor, CLIPModel  # noqa: PLC0415 - as above  # noqa: PLC0415 - as above
+
+    def save(folder: Path, *, words: Sequence[str] = WORDS, seed: int = 0) -> Path:
+        clip = ["<unk>", *words, "<begin>", "<end>"]
+        text = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+        ids = {"bos_token_id": len(clip) - 2, "eos_token_id": len(clip) - 1, "pad_token_id": 0}
+        config = CLIPConfig(
+            text_config={**text, **ids, "vocab_size": len(clip), "max_position_embeddings": 20},
+            vision_config={**text, "image_size": 32, "patch_size": 8},
+            projection_dim=12,
+        )
+        _save_random(CLIPModel, config, folder / "clip", seed)
+        CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32).save_pretrained(folder / "clip")
+        _save_tokenizer(folder / "clip", clip, begin="<begin>", end="<end>")
+        clap = ["<s>", "<pad>", "</s>", "<unk>", *words]
+        config = ClapConfig(
+            text_config={**text, "vocab_size": len(clap), "max_position_embeddings": 24, "projection_dim": 10},
+            audio_config={
+                "patch_embeds_hidden_size": 8,
+                "hidden_size": 32,
+                "depths": [1, 1, 1],
+                "num_attention_heads": [1, 2, 2],
+                "num_hidden_layers": 3,
+                "window_size": 4,
+                "spec_size": 64,
+                "num_mel_bins": 16,
+                "projection_dim": 10,
+            },
+            projection_dim=10,
+        )
+        _save_random(ClapModel, config, folder / "clap", seed + 1)
+        ClapFeatureExtractor(
+            feature_size=16,
+            max_length_s=4,
+            sampling_rate=8000,
+            hop_length=160,
+            fft_window_size=256,
+            frequency_max=4000,
+            truncation="rand_trunc",
+        ).save_pretrained(folder / "clap")
+        _save_tokenizer(folder / "clap", clap, begin="<s>", end="</s>")
+        return folder
+
+    return save
+
+
+def _save_random(model: type, config: Any, folder: Path, seed: int) -> None:
+    """Save a model with random weights that differ enough for its outputs to differ."""
+    torch.manual_seed(seed)
+    network = model(config)
+    for name, value in network.named_parameters():
+        if value.ndim > 1:  # with the default initialisation, all outputs would be nearly equal
+            torch.nn.init.normal_(value, std=0.3)
+        elif "logit_scale" not in name and name.endswith("bias"):
+            torch.nn.init.normal_(value, std=0.1)
+    network.save_pretrained(folder)
+
+
+def _save_tokenizer(folder: Path, vocabulary: Sequence[str], *, begin: str, end: str) -> None:
+    """Save a tokenizer of whole words."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: PLC0415 - as above
+
+    ids = {word: number for number, word in enumerate(vocabulary)}
+    tokenizer = Tokenizer(models.WordLevel(ids, unk_token="<unk>"))  # noqa: S106 - not a password
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    ends = [(begin, ids[begin]), (end, ids[end])]
+    tokenizer.post_processor = processors.TemplateProcessing(f"{begin} $A {end}", special_tokens=ends)
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+@pytest.fixture(scope="session")
+def pe_av_model() -> Callable[..., Path]:
+    """Return a function that saves a tiny PE-AV model with random weights, in the published layout."""
+    pytest.importorskip("timm", reason="timm is not installed")
+    from transformers import PeAudioFeatureExtractor, PeAudioVideoConfig, PeAudioVideoModel, PeVideoVideoProcessor  # noqa: PLC0415 - as above  # noqa: PLC0415 - as above
+
+    def save(folder: Path, *, words: Sequence[str] = WORDS, seed: int = 0, num_frames: int | None = 4) -> Path:
+        vocabulary = ["<s>", "<pad>", "</s>", "<unk>", *words]
+        sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+        ids = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "cls_token_id": 0, "sep_token_id": 2}
+        encoder = {**sizes, "head_dim": 8}
+        vision = {
+            "model_type": "timm_wrapper",
+            "architecture": "vit_pe_core_tiny_patch16_384",
+            "num_classes": 12,
+            "global_pool": "map",
+            "do_pooling": True,
+            "model_args": {"embed_dim": 24, "depth": 2, "num_heads": 2, "img_size": 32, "patch_size": 8},
+        }
+        dac = {"encoder_hidden_size": 4, "downsampling_ratios": [2, 4, 5], "codebook_dim": 8, "model_type": "dac"}
+        config = PeAudioVideoConfig(
+            text_config={
+                **sizes,
+                "model_type": "modernbert",
+                **ids,
+                "vocab_size": len(vocabulary),
+                "max_position_embeddings": 24,
+            },
+            audio_video_config={
+                **encoder,
+                "audio_config": {**encoder, "model_type": "pe_audio_encoder", "dac_config": dac},
+                "video_config": {**encoder, "model_type": "pe_video_encoder", "vision_config": vision},
+            },
+        )
+        _save_random(PeAudioVideoModel, config, folder, seed)
+        PeAudioFeatureExtractor(sampling_rate=8000, hop_length=40).save_pretrained(folder)
+        PeVideoVideoProcessor(
+            size={"height": 32, "width": 32},
+            image_mean=[0.5] * 3,
+            image_std=[0.5] * 3,
+            do_resize=True,
+            do_rescale=True,
+            do_normalize=True,
+            num_frames=num_frames,
+        ).save_pretrained(folder)
+        _save_tokenizer(folder, vocabulary, begin="<s>", end="</s>")
         return folder
 
     return save

@@ -31,13 +31,15 @@ def command(
         ),
     ] = None,
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
+    extractor: options.ExtractorOption = None,
     weights: options.WeightsOption = None,
     recipe: Annotated[
         str | None,
         typer.Option(
             "--recipe",
-            help="Sound preprocessing: avca (44.1 kHz, as in the benchmark), selavi (24 kHz, as the checkpoints were "
-            "trained) or clusters (24 kHz, normalised, as in the authors' clustering script).",
+            help="Preprocessing. SeLaVi's sound: avca (44.1 kHz, as in the benchmark), selavi (24 kHz, as the "
+            "checkpoints were trained) or clusters (24 kHz, normalised, as in the authors' clustering script). "
+            "Pictures of clip-clap: default, or clipclap (as ClipClap published them).",
         ),
     ] = None,
     windows: Annotated[
@@ -117,6 +119,7 @@ def command(
         raise typer.BadParameter("--allow-missing works only with --merge")
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     passed = {
+        "extraction.extractor.name": extractor,
         "extraction.extractor.weights": weights,
         "extraction.extractor.recipe": recipe,
         "extraction.extractor.windows": windows,

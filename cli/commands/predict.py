@@ -33,16 +33,21 @@ def command(
         typer.Option("--top-k", "-k", min=1, help="Number of classes to show for each clip. By default all."),
     ] = None,
     model: Annotated[
-        Path | None,
-        typer.Option("--model", help="Folder of a model. By default the newest one in the workspace.", metavar="DIR"),
+        str | None,
+        typer.Option(
+            "--model",
+            help="Folder of a model. By default the newest one in the workspace. zero-shot, or zero-shot:EXTRACTOR, "
+            "recognises without training, which is also done where there is no model.",
+            metavar="DIR|zero-shot",
+        ),
     ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
             "--weights",
             help="New path of the extractor's weights, if they were moved. A model of imported features needs the name "
-            "or path of weights.",
-            metavar="NAME|FILE",
+            "or path of weights. Without training, the folder of the models to use.",
+            metavar="NAME|PATH",
         ),
     ] = None,
     text: Annotated[
@@ -65,14 +70,14 @@ def command(
     """
     from pipeline.base.devices import resolve_device
     from pipeline.datasets.media_files import find_clips
+    from pipeline.prediction.choice import choose_model, known_names, predict_chosen
     from pipeline.prediction.classes import parse_classes
-    from pipeline.prediction.predict import predict
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     found = find_clips(clips)
-    names = parse_classes(classes, _names_in(model, workspace) if classes else ())
-    folder = model or options.open_workspace(workspace).current_model()
-    report = predict(folder, found, names, device=resolve_device(device), reporter=terminal, weights=weights, text=text)
+    chosen = choose_model(options.open_workspace(workspace), model, weights=weights, text=text)
+    names = parse_classes(classes, known_names(chosen) if classes else ())
+    report = predict_chosen(chosen, found, names, device=resolve_device(device), reporter=terminal)
     if json_output:
         terminal.document(report.to_json(top_k))
     else:
@@ -82,33 +87,24 @@ def command(
     return 1 if report.failures else 0
 
 
-def _names_in(model: Path | None, workspace: Path) -> list[str]:
-    """Return the names of the model's classes; none without a model, of which a later step tells."""
-    from pipeline.base.errors import PipelineError
-    from pipeline.training.trained_model import read_description
-
-    try:
-        return [
-            entry.name for entry in read_description(model or options.open_workspace(workspace).current_model()).classes
-        ]
-    except PipelineError:
-        return []
-
-
 def show_report(report: "PredictionReport", terminal: Terminal, top_k: int | None = None) -> None:
     """Show one table per clip: its classes, most likely first, with their probabilities and calibrated distances."""
     for prediction in report.predictions:
-        show_prediction(prediction, terminal, top_k)
+        show_prediction(prediction, terminal, top_k, frozen=report.frozen)
 
 
-def show_prediction(prediction: "VideoPrediction", terminal: Terminal, top_k: int | None = None) -> None:
+def show_prediction(
+    prediction: "VideoPrediction", terminal: Terminal, top_k: int | None = None, *, frozen: bool = False
+) -> None:
     """Show the classes of one clip, and what decided."""
     terminal.show(f"{prediction.video} · {prediction.seconds} s · {_modalities(prediction)}")
-    terminal.show(_table(prediction, top_k))
+    terminal.show(_table(prediction, top_k, frozen=frozen))
     if prediction.decided_by == "calibration":
         terminal.show(" decided by the calibration: without it, another class would come first")
     elif prediction.decided_by:
         terminal.show(f" decided mainly by {prediction.decided_by}")
+    if prediction.none_of_these and len(prediction.classes) > 1:
+        terminal.show(' none of these: this clip is no nearer to any name than to "a video" and "a sound"')
     if prediction.unsure and len(prediction.classes) > 1:
         terminal.show(
             " unsure: this clip is farther from every name than 95 % of the validation clips are from their nearest one"
@@ -117,7 +113,7 @@ def show_prediction(prediction: "VideoPrediction", terminal: Terminal, top_k: in
         terminal.warn(f"{prediction.video}: {warning}")
 
 
-def _table(prediction: "VideoPrediction", top_k: int | None) -> Table:
+def _table(prediction: "VideoPrediction", top_k: int | None, *, frozen: bool) -> Table:
     names = len(prediction.classes)
     table = Table(box=None, padding=(0, 1))
     table.add_column("class", overflow="fold")
@@ -131,7 +127,7 @@ def _table(prediction: "VideoPrediction", top_k: int | None) -> Table:
             "█" * round(_BAR_CELLS * (entry.probability or 0)),
             _FITS[prediction.fits] if entry.probability is None else f"{100 * entry.probability:.1f} %",
             f"{entry.distance:.3f}",
-            "" if entry.seen else "not in training",
+            "" if entry.seen or frozen else "not in training",
         )
     return table
 

@@ -17,6 +17,7 @@ def command(
         Path, typer.Argument(help="Folder of <class>/<video> files, or a manifest.csv.", show_default=False)
     ],
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
+    extractor: options.ExtractorOption = None,
     weights: options.WeightsOption = None,
     width: options.WidthOption = None,
     unseen: options.UnseenOption = None,
@@ -43,6 +44,7 @@ def command(
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
     passed = {
+        "extraction.extractor.name": extractor,
         "extraction.extractor.weights": weights,
         "extraction.extractor.width": width,
         **training_settings(unseen=unseen, unseen_fraction=unseen_fraction, seed=seed, seeds=seeds),

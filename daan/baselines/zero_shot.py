@@ -25,9 +25,14 @@ class ZeroShotConfig(MethodConfig):
     """
 
     text_width: int = 512
+    # The scales with which the encoders were trained; a cosine times its scale is a logit. Set from the features, which
+    # name them; 0: unknown, so there is no score `probability`.
+    visual_scale: float = 0.0
+    audio_scale: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._not_negative("visual_scale", "audio_scale")
         joint = self.text_width == self.visual_width == self.audio_width
         if not joint and self.text_width != self.visual_width + self.audio_width:
             raise ValueError(
@@ -49,11 +54,15 @@ class ZeroShot(Method):
         summary="the cosine between features and texts of the same encoders; nothing is trained",
     )
     needs = Needs(training=False, paired_text=True)
-    scores = ("sum", "visual", "audio")
+
+    scores: tuple[str, ...] = ("sum", "visual", "audio")  # and `probability` first, if the scales are known
 
     def __init__(self, config: ZeroShotConfig) -> None:
         super().__init__()
         self.config = config
+        has_scales = config.visual_scale > 0 and config.audio_scale > 0
+        if has_scales:
+            self.scores = ("probability", *self.scores)
 
     def losses(self, batch: TrainingBatch) -> dict[str, Tensor]:  # noqa: ARG002 - the interface has this argument
         """Return no term, because nothing is trained."""
@@ -73,10 +82,30 @@ class ZeroShot(Method):
         return torch.cat((unit(text[:, : self.config.visual_width]), unit(text[:, self.config.visual_width :])), dim=1)
 
     def distances(self, videos: Mapping[str, Tensor], classes: Tensor) -> dict[str, Tensor]:
-        """Compute 1 - cosine by both modalities, by visual and by audio; an absent modality counts as the other one."""
+        """Compute 1 - cosine by both modalities, by visual and by audio; an absent modality counts as the other one.
+
+        If the scales are known, `probability` is -log of the probability of a class among the C classes, averaged over
+        the modalities that a video has.
+        """
         of_visual, of_audio = classes, classes
         if self.config.text_width != self.config.visual_width:
             of_visual, of_audio = classes[:, : self.config.visual_width], classes[:, self.config.visual_width :]
         audio, visual = 1 - videos["audio"] @ of_audio.T, 1 - videos["visual"] @ of_visual.T
         both = summed(audio, visual, has_audio=videos["has_audio"], has_visual=videos["has_visual"])
-        return {"sum": both, "visual": visual, "audio": audio}
+        found = {"sum": both, "visual": visual, "audio": audio}
+        if "probability" in self.scores:
+            found["probability"] = self._surprise(audio, visual, videos)
+        return found
+
+    def _surprise(self, audio: Tensor, visual: Tensor, videos: Mapping[str, Tensor]) -> Tensor:
+        """Compute -log of the mean probability (N, C) from the distances 1 - cosine of both modalities."""
+        logs = torch.stack(
+            (
+                torch.log_softmax(-self.config.audio_scale * audio, dim=1),
+                torch.log_softmax(-self.config.visual_scale * visual, dim=1),
+            )
+        )
+        present = torch.stack((videos["has_audio"], videos["has_visual"]))  # (2, N)
+        present = present | ~present.any(0)  # a video with neither has both, as in `sum`
+        logs = logs.masked_fill(~present[:, :, None], -torch.inf)
+        return present.sum(0)[:, None].log() - torch.logsumexp(logs, dim=0)

@@ -68,7 +68,13 @@ def _has_bfloat16(gpu: torch.device) -> bool:
 
 
 def make_ready(
-    network: nn.Module, *, runtime: Runtime, device: torch.device, precision: Precision, input_shape: tuple[int, ...]
+    network: nn.Module,
+    *,
+    runtime: Runtime,
+    device: torch.device,
+    precision: Precision,
+    input_shape: tuple[int, ...],
+    takes_any_size: bool = False,
 ) -> Network:
     """Put a network, with its weights loaded, on a device under a runtime.
 
@@ -78,6 +84,7 @@ def make_ready(
         device: device that the network runs on.
         precision: precision of the convolutions; weights and features stay float32.
         input_shape: shape of one input, without the batch dimension.
+        takes_any_size: whether the network takes smaller inputs too, as convolutions followed by pooling do.
 
     Raises:
         UnavailableError: a combination that `check_runtime` refuses.
@@ -87,10 +94,10 @@ def make_ready(
         runtime = _fastest(device, precision)
     if runtime == "openvino":
         library = import_module("extractors.runtime.openvino_network")
-        compiled: Network = library.OpenvinoNetwork(network, input_shape, precision)
+        compiled: Network = library.OpenvinoNetwork(network, input_shape, precision, takes_any_size=takes_any_size)
         return compiled
     if runtime == "traced":
-        return TracedNetwork(network, input_shape)
+        return TracedNetwork(network, input_shape, takes_any_size=takes_any_size)
     return EagerNetwork(network, device=device, precision=precision)
 
 

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from extractors.runtime.traced_network import example_input
+
 # Importing openvino sends a report over the network, unless the library for it cannot be imported.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes Python refuse the import
 
 import openvino  # noqa: E402 - only after the line above
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
-_EXAMPLE_PIXELS = 16  # so small that tracing costs nothing; the networks accept any size
 
 
 class OpenvinoNetwork:
@@ -23,17 +24,19 @@ class OpenvinoNetwork:
     It is compiled again each time: a cache on disk would save 0.3 s at width 64, less than the conversion takes.
 
     Args:
-        network: convolutions followed by adaptive pooling; not changed.
+        network: a network whose layers do not depend on the values of its inputs; not changed.
         input_shape: shape of one input, without the batch dimension.
         precision: float32 or bfloat16, with which the features differ by about 1 %.
+        takes_any_size: whether the network takes smaller inputs too, with which the conversion is faster.
     """
 
     runtime = "openvino"
     calls_at_once = 1  # its threads take over each other's work, so a thread without a core delays nothing
 
-    def __init__(self, network: nn.Module, input_shape: tuple[int, ...], precision: str = "float32") -> None:
-        channels, *sides = input_shape
-        example = torch.zeros(1, channels, *(min(side, _EXAMPLE_PIXELS) for side in sides))
+    def __init__(
+        self, network: nn.Module, input_shape: tuple[int, ...], precision: str = "float32", *, takes_any_size: bool
+    ) -> None:
+        example = example_input(input_shape, takes_any_size=takes_any_size)
         with warnings.catch_warnings(action="ignore"):  # OpenVINO uses tracing, which is deprecated
             model = openvino.convert_model(
                 network.eval(), example_input=example, input=[openvino.PartialShape([-1, *input_shape])]

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from extractors.runtime.one_thread import one_thread
 
-_EXAMPLE_PIXELS = 16  # so small that tracing costs nothing; the networks accept any size
+_EXAMPLE_PIXELS = 16  # so small that tracing costs nothing
+_EXAMPLE_INPUTS = 2  # with one input, a trace could take the number of inputs for a constant
 
 
 class TracedNetwork:
@@ -17,15 +18,15 @@ class TracedNetwork:
     It needs about half the processor time of the layers one by one, and gives the same features to about 1e-6.
 
     Args:
-        network: convolutions followed by adaptive pooling, on the CPU.
+        network: a network on the CPU whose layers do not depend on the values of its inputs.
         input_shape: shape of one input, without the batch dimension.
+        takes_any_size: whether the network takes smaller inputs too, with which tracing is faster.
     """
 
     runtime = "traced"
 
-    def __init__(self, network: nn.Module, input_shape: tuple[int, ...]) -> None:
-        channels, *sides = input_shape
-        example = torch.zeros(1, channels, *(min(side, _EXAMPLE_PIXELS) for side in sides))
+    def __init__(self, network: nn.Module, input_shape: tuple[int, ...], *, takes_any_size: bool) -> None:
+        example = example_input(input_shape, takes_any_size=takes_any_size)
         # Tracing is deprecated, but what replaces it needs a C++ compiler.
         with one_thread(), torch.no_grad(), warnings.catch_warnings(action="ignore"):
             whole = _OneModule(network.eval().requires_grad_(requires_grad=False))
@@ -41,6 +42,13 @@ class TracedNetwork:
             # A fused ReLU turns NaN into 0, which would hide a fault of an input.
             features[~inputs.flatten(1).isfinite().all(1)] = torch.nan
             return features
+
+
+def example_input(input_shape: tuple[int, ...], *, takes_any_size: bool) -> Tensor:
+    """Make an input that a network can be traced with."""
+    channels, *sides = input_shape
+    most = _EXAMPLE_PIXELS if takes_any_size else max(sides)
+    return torch.zeros(_EXAMPLE_INPUTS, channels, *(min(side, most) for side in sides))
 
 
 class _OneModule(nn.Module):

@@ -24,7 +24,7 @@ from extractors.selavi.options import (
     SelaviOptions,
 )
 from extractors.selavi.untrained import draw_clips, draw_sounds, initialise_untrained
-from extractors.selavi.weights import CHOICES, resolve_weights
+from extractors.selavi.weights import CHOICES, PREFERRED, cached_path, resolve_weights
 
 PICTURE_MEAN = 0.45
 PICTURE_DEVIATION = 0.225
@@ -175,7 +175,7 @@ def load_selavi(
     check_runtime(runtime, device, options.precision)
     recipe = RECIPES[options.recipe]
     visual_network, audio_network = _networks(options, weights, recipe)
-    ready = partial(make_ready, runtime=runtime, device=device, precision=options.precision)
+    ready = partial(make_ready, runtime=runtime, device=device, precision=options.precision, takes_any_size=True)
     return SelaviExtractor(
         identity=describe(options, weights),
         inputs=options.inputs,
@@ -229,6 +229,10 @@ class Selavi(ExtractorFamily[SelaviOptions]):
     ) -> ResolvedWeights:
         """See `ExtractorFamily.find_weights`."""
         return resolve_weights(options.weights, cache_dir=cache_dir, on_progress=on_progress)
+
+    def is_cached(self, cache_dir: Path) -> bool:
+        """See `ExtractorFamily.is_cached`."""
+        return cached_path(PREFERRED, cache_dir).is_file()
 
     def describe(self, options: SelaviOptions, weights: ResolvedWeights) -> Identity:
         """See `ExtractorFamily.describe`."""

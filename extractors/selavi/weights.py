@@ -15,7 +15,7 @@ PUBLISHED = ("vgg_sound", "kinetics", "kinetics_sound", "ave")  # named after th
 LICENCE = "CC-BY-NC 4.0, not for commercial use"  # of the published checkpoints
 UNTRAINED_NOTE = "the extractor's weights are untrained: good for trying things out, not for results"
 CHOICES = ("auto", "untrained", *PUBLISHED)
-_PREFERRED = "vgg_sound"  # the benchmark's features were made with it
+PREFERRED = "vgg_sound"  # the benchmark's features were made with it
 
 
 def weights_named(spec: str) -> str:
@@ -44,9 +44,9 @@ def resolve_weights(spec: str, *, cache_dir: Path, on_progress: OnProgress | Non
     if spec in PUBLISHED:
         return _cached(spec, cache_dir) or _fetch(spec, cache_dir, on_progress)
     if spec == "auto":
-        cached = _cached(_PREFERRED, cache_dir)
+        cached = _cached(PREFERRED, cache_dir)
         try:
-            return cached or _fetch(_PREFERRED, cache_dir, on_progress)
+            return cached or _fetch(PREFERRED, cache_dir, on_progress)
         except WeightsError as error:
             return _untrained(reason=str(error))
     path = Path(spec)

@@ -1,4 +1,7 @@
-"""Parse the name of a text encoder: `minilm`, `KIND:LOCATION` such as `glove:vectors.txt`, or a file of vectors."""
+"""Parse the name of a text encoder: `minilm`, `KIND:LOCATION` such as `glove:vectors.txt`, or a file of vectors.
+
+The location of `clip-clap` is two models with a plus between them: `clip-clap:CLIP+CLAP`.
+"""
 
 import difflib
 import os
@@ -7,11 +10,21 @@ from pathlib import Path
 
 from extractors.errors import TextSpecError
 
-MINILM, CLIP, ANY_FILE = "minilm", "clip", "file"
+MINILM, CLIP, CLAP, PE_AV, CLIP_CLAP, ANY_FILE = "minilm", "clip", "clap", "pe-av", "clip-clap", "file"
+_MODEL_KINDS = (CLIP, CLAP, PE_AV, CLIP_CLAP)  # folders, or names of models on the hub
 _FILE_KINDS = ("fasttext", "word2vec", "glove", ANY_FILE)
 # What follows the colon after each kind, for messages and help.
-LOCATIONS = {**dict.fromkeys(_FILE_KINDS, "FILE"), CLIP: "FOLDER, or the name of a model on the hub"}
-_HUB_NAME = "openai/clip-vit-large-patch14"
+LOCATIONS = {
+    **dict.fromkeys(_FILE_KINDS, "FILE"),
+    **dict.fromkeys(_MODEL_KINDS, "FOLDER, or the name of a model on the hub"),
+    CLIP_CLAP: "CLIP+CLAP, each a FOLDER or the name of a model on the hub",
+}
+_HUB_NAMES = {
+    CLIP: "openai/clip-vit-large-patch14",
+    CLAP: "laion/clap-htsat-unfused",
+    PE_AV: "facebook/pe-av-small-16-frame",
+    CLIP_CLAP: "openai/clip-vit-base-patch32+laion/clap-htsat-unfused",
+}
 
 
 @dataclass(frozen=True)
@@ -20,7 +33,7 @@ class TextSpec:
 
     Attributes:
         kind: minilm or a key of LOCATIONS; `file` if the format is found out from the content.
-        location: a file; for clip, a folder or the name of a model on the hub; empty for minilm.
+        location: a file; for models, a folder or the name of a model on the hub; empty for minilm.
     """
 
     kind: str
@@ -34,13 +47,22 @@ class TextSpec:
     @property
     def path(self) -> Path | None:
         """The path of the file or folder; None if the encoder is not loaded from one."""
-        if self.kind == CLIP and not is_folder_of_clip(self.location):
+        if self.kind == CLIP_CLAP or (self.kind in _MODEL_KINDS and not is_folder_of_model(self.location)):
             return None
         return Path(self.location).expanduser() if self.location else None
 
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """The folders or names of the models: two for clip-clap, else one."""
+        return _split_pair(self.location) if self.kind == CLIP_CLAP else (self.location,)
+
     def absolute(self, folder: Path) -> "TextSpec":
         """Make the path absolute; a relative path starts at `folder`."""
-        path = Path(self.location) if self.kind == CLIP and (folder / self.location).is_dir() else self.path
+        if self.kind == CLIP_CLAP:
+            parts = [TextSpec(CLIP, location).absolute(folder).location for location in self.locations]
+            return replace(self, location="+".join(parts))
+        is_model = self.kind in _MODEL_KINDS and (folder / self.location).is_dir()
+        path = Path(self.location) if is_model else self.path
         return self if path is None else replace(self, location=str(_absolute(folder / path)))
 
     def relative_to(self, folder: Path) -> "TextSpec":
@@ -73,8 +95,18 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`
 
 
-def is_folder_of_clip(location: str) -> bool:
-    """Return whether `location` is a folder of a CLIP model: it exists, or cannot be a model's name on the hub."""
+def _split_pair(location: str) -> tuple[str, ...]:
+    """Split `CLIP+CLAP`; a plus in a folder's name does not count if both sides of another one make sense."""
+    pairs: list[tuple[str, ...]] = [
+        (location[:at], location[at + 1 :]) for at, letter in enumerate(location) if letter == "+"
+    ]
+    pairs = [pair for pair in pairs if all(pair)]
+    sensible = [pair for pair in pairs if all(not is_folder_of_model(one) or Path(one).is_dir() for one in pair)]
+    return (sensible or pairs or [(location,)])[0]
+
+
+def is_folder_of_model(location: str) -> bool:
+    """Return whether `location` is a folder of a model: it exists, or cannot be a model's name on the hub."""
     path = Path(location).expanduser()
     return path.is_dir() or path.is_absolute() or location.startswith(("./", "../")) or location.count("/") > 1
 
@@ -88,7 +120,7 @@ def parse_text_spec(spec: str) -> TextSpec:
     chosen = _split(spec)
     kind, _, location = spec.partition(":")
     if kind in LOCATIONS and not location.strip() and not Path(spec).exists():
-        example = _HUB_NAME if kind == CLIP else "vectors.bin"
+        example = _HUB_NAMES.get(kind, "vectors.bin")
         raise TextSpecError(
             f"{spec!r} does not say what to read: give {kind}:{LOCATIONS[kind]}, such as {kind}:{example}"
         )
@@ -105,13 +137,17 @@ def _split(spec: str) -> TextSpec:
 
 
 def _check_path(chosen: TextSpec, spec: str) -> None:
+    if chosen.kind == CLIP_CLAP:
+        _check_pair(chosen, spec)
+        return
     path = chosen.path
     if path is None:
         return
-    if chosen.kind == CLIP:
+    if chosen.kind in _MODEL_KINDS:
         if not path.is_dir():
+            example = _HUB_NAMES[chosen.kind]
             raise TextSpecError(
-                f"{spec!r}: there is no folder {path}: give {CLIP}:{LOCATIONS[CLIP]}, such as {_HUB_NAME}"
+                f"{spec!r}: there is no folder {path}: give {chosen.kind}:{LOCATIONS[chosen.kind]}, such as {example}"
             )
         return
     if path.is_dir():
@@ -126,6 +162,15 @@ def _check_path(chosen: TextSpec, spec: str) -> None:
         raise TextSpecError(f"{spec!r}: there is no file {path}: give the path of the file of vectors")
     if not path.is_file():
         raise TextSpecError(_no_encoder(spec, path))
+
+
+def _check_pair(chosen: TextSpec, spec: str) -> None:
+    if len(chosen.locations) != 2:
+        raise TextSpecError(
+            f"{spec!r} names one model: give {CLIP_CLAP}:{LOCATIONS[CLIP_CLAP]}, such as {_HUB_NAMES[CLIP_CLAP]}"
+        )
+    for kind, location in zip((CLIP, CLAP), chosen.locations, strict=True):
+        _check_path(TextSpec(kind, location), spec)
 
 
 def _no_encoder(spec: str, path: Path) -> str:

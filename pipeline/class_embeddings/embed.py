@@ -14,6 +14,7 @@ from extractors.errors import NoVectorError, TextEncoderError, TextSpecError
 from extractors.text.encoder import TextEncoder
 from extractors.text.loading import load_text_encoder
 from extractors.text.spec import MINILM, TextSpec, parse_text_spec
+from extractors.text.templates import Templates
 from pipeline.base.errors import DamagedFileError, PipelineError, StorageError, UsageError
 from pipeline.base.files import fingerprint, read_json, write_json
 from pipeline.base.hdf5.reading import opened_hdf5, own_dataset, reading_hdf5
@@ -60,13 +61,20 @@ def record_spec(workspace: Workspace, spec: TextSpec) -> None:
 
 
 def chosen_spec(workspace: Workspace, setting: str) -> TextSpec:
-    """Parse the setting text.encoder; `auto` means the workspace's own encoder, or minilm if it has none.
+    """Parse the setting text.encoder.
+
+    `auto` means the text encoder that is paired with the extractor of the features, else the workspace's own encoder,
+    else minilm.
 
     Raises:
         UsageError: the setting names neither a text encoder nor a file.
         PipelineError: the workspace's record is damaged, or the file it names does not exist.
     """
     path = _source_file(workspace)
+    if setting == AUTO:
+        paired = paired_spec(workspace)
+        if paired is not None:
+            return paired
     if setting != AUTO or not path.exists():
         return read_spec(MINILM if setting == AUTO else setting)
     document = read_json(path)
@@ -84,19 +92,32 @@ def chosen_spec(workspace: Workspace, setting: str) -> TextSpec:
     return spec
 
 
+def paired_spec(workspace: Workspace) -> TextSpec | None:
+    """Return the text encoder that is paired with the extractor of the present features; None if there is none."""
+    record = workspace.stages().get(Stage.FEATURES)
+    paired = str(record.summary.get("paired_text", "")) if record else ""
+    return TextSpec.from_text(paired, workspace.root) if paired else None
+
+
 def _source_file(workspace: Workspace) -> Path:
     return workspace.text_folder / "source.json"
 
 
-def load_encoder(spec: TextSpec) -> TextEncoder:
+def load_encoder(spec: TextSpec, templates: Templates | None = None) -> TextEncoder:
     """Load a text encoder.
+
+    Args:
+        spec: the text encoder.
+        templates: the templates of an encoder that is paired with an extractor; None for the usual ones.
 
     Raises:
         UsageError: its file does not exist, or has another format than the spec.
         PipelineError: the text encoder cannot be loaded.
     """
     try:
-        return load_text_encoder(spec, cache_dir=cache_folder() / "text")
+        return load_text_encoder(
+            spec, cache_dir=cache_folder() / "text", models_dir=cache_folder() / "weights", templates=templates
+        )
     except TextSpecError as error:
         raise UsageError(str(error)) from error
     except TextEncoderError as error:
@@ -140,31 +161,34 @@ def _direction(vectors: Sequence[NDArray[np.float32]], phrases: Phrases) -> NDAr
     return np.asarray(mean / length, np.float32)
 
 
-def encode_phrases(spec: TextSpec, classes: Sequence[Phrases]) -> ClassEmbeddings:
-    """Load an encoder and encode the phrases of classes.
+def encode_phrases(spec: TextSpec, classes: Sequence[Phrases], templates: Templates | None = None) -> ClassEmbeddings:
+    """Load an encoder and encode the phrases of classes; `templates` are those of `load_encoder`.
 
     Raises:
         UsageError: the encoder does not exist, or a phrase has no vector.
         PipelineError: the encoder cannot be loaded.
     """
-    encoder = load_encoder(spec)
+    encoder = load_encoder(spec, templates)
     return ClassEmbeddings(encode_classes(encoder, classes), tuple(classes), dict(encoder.identity), spec)
 
 
-def embed_classes(workspace: Workspace, phrases: Mapping[str, Phrases], setting: str) -> ClassEmbeddings:
+def embed_classes(
+    workspace: Workspace, phrases: Mapping[str, Phrases], setting: str, templates: Templates | None = None
+) -> ClassEmbeddings:
     """Embed a dataset's classes, or read their vectors from the workspace if nothing changed.
 
     Args:
         workspace: the workspace, which caches the vectors in text/class_embeddings.h5.
         phrases: class name -> its phrases.
         setting: the setting text.encoder.
+        templates: as for `load_encoder`.
 
     Raises:
         UsageError: the setting names no text encoder, or a phrase has no vector.
         PipelineError: the text encoder cannot be loaded.
     """
     spec = chosen_spec(workspace, setting)
-    encoder = load_encoder(spec)
+    encoder = load_encoder(spec, templates)
     spec = spec.absolute(Path())  # absolute, so that a model finds it from any folder
     identity = dict(encoder.identity)
     texts = {name: phrases_text(of_class) for name, of_class in phrases.items()}

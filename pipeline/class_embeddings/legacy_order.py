@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from extractors.text.templates import Templates
 from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import ClassEmbeddings, encode_phrases
@@ -57,7 +58,8 @@ def in_legacy_order(
     vector_of = dict(zip(embeddings.phrases, embeddings.vectors, strict=True))
     others = [phrases for phrases in given if phrases not in vector_of]
     if others:  # phrases of classes that have no videos here
-        vector_of |= dict(zip(others, encode_phrases(embeddings.spec, others).vectors, strict=True))
+        made = encode_phrases(embeddings.spec, others, Templates.from_identity(embeddings.encoder))
+        vector_of |= dict(zip(others, made.vectors, strict=True))
     vectors = np.stack([vector_of[phrases] for phrases in given])
     return replace(embeddings, vectors=vectors, phrases=given)
 

@@ -9,7 +9,7 @@ from pipeline.base.csv_tables import write_rows
 from pipeline.base.errors import PipelineError
 from pipeline.base.system import collector_paused
 from pipeline.base.wording import visible
-from pipeline.base.workspace import Stage, StageRecord, Workspace
+from pipeline.base.workspace import Stage, StageRecord
 from pipeline.datasets.dataset import Video
 from pipeline.extraction.plan import ExtractionPlan, describe_extractor
 from pipeline.features.attributes import widths_in_attributes
@@ -100,7 +100,7 @@ def merge_parts_of(
         extractor=describe_extractor(plan.attributes),
         warnings=tuple((row.video, row.warnings) for row in rows if row.warnings),
     )
-    _record(plan.workspace, report, content)
+    _record(plan, report, content)
     return report
 
 
@@ -125,15 +125,18 @@ def _write_failures(path: Path, failures: Sequence[StoredFailure]) -> None:
     write_rows(path, [("video", "reason"), *rows])
 
 
-def _record(workspace: Workspace, report: ExtractionReport, content: str) -> None:
+def _record(plan: ExtractionPlan, report: ExtractionReport, content: str) -> None:
+    workspace = plan.workspace
     former = workspace.stages().get(Stage.FEATURES)
     if former and former.fingerprint == content and report.did_nothing:
         return
-    summary = {
+    summary: dict[str, str | int | float | bool] = {
         "videos": report.videos,
         "extracted": report.videos - report.failed - report.missing,
         "failed": report.failed,
         "extractor": report.extractor,
     }
+    if plan.attributes.get("paired_text"):
+        summary["paired_text"] = plan.attributes["paired_text"]
     record = StageRecord(fingerprint=content, output=str(report.features.relative_to(workspace.root)), summary=summary)
     workspace.record(Stage.FEATURES, record)

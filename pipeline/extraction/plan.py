@@ -119,7 +119,7 @@ def plan_extraction(
             "dtype": settings.dtype,
         }
         visual, audio = (width_of(width) for width in family.widths(settings.extractor, weights))
-        paired = family.paired_text(settings.extractor, weights)
+        where = family.where(settings.extractor, weights)
     identity = fingerprint({"stage": _STAGE_VERSION, **attributes})
     folder = workspace.feature_folder(identity)
     parts = FeatureParts(folder / "parts", read_fully="unknown")
@@ -128,11 +128,7 @@ def plan_extraction(
         parts.save_checks()
     for path in parts.damaged:
         reporter.warn(f"{path} is damaged: its videos are extracted again")
-    attributes |= widths_as_attributes(visual=visual, audio=audio)
-    if paired:
-        attributes |= {"paired_text": paired}
-    if Path(settings.extractor.weights).is_absolute():
-        attributes |= {"weights_file": settings.extractor.weights}
+    attributes |= widths_as_attributes(visual=visual, audio=audio) | where
     return ExtractionPlan(workspace, dataset, settings, weights, attributes, identity, parts)
 
 
@@ -141,4 +137,6 @@ def describe_extractor(attributes: Attributes) -> str:
     if attributes["extractor"] == "selavi":
         narrow = f", width {attributes['width']} instead of 64" if attributes["width"] != 64 else ""
         return f"SeLaVi ({attributes['weights']}, recipe {attributes['recipe']}{narrow})"
-    return f"{about_extractor(str(attributes['extractor'])).title} ({attributes['weights']})"
+    models = [str(attributes[name]) for name in ("clip", "clap") if name in attributes]
+    named = ", ".join(models) if attributes["weights"] == "auto" and models else attributes["weights"]
+    return f"{about_extractor(str(attributes['extractor'])).title} ({named})"

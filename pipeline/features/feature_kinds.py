@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from extractors.registry import EXTRACTORS, about_extractor
 from pipeline.features.store import open_store
 
 
@@ -43,6 +44,9 @@ FEATURE_KINDS: Mapping[str, FeatureKind] = {
     )
 }
 
+# The extractors whose features can be those of a published table, if their widths are; None: features that say nothing.
+_OF_PUBLISHED_TABLES = {"selavi", "vggish-c3d", "imported", "synthetic", None}
+
 
 def kind_of(attributes: Mapping[str, Any], *, audio_width: int, visual_width: int) -> FeatureKind | None:
     """Return the kind of the features of a store; None for a kind that no published table uses.
@@ -52,6 +56,8 @@ def kind_of(attributes: Mapping[str, Any], *, audio_width: int, visual_width: in
         audio_width: width of an audio vector.
         visual_width: width of a visual vector.
     """
+    if attributes.get("extractor") not in _OF_PUBLISHED_TABLES:
+        return None
     fitting = [
         kind for kind in FEATURE_KINDS.values() if (kind.audio_width, kind.visual_width) == (audio_width, visual_width)
     ]
@@ -67,9 +73,12 @@ def encoders_of(attributes: Mapping[str, Any], *, audio_width: int, visual_width
         visual_width: width of a visual vector.
     """
     kind = kind_of(attributes, audio_width=audio_width, visual_width=visual_width)
-    if attributes.get("extractor") == "synthetic":
+    extractor = attributes.get("extractor")
+    if extractor == "synthetic":
         return "generated"
-    if attributes.get("extractor") == "selavi":
+    if extractor in EXTRACTORS and extractor != "selavi":
+        return f"of {about_extractor(str(extractor)).title}"
+    if extractor == "selavi":
         return "of SeLaVi" + (", untrained" if attributes.get("weights") == "untrained" else "")
     return f"of {kind.title}" if kind else ""
 

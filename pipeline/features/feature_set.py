@@ -210,14 +210,19 @@ def load_features(path: Path, classes: Sequence[str]) -> FeatureSet:
         keys=tuple(video.video for video in videos),
         classes=tuple(classes),
         labels=torch.tensor([label_of[video.class_name] for video in videos], dtype=torch.int64),
-        visual=torch.from_numpy(visual),
-        audio=torch.from_numpy(audio),
+        visual=_at_least_a_column(visual),
+        audio=_at_least_a_column(audio),
         offsets=torch.from_numpy(offsets),
         seconds=torch.tensor([video.seconds for video in videos], dtype=torch.int64),
         has_audio=torch.tensor([video.has_audio for video in videos], dtype=torch.bool),
         has_visual=torch.tensor([video.has_visual for video in videos], dtype=torch.bool),
         attributes=attributes,
     )
+
+
+def _at_least_a_column(values: NDArray[np.floating]) -> Tensor:
+    """Give a modality that the extractor lacks one column of zeros, because a network needs a width for it."""
+    return torch.from_numpy(values if values.shape[1] else np.zeros((len(values), 1), values.dtype))
 
 
 def _refuse_not_finite(

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractors.text.encoder import TextEncoder
+from extractors.text.paired import PairedText
 from extractors.text.phrases import phrase_of
+from extractors.text.templates import Templates
 from pipeline.base.csv_tables import split_names, with_known_names
 from pipeline.base.errors import PipelineError, UsageError
 from pipeline.base.files import read_text
@@ -274,11 +276,17 @@ def _refuse_the_same_vector(names: Sequence[str], vectors: NDArray[np.float32], 
         )
 
 
+def neutral_vector(model: Model) -> NDArray[np.float32] | None:
+    """Return the vector (1, W) of texts that fit every clip; None if the model's text encoder has none."""
+    encoder = _text_encoder(model, None)
+    return encoder.neutral() if isinstance(encoder, PairedText) else None
+
+
 def _text_encoder(model: Model, text: str | None) -> TextEncoder:
     """Load the text encoder that made the model's class vectors; refuse any other."""
     identity = model.text_encoder
     try:
-        encoder = load_encoder(read_spec(text) if text else model.text_spec)
+        encoder = load_encoder(read_spec(text) if text else model.text_spec, Templates.from_identity(identity))
     except UsageError as error:
         if text is not None:
             raise

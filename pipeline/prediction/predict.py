@@ -22,7 +22,7 @@ from pipeline.base.progress import Reporter
 from pipeline.datasets.phrases import Phrases
 from pipeline.extraction.extractor_choice import extractor_errors, fetch_weights, options_in
 from pipeline.features.attributes import widths_as_attributes
-from pipeline.prediction.classes import NamedClasses, name_classes
+from pipeline.prediction.classes import NamedClasses, name_classes, neutral_vector
 from pipeline.scoring.calibration import calibrated
 from pipeline.scoring.held_out import Calibration
 from pipeline.scoring.metrics import probabilities
@@ -60,11 +60,17 @@ class VideoPrediction:
     # had too few of these.
     unsure: bool | None
     warnings: tuple[str, ...]
+    # Without training: whether the clip is no nearer to any class than to the texts "a video" and "a sound"; None for a
+    # trained model.
+    none_of_these: bool | None = None
 
     @property
     def fits(self) -> bool | None:
         """Whether the only class fits; None if there are several classes, or if it is not known."""
-        return None if self.unsure is None or len(self.classes) > 1 else not self.unsure
+        if len(self.classes) > 1:
+            return None
+        unfit = self.unsure if self.none_of_these is None else self.none_of_these
+        return None if unfit is None else not unfit
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ class PredictionReport:
     favoured_names: int  # number of classes to choose from that were trained on, or are very near such a class
     other_names: int
     warnings: tuple[str, ...]  # about the features, the names and the calibration
+    frozen: bool = False  # whether nothing was trained
 
     def to_json(self, top_k: int | None) -> dict[str, Any]:
         """Make the document of `predict --json`, with the `top_k` likeliest classes; None for all."""
@@ -88,13 +95,19 @@ class PredictionReport:
                 "beta": self.calibration.beta,
                 "temperature": self.calibration.temperature,
                 "farthest": self.calibration.farthest,
-                "derived_from": "validation videos" if self.calibration.videos else "nothing",
+                "derived_from": self._origin,
                 "missing": self.calibration.missing or None,
                 "validation_videos": self.calibration.videos,
                 "favoured_names": self.favoured_names,
                 "other_names": self.other_names,
             },
         }
+
+    @property
+    def _origin(self) -> str:
+        if self.frozen:
+            return "the scale of the encoders"
+        return "validation videos" if self.calibration.videos else "nothing"
 
 
 def _to_json(entry: VideoPrediction, top_k: int | None) -> dict[str, Any]:
@@ -116,6 +129,7 @@ def _to_json(entry: VideoPrediction, top_k: int | None) -> dict[str, Any]:
         "has_visual": entry.has_visual,
         "decided_by": entry.decided_by or None,
         "unsure": entry.unsure,
+        "none_of_these": entry.none_of_these,
         "fits": entry.fits,
         "warnings": list(entry.warnings),
     }
@@ -154,9 +168,41 @@ def predict(
         reporter.warn(warning)
 
     model = _with_weights(load_model(model_folder, device), weights, warn)
+    report = predict_with(model, clips, classes, device=device, reporter=reporter, text=text)
+    return replace(report, warnings=(*warnings, *report.warnings))
+
+
+def predict_with(
+    model: Model,
+    clips: Sequence[Path],
+    classes: Mapping[str, Phrases] | None,
+    *,
+    device: torch.device,
+    reporter: Reporter,
+    text: str | None = None,
+) -> PredictionReport:
+    """Predict the classes of clips with a model in memory; see `predict`.
+
+    Raises:
+        UsageError: a model that knows no classes, and no classes that are named.
+        PipelineError: as for `predict`.
+    """
+    warnings: list[str] = []
+
+    def warn(warning: str) -> None:
+        warnings.append(warning)
+        reporter.warn(warning)
+
+    if classes is None and not model.classes:
+        raise UsageError(
+            'without a trained model there are no classes to choose from: name them with --classes "dog barking, yoga"'
+        )
     named = name_classes(model, classes, text, reporter)
     favoured_names = int(named.favoured.sum())
-    calibration = model.calibration(favoured_names, len(named.names) - favoured_names)
+    if model.is_frozen:
+        calibration = Calibration.none("")  # the encoders know the scale of their distances
+    else:
+        calibration = model.calibration(favoured_names, len(named.names) - favoured_names)
     for note in named.notes:
         warn(note)
     missing = _missing_calibration(calibration, favoured=favoured_names, others=len(named.names) - favoured_names)
@@ -164,12 +210,15 @@ def predict(
         warn(missing)
     with torch.inference_mode():
         theta_classes = model.network.embed_classes(torch.from_numpy(named.vectors).to(device))
+        neutral = neutral_vector(model) if model.is_frozen else None
+        theta_neutral = None if neutral is None else model.network.embed_classes(torch.from_numpy(neutral).to(device))
+    targets = _Targets(named, theta_classes, theta_neutral)
     predictions, failures = {}, []
     for result in _features(model, clips, device, reporter, warn):
         if isinstance(result, VideoFailed):
             failures.append((result.key, result.reason))
         else:
-            predictions[result.key] = _predict_one(model, result, named, theta_classes, calibration, device)
+            predictions[result.key] = _predict_one(model, result, targets, calibration, device)
     return PredictionReport(
         predictions=tuple(predictions[str(clip)] for clip in clips if str(clip) in predictions),
         failures=tuple(failures),
@@ -177,7 +226,17 @@ def predict(
         favoured_names=favoured_names,
         other_names=len(named.names) - favoured_names,
         warnings=tuple(warnings),
+        frozen=model.is_frozen,
     )
+
+
+@dataclass(frozen=True)
+class _Targets:
+    """What a clip is compared with."""
+
+    named: NamedClasses
+    theta_classes: torch.Tensor  # (C, O)
+    theta_neutral: torch.Tensor | None  # (1, O), texts that fit every clip; None for a trained model
 
 
 def _missing_calibration(calibration: Calibration, *, favoured: int, others: int) -> str:
@@ -280,14 +339,16 @@ def _features(
 def _predict_one(
     model: Model,
     features: VideoFeatures[str],
-    named: NamedClasses,
-    theta_classes: torch.Tensor,
+    targets: _Targets,
     calibration: Calibration,
     device: torch.device,
 ) -> VideoPrediction:
-    batch = _batch_of_one(model, features, device)
-    found = model.network.distances(model.network.embed_videos(batch), theta_classes)
-    by_score = {name: values.cpu().numpy()[0] for name, values in found.items()}
+    named, videos = targets.named, model.network.embed_videos(_batch_of_one(model, features, device))
+    by_score = _distances(model, videos, targets.theta_classes)
+    none_of_these = None
+    if targets.theta_neutral is not None:
+        neutral = _distances(model, videos, targets.theta_neutral)["sum"][0]
+        none_of_these = bool(by_score["sum"].min() >= neutral)
     distances = calibrated(by_score[model.score], named.favoured, calibration.beta)
     chances = probabilities(distances[None], calibration.temperature)[0] if len(distances) > 1 else None
     order = np.argsort(distances, kind="stable")
@@ -309,8 +370,17 @@ def _predict_one(
         has_visual=features.visual is not None,
         decided_by=_decided_by(features, by_score, model.score, order),
         unsure=None if calibration.farthest is None else classes[0].distance > calibration.farthest,
+        none_of_these=none_of_these,
         warnings=features.warnings,
     )
+
+
+def _distances(
+    model: Model, videos: Mapping[str, torch.Tensor], theta_classes: torch.Tensor
+) -> dict[str, NDArray[np.float32]]:
+    """Return the distances (C,) of one embedded video by each score."""
+    found = model.network.distances(videos, theta_classes)
+    return {name: values.cpu().numpy()[0] for name, values in found.items()}
 
 
 def _decided_by(
@@ -339,9 +409,9 @@ def _batch_of_one(model: Model, features: VideoFeatures[str], device: torch.devi
     """
     if model.extractor.get("averaged"):
         features = _averaged(features)
-    width = int(model.extractor["feature_width"])
-    audio, audio_mask = _rows_or_absent(features.audio, features.seconds, width, device)
-    visual, visual_mask = _rows_or_absent(features.visual, features.seconds, width, device)
+    config = model.network.config
+    audio, audio_mask = _rows_or_absent(features.audio, features.seconds, config.audio_width, device)
+    visual, visual_mask = _rows_or_absent(features.visual, features.seconds, config.visual_width, device)
     return VideoBatch(
         audio=model.standardiser.audio(audio),
         visual=model.standardiser.visual(visual),

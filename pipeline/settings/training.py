@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
+from extractors.text.templates import Templates
 from pipeline.base.csv_tables import split_names
 from pipeline.base.yaml_text import parse_yaml
 
@@ -54,6 +55,18 @@ class TextSettings:
     # Give classes the wrong vectors that published code gives them, for comparison: avca (the code of AVCA and TCaF) or
     # clipclap, which has other names for the classes of UCF. true means avca.
     legacy_class_order: Annotated[LegacyOrder, pydantic.BeforeValidator(_named_order)] = "off"
+    # The texts that the phrase {} of a class is put into, for text encoders that are paired with an extractor
+    # (clip-clap and pe-av); their vectors are averaged. Other text encoders take phrases as they are.
+    sight_templates: _ManyTexts = ("a video of {}",)
+    sound_templates: _ManyTexts = ("the sound of {}",)
+
+    def __post_init__(self) -> None:
+        self.templates  # noqa: B018 - refuses wrong ones
+
+    @property
+    def templates(self) -> Templates:
+        """The templates of a paired text encoder."""
+        return Templates(self.sight_templates, self.sound_templates)
 
 
 @dataclass(frozen=True, kw_only=True)

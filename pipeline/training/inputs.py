@@ -132,7 +132,7 @@ def gather_inputs(
             reporter.warn(f"{given}: {shared}")
     else:
         splits, how = _held_out(dataset, features, settings, unseen)
-    embeddings = embed_classes(workspace, dataset.phrases, settings.text.encoder)
+    embeddings = embed_classes(workspace, dataset.phrases, settings.text.encoder, settings.text.templates)
     _check_vectors(embeddings, dataset.classes, reporter)
     order = settings.text.legacy_class_order
     if order != "off":
@@ -199,7 +199,7 @@ def _config_of(settings: Settings, features: FeatureSet, embeddings: ClassEmbedd
     if method_class(method).needs.paired_text:
         _check_paired(method, features)
     return _with_widths(
-        settings.method_config,
+        _with_scales(settings.method_config, features),
         section_of(method),
         audio=features.audio.shape[1],
         visual=features.visual.shape[1],
@@ -207,14 +207,25 @@ def _config_of(settings: Settings, features: FeatureSet, embeddings: ClassEmbedd
     )
 
 
+def _with_scales(config: MethodConfig, features: FeatureSet) -> MethodConfig:
+    """Fill in the scales of the encoders, if the method has such options and the features name them."""
+    changes: dict[str, Any] = {
+        option: float(features.attributes[attribute])
+        for option, attribute in (("visual_scale", "visual_logit_scale"), ("audio_scale", "audio_logit_scale"))
+        if getattr(config, option, None) == 0 and attribute in features.attributes
+    }
+    return dataclasses.replace(config, **changes)
+
+
 def _check_paired(method: str, features: FeatureSet) -> None:
     """Refuse features whose encoders have no text encoder."""
     widths = {"audio_width": features.audio.shape[1], "visual_width": features.visual.shape[1]}
     kind, named = kind_of(features.attributes, **widths), encoders_of(features.attributes, **widths)
-    if named and not (kind is not None and kind.paired_text):
+    is_paired = bool(features.attributes.get("paired_text")) or (kind is not None and kind.paired_text)
+    if named and not is_paired:
         raise UsageError(
             f"{method} compares features with class texts of the same encoders, but these features are {named}, "
-            "without a text encoder: use features of CLIP and CLAP, or train a method (avzsl methods)"
+            "without a text encoder: use features of clip-clap or pe-av, or train a method (avzsl methods)"
         )
 
 

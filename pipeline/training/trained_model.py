@@ -29,7 +29,17 @@ from pipeline.training.run_files import DESCRIPTION, WEIGHTS, check_file, checks
 
 SCHEMA = 4  # schema 3 had no checksums; schema 2 had another temporal bypass, and no validation distances
 # These attributes are not compared: they may differ although the extractor computes the same features.
-_NOT_COMPARED = {"content", "extractor_fingerprint", "schema", "dtype", "weights", "weights_file", "paired_text"}
+_NOT_COMPARED = {
+    "content",
+    "extractor_fingerprint",
+    "schema",
+    "dtype",
+    "weights",
+    "weights_file",
+    "paired_text",
+    "clip",
+    "clap",
+}
 _HELD_OUT = "validation."  # prefix of the validation distances in model.safetensors
 
 
@@ -65,6 +75,11 @@ class Model:
     grid_betas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     # The distances of validation videos by `score`, which calibrate predictions; None if there were too few videos.
     held_out: HeldOutDistances | None = None
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether these are encoders as they are: nothing was trained, and no class is known."""
+        return not self.classes
 
     def calibration(self, seen_names: int, unseen_names: int) -> Calibration:
         """Derive the calibration for some numbers of seen and unseen class names, for distances by `score`."""

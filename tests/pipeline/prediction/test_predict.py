@@ -153,7 +153,7 @@ def test_the_document_names_kinds_decisions_warnings_and_failures(model: Path, t
     for entry in document["predictions"]:
         assert set(entry) == {
             *("video", "classes", "seconds", "has_audio", "has_visual"),
-            *("decided_by", "unsure", "fits", "warnings"),
+            *("decided_by", "unsure", "none_of_these", "fits", "warnings"),
         }
         assert len(entry["classes"]) == 2
         assert all(one["seen"] == seen[one["class"]] for one in entry["classes"])
