@@ -6,25 +6,29 @@ median of the rounds counts. Other programs on the machine slow both.
 
 On a CPU decoding uses the same cores as the network, so no overlap can reach a ratio of 1. The highest possible ratio
 is therefore printed next to the result: the CPU time of the network divided by that of network and decoding. For a
-narrow, fast network this ceiling is below 0.9, and the fraction of the ceiling counts. On a GPU the ceiling is the
+narrow, fast network this ceiling is below 0.9, and the fraction of the ceiling counts. `--extractor clip-clap` measures
+CLIP and CLAP with random weights of the published sizes. On a GPU the ceiling is the
 smaller of the network's rate and the rate of the decoding processes, which are also timed alone.
 """
 
 import argparse
 import itertools
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
+from extractors.base import Extractor, Runtime
+from extractors.clip_clap.options import ClipClapOptions
 from extractors.decoding.interface import DecodingRequest, Second, get_decoder
 from extractors.decoding.pool import DecodingPool
 from extractors.extraction import VideoFeatures, extract_videos
+from extractors.registry import extractor_family
 from extractors.runtime.network_queue import NetworkQueue
-from extractors.runtime.networks import Runtime
-from extractors.selavi.extractor import SelaviExtractor, load_selavi
+from extractors.selavi.extractor import load_selavi
 from extractors.selavi.options import SelaviOptions
 from extractors.selavi.weights import resolve_weights
 from pipeline.base.system import usable_cores
@@ -46,7 +50,7 @@ def decode_all(requests: list[tuple[str, DecodingRequest]]) -> list[tuple[str, S
     return [(key, second) for key, request in requests for second in decoder.decode(request)]
 
 
-def network_alone(extractor: SelaviExtractor, seconds: list[tuple[str, Second]]) -> None:
+def network_alone(extractor: Extractor, seconds: list[tuple[str, Second]]) -> None:
     """Compute vectors of seconds that are in memory."""
     with NetworkQueue(extractor, seconds_at_once=BATCH_SECONDS) as queue:
         whole = len(seconds) // queue.batch_seconds * queue.batch_seconds
@@ -55,7 +59,7 @@ def network_alone(extractor: SelaviExtractor, seconds: list[tuple[str, Second]])
         list(queue.finish(seconds[whole:]))
 
 
-def end_to_end(extractor: SelaviExtractor, requests: list[tuple[str, DecodingRequest]], pool: DecodingPool) -> None:
+def end_to_end(extractor: Extractor, requests: list[tuple[str, DecodingRequest]], pool: DecodingPool) -> None:
     """Compute vectors of video files."""
     results = list(extract_videos(requests, extractor, pool=pool, batch_seconds=BATCH_SECONDS))
     if not all(isinstance(result, VideoFeatures) for result in results):
@@ -63,7 +67,7 @@ def end_to_end(extractor: SelaviExtractor, requests: list[tuple[str, DecodingReq
 
 
 def rounds_of(
-    extractor: SelaviExtractor, requests: list[tuple[str, DecodingRequest]], *, workers: int, rounds: int
+    extractor: Extractor, requests: list[tuple[str, DecodingRequest]], *, workers: int, rounds: int
 ) -> tuple[float, float, float]:
     """Print each round; return the median ratio, the ceiling and the seconds of video."""
     seconds = decode_all(requests)
@@ -97,11 +101,31 @@ def rounds_of(
     return statistics.median(ratios), ceiling, len(seconds)
 
 
+def extractors(name: str, widths: list[int], device: torch.device, runtime: Runtime) -> Iterator[tuple[str, Extractor]]:
+    """Load the extractors to measure, each with its name."""
+    if name == "selavi":
+        for width in widths:
+            options = SelaviOptions(weights="untrained", width=width)
+            weights = resolve_weights("untrained", cache_dir=Path("unused"))
+            yield f"width {width}", load_selavi(options, weights, device=device, runtime=runtime)
+        return
+    from random_models import save_clip_clap  # noqa: PLC0415 - imports transformers
+
+    with tempfile.TemporaryDirectory() as folder:
+        family = extractor_family(name)
+        chosen = ClipClapOptions(weights=str(save_clip_clap(Path(folder))))
+        found = family.find_weights(chosen, cache_dir=Path(folder) / "cache")
+        yield name, family.load(chosen, found, device=device, runtime=runtime)
+
+
 def main() -> None:
     """Measure each width and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 16], help="widths of the networks")
-    parser.add_argument("--runtime", default="eager", choices=["eager", "openvino"], help="runtime of the networks")
+    parser.add_argument("--extractor", default="selavi", choices=["selavi", "clip-clap"], help="extractor")
+    parser.add_argument(
+        "--runtime", default="eager", choices=["eager", "traced", "openvino"], help="runtime of the networks"
+    )
     parser.add_argument("--clips", type=int, default=8, help="number of sample videos")
     parser.add_argument(
         "--workers", type=int, help="number of decoding processes; default: 1, with a GPU all cores except one"
@@ -113,15 +137,12 @@ def main() -> None:
     runtime: Runtime = arguments.runtime
     workers = arguments.workers or (max(1, usable_cores() - 1) if gpu else 1)
     clips = list(itertools.islice(sorted(SAMPLES.glob("*/00*.mp4")), arguments.clips))
-    for width in arguments.widths:
-        options = SelaviOptions(weights="untrained", width=width)
-        weights = resolve_weights("untrained", cache_dir=Path("unused"))
-        extractor = load_selavi(options, weights, device=device, runtime=runtime)
+    for name, extractor in extractors(arguments.extractor, arguments.widths, device, runtime):
         requests = [(str(clip), DecodingRequest(path=clip, inputs=extractor.inputs)) for clip in clips]
-        print(f"width {width}, {runtime} on {device}, {torch.get_num_threads()} threads, {workers} decoding")
+        print(f"{name}, {runtime} on {device}, {torch.get_num_threads()} threads, {workers} decoding")
         ratio, ceiling, seconds = rounds_of(extractor, requests, workers=workers, rounds=arguments.rounds)
         share = f"{ratio / ceiling:.2f} of the {ceiling:.2f} that can be reached"
-        print(f"width {width}: median ratio {ratio:.2f} over {seconds} s of video, {share}", flush=True)
+        print(f"{name}: median ratio {ratio:.2f} over {seconds} s of video, {share}", flush=True)
 
 
 if __name__ == "__main__":

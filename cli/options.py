@@ -54,6 +54,16 @@ ExtractorOption = Annotated[
         show_default=False,
     ),
 ]
+UsedExtractorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--extractor",
+        help="Extractor whose features to use, if the workspace holds those of several. By default the one that was "
+        "used last.",
+        metavar="NAME",
+        show_default=False,
+    ),
+]
 WeightsOption = Annotated[
     str | None,
     typer.Option(

@@ -27,6 +27,7 @@ def command(
     seeds: options.RunSeedsOption = "0,1,2",
     unseen: options.UnseenOption = None,
     unseen_fraction: options.UnseenFractionOption = None,
+    extractor: options.UsedExtractorOption = None,
     text: options.TextOption = None,
     preset: Annotated[
         str | None,
@@ -65,7 +66,7 @@ def command(
         preset=preset,
         config_file=config,
         assignments=assignments or (),
-        options={**given, "text.encoder": text},
+        options={**given, "text.encoder": text, "training.extractor": extractor},
         optional=names_all(methods),
     )
     opened = options.open_workspace(workspace)

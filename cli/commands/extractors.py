@@ -21,14 +21,12 @@ def command(json_output: options.JsonOption = False) -> int:
         terminal.document({"extractors": [dataclasses.asdict(entry) for entry in found]})
         return 0
     table = Table(box=None, padding=(0, 1))
-    for name in ("extractor", "sees", "hears", "class texts", "weights", "what it is for"):
+    for name in ("extractor", "sees", "hears", "class texts"):
         table.add_column(name, overflow="fold")
     for entry in found:
-        weights = f"{entry.state}; {entry.licence}"
-        texts = "yes" if entry.text else "no"
-        table.add_row(
-            entry.name, entry.picture or "-", entry.sound or "-", texts, weights, f"{entry.title}: {entry.summary}"
-        )
+        table.add_row(entry.name, entry.picture or "-", entry.sound or "-", "yes" if entry.text else "no")
     terminal.show(table)
     terminal.say("class texts: those with them recognise without training. Numbers are the widths of the vectors.")
+    for entry in found:
+        terminal.say(f"{entry.name}: {entry.summary}. Weights: {entry.state}; {entry.licence}")
     return 0

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 _MOST_SHOWN = 10
 # Attributes that identify the extractor, with the label in front of each; then the attributes shown in other rows.
 _EXTRACTOR = {"extractor": "", "recipe": "recipe ", "decoder": "decoder ", "extractor_fingerprint": "fingerprint "}
-_SHOWN_ELSEWHERE = {"schema", "weights", "weights_sha256", "dtype", "feature_width", "content", *_EXTRACTOR}
+_SHOWN_ELSEWHERE = {
+    *("schema", "weights", "weights_sha256", "dtype", "content", "feature_width", "visual_width", "audio_width"),
+    *_EXTRACTOR,
+}
 
 
 def command(
@@ -28,6 +31,7 @@ def command(
             help="A features.h5 or a part file. By default the current features.h5 of the workspace.", metavar="FILE"
         ),
     ] = None,
+    extractor: options.UsedExtractorOption = None,
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     json_output: options.JsonOption = False,
     quiet: options.QuietOption = False,
@@ -37,11 +41,12 @@ def command(
 
     Example: avzsl inspect
     """
+    from pipeline.extraction.side_by_side import features_file
     from pipeline.features.inspection.report import inspect_store
     from pipeline.features.store import remedy
 
     terminal = Terminal(json_output=json_output, quiet=quiet, verbose=verbose)
-    report = inspect_store(store or options.open_workspace(workspace).current_features(), terminal)
+    report = inspect_store(store or features_file(options.open_workspace(workspace), extractor), terminal)
     if json_output:
         terminal.document(report.to_json())
     else:

@@ -26,6 +26,7 @@ def command(
     workspace: options.WorkspaceOption = options.DEFAULT_WORKSPACE,
     unseen: options.UnseenOption = None,
     unseen_fraction: options.UnseenFractionOption = None,
+    extractor: options.UsedExtractorOption = None,
     text: options.TextOption = None,
     method: Annotated[
         str | None,
@@ -65,6 +66,7 @@ def command(
     given = {
         "text.encoder": text,
         "training.method": method,
+        "training.extractor": extractor,
         "training.epochs": epochs,
         **training_settings(unseen=unseen, unseen_fraction=unseen_fraction, seed=seed, seeds=seeds),
     }

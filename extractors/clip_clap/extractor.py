@@ -170,11 +170,8 @@ class ClipClap(ExtractorFamily[ClipClapOptions]):
 
     def where(self, options: ClipClapOptions, weights: ResolvedWeights) -> Identity:
         """See `ExtractorFamily.where`."""
-        return super().where(options, weights) | {
-            "clip": options.clip,
-            "clap": options.clap,
-            "paired_text": _paired_text(_both(weights), options),
-        }
+        models: Identity = {"clip": options.clip, "clap": options.clap} if options.weights == "auto" else {}
+        return super().where(options, weights) | models | {"paired_text": _paired_text(_both(weights), options)}
 
     def widths(self, options: ClipClapOptions, weights: ResolvedWeights) -> tuple[int, int]:  # noqa: ARG002 - interface
         """See `ExtractorFamily.widths`."""

@@ -148,12 +148,23 @@ class Evaluator:
         self._workspace, self._held_out, self._device, self._reporter = workspace, held_out, device, reporter
         self._drawing = drawing
         self._dataset = load_dataset(workspace.dataset_folder)
-        self._features_file = workspace.current_features()
-        self._features = load_features(self._features_file, self._dataset.classes)
+        self._use_features(workspace.current_features())
         if held_out == "validation":
             reporter.warn("the final model was trained on the validation videos, so these metrics are too optimistic")
         if self._features.attributes.get("weights") == "untrained":
             reporter.warn(UNTRAINED_NOTE)
+
+    def _use_features(self, file: Path) -> None:
+        self._features_file, self._features = file, load_features(file, self._dataset.classes)
+
+    def _use_features_of(self, model: Model) -> None:
+        """Use the features of the model's extractor, if the workspace has them beside those it used last."""
+        wanted = model.extractor.get("extractor_fingerprint")
+        if isinstance(wanted, str) and self._features.attributes.get("extractor_fingerprint") != wanted:
+            file = self._workspace.feature_folder(wanted) / "features.h5"
+            if file.is_file():
+                self._reporter.say(f"the model was trained on features of another extractor than the last: {file}")
+                self._use_features(file)
 
     def __call__(self, folder: Path) -> tuple[EvaluationReport, str]:
         """Evaluate the run in a model folder; return its report and the fingerprint of its model.
@@ -162,6 +173,7 @@ class Evaluator:
             PipelineError: a missing model, features of another extractor, or no videos to evaluate on.
         """
         model = load_model(folder, self._device)
+        self._use_features_of(model)
         check_extractor(model, self._features.attributes, f"the features in {self._features_file}")
         _check_classes(model, self._dataset)
         splits = parse_splits(run_file(folder, SPLITS))

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,6 +120,7 @@ class _ExtractorRecord:
     extractor: AnyExtractorOptions
     decoder: Literal["pyav", "decord"]
     dtype: Literal["float16", "float32"]
+    fingerprint: str = ""
 
 
 def recorded_extractor(workspace: Workspace, name: str | None = None) -> ExtractionSettings | None:
@@ -140,10 +142,24 @@ def recorded_extractor(workspace: Workspace, name: str | None = None) -> Extract
     return _read_record(workspace, workspace.extractor_file_of(name))
 
 
+def recorded_fingerprint(workspace: Workspace, name: str) -> str | None:
+    """Return the fingerprint of the features that an extractor made last in a workspace; None if it was not used.
+
+    Raises:
+        StorageError: the record is damaged.
+    """
+    for file in (workspace.extractor_file, workspace.extractor_file_of(name)):
+        if file.exists():
+            record = read_document(file, _ExtractorRecord, partial(workspace.damaged_extractor, file=file))
+            if record.extractor.name == name:
+                return record.fingerprint
+    return None
+
+
 def _read_record(workspace: Workspace, file: Path) -> ExtractionSettings | None:
     if not file.exists():
         return None
-    record = read_document(file, _ExtractorRecord, lambda fault: workspace.damaged_extractor(fault, file))
+    record = read_document(file, _ExtractorRecord, partial(workspace.damaged_extractor, file=file))
     return ExtractionSettings(extractor=record.extractor, decoder=record.decoder, dtype=record.dtype)
 
 

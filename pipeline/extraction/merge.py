@@ -12,6 +12,7 @@ from pipeline.base.wording import visible
 from pipeline.base.workspace import Stage, StageRecord
 from pipeline.datasets.dataset import Video
 from pipeline.extraction.plan import ExtractionPlan, describe_extractor
+from pipeline.extraction.side_by_side import keep_record
 from pipeline.features.attributes import widths_in_attributes
 from pipeline.features.index import StoredFailure, content_fingerprint
 from pipeline.features.parts import PartChecks
@@ -127,9 +128,6 @@ def _write_failures(path: Path, failures: Sequence[StoredFailure]) -> None:
 
 def _record(plan: ExtractionPlan, report: ExtractionReport, content: str) -> None:
     workspace = plan.workspace
-    former = workspace.stages().get(Stage.FEATURES)
-    if former and former.fingerprint == content and report.did_nothing:
-        return
     summary: dict[str, str | int | float | bool] = {
         "videos": report.videos,
         "extracted": report.videos - report.failed - report.missing,
@@ -139,4 +137,7 @@ def _record(plan: ExtractionPlan, report: ExtractionReport, content: str) -> Non
     if plan.attributes.get("paired_text"):
         summary["paired_text"] = plan.attributes["paired_text"]
     record = StageRecord(fingerprint=content, output=str(report.features.relative_to(workspace.root)), summary=summary)
-    workspace.record(Stage.FEATURES, record)
+    keep_record(plan.folder, record)
+    former = workspace.stages().get(Stage.FEATURES)
+    if not (former and former.fingerprint == content and report.did_nothing):
+        workspace.record(Stage.FEATURES, record)

@@ -98,6 +98,7 @@ class TrainingSettings:
     __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
 
     method: MethodName = "daan"  # what is trained; its options stand in the section of this name
+    extractor: str = ""  # whose features to train on; empty: those that the workspace used last
     # C: paper: as the other settings say; small: a small network and fewer steps; auto: small for few training videos
     network: Literal["auto", "paper", "small"] = "auto"
     epochs: int = 50  # C (as AVCA)

@@ -24,6 +24,7 @@ from pipeline.datasets.phrases import comparable_phrases, phrases_text
 from pipeline.datasets.splits.hold_out import hold_out
 from pipeline.datasets.splits.recordings import recordings_of, shared_recordings
 from pipeline.datasets.splits.splits import Splits, read_splits
+from pipeline.extraction.side_by_side import use_features_of
 from pipeline.features.feature_kinds import encoders_of, kind_of
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.settings.training import section_of
@@ -100,8 +101,8 @@ class TrainingInputs:
 
 
 def _without_method(training: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the method, which the name of its options says."""
-    return {name: value for name, value in training.items() if name != "method"}
+    """Leave out the method, which the name of its options says, and the extractor, which the features say."""
+    return {name: value for name, value in training.items() if name not in {"method", "extractor"}}
 
 
 def gather_inputs(
@@ -120,6 +121,7 @@ def gather_inputs(
         PipelineError: a missing stage, splits or widths that do not fit, or fewer than two classes to train on.
     """
     dataset = load_dataset(workspace.dataset_folder)
+    use_features_of(workspace, settings.training.extractor or None, reporter)
     features_file = workspace.current_features()
     features = load_features(features_file, dataset.classes)
     if "content" not in features.attributes:

@@ -207,7 +207,7 @@ def test_predicting_without_a_model_says_what_to_run(capsys: pytest.CaptureFixtu
     """Both a workspace and a given folder may have no model."""
     shutil.copy(CLIP, tmp_path / "clip.mp4")
 
-    assert "run avzsl train first" in refused(capsys, 1, "predict", "clip.mp4")
+    assert "or run avzsl train first" in refused(capsys, 2, "predict", "clip.mp4")
     assert "run avzsl train first" in refused(capsys, 1, "predict", "clip.mp4", "--model", "nowhere")
 
 

@@ -12,7 +12,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.diagnostics.doctor.check import Check
 from pipeline.diagnostics.doctor.folders import folder_checks, setting_checks
 from pipeline.diagnostics.doctor.libraries import import_failure, import_library
-from pipeline.diagnostics.doctor.media import decoder_checks, weights_checks
+from pipeline.diagnostics.doctor.media import decoder_checks, extractor_checks, weights_checks, workspace_features_check
 from pipeline.diagnostics.doctor.text import text_checks, workspace_text_check
 
 _OLDEST_PYTHON, _FIRST_PYTHON_TOO_NEW = (3, 11), (3, 13)
@@ -38,6 +38,8 @@ def examine(workspace: Workspace) -> Iterator[Check]:
     yield from text_checks()
     yield workspace_text_check(workspace)
     yield from weights_checks()
+    yield from extractor_checks()
+    yield workspace_features_check(workspace)
     yield from folder_checks(workspace)
     yield from setting_checks()
 

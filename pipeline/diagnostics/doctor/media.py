@@ -7,10 +7,11 @@ from pathlib import Path
 
 from extractors.errors import WeightsError
 from extractors.selavi.weights import BASE_URL, LICENCE, PUBLISHED, cached_path, cached_weights
+from pipeline.base.errors import PipelineError
 from pipeline.base.wording import byte_size
-from pipeline.base.workspace import cache_folder
+from pipeline.base.workspace import Stage, Workspace, cache_folder
 from pipeline.diagnostics.doctor.check import Check
-from pipeline.diagnostics.doctor.libraries import import_library, one_line
+from pipeline.diagnostics.doctor.libraries import import_failure, import_library, one_line
 
 _DECODERS = ("pyav", "decord")
 
@@ -64,6 +65,36 @@ def weights_checks() -> Iterator[Check]:
         )
     for path in sorted(folder.glob("selavi_*.partial")):
         yield Check(f"weights: {path.name}", "note", f"{byte_size(path.stat().st_size)} of an interrupted download")
+
+
+def extractor_checks() -> Iterator[Check]:
+    """Check which of the other extractors can be used here, and whether their weights are in the cache."""
+    listing = import_library("pipeline.extraction.extractor_list")  # it imports torch
+    try:
+        found = [] if isinstance(listing, Exception) else listing.list_extractors()
+    except (ImportError, OSError):  # a library that does not load, of which another check tells
+        found = []
+    for entry in found:
+        if entry.name == "selavi":  # `weights_checks` tells of each of its checkpoints
+            continue
+        detail = f"{entry.state}, licence {entry.licence}"
+        remedy = "" if entry.here else f"not needed unless you pass --extractor {entry.name}"
+        yield Check(entry.name, "ok" if entry.here else "note", detail, remedy)
+
+
+def workspace_features_check(workspace: Workspace) -> Check:
+    """Say of which extractors a workspace has features, and which of them commands use."""
+    kept = import_library("pipeline.extraction.side_by_side")  # it imports torch
+    if isinstance(kept, Exception):
+        return Check("features", "note", import_failure(kept))
+    try:
+        here = kept.features_here(workspace)
+    except PipelineError as error:
+        return Check("features", "missing", one_line(error))
+    current = workspace.stages().get(Stage.FEATURES)
+    used = [name for name, record in here.items() if current and record.fingerprint == current.fingerprint]
+    named = ", ".join(f"{name} (in use)" if name in used else name for name in here)
+    return Check("features", "ok", f"of {named}" if here else "none of an extractor yet")
 
 
 def _weights(name: str, folder: Path) -> Check:
