@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from extractors.base import InputSpec, PictureInput, SoundInput
 from extractors.decoding.interface import (
     Decoder,
     DecodingRequest,
@@ -71,9 +72,16 @@ def brightness(index: int, fps: int) -> int:
     return 60 + 180 * index // fps
 
 
-def decode(decoder: Decoder, path: Path, *, start: float | None = None, end: float | None = None) -> "Decoded":
+def decode(
+    decoder: Decoder,
+    path: Path,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    inputs: InputSpec = selavi_inputs(RATE_HZ),  # noqa: B008 - it is frozen
+) -> "Decoded":
     """Decode a file and return all its seconds and the summary."""
-    request = DecodingRequest(path=path, inputs=selavi_inputs(RATE_HZ), start_seconds=start, end_seconds=end)
+    request = DecodingRequest(path=path, inputs=inputs, start_seconds=start, end_seconds=end)
     return exhaust(decoder.decode(request))
 
 
@@ -129,6 +137,54 @@ def test_sound_keeps_its_time(decoder: Decoder, tmp_path: Path) -> None:
     for audio, start, end in ((seconds[0].audio, 0, 1), (seconds[1].audio, 0, 0.22), (seconds[2].audio, 0, 1)):
         assert loudness(audio, start, end) < 0.005
     assert loudness(seconds[1].audio, 0.55, 1) < 0.005
+
+
+@pytest.mark.parametrize("first_frame", [0.0, 0.5])
+def test_an_extractor_may_want_few_pictures_as_bytes(decoder: Decoder, tmp_path: Path, first_frame: float) -> None:
+    """Picture k of 2 is the one on screen at (k + first_frame) / 2, resized to (height, width) and cut."""
+    picture = PictureInput(frames_per_second=2, side_pixels=24, resized_pixels=(32, 40), first_frame=first_frame)
+    inputs = InputSpec(picture=picture, sound=None)
+    seconds, summary = decode(decoder, write_clip(tmp_path / "clip.mp4", seconds=3), inputs=inputs)
+    assert len(seconds) == summary.seconds == 3
+    for number, second in enumerate(seconds):
+        assert second.frames is not None
+        assert (second.frames.shape, second.frames.dtype) == (picture.shape, np.uint8)
+        for k in range(2):
+            expected = [0.0, 0.0, 0.0]
+            expected[number] = brightness(int((k + first_frame) / 2 * 30), 30)
+            assert second.frames[k].mean(axis=(1, 2)) == pytest.approx(expected, abs=4)
+
+
+def test_an_extractor_gets_only_what_it_wants(decoder: Decoder, tmp_path: Path) -> None:
+    """Nothing is said about a track that is not wanted; a file without the only wanted one fails."""
+    sees = InputSpec(picture=PictureInput(frames_per_second=1, side_pixels=8, resized_pixels=8), sound=None)
+    hears = InputSpec(picture=None, sound=SoundInput(rate_hz=RATE_HZ))
+    clip = write_clip(tmp_path / "clip.mp4", seconds=2, tone=(0, 2))
+    mute = write_clip(tmp_path / "mute.mp4", seconds=2, tone=None)
+    dark = write_clip(tmp_path / "dark.mp4", seconds=2, picture=False, tone=(0, 2))
+    for path, inputs, is_seen in ((clip, sees, True), (mute, sees, True), (clip, hears, False), (dark, hears, False)):
+        seconds, summary = decode(decoder, path, inputs=inputs)
+        assert [(second.frames is not None, second.audio is not None) for second in seconds] == 2 * [
+            (is_seen, not is_seen)
+        ]
+        assert (summary.has_visual, summary.has_audio, summary.warnings) == (is_seen, not is_seen, ())
+    for path, inputs, reason in ((dark, sees, "this extractor only sees"), (mute, hears, "this extractor only hears")):
+        with pytest.raises(VideoError, match=reason):
+            decode(decoder, path, inputs=inputs)
+
+
+def test_windows_of_sound_are_cut_at_the_ends_of_the_file(decoder: Decoder, tmp_path: Path) -> None:
+    """Of three seconds around each second the first and the last have two, and a tone keeps its time."""
+    inputs = InputSpec(picture=None, sound=SoundInput(rate_hz=RATE_HZ, window_seconds=3))
+    seconds, _ = decode(decoder, write_clip(tmp_path / "clip.mp4", seconds=4, tone=(1.25, 1.5)), inputs=inputs)
+    lengths = [len(second.audio) / RATE_HZ for second in seconds if second.audio is not None]
+    assert lengths == pytest.approx([2, 3, 3, 2], abs=0.05)  # AAC files end a little later
+    for number, second in enumerate(seconds[:3]):
+        start = max(number - 1, 0)  # when the window begins
+        assert second.audio is not None
+        assert loudness(second.audio, 1.26 - start, 1.49 - start) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+    assert seconds[3].audio is not None
+    assert loudness(seconds[3].audio, 0, 2) < 0.005
 
 
 def test_a_file_without_sound_track_has_no_audio(decoder: Decoder, tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from cli.main import run_command
 from extractors.base import ResolvedWeights
 from extractors.selavi import extractor
 from extractors.selavi.options import SelaviOptions
+from pipeline.base.files import write_json
 from pipeline.base.progress import SilentReporter
-from pipeline.extraction.extractor_choice import fetch_weights
+from pipeline.base.workspace import Workspace
+from pipeline.extraction.extractor_choice import fetch_weights, recorded_extractor, recorded_fingerprint
 
 
 class Warnings(SilentReporter):
@@ -45,3 +47,17 @@ def test_the_licence_stands_beside_the_option(capsys: pytest.CaptureFixture[str]
     assert run_command(["extract", "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "the licence CC-BY-NC 4.0: not for commercial use" in shown
+
+
+def test_the_record_of_an_older_version_is_read(tmp_path: Path) -> None:
+    """Before there were several extractors it had no name and no fingerprint: it is SeLaVi's."""
+    workspace = Workspace(tmp_path)
+    extractor = {"weights": "untrained", "width": 4, "recipe": "avca", "precision": "float32", "windows": "seconds"}
+    write_json(workspace.extractor_file, {"extractor": extractor, "decoder": "pyav", "dtype": "float16"})
+    found = recorded_extractor(workspace)
+    assert found is not None
+    assert isinstance(found.extractor, SelaviOptions)
+    assert (found.extractor.name, found.extractor.width) == ("selavi", 4)
+    assert recorded_extractor(workspace, "selavi") == found
+    assert recorded_extractor(workspace, "clip-clap") is None
+    assert recorded_fingerprint(workspace, "selavi") == ""
