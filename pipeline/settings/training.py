@@ -86,6 +86,17 @@ class HoldOutSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScoreSettings:
+    """The settings of the distances that a trained method predicts by."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid", "allow_inf_nan": False}
+
+    # Mix them with those of the frozen encoders, on features whose extractor has a text encoder (clip-clap and pe-av).
+    # The weight is chosen on the validation videos, and may be 0.
+    anchor: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """The settings of training (see daan/README.md). P marks a value of the paper, C our own choice.
 

@@ -30,7 +30,14 @@ from pipeline.base.files import read_text
 from pipeline.base.wording import did_you_mean, not_a_file
 from pipeline.base.yaml_text import parse_yaml
 from pipeline.settings.extraction import EXTRACTOR_OPTIONS, ExtractionSettings
-from pipeline.settings.training import HoldOutSettings, MethodName, TextSettings, TrainingSettings, section_of
+from pipeline.settings.training import (
+    HoldOutSettings,
+    MethodName,
+    ScoreSettings,
+    TextSettings,
+    TrainingSettings,
+    section_of,
+)
 
 _MOST_SETTINGS = 1000
 _EXTRACTOR = "extraction.extractor"  # the section of the options of any extractor
@@ -54,6 +61,7 @@ class Settings:
     holdout: HoldOutSettings = dataclasses.field(default_factory=HoldOutSettings)
     daan: DaanConfig = dataclasses.field(default_factory=DaanConfig)
     training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
+    score: ScoreSettings = dataclasses.field(default_factory=ScoreSettings)
     # The options of the other methods: one section each, named by `section_of`.
     avca: AvcaConfig = dataclasses.field(default_factory=AvcaConfig)
     tcaf: TcafConfig = dataclasses.field(default_factory=TcafConfig)

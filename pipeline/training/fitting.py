@@ -39,6 +39,8 @@ class StageState:
     balance: list[BalanceRecord] = field(default_factory=list)  # a row per period and part
     best: Validation | None = None
     best_period: int = 0
+    # The network's weights at its best; empty if validation chooses no epoch.
+    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
     at_epoch: float = 0  # the epoch that the network's weights come from
     seconds: list[float] = field(default_factory=list)  # time of each period that ran without an interruption
 
@@ -100,7 +102,6 @@ class _Fitting:
             patience=max(0, round(settings.patience_steps / steps_between_validations) - 1),
         )
         self._state = StageState()
-        self._best_weights: dict[str, torch.Tensor] = {}  # empty if validation chooses no epoch
         self._saved_at_seconds = time.monotonic()
 
     def run(self, on_epoch: OnEpoch) -> StageState:
@@ -189,7 +190,7 @@ class _Fitting:
         if state.best is None or not validator.chooses or validation.validation_metric >= state.best.validation_metric:
             state.best, state.best_period = validation, number
             if validator.chooses:
-                self._best_weights = {name: value.clone() for name, value in self._network.state_dict().items()}
+                state.best_weights = {name: value.clone() for name, value in self._network.state_dict().items()}
 
     def _follow(self, validation: Validation) -> None:
         """Lower the learning rate if the HM has not risen for long, and then go back to the best weights.
@@ -200,7 +201,7 @@ class _Fitting:
         before = self._learning_rate
         self._plateau.step(validation.validation_metric[0])
         if self._learning_rate < before:
-            self._network.load_state_dict(self._best_weights)
+            self._network.load_state_dict(self._state.best_weights)
             self._state.at_epoch = self._state.best_epoch
 
     @property
@@ -241,7 +242,7 @@ class _Fitting:
                 "balance": [record.to_row() for record in state.balance],
                 "best": state.best.to_plain() if state.best else None,
                 "best_period": state.best_period,
-                "best_weights": self._best_weights,
+                "best_weights": state.best_weights,
                 "at_epoch": state.at_epoch,
                 "seconds": state.seconds,
                 "unfinished": unfinished,
@@ -263,16 +264,16 @@ class _Fitting:
         self._network.load_state_dict(saved["network"])
         self._optimizer.load_state_dict(saved["optimizer"])
         self._plateau.load_state_dict(saved["plateau"])
+        device = self._stage.device
         self._state = StageState(
             history=[EpochRecord.from_row(record) for record in saved["history"]],
             balance=[BalanceRecord.from_row(row) for row in saved["balance"]],
             best=Validation.from_plain(saved["best"]) if saved["best"] else None,
             best_period=saved["best_period"],
+            best_weights={name: value.to(device) for name, value in saved["best_weights"].items()},
             at_epoch=saved["at_epoch"],
             seconds=saved["seconds"],
         )
-        device = self._stage.device
-        self._best_weights = {name: value.to(device) for name, value in saved["best_weights"].items()}
         if self._state.history:
             self._write_tables()  # the process may have been killed between the checkpoint and the table
         unfinished: dict[str, Any] | None = saved["unfinished"]

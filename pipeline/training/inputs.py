@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from daan.baselines.zero_shot import ZeroShotConfig
 from daan.method import MethodConfig
 from pipeline.base.csv_tables import joined_names, with_known_names
 from pipeline.base.errors import PipelineError, UsageError
@@ -35,6 +36,7 @@ from pipeline.training.network_size import with_network_size
 _STAGE_VERSION = 5  # version of the training code: add one for each change that can change the weights
 _ORDER_BEFORE: Mapping[str, bool] = {"off": False, "avca": True}  # as earlier versions named it, for equal hashes
 _LEAST_CLASSES = 2
+ConfigT = TypeVar("ConfigT", bound=MethodConfig)
 _NAMES_SHOWN = 5
 
 
@@ -48,6 +50,7 @@ class TrainingInputs:
     embeddings: ClassEmbeddings
     config: MethodConfig  # with the widths of the data
     settings: Settings
+    anchor: ZeroShotConfig | None = None  # the frozen encoders that the distances are mixed with
 
     def indices(self, *splits: str) -> Tensor:
         """Return the indices (M,) of the videos of the named splits."""
@@ -80,7 +83,8 @@ class TrainingInputs:
         """
         settings = with_network_size(settings, len(self.splits.by_name["train"]))
         config = _config_of(settings, self.features, self.embeddings)
-        return dataclasses.replace(self, config=config, settings=settings)
+        anchor = _anchor_of(settings, self.features, self.embeddings)
+        return dataclasses.replace(self, config=config, settings=settings, anchor=anchor)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -96,6 +100,7 @@ class TrainingInputs:
                 "legacy_class_order": _ORDER_BEFORE.get(legacy_order, legacy_order),
                 self.settings.training.method: dataclasses.asdict(self.config),
                 "training": _without_method(dataclasses.asdict(self.settings.training)),
+                **({"anchor": dataclasses.asdict(self.anchor)} if self.anchor else {}),
             }
         )
 
@@ -142,7 +147,8 @@ def gather_inputs(
     splits = _usable(splits, features, reporter)
     settings = with_network_size(settings, len(splits.by_name["train"]))
     config = _config_of(settings, features, embeddings)
-    inputs = TrainingInputs(dataset, features, splits, embeddings, config, settings)
+    anchor = _anchor_of(settings, features, embeddings)
+    inputs = TrainingInputs(dataset, features, splits, embeddings, config, settings, anchor)
     _check_classes(inputs, how, reporter)
     _report_small_numbers(inputs, reporter)
     idle = inputs.config.idle_options(int(features.seconds.max()))
@@ -209,7 +215,25 @@ def _config_of(settings: Settings, features: FeatureSet, embeddings: ClassEmbedd
     )
 
 
-def _with_scales(config: MethodConfig, features: FeatureSet) -> MethodConfig:
+def _anchor_of(settings: Settings, features: FeatureSet, embeddings: ClassEmbeddings) -> ZeroShotConfig | None:
+    """Return the options of the frozen encoders that distances are mixed with; None if they are not.
+
+    Raises:
+        UsageError: features that have no text encoder, or class embeddings of another one.
+    """
+    if not settings.score.anchor or not method_class(settings.training.method).needs.training:
+        return None
+    _check_paired("score.anchor", features)
+    return _with_widths(
+        _with_scales(ZeroShotConfig(), features),
+        "score.anchor",
+        audio=features.audio.shape[1],
+        visual=features.visual.shape[1],
+        text=embeddings.vectors.shape[1],
+    )
+
+
+def _with_scales(config: ConfigT, features: FeatureSet) -> ConfigT:
     """Fill in the scales of the encoders, if the method has such options and the features name them."""
     changes: dict[str, Any] = {
         option: float(features.attributes[attribute])
@@ -231,7 +255,7 @@ def _check_paired(method: str, features: FeatureSet) -> None:
         )
 
 
-def _with_widths(config: MethodConfig, section: str, *, audio: int, visual: int, text: int) -> MethodConfig:
+def _with_widths(config: ConfigT, section: str, *, audio: int, visual: int, text: int) -> ConfigT:
     """Fill the data's widths into the configuration; refuse a width that was set to another value."""
     for kind, width in (("audio", audio), ("visual", visual), ("text", text)):
         name = f"{kind}_width"

@@ -15,6 +15,8 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
+from daan.baselines.anchored import Anchored
+from daan.baselines.zero_shot import ZeroShotConfig
 from daan.method import Method
 from extractors.text.spec import TextSpec
 from pipeline.base.errors import IncompatibleFeaturesError, MissingStageError, StorageError, UsageError
@@ -118,6 +120,7 @@ def save_model(folder: Path, model: Model) -> None:
         "score": model.score,
         "training": dict(model.training),
         "grid_betas": {grid: dict(betas) for grid, betas in model.grid_betas.items()},
+        **({"anchor": dataclasses.asdict(model.network.frozen.config)} if isinstance(model.network, Anchored) else {}),
         "files": checksums_of(folder),
     }
     write_json(folder / DESCRIPTION, description)
@@ -158,6 +161,7 @@ class ModelDescription:
     method: MethodName = "daan"  # models of older versions do not name it
     options: dict[str, Any] = field(default_factory=dict)  # of the method; in model.json they have its name
     grid_betas: dict[str, dict[str, float]] = field(default_factory=dict)
+    anchor: ZeroShotConfig | None = None  # the frozen encoders that the distances are mixed with
 
 
 def read_description(folder: Path) -> ModelDescription:
@@ -212,6 +216,8 @@ def load_model(folder: Path, device: torch.device) -> Model:
         description.options, config_class(description.method), lambda fault: _damaged_model(folder, ValueError(fault))
     )
     network = build_method(description.method, config)
+    if description.anchor is not None:
+        network = Anchored(network, description.anchor)
     try:
         network.load_state_dict(_with_prefix(tensors, "network."))
     except RuntimeError as error:  # weights are missing, unknown or of another shape

@@ -21,6 +21,7 @@ from pipeline.base.progress import Reporter, Stop
 from pipeline.base.wording import counted, shown_epoch
 from pipeline.features.feature_set import FeatureSet, Standardiser
 from pipeline.settings.training import TrainingSettings
+from pipeline.training.anchoring import Anchor, choose_anchor
 from pipeline.training.epoch import TrainingStage, steps_per_epoch, validations_per_epoch
 from pipeline.training.fitting import OnEpoch, StageState, fit
 from pipeline.training.inputs import TrainingInputs
@@ -71,7 +72,7 @@ class Run:
                 f"stage 1 ends after epoch {shown_epoch(state.history[-1].epoch)}: the learning rate has fallen below "
                 f"training.least_learning_rate ({self.settings.least_learning_rate:g})"
             )
-        chooses = first.validator is not None and first.validator.chooses
+        chooses, anchor = first.validator is not None and first.validator.chooses, None
         if state.best is not None:
             chosen = (
                 f"best epoch {shown_epoch(state.best_epoch)}"
@@ -88,10 +89,32 @@ class Run:
                 per_epoch=per_epoch,
                 learning_rates=rates,
             )
+            anchor = self._anchor(network, first, state)
             network = self._network()
             self._fit(network, second)
             standardiser = second.standardiser
-        return self._model(network, standardiser, state, chooses=chooses)
+            if anchor is not None:
+                network = anchor.applied(network, standardiser)
+        return self._model(network, standardiser, state, chooses=chooses, anchor=anchor)
+
+    def _anchor(self, network: Method, first: TrainingStage, state: StageState) -> Anchor | None:
+        """Choose how strongly frozen distances count, if the settings want them; replace the best validation by theirs.
+
+        Args:
+            network: the network, which gets the best weights of stage 1.
+            first: stage 1.
+            state: its result.
+        """
+        if self.inputs.anchor is None:
+            return None
+        if first.validator is None or not first.validator.chooses:
+            self.reporter.warn("score.anchor: there are too few validation videos to choose a weight: nothing is mixed")
+            return None
+        network.load_state_dict(state.best_weights)
+        anchor, state.best = choose_anchor(network, self.inputs.anchor, first.standardiser, first.validator)
+        effect = "the frozen encoders do not help" if anchor.weight == 0 else f"weight {anchor.weight:g}"
+        self.reporter.say(f"distances of the frozen encoders: {effect}, by the validation videos")
+        return anchor
 
     def _only_calibrated(self, network: Method) -> Model:
         """Calibrate a method that has nothing to learn on the validation videos."""
@@ -189,7 +212,15 @@ class Run:
             self.reporter.warn(f"no beta is chosen, because {validator.missing_kind}: classes in training are favoured")
         return validator
 
-    def _model(self, network: Method, standardiser: Standardiser, state: StageState, *, chooses: bool) -> Model:
+    def _model(
+        self,
+        network: Method,
+        standardiser: Standardiser,
+        state: StageState,
+        *,
+        chooses: bool,
+        anchor: Anchor | None = None,
+    ) -> Model:
         inputs, best = self.inputs, state.best
         seen = inputs.classes_of("train", "val_seen", "val_unseen")
         return Model(
@@ -211,5 +242,6 @@ class Run:
                 "epoch_chosen": chooses,
                 "validation": dataclasses.asdict(best.metrics) if best else {},
                 "unseen": inputs.names_of("test_unseen"),
+                **({} if anchor is None else {"anchor_weight": anchor.weight}),
             },
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from daan.method import Method
@@ -139,7 +139,14 @@ class Validator:
 
     def __call__(self, network: Method) -> Validation:
         """Compute metrics and calibration of a network."""
-        scored = score_videos(
+        return Validation.of_scored(self._scored(network), self._labels, score=self._score, calibrate=self.chooses)
+
+    def distances(self, network: Method) -> Mapping[str, NDArray[np.float32]]:
+        """Compute the distances (M, C) of at most 2000 validation videos by each score; M is 0 with too few videos."""
+        return self._scored(network).sample_distances
+
+    def _scored(self, network: Method) -> ScoredVideos:
+        return score_videos(
             network,
             self._features,
             self._indices,
@@ -149,7 +156,6 @@ class Validator:
             self._device,
             sample=self._sample,
         )
-        return Validation.of_scored(scored, self._labels, score=self._score, calibrate=self.chooses)
 
 
 def _too_few(of_trained: Flags, least_videos: int) -> str:

@@ -109,6 +109,27 @@ def test_a_method_trains_on_them_with_their_own_class_texts(
     assert found["predictions"][0]["none_of_these"] is None
 
 
+def test_the_distances_of_a_trained_model_are_mixed_with_the_frozen_ones(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The weight is chosen on validation videos and kept in the model; features without texts are refused."""
+    mixed = ("train", *SHORT, "--set", "training.least_validation_videos=2", "--set", "score.anchor=true")
+    assert avzsl(*mixed, workspace=workspace) == 0
+    assert "distances of the frozen encoders:" in capsys.readouterr().out
+    run = document(capsys, *mixed, workspace=workspace)["run"]
+    assert len(list((workspace / "models").iterdir())) == 1  # the second command found the finished run
+    description = json.loads((workspace / "models" / run / "model.json").read_text())
+    assert description["anchor"]["visual_scale"] > 0
+    assert description["training"]["anchor_weight"] >= 0
+    alone = document(capsys, *mixed[:-2], workspace=workspace)["run"]
+    assert alone != run
+    assert document(capsys, "evaluate", "--no-figures", "--run", run, workspace=workspace)["sum"]
+    options = ("--model", workspace / "models" / run, "--classes", "dog barking, red ball")
+    assert len(document(capsys, "predict", CLIP, *options, workspace=workspace)["predictions"][0]["classes"]) == 2
+    assert avzsl(*mixed, "--extractor", "selavi", workspace=workspace) == 2
+    assert "score.anchor compares features with class texts of the same encoders" in capsys.readouterr().err
+
+
 def test_a_workspace_says_whose_features_a_command_uses(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Those that were used last, or those of --extractor, to which later commands then keep."""
     train = ("train", *SHORT, "--set", "training.least_validation_videos=2")

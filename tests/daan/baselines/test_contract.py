@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from daan.baselines.anchored import Anchored
 from daan.baselines.apn import Apn, ApnConfig
 from daan.baselines.avca import Avca, AvcaConfig
 from daan.baselines.avgzslnet import Avgzslnet, AvgzslnetConfig
@@ -44,6 +45,14 @@ class Row(NamedTuple):
         make: Any = self.method
         made: Method = make(self.config(**{**widths, **self.options, **options})).double()
         return made
+
+
+class AnchoredAle(Anchored):
+    """ALE whose distances are mixed with frozen ones."""
+
+    def __init__(self, config: BilinearConfig) -> None:
+        super().__init__(Ale(config), ZeroShotConfig(audio_width=AUDIO, visual_width=VISUAL, text_width=TEXT))
+        self.set_factors(dict.fromkeys(self.scores, 0.01))
 
 
 ROWS = {
@@ -90,6 +99,7 @@ ROWS = {
         Mft, MftConfig, {"hidden_width": 16, "attention": "off", "kl": "off", "cosine": "off", **SMALL_ATTENTION}
     ),
     "lsc": Row(Lsc, LscConfig, {"hidden_width": 16, "bottleneck_width": 8, "mixer_width": 4, **SMALL_ATTENTION}),
+    "ale-anchored": Row(AnchoredAle, BilinearConfig, {}),
     "zero-shot": Row(ZeroShot, ZeroShotConfig, {}),
     "zero-shot-joint": Row(ZeroShot, ZeroShotConfig, {"audio_width": 6, "visual_width": 6, "text_width": 6}),
 }
