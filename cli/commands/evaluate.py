@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.evaluation.evaluate import EvaluationReport
     from pipeline.evaluation.seeds import SeedsReport
     from pipeline.scoring.intervals import Interval
+    from pipeline.scoring.metrics import Metrics
 
 
 def command(
@@ -87,8 +88,9 @@ def show_report(
     _show_heading(report, terminal)
     table = _table("score", "S", "U", "HM", "ZSL", "beta")
     for name, metrics in report.metrics.items():
-        cells = [_number(getattr(metrics, column)) for column in ("S", "U", "HM", "ZSL")]
-        _add_score(table, name, report.score, *cells, f"{metrics.beta:.2f}")
+        _add_score(table, name, report.score, *_metrics_of(metrics), f"{metrics.beta:.2f}")
+    if report.frozen is not None:
+        table.add_row("zero-shot", *_metrics_of(report.frozen), f"{report.frozen.beta:.2f}", style="dim")
     table.add_row("chance", "", "", "", _number(report.chance), "", style="dim")
     terminal.show(table)
     if intervals:
@@ -116,6 +118,8 @@ def show_seeds(seeds: "SeedsReport", terminal: Terminal, *, intervals: bool = Fa
     for name in first.metrics:
         pairs = ((seeds.mean[name][column], seeds.deviation[name][column]) for column in columns)
         _add_score(table, name, first.score, *(f"{_number(mean)} ± {_number(deviation)}" for mean, deviation in pairs))
+    if first.frozen is not None:  # the same for every seed
+        table.add_row("zero-shot", *_metrics_of(first.frozen), style="dim")
     table.add_row("chance", "", "", "", _number(first.chance), style="dim")
     terminal.show(table)
     if intervals:
@@ -168,6 +172,8 @@ def _explain(report: "EvaluationReport", terminal: Terminal) -> None:
         "S, U: recall of the seen and the unseen classes, choosing among all classes. HM: their harmonic mean. "
         "ZSL: recall of the unseen classes, choosing among the unseen ones. *: the score that avzsl predict uses."
     )
+    if report.frozen is not None:
+        terminal.say("zero-shot: the encoders of the features as they are, without this training.")
     if report.unseen == 1:
         terminal.warn("with a single unseen class ZSL is always 100: hold out more classes")
     if report.without_samples:
@@ -189,6 +195,10 @@ def _add_score(table: Table, name: str, predicts: str, *cells: str) -> None:
     """Add the row of a score; the score used for prediction is marked."""
     mark = " *" if name == predicts else ""
     table.add_row(f"{name}{mark}", *cells, style="bold" if mark else "")
+
+
+def _metrics_of(metrics: "Metrics") -> tuple[str, ...]:
+    return tuple(_number(getattr(metrics, column)) for column in ("S", "U", "HM", "ZSL"))
 
 
 def _interval(interval: "Interval") -> str:

@@ -21,6 +21,7 @@ from pipeline.base.workspace import Stage, StageRecord, Workspace
 from pipeline.datasets.dataset import Dataset, load_dataset
 from pipeline.datasets.splits.splits import Splits, parse_splits
 from pipeline.evaluation.drawing import DrawingError, EvaluationFigures, FigureProcess
+from pipeline.evaluation.frozen import frozen_metrics
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.scoring.calibration import calibrated
 from pipeline.scoring.held_out import Calibration
@@ -70,6 +71,8 @@ class EvaluationReport:
     extractor: Mapping[str, Any]  # attributes of the features
     metrics_file: Path
     figures: tuple[Path, ...]
+    # The frozen encoders of the features without training, for comparison; None if the features have no text encoder.
+    frozen: Metrics | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Make the document of `evaluate --json`; without `grids` if the model records none."""
@@ -86,6 +89,7 @@ class EvaluationReport:
             "expected_calibration_error": asdict(self.calibration_error),
             "calibrated": self.calibrated,
             **({"grids": grids} if grids else {}),
+            **({"zero_shot": _selected(self.frozen, "S", "U", "HM", "ZSL", "beta")} if self.frozen else {}),
         }
 
 
@@ -183,7 +187,7 @@ class Evaluator:
                 f"the splits of {folder.name} contain no {self._held_out} videos: there is nothing to evaluate on"
             )
         reports = evaluation_folder(self._workspace, folder.name, self._held_out)
-        report = self._score(reports, folder, model, indices, self._classes_of(splits))
+        report = self._score(reports, folder, model, indices, splits)
         return report, str(model.training["fingerprint"])
 
     def _classes_of(self, splits: Splits) -> Indices:
@@ -198,9 +202,10 @@ class Evaluator:
         folder: Path,
         model: Model,
         indices: Tensor,
-        classes: Indices,
+        splits: Splits,
     ) -> EvaluationReport:
-        """Score the videos at `indices` against the classes at `classes`; write and return the report."""
+        """Score the videos at `indices` against the classes of the splits; write and return the report."""
+        classes = self._classes_of(splits)
         labels = np.searchsorted(classes, self._features.labels[indices].numpy())
         entries = [model.classes[index] for index in classes]
         names, seen = [entry.name for entry in entries], np.array([entry.seen for entry in entries])
@@ -237,6 +242,9 @@ class Evaluator:
             extractor=self._features.attributes,
             metrics_file=make_folder(reports) / "metrics.json",
             figures=(),
+            frozen=frozen_metrics(
+                model, self._features, splits, indices=indices, labels=labels, classes=classes, device=self._device
+            ),
         )
         _write(report, names, labels, predictions, nearest[model.score])
         confusion = confusion_matrix(predictions, labels, len(names))

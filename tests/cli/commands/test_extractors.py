@@ -130,6 +130,21 @@ def test_the_distances_of_a_trained_model_are_mixed_with_the_frozen_ones(
     assert "score.anchor compares features with class texts of the same encoders" in capsys.readouterr().err
 
 
+def test_an_evaluation_has_the_row_of_the_frozen_encoders(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It equals the evaluation of the method zero-shot; features without texts have no such row."""
+    few = ("--set", "training.least_validation_videos=2")
+    assert avzsl("train", *SHORT, *few, workspace=workspace) == 0
+    row = document(capsys, "evaluate", "--no-figures", workspace=workspace)["zero_shot"]
+    assert avzsl("evaluate", "--no-figures", workspace=workspace) == 0
+    assert "zero-shot: the encoders of the features as they are" in " ".join(capsys.readouterr().out.split())
+    assert avzsl("train", "--method", "zero-shot", *few, workspace=workspace) == 0
+    alone = document(capsys, "evaluate", "--no-figures", workspace=workspace)
+    assert "zero_shot" not in alone
+    assert row == pytest.approx(alone["probability"])
+    assert avzsl("train", *SHORT, *few, "--extractor", "selavi", workspace=workspace) == 0
+    assert "zero_shot" not in document(capsys, "evaluate", "--no-figures", workspace=workspace)
+
+
 def test_a_workspace_says_whose_features_a_command_uses(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Those that were used last, or those of --extractor, to which later commands then keep."""
     train = ("train", *SHORT, "--set", "training.least_validation_videos=2")
