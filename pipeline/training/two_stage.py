@@ -80,6 +80,7 @@ class Run:
                 else f"all {counted(int(state.best_epoch), 'epoch')}"
             )
             self.reporter.say(f"{chosen}; stage 2 trains on all seen classes")
+            anchor = self._anchor(network, first, state)
             rates = [record.learning_rate for record in state.path_to_best]
             second = self._stage(
                 "stage2",
@@ -89,7 +90,6 @@ class Run:
                 per_epoch=per_epoch,
                 learning_rates=rates,
             )
-            anchor = self._anchor(network, first, state)
             network = self._network()
             self._fit(network, second)
             standardiser = second.standardiser
