@@ -73,11 +73,14 @@ def _frozen_network(model: Model, features: FeatureSet) -> ZeroShot | None:
     paired = str(attributes.get("paired_text", "")).partition(":")[0]
     if not paired or paired != model.text_encoder.get("encoder") or isinstance(model.network, ZeroShot):
         return None
+    audio, visual, text = features.audio.shape[1], features.visual.shape[1], model.class_vectors.shape[1]
+    if text != audio + visual and not text == audio == visual:  # a text encoder of another model of the same kind
+        return None
     return ZeroShot(
         ZeroShotConfig(
-            audio_width=features.audio.shape[1],
-            visual_width=features.visual.shape[1],
-            text_width=model.class_vectors.shape[1],
+            audio_width=audio,
+            visual_width=visual,
+            text_width=text,
             audio_scale=float(attributes.get("audio_logit_scale", 0)),
             visual_scale=float(attributes.get("visual_logit_scale", 0)),
         )
