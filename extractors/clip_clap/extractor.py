@@ -21,6 +21,7 @@ from extractors.clip_clap.sound import SoundPreprocessing, load_sound, sound_pre
 from extractors.errors import WeightsError, WeightsSpecError
 from extractors.files.hub import cached_model, fetch_model, is_hub_name
 from extractors.files.model_folder import CONFIG, ModelFolder
+from extractors.files.picture_processor import BytesNormaliser
 from extractors.runtime.networks import Network, check_runtime, make_ready
 
 _VERSION = 1  # of the code of this folder; increase it with each change that can change a feature
@@ -63,9 +64,7 @@ class ClipClapExtractor:
         self._picture_tower, self._sound_tower = picture_tower, sound_tower
         self._is_negative = options.recipe == "clipclap"
         self._has_windows = options.visual_window_seconds > 1
-        # As transformers does: mean and deviation of bytes, so that pictures need not be scaled first.
-        self._mean = (torch.tensor(pictures.mean) * 255).reshape(3, 1, 1).to(device)
-        self._deviation = (torch.tensor(pictures.deviation) * 255).reshape(3, 1, 1).to(device)
+        self._normalise = BytesNormaliser(pictures.mean, pictures.deviation, device)
 
     def visual(self, frames: Tensor) -> Tensor:
         """Compute unit vectors of pictures; their mean over a second, or one row per picture for longer windows.
@@ -80,7 +79,7 @@ class ClipClapExtractor:
         pixels = frames.to(self.device).flatten(0, 1)
         if self._is_negative:
             pixels = (256 - pixels.int()).remainder(256).flip(1)
-        vectors = self._picture_tower((pixels.float() - self._mean).div_(self._deviation))
+        vectors = self._picture_tower(self._normalise(pixels))
         rows = F.normalize(vectors, dim=-1).reshape(count, per_second, -1)
         return rows if self._has_windows else rows.mean(1)
 

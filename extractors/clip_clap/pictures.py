@@ -7,13 +7,9 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from extractors.base import Interpolation, PictureInput
-from extractors.errors import WeightsError
 from extractors.files.model_folder import ModelFolder
+from extractors.files.picture_processor import INTERPOLATIONS
 from extractors.files.pretrained import load_pretrained, quiet_transformers
-
-_KINDS = ("clip", "siglip")
-# Numbers of Pillow's resampling filters.
-_INTERPOLATIONS: Mapping[int, Interpolation] = {2: "bilinear-antialiased", 3: "bicubic-antialiased"}
 
 
 @dataclass(frozen=True)
@@ -52,12 +48,7 @@ def kind_of_pictures(folder: ModelFolder) -> str:
     Raises:
         WeightsError: another model.
     """
-    kind = folder.config().get("model_type")
-    if kind not in _KINDS:
-        raise WeightsError(
-            f"{folder.path} contains no CLIP or SigLIP model ({kind or 'unknown'}): give the folder of one"
-        )
-    return str(kind)
+    return folder.kind(("clip", "siglip"), "CLIP or SigLIP")
 
 
 def picture_preprocessing(folder: ModelFolder) -> PicturePreprocessing:
@@ -79,7 +70,7 @@ def picture_preprocessing(folder: ModelFolder) -> PicturePreprocessing:
         found = PicturePreprocessing(
             side_pixels=side,
             resized_pixels=resized,
-            interpolation=_INTERPOLATIONS[int(processor.resample)],
+            interpolation=INTERPOLATIONS[int(processor.resample)],
             mean=_three(processor.image_mean),
             deviation=_three(processor.image_std),
         )

@@ -91,10 +91,8 @@ def sound_preprocessing(folder: ModelFolder) -> SoundPreprocessing:
     """
     from transformers import ClapFeatureExtractor  # noqa: PLC0415 - takes seconds
 
+    folder.kind(("clap",), "CLAP")
     config = folder.config()
-    if config.get("model_type") != "clap":
-        kind = config.get("model_type") or "unknown"
-        raise WeightsError(f"{folder.path} contains no CLAP model ({kind}): give the folder of one")
     given = {name: value for name, value in folder.preprocessing("feature_extractor").items() if "_type" not in name}
     try:
         with quiet_transformers():

@@ -6,7 +6,7 @@ by its sha256.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,22 @@ class ModelFolder:
             WeightsError: a file that does not exist, or is no JSON object.
         """
         return self._json(CONFIG)
+
+    def kind(self, known: Collection[str], named: str, advice: str = "give the folder of one") -> str:
+        """Return the kind of model, as config.json names it.
+
+        Args:
+            known: the kinds that are wanted.
+            named: their name in the message.
+            advice: what to do with another model.
+
+        Raises:
+            WeightsError: another model.
+        """
+        found = self.config().get("model_type")
+        if not isinstance(found, str) or found not in known:
+            raise WeightsError(f"{self.path} contains no {named} model ({found or 'unknown'}): {advice}")
+        return found
 
     def preprocessing(self, section: str) -> dict[str, Any]:
         """Read how inputs are made: the section image_processor, feature_extractor or video_processor.

@@ -20,9 +20,9 @@ from extractors.base import (
 from extractors.errors import WeightsSpecError
 from extractors.files.hub import cached_model, fetch_model, is_hub_name
 from extractors.files.model_folder import CONFIG, ModelFolder
+from extractors.files.picture_processor import BytesNormaliser
 from extractors.pe_av.networks import (
     PeAvPreprocessing,
-    check_kind,
     cosine_scale,
     load_sound,
     load_visual,
@@ -31,6 +31,7 @@ from extractors.pe_av.networks import (
 )
 from extractors.pe_av.options import PE_AV_NAME, PeAvOptions
 from extractors.runtime.networks import EagerNetwork, Network, check_runtime, make_ready
+from extractors.text.pe_av import check_pe_av
 
 _VERSION = 1  # of the code of this folder; increase it with each change that can change a feature
 _WHAT = "a PE-AV model"
@@ -78,9 +79,7 @@ class PeAvExtractor:
         self.runtime = networks.frames.runtime
         self._networks = networks
         self._has_windows = options.visual_window_seconds > 1
-        # As transformers does: mean and deviation of bytes, so that pictures need not be scaled first.
-        self._mean = (torch.tensor(preprocessing.mean) * 255).reshape(3, 1, 1).to(device)
-        self._deviation = (torch.tensor(preprocessing.deviation) * 255).reshape(3, 1, 1).to(device)
+        self._normalise = BytesNormaliser(preprocessing.mean, preprocessing.deviation, device)
 
     def visual(self, frames: Tensor) -> Tensor:
         """Compute one row per picture, or, without longer windows, the unit vectors of seconds.
@@ -92,8 +91,8 @@ class PeAvExtractor:
             (N, F, E) float32; (N, W) if a window is one second.
         """
         count, per_second = frames.shape[:2]
-        pixels = frames.to(self.device).flatten(0, 1).float().sub_(self._mean).div_(self._deviation)
-        rows = self._networks.frames(pixels).reshape(count, per_second, -1)
+        pixels = frames.to(self.device).flatten(0, 1)
+        rows = self._networks.frames(self._normalise(pixels)).reshape(count, per_second, -1)
         return rows if self._has_windows else self.visual_of_windows(rows)
 
     def visual_of_windows(self, rows: Tensor) -> Tensor:
@@ -149,7 +148,7 @@ class PeAv(ExtractorFamily[PeAvOptions]):
             fetched = fetch_model(location, cache_dir, remedy=_REMEDY, on_progress=on_progress)
             path, note = fetched.folder, fetched.note
         folder = ModelFolder(path, _WHAT, cache_dir)
-        check_kind(folder)
+        check_pe_av(folder)
         name = path.name if Path(options.weights).is_absolute() else options.weights
         sha256 = folder.sha256((CONFIG,))
         return PeAvWeights(name=name, path=path, sha256=sha256, note=note, folder=folder, location=location)
@@ -162,9 +161,7 @@ class PeAv(ExtractorFamily[PeAvOptions]):
         """See `ExtractorFamily.describe`."""
         folder = _own(weights).folder
         scales = {
-            f"{name}_logit_scale": cosine_scale(
-                folder, f"{part}_model", f"{part}_head+text_{part}_head", f"text_{part}_logit_scale"
-            )
+            f"{name}_logit_scale": cosine_scale(folder, part)
             for name, part in (("visual", "video"), ("audio", "audio"))
         }
         return {

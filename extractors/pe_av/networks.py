@@ -3,9 +3,7 @@
 They are loaded one by one from the file of the whole model, so the parts that are not needed take no memory.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, cast
 
 import torch
@@ -13,12 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from extractors.base import Interpolation
-from extractors.errors import WeightsError
 from extractors.files.model_folder import ModelFolder
+from extractors.files.picture_processor import INTERPOLATIONS
 from extractors.files.pretrained import load_pretrained, quiet_transformers
+from extractors.text.pe_av import check_pe_av, load_head
 
-# Numbers of Pillow's resampling filters.
-_INTERPOLATIONS: Mapping[int, Interpolation] = {2: "bilinear-antialiased", 3: "bicubic-antialiased"}
 _MOST_FRAMES = 1 << 10
 
 
@@ -45,17 +42,6 @@ class PeAvPreprocessing:
     hop_samples: int
 
 
-def check_kind(folder: ModelFolder) -> None:
-    """Refuse the folder of another model.
-
-    Raises:
-        WeightsError: another model.
-    """
-    kind = folder.config().get("model_type")
-    if kind != "pe_audio_video":
-        raise WeightsError(f"{folder.path} contains no PE-AV model ({kind or 'unknown'}): give the folder of one")
-
-
 def pe_av_preprocessing(folder: ModelFolder) -> PeAvPreprocessing:
     """Read how the model's own processor makes inputs.
 
@@ -64,7 +50,7 @@ def pe_av_preprocessing(folder: ModelFolder) -> PeAvPreprocessing:
     """
     from transformers import PeAudioFeatureExtractor, PeVideoVideoProcessor  # noqa: PLC0415 - takes seconds
 
-    check_kind(folder)
+    check_pe_av(folder)
     of_sound = {name: value for name, value in folder.preprocessing("feature_extractor").items() if "_type" not in name}
     of_video = {name: value for name, value in folder.preprocessing("video_processor").items() if "_type" not in name}
     try:
@@ -74,7 +60,7 @@ def pe_av_preprocessing(folder: ModelFolder) -> PeAvPreprocessing:
         size = dict(seen.size)
         found = PeAvPreprocessing(
             side_pixels=int(size["height"]),
-            interpolation=_INTERPOLATIONS[int(seen.resample)],
+            interpolation=INTERPOLATIONS[int(seen.resample)],
             mean=tuple(float(value) for value in seen.image_mean),
             deviation=tuple(float(value) for value in seen.image_std),
             num_frames=int(getattr(seen, "num_frames", None) or 0),
@@ -176,7 +162,7 @@ def load_visual(folder: ModelFolder, num_frames: int) -> tuple[FrameEncoder, Win
         return cast("nn.Module", PeVideoEncoder(config.video_config.video_config))
 
     encoder: Any = load_pretrained(build, folder, prefix="video_model.video_encoder.")
-    head = load_pretrained(partial(_head, folder, "video_model.video_head."), folder, prefix="video_model.video_head.")
+    head = load_head(folder, "video_model.video_head.")
     return FrameEncoder(encoder.embedder.vision_model).eval(), WindowEncoder(encoder, head, num_frames).eval()
 
 
@@ -195,30 +181,11 @@ def load_sound(folder: ModelFolder, hop_samples: int) -> SoundEncoder:
         return cast("nn.Module", PeAudioEncoder(config.audio_config.audio_config))
 
     encoder = load_pretrained(build, folder, prefix="audio_model.audio_encoder.")
-    head = load_pretrained(partial(_head, folder, "audio_model.audio_head."), folder, prefix="audio_model.audio_head.")
+    head = load_head(folder, "audio_model.audio_head.")
     return SoundEncoder(encoder, head, hop_samples).eval()
 
 
-class Head(nn.Module):
-    """LayerNorm and a projection, (N, H) -> (N, W); its layers have the names of the published file."""
-
-    def __init__(self, width: int, out_width: int) -> None:
-        super().__init__()
-        self.layer_norm = nn.LayerNorm(width, eps=1e-6)
-        self.proj = nn.Linear(width, out_width, bias=False)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Project."""
-        vectors: Tensor = self.proj(self.layer_norm(hidden))
-        return vectors
-
-
-def _head(folder: ModelFolder, prefix: str) -> Head:
-    out_width, width = folder.shape(f"{prefix}proj.weight")
-    return Head(width, out_width)
-
-
-def cosine_scale(folder: ModelFolder, modality: str, side: str, scale: str) -> float:
+def cosine_scale(folder: ModelFolder, modality: str) -> float:
     """Compute the scale of cosines from the scale of the model, which multiplies products of vectors of any length.
 
     The expected length of a vector follows from its head: LayerNorm gives every input the same length, so a vector has
@@ -226,17 +193,14 @@ def cosine_scale(folder: ModelFolder, modality: str, side: str, scale: str) -> f
 
     Args:
         folder: the folder of the model.
-        modality: `video_model` or `audio_model`.
-        side: the two heads, `video_head` and `text_video_head`, or those of audio, joined by a plus.
-        scale: name of the model's scale.
+        modality: `video` or `audio`.
 
     Raises:
         WeightsError: the weights are not there.
     """
     lengths = []
-    for name in side.split("+"):
-        prefix = f"{modality}.{name}."
-        head = load_pretrained(partial(_head, folder, prefix), folder, prefix=prefix)
+    for name in (f"{modality}_head", f"text_{modality}_head"):
+        head = load_head(folder, f"{modality}_model.{name}.")
         spread = (head.proj.weight * head.layer_norm.weight).square().sum()
         lengths.append(float((spread + (head.proj.weight @ head.layer_norm.bias).square().sum()).sqrt()))
-    return abs(folder.number(f"{modality}.{scale}")) * lengths[0] * lengths[1]
+    return abs(folder.number(f"{modality}_model.text_{modality}_logit_scale")) * lengths[0] * lengths[1]

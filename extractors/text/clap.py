@@ -5,7 +5,6 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from extractors.errors import WeightsError
 from extractors.files.pretrained import load_pretrained
 from extractors.text.tower import TextTower
 
@@ -20,11 +19,7 @@ class ClapText(TextTower):
     what = "a CLAP model"
 
     def _check_kind(self) -> None:
-        kind = self._config.get("model_type")
-        if kind != "clap":
-            raise WeightsError(
-                f"{self._folder.path} contains no CLAP model ({kind or 'unknown'}): give the folder of one"
-            )
+        self._folder.kind(("clap",), "CLAP")
 
     def _read_width(self) -> int:
         return self._number(self._config, "projection_dim", 512)

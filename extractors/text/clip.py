@@ -5,7 +5,6 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from extractors.errors import WeightsError
 from extractors.files.pretrained import load_pretrained
 from extractors.text.tower import TextTower
 
@@ -35,12 +34,7 @@ class ClipText(TextTower):
     what = "a CLIP model"
 
     def _check_kind(self) -> None:
-        kind = self._config.get("model_type")
-        if kind not in _MODEL_TYPES:
-            raise WeightsError(
-                f"{self._folder.path} contains no CLIP model ({kind or 'unknown'}): give a model with a text tower"
-            )
-        self._is_siglip = kind == "siglip"
+        self._is_siglip = self._folder.kind(_MODEL_TYPES, "CLIP", "give a model with a text tower") == "siglip"
 
     def _read_width(self) -> int:
         if self._is_siglip:

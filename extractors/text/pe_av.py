@@ -7,13 +7,50 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from extractors.errors import WeightsError
+from extractors.files.model_folder import ModelFolder
 from extractors.files.pretrained import load_pretrained
 from extractors.text.paired import PairedText
 from extractors.text.templates import Templates
 from extractors.text.tower import TextTower
 
 _MOST_TOKENS = 8192  # of ModernBERT
+
+
+class Head(nn.Module):
+    """LayerNorm and a projection, (N, H) -> (N, W); its layers have the names of the published file."""
+
+    def __init__(self, width: int, out_width: int) -> None:
+        super().__init__()
+        self.layer_norm = nn.LayerNorm(width, eps=1e-6)
+        self.proj = nn.Linear(width, out_width, bias=False)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Project."""
+        vectors: Tensor = self.proj(self.layer_norm(hidden))
+        return vectors
+
+
+def load_head(folder: ModelFolder, prefix: str) -> Head:
+    """Load a head of PE-AV, for texts, pictures or sound.
+
+    Args:
+        folder: the folder of the model.
+        prefix: what the names of its weights begin with.
+
+    Raises:
+        WeightsError: weights of another architecture, or a damaged file.
+    """
+    out_width, width = folder.shape(f"{prefix}proj.weight")
+    return load_pretrained(lambda: Head(width, out_width), folder, prefix=prefix)
+
+
+def check_pe_av(folder: ModelFolder) -> None:
+    """Refuse the folder of another model.
+
+    Raises:
+        WeightsError: another model.
+    """
+    folder.kind(("pe_audio_video",), "PE-AV")
 
 
 class PeAvText(TextTower):
@@ -36,10 +73,7 @@ class PeAvText(TextTower):
         super().__init__(folder, cache_dir)
 
     def _check_kind(self) -> None:
-        kind = self._config.get("model_type")
-        if kind != "pe_audio_video":
-            named = kind or "unknown"
-            raise WeightsError(f"{self._folder.path} contains no PE-AV model ({named}): give the folder of one")
+        check_pe_av(self._folder)
 
     def _read_width(self) -> int:
         return self._folder.shape(f"{self._prefix}proj.weight")[0]
@@ -65,20 +99,12 @@ class PeAvText(TextTower):
         return load_pretrained(build, self._folder, prefix="text_model.")
 
     def _load_network(self) -> Callable[[Tensor], Tensor]:
-        out_width, width = self._folder.shape(f"{self._prefix}proj.weight")
         trunk: Any = self.trunk()
-
-        def build() -> nn.Module:
-            head = nn.Module()
-            head.layer_norm = nn.LayerNorm(width, eps=1e-6)
-            head.proj = nn.Linear(width, out_width, bias=False)
-            return head
-
-        head: Any = load_pretrained(build, self._folder, prefix=self._prefix)
+        head = load_head(self._folder, self._prefix)
 
         def compute(tokens: Tensor) -> Tensor:
             hidden: Tensor = trunk(input_ids=tokens, attention_mask=torch.ones_like(tokens)).last_hidden_state
-            vectors: Tensor = head.proj(head.layer_norm(hidden[:, 0]))
+            vectors: Tensor = head(hidden[:, 0])
             return vectors
 
         return compute
