@@ -21,6 +21,7 @@ Interpolation = Literal["bilinear", "bilinear-antialiased", "bicubic-antialiased
 CropRounding = Literal["up", "down", "even"]
 # Everything that can change a feature, as plain values: the attributes of a feature file.
 Identity = dict[str, str | int | float | bool]
+_MOST = 60  # pictures of a second, and seconds of a window
 # Of the networks; that of the preprocessing is fixed.
 Precision = Literal["float32", "bfloat16", "float16"]
 # auto: the fastest one that is installed, for the device and the precision.
@@ -157,6 +158,9 @@ class ResolvedWeights:
     note: str
 
 
+WeightsT = TypeVar("WeightsT", bound=ResolvedWeights)
+
+
 @dataclass(frozen=True)
 class About:
     """An extractor for people.
@@ -182,6 +186,43 @@ class About:
     download: str
     extra: str
     summary: str
+
+
+def basic_identity(options: ExtractorOptions, weights: ResolvedWeights, version: int) -> Identity:
+    """Return what the identity of every extractor has: its name, the version of its code, weights and precision."""
+    return {
+        "extractor": options.name,
+        "extractor_version": version,
+        "weights": weights.name,
+        "weights_sha256": weights.sha256,
+        "precision": options.precision,
+    }
+
+
+def own_weights(weights: ResolvedWeights, kind: type[WeightsT]) -> WeightsT:
+    """Return the weights as those of an extractor's own class.
+
+    Raises:
+        TypeError: they are weights of another extractor.
+    """
+    if not isinstance(weights, kind):
+        raise TypeError(f"these are weights of another extractor: {weights}")
+    return weights
+
+
+def check_windows(frames_per_second: int, **window_seconds: float) -> None:
+    """Check the options of an extractor that looks at windows.
+
+    Args:
+        frames_per_second: number of pictures of a second.
+        window_seconds: name of an option -> length of a window in seconds.
+
+    Raises:
+        ValueError: a number that is not from 1 to 60.
+    """
+    for name, value in {"frames_per_second": frames_per_second, **window_seconds}.items():
+        if not 1 <= value <= _MOST:
+            raise ValueError(f"{name} is {value}, must be 1 to {_MOST}")
 
 
 class ExtractorFamily(ABC, Generic[OptionsT]):
@@ -261,6 +302,17 @@ class ExtractorFamily(ABC, Generic[OptionsT]):
 def _at_least(value: float, least: float, name: str) -> None:
     if value < least:
         raise ValueError(f"{name} is {value}, must be at least {least}")
+
+
+class EncodesSeconds:
+    """An extractor whose vectors are those of single seconds."""
+
+    identity: Identity
+
+    def visual_of_windows(self, rows: "Tensor") -> "Tensor":
+        """Refuse windows (N, K, E): a vector is computed from one second."""
+        name = self.identity["extractor"]
+        raise NotImplementedError(f"{name} encodes single seconds, not windows of {rows.shape[1]} pictures")
 
 
 class Extractor(Protocol):

@@ -123,6 +123,11 @@ def missing_library(name: str) -> str:
     return library if library and importlib.util.find_spec(library) is None else ""
 
 
+def install_hint(name: str) -> str:
+    """Return the command that installs the library which an extractor needs."""
+    return f'pip install "avzsl[{_entry(name).about.extra}]"'
+
+
 def extractor_family(name: str) -> ExtractorFamily[Any]:
     """Load how an extractor is found, described and loaded.
 
@@ -132,8 +137,7 @@ def extractor_family(name: str) -> ExtractorFamily[Any]:
     entry = _entry(name)
     if missing_library(name):
         raise UnavailableError(
-            f"the extractor {name} needs {entry.library}, which is not installed: "
-            f'pip install "avzsl[{entry.about.extra}]"'
+            f"the extractor {name} needs {entry.library}, which is not installed: {install_hint(name)}"
         )
     family: ExtractorFamily[Any] = getattr(import_module(entry.module), entry.family)()
     return family

@@ -8,7 +8,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from extractors.base import ExtractorFamily, Identity, InputSpec, OnProgress, ResolvedWeights, Runtime, SoundInput
+from extractors.base import (
+    ExtractorFamily,
+    Identity,
+    InputSpec,
+    OnProgress,
+    ResolvedWeights,
+    Runtime,
+    SoundInput,
+    basic_identity,
+    own_weights,
+)
 from extractors.clip_clap.options import CLAP_NAME, CLIP_NAME, ClipClapOptions
 from extractors.clip_clap.pictures import (
     PicturePreprocessing,
@@ -152,13 +162,9 @@ class ClipClap(ExtractorFamily[ClipClapOptions]):
 
     def describe(self, options: ClipClapOptions, weights: ResolvedWeights) -> Identity:
         """See `ExtractorFamily.describe`."""
-        found = _both(weights)
+        found = own_weights(weights, ClipClapWeights)
         return {
-            "extractor": "clip-clap",
-            "extractor_version": _VERSION,
-            "weights": weights.name,
-            "weights_sha256": weights.sha256,
-            "precision": options.precision,
+            **basic_identity(options, weights, _VERSION),
             "recipe": options.recipe,
             "frames_per_second": options.frames_per_second,
             "visual_window_seconds": float(options.visual_window_seconds),
@@ -170,11 +176,12 @@ class ClipClap(ExtractorFamily[ClipClapOptions]):
     def where(self, options: ClipClapOptions, weights: ResolvedWeights) -> Identity:
         """See `ExtractorFamily.where`."""
         models: Identity = {"clip": options.clip, "clap": options.clap} if options.weights == "auto" else {}
-        return super().where(options, weights) | models | {"paired_text": _paired_text(_both(weights), options)}
+        paired_text = _paired_text(own_weights(weights, ClipClapWeights), options)
+        return super().where(options, weights) | models | {"paired_text": paired_text}
 
     def widths(self, options: ClipClapOptions, weights: ResolvedWeights) -> tuple[int, int]:  # noqa: ARG002 - interface
         """See `ExtractorFamily.widths`."""
-        found = _both(weights)
+        found = own_weights(weights, ClipClapWeights)
         return picture_width(found.clip), sound_width(found.clap)
 
     def load(
@@ -182,7 +189,7 @@ class ClipClap(ExtractorFamily[ClipClapOptions]):
     ) -> ClipClapExtractor:
         """See `ExtractorFamily.load`."""
         check_runtime(runtime, device, options.precision)
-        found = _both(weights)
+        found = own_weights(weights, ClipClapWeights)
         pictures, sound = picture_preprocessing(found.clip), sound_preprocessing(found.clap)
         ready = partial(make_ready, runtime=runtime, device=device, precision=options.precision)
         side, bands = pictures.side_pixels, sound.filters.shape[1]
@@ -238,12 +245,6 @@ def _weights(name: str, clip: ModelFolder, clap: ModelFolder, note: str) -> Clip
     sound_preprocessing(clap)
     checksums = [folder.sha256((CONFIG,)) for folder in (clip, clap)]
     return ClipClapWeights(name=name, path=None, sha256=":".join(checksums), note=note, clip=clip, clap=clap)
-
-
-def _both(weights: ResolvedWeights) -> ClipClapWeights:
-    if not isinstance(weights, ClipClapWeights):
-        raise TypeError(f"these are weights of another extractor: {weights}")
-    return weights
 
 
 def _paired_text(weights: ClipClapWeights, options: ClipClapOptions) -> str:

@@ -16,6 +16,8 @@ from extractors.base import (
     ResolvedWeights,
     Runtime,
     SoundInput,
+    basic_identity,
+    own_weights,
 )
 from extractors.errors import WeightsSpecError
 from extractors.files.hub import cached_model, fetch_model, is_hub_name
@@ -159,17 +161,13 @@ class PeAv(ExtractorFamily[PeAvOptions]):
 
     def describe(self, options: PeAvOptions, weights: ResolvedWeights) -> Identity:
         """See `ExtractorFamily.describe`."""
-        folder = _own(weights).folder
+        folder = own_weights(weights, PeAvWeights).folder
         scales = {
             f"{name}_logit_scale": cosine_scale(folder, part)
             for name, part in (("visual", "video"), ("audio", "audio"))
         }
         return {
-            "extractor": "pe-av",
-            "extractor_version": _VERSION,
-            "weights": weights.name,
-            "weights_sha256": weights.sha256,
-            "precision": options.precision,
+            **basic_identity(options, weights, _VERSION),
             "frames_per_second": options.frames_per_second,
             "visual_window_seconds": float(options.visual_window_seconds),
             "audio_window_seconds": float(options.audio_window_seconds),
@@ -178,18 +176,18 @@ class PeAv(ExtractorFamily[PeAvOptions]):
 
     def where(self, options: PeAvOptions, weights: ResolvedWeights) -> Identity:
         """See `ExtractorFamily.where`."""
-        return super().where(options, weights) | {"paired_text": f"pe-av:{_own(weights).location}"}
+        return super().where(options, weights) | {"paired_text": f"pe-av:{own_weights(weights, PeAvWeights).location}"}
 
     def widths(self, options: PeAvOptions, weights: ResolvedWeights) -> tuple[int, int]:  # noqa: ARG002 - interface
         """See `ExtractorFamily.widths`."""
-        return widths_of(_own(weights).folder)
+        return widths_of(own_weights(weights, PeAvWeights).folder)
 
     def load(
         self, options: PeAvOptions, weights: ResolvedWeights, *, device: torch.device, runtime: Runtime = "auto"
     ) -> PeAvExtractor:
         """See `ExtractorFamily.load`."""
         check_runtime(runtime, device, options.precision)
-        own = _own(weights)
+        own = own_weights(weights, PeAvWeights)
         preprocessing = pe_av_preprocessing(own.folder)
         frames, windows = load_visual(own.folder, preprocessing.num_frames)
         sound = load_sound(own.folder, preprocessing.hop_samples)
@@ -212,9 +210,3 @@ class PeAv(ExtractorFamily[PeAvOptions]):
             widths=self.widths(options, weights),
             device=device,
         )
-
-
-def _own(weights: ResolvedWeights) -> PeAvWeights:
-    if not isinstance(weights, PeAvWeights):
-        raise TypeError(f"these are weights of another extractor: {weights}")
-    return weights

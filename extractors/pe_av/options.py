@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from extractors.base import ExtractorOptions
+from extractors.base import ExtractorOptions, check_windows
 
 PE_AV_NAME = "facebook/pe-av-small-16-frame"
 
@@ -28,8 +28,8 @@ class PeAvOptions(ExtractorOptions):
     audio_window_seconds: float = 4.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.frames_per_second <= 60:
-            raise ValueError(f"frames_per_second is {self.frames_per_second}, must be 1 to 60")
-        for name in ("visual_window_seconds", "audio_window_seconds"):
-            if not 1 <= getattr(self, name) <= 60:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be 1 to 60")
+        check_windows(
+            self.frames_per_second,
+            visual_window_seconds=self.visual_window_seconds,
+            audio_window_seconds=self.audio_window_seconds,
+        )

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from extractors.base import (
+    EncodesSeconds,
     ExtractorFamily,
     Identity,
     InputSpec,
@@ -14,6 +15,7 @@ from extractors.base import (
     PictureInput,
     ResolvedWeights,
     Runtime,
+    basic_identity,
 )
 from extractors.errors import WeightsSpecError
 from extractors.files.checksums import sha256_of_file
@@ -45,7 +47,7 @@ INPUTS = InputSpec(
 )
 
 
-class R2plus1dExtractor:
+class R2plus1dExtractor(EncodesSeconds):
     """The network with its preprocessing, ready on a device. Its attributes are those of `Extractor`."""
 
     inputs = INPUTS
@@ -73,10 +75,6 @@ class R2plus1dExtractor:
         """
         pixels = frames.to(self.device).float().div_(255)
         return self._network(pixels.sub_(self._mean).div_(self._deviation).transpose(1, 2))
-
-    def visual_of_windows(self, rows: Tensor) -> Tensor:
-        """Refuse windows: a vector is computed from one second."""
-        raise NotImplementedError(f"r2plus1d encodes single seconds, not windows of {rows.shape[1]} pictures")
 
     def audio(self, sound: Tensor) -> Tensor:
         """Refuse sound."""
@@ -112,11 +110,7 @@ class R2plus1d(ExtractorFamily[R2plus1dOptions]):
     def describe(self, options: R2plus1dOptions, weights: ResolvedWeights) -> Identity:
         """See `ExtractorFamily.describe`."""
         return {
-            "extractor": "r2plus1d",
-            "extractor_version": _VERSION,
-            "weights": weights.name,
-            "weights_sha256": weights.sha256,
-            "precision": options.precision,
+            **basic_identity(options, weights, _VERSION),
             "frames_per_second": _FRAMES,
         }
 

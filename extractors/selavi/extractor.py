@@ -7,7 +7,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from extractors.base import ExtractorFamily, Identity, InputSpec, OnProgress, ResolvedWeights, Runtime
+from extractors.base import (
+    EncodesSeconds,
+    ExtractorFamily,
+    Identity,
+    InputSpec,
+    OnProgress,
+    ResolvedWeights,
+    Runtime,
+    basic_identity,
+)
 from extractors.errors import WeightsError, WeightsSpecError
 from extractors.runtime.networks import Network, check_runtime, make_ready
 from extractors.runtime.one_thread import one_thread
@@ -42,13 +51,9 @@ def describe(options: SelaviOptions, weights: ResolvedWeights) -> Identity:
         seed
         | windows
         | {
-            "extractor": "selavi",
-            "extractor_version": _VERSION,
+            **basic_identity(options, weights, _VERSION),
             "recipe": options.recipe,
-            "weights": weights.name,
-            "weights_sha256": weights.sha256,
             "width": options.width,
-            "precision": options.precision,
             "frames_per_second": FRAMES_PER_SECOND,
             "crop_pixels": FRAME_SIDE_PIXELS,
             "picture_mean": PICTURE_MEAN,
@@ -69,7 +74,7 @@ _VISUAL_SHAPE = (3, FRAMES_PER_SECOND, FRAME_SIDE_PIXELS, FRAME_SIDE_PIXELS)
 _AUDIO_SHAPE = (1, filterbank.FILTERS, 99)
 
 
-class SelaviExtractor:
+class SelaviExtractor(EncodesSeconds):
     """Both networks with their preprocessing, ready on a device. Made by `load_selavi`.
 
     Attributes:
@@ -110,10 +115,6 @@ class SelaviExtractor:
             (N, D) float32, on `device`.
         """
         return self._visual_network(self.visual_input(frames.to(self.device)))
-
-    def visual_of_windows(self, rows: Tensor) -> Tensor:
-        """Refuse windows: a vector is computed from one second."""
-        raise NotImplementedError(f"SeLaVi encodes single seconds, not windows of {rows.shape[1]} pictures")
 
     def audio(self, sound: Tensor) -> Tensor:
         """Compute the features of seconds of sound.

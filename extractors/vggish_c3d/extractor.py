@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from extractors.base import (
+    EncodesSeconds,
     ExtractorFamily,
     Identity,
     InputSpec,
@@ -15,6 +16,8 @@ from extractors.base import (
     ResolvedWeights,
     Runtime,
     SoundInput,
+    basic_identity,
+    own_weights,
 )
 from extractors.errors import WeightsError, WeightsSpecError
 from extractors.files.checksums import sha256_of_file
@@ -48,7 +51,7 @@ class VggishC3dWeights(ResolvedWeights):
     vggish: Path
 
 
-class VggishC3dExtractor:
+class VggishC3dExtractor(EncodesSeconds):
     """Both networks with their preprocessing, ready on a device. Its attributes are those of `Extractor`."""
 
     inputs = INPUTS
@@ -73,10 +76,6 @@ class VggishC3dExtractor:
             (N, 4096) float32.
         """
         return self._c3d(frames.to(self.device).float().transpose(1, 2))
-
-    def visual_of_windows(self, rows: Tensor) -> Tensor:
-        """Refuse windows: a vector is computed from one second."""
-        raise NotImplementedError(f"vggish-c3d encodes single seconds, not windows of {rows.shape[1]} pictures")
 
     def audio(self, sound: Tensor) -> Tensor:
         """Compute the vectors of seconds of sound, of which the first 0.975 s are heard.
@@ -129,11 +128,7 @@ class VggishC3d(ExtractorFamily[VggishC3dOptions]):
     def describe(self, options: VggishC3dOptions, weights: ResolvedWeights) -> Identity:
         """See `ExtractorFamily.describe`."""
         return {
-            "extractor": "vggish-c3d",
-            "extractor_version": _VERSION,
-            "weights": weights.name,
-            "weights_sha256": weights.sha256,
-            "precision": options.precision,
+            **basic_identity(options, weights, _VERSION),
             "frames_per_second": _FRAMES,
         }
 
@@ -146,12 +141,11 @@ class VggishC3d(ExtractorFamily[VggishC3dOptions]):
     ) -> VggishC3dExtractor:
         """See `ExtractorFamily.load`."""
         check_runtime(runtime, device, options.precision)
-        if not isinstance(weights, VggishC3dWeights):
-            raise TypeError(f"these are weights of another extractor: {weights}")
+        own = own_weights(weights, VggishC3dWeights)
         with torch.device("meta"):
             c3d, vggish = C3d(), Vggish()
-        load_state(weights.c3d, c3d, unused=C3D_UNUSED, advice=_ADVICE)
-        load_state(weights.vggish, vggish, unused=VGGISH_UNUSED, advice=_ADVICE)
+        load_state(own.c3d, c3d, unused=C3D_UNUSED, advice=_ADVICE)
+        load_state(own.vggish, vggish, unused=VGGISH_UNUSED, advice=_ADVICE)
 
         def ready(network: nn.Module, shape: tuple[int, ...]) -> Network:
             return make_ready(network, runtime=runtime, device=device, precision=options.precision, input_shape=shape)

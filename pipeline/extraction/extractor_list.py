@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from extractors.errors import WeightsError
-from extractors.registry import about_extractors, extractor_family, missing_library
+from extractors.registry import about_extractors, extractor_family, install_hint, missing_library
 from pipeline.base.workspace import cache_folder
 
 
@@ -26,7 +26,7 @@ def list_extractors() -> list[ListedExtractor]:
     """Describe every extractor, the default one first."""
     found = []
     for about in about_extractors():
-        state, here = _state(about.name, about.download, about.extra)
+        state, here = _state(about.name, about.download)
         found.append(
             ListedExtractor(
                 name=about.name,
@@ -43,10 +43,10 @@ def list_extractors() -> list[ListedExtractor]:
     return found
 
 
-def _state(name: str, download: str, extra: str) -> tuple[str, bool]:
+def _state(name: str, download: str) -> tuple[str, bool]:
     library = missing_library(name)
     if library:
-        return f'needs {library}: pip install "avzsl[{extra}]"', False
+        return f"needs {library}: {install_hint(name)}", False
     try:
         here = extractor_family(name).is_cached(cache_folder() / "weights")
     except WeightsError as error:
