@@ -16,6 +16,11 @@ from daan.method import About, Method, MethodConfig, Needs, TrainingBatch
 from daan.scoring import summed
 
 
+def fits_text(audio_width: int, visual_width: int, text_width: int) -> bool:
+    """Say whether class embeddings can be compared with features: one vector for both modalities, or one for each."""
+    return text_width == audio_width + visual_width or text_width == audio_width == visual_width
+
+
 @dataclass(frozen=True, kw_only=True)
 class ZeroShotConfig(MethodConfig):
     """The widths of the encoders.
@@ -33,8 +38,7 @@ class ZeroShotConfig(MethodConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._not_negative("visual_scale", "audio_scale")
-        joint = self.text_width == self.visual_width == self.audio_width
-        if not joint and self.text_width != self.visual_width + self.audio_width:
+        if not fits_text(self.audio_width, self.visual_width, self.text_width):
             raise ValueError(
                 f"text_width is {self.text_width}, must be {self.visual_width} + {self.audio_width}, the widths of the "
                 "visual and of the audio features, or equal to both: the method compares features with texts of their "

@@ -1,13 +1,12 @@
 """Evaluate the frozen encoders on the features of a trained run: what its training adds is the difference."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from daan.baselines.zero_shot import ZeroShot, ZeroShotConfig
+from daan.baselines.zero_shot import ZeroShot, ZeroShotConfig, fits_text
 from pipeline.datasets.splits.splits import Splits
+from pipeline.features.attributes import logit_scales
 from pipeline.features.feature_set import FeatureSet, Standardiser
 from pipeline.scoring.metrics import Metrics, gzsl_metrics
 from pipeline.scoring.nearest_classes import Flags, Indices
@@ -50,13 +49,16 @@ def frozen_metrics(
     seen: Flags = np.array([model.classes[index].seen for index in classes])
     beta = 0.0
     if model.held_out is not None:
+        splits = splits.restricted_to(features.keys)
+        trained = features.videos_of_classes(features.indices(splits.train))
+        validated = features.indices((*splits.val_seen, *splits.val_unseen))
         validator = Validator(
             means,
-            _indices(features, splits.val_seen, splits.val_unseen),
+            validated,
             vectors,
             standardiser,
-            seen=_classes_of(features, splits.train),
-            allowed=_classes_of(features, splits.train, splits.val_seen, splits.val_unseen),
+            seen=trained > 0,
+            allowed=trained + features.videos_of_classes(validated) > 0,
             score=network.score,
             least_videos=1,  # the model had enough
             device=device,
@@ -74,24 +76,6 @@ def _frozen_network(model: Model, features: FeatureSet) -> ZeroShot | None:
     if not paired or paired != model.text_encoder.get("encoder") or isinstance(model.network, ZeroShot):
         return None
     audio, visual, text = features.audio.shape[1], features.visual.shape[1], model.class_vectors.shape[1]
-    if text != audio + visual and not text == audio == visual:  # a text encoder of another model of the same kind
+    if not fits_text(audio, visual, text):  # a text encoder of another model of the same kind
         return None
-    return ZeroShot(
-        ZeroShotConfig(
-            audio_width=audio,
-            visual_width=visual,
-            text_width=text,
-            audio_scale=float(attributes.get("audio_logit_scale", 0)),
-            visual_scale=float(attributes.get("visual_logit_scale", 0)),
-        )
-    )
-
-
-def _indices(features: FeatureSet, *splits: Sequence[str]) -> Tensor:
-    known = set(features.keys)
-    return features.indices([key for keys in splits for key in keys if key in known])
-
-
-def _classes_of(features: FeatureSet, *splits: Sequence[str]) -> Tensor:
-    """Return flags (C,): whether a class has a video in the splits."""
-    return torch.bincount(features.labels[_indices(features, *splits)], minlength=len(features.classes)) > 0
+    return ZeroShot(ZeroShotConfig(audio_width=audio, visual_width=visual, text_width=text, **logit_scales(attributes)))

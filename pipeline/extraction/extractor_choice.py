@@ -136,10 +136,10 @@ def recorded_extractor(workspace: Workspace, name: str | None = None) -> Extract
     Raises:
         StorageError: the record is damaged.
     """
-    last = _read_record(workspace, workspace.extractor_file)
-    if name is None or (last is not None and last.extractor.name == name):
-        return last
-    return _read_record(workspace, workspace.extractor_file_of(name))
+    record = _record_of(workspace, name)
+    if record is None:
+        return None
+    return ExtractionSettings(extractor=record.extractor, decoder=record.decoder, dtype=record.dtype)
 
 
 def recorded_fingerprint(workspace: Workspace, name: str) -> str | None:
@@ -148,19 +148,21 @@ def recorded_fingerprint(workspace: Workspace, name: str) -> str | None:
     Raises:
         StorageError: the record is damaged.
     """
-    for file in (workspace.extractor_file, workspace.extractor_file_of(name)):
+    record = _record_of(workspace, name)
+    return None if record is None else record.fingerprint
+
+
+def _record_of(workspace: Workspace, name: str | None) -> _ExtractorRecord | None:
+    """Read the record of an extractor, or of the one that was used last; older workspaces have only the latter."""
+    files = [workspace.extractor_file]
+    if name is not None:
+        files.append(workspace.extractor_file_of(name))
+    for file in files:
         if file.exists():
             record = read_document(file, _ExtractorRecord, partial(workspace.damaged_extractor, file=file))
-            if record.extractor.name == name:
-                return record.fingerprint
+            if name in {None, record.extractor.name}:
+                return record
     return None
-
-
-def _read_record(workspace: Workspace, file: Path) -> ExtractionSettings | None:
-    if not file.exists():
-        return None
-    record = read_document(file, _ExtractorRecord, partial(workspace.damaged_extractor, file=file))
-    return ExtractionSettings(extractor=record.extractor, decoder=record.decoder, dtype=record.dtype)
 
 
 def options_in(attributes: "dict[str, Any]", weights: str) -> ExtractorOptions:

@@ -74,6 +74,12 @@ def widths_in_attributes(attributes: Attributes) -> tuple[int, int]:
     return int(attributes["visual_width"]), int(attributes["audio_width"])
 
 
+def logit_scales(attributes: Mapping[str, Any]) -> dict[str, float]:
+    """Read the scales of the encoders that made features, as the options of `zero-shot`; empty if none are named."""
+    named = {"visual_scale": "visual_logit_scale", "audio_scale": "audio_logit_scale"}
+    return {option: float(attributes[name]) for option, name in named.items() if name in attributes}
+
+
 def is_schema(schema: object) -> bool:
     """Say whether this version reads files of a schema."""
     return isinstance(schema, int | np.integer) and schema in READABLE_SCHEMAS

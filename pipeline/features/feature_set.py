@@ -75,6 +75,10 @@ class FeatureSet:
         """Return the indices (len(keys),) of videos."""
         return torch.tensor([self._index_of[key] for key in keys], dtype=torch.int64)
 
+    def videos_of_classes(self, indices: Tensor) -> Tensor:
+        """Count the videos of each class (C,) among those at some indices (M,)."""
+        return torch.bincount(self.labels[indices], minlength=len(self.classes))
+
     def batch(self, indices: Tensor, standardiser: Standardiser, device: torch.device) -> VideoBatch:
         """Make a batch of some videos: standardised, padded and masked, with zeros where the mask is False.
 

@@ -16,7 +16,7 @@ from pipeline.base.progress import Reporter
 from pipeline.base.workspace import Workspace
 from pipeline.class_embeddings.embed import load_encoder
 from pipeline.extraction.extractor_choice import extractor_errors, fetch_weights, recorded_extractor
-from pipeline.features.attributes import widths_as_attributes
+from pipeline.features.attributes import logit_scales, widths_as_attributes
 from pipeline.features.feature_set import Standardiser
 from pipeline.settings.extraction import EXTRACTOR_OPTIONS, ExtractionSettings
 from pipeline.training.trained_model import Model
@@ -84,8 +84,7 @@ def frozen_model(
         audio_width=audio,
         visual_width=visual,
         text_width=encoder.width,
-        visual_scale=float(described["visual_logit_scale"]),
-        audio_scale=float(described["audio_logit_scale"]),
+        **logit_scales(described),
     )
     network = ZeroShot(config).to(device).eval()
     widths = widths_as_attributes(visual=visual, audio=audio)

@@ -196,11 +196,6 @@ def given_settings(
         UsageError: a preset or key is unknown, or the file does not contain settings in YAML.
     """
     tree: dict[str, Any] = {}
-    if preset is not None:
-        others = given_settings(config_file=config_file, assignments=assignments, options=options)
-        method = str(others.tree.get("training", {}).get("method", ""))
-        named = preset_for(method, preset) if method in get_args(MethodName) else preset
-        _merge(tree, _read_preset(named), f"preset {named}")
     if config_file is not None:
         if not config_file.is_file():
             raise UsageError(not_a_file(config_file))
@@ -213,7 +208,18 @@ def given_settings(
     for key, value in (options or {}).items():
         if value is not None:
             _assign(tree, key, value)
-    return GivenSettings(tree)
+    return GivenSettings(tree if preset is None else _over_preset(preset, tree))
+
+
+def _over_preset(preset: str, tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Put settings over those of a preset, of the method that they name."""
+    method = str(tree.get("training", {}).get("method", ""))
+    named = preset_for(method, preset) if method in get_args(MethodName) else preset
+    whole: dict[str, Any] = {}
+    _merge(whole, _read_preset(named), f"preset {named}")
+    for key, value in _flatten(tree):
+        _assign(whole, key, value)
+    return whole
 
 
 def load_settings(

@@ -26,6 +26,7 @@ from pipeline.datasets.splits.hold_out import hold_out
 from pipeline.datasets.splits.recordings import recordings_of, shared_recordings
 from pipeline.datasets.splits.splits import Splits, read_splits
 from pipeline.extraction.side_by_side import use_features_of
+from pipeline.features.attributes import logit_scales
 from pipeline.features.feature_kinds import encoders_of, kind_of
 from pipeline.features.feature_set import FeatureSet, load_features
 from pipeline.settings.training import section_of
@@ -58,7 +59,7 @@ class TrainingInputs:
 
     def videos_of_classes(self, *splits: str) -> Tensor:
         """Count the videos of each class (C,) in the named splits."""
-        return torch.bincount(self.features.labels[self.indices(*splits)], minlength=len(self.dataset.classes))
+        return self.features.videos_of_classes(self.indices(*splits))
 
     def classes_of(self, *splits: str) -> Tensor:
         """Return flags (C,): whether a class has a video in the named splits."""
@@ -235,12 +236,12 @@ def _anchor_of(settings: Settings, features: FeatureSet, embeddings: ClassEmbedd
 
 def _with_scales(config: ConfigT, features: FeatureSet) -> ConfigT:
     """Fill in the scales of the encoders, if the method has such options and the features name them."""
-    changes: dict[str, Any] = {
-        option: float(features.attributes[attribute])
-        for option, attribute in (("visual_scale", "visual_logit_scale"), ("audio_scale", "audio_logit_scale"))
-        if getattr(config, option, None) == 0 and attribute in features.attributes
+    scales: dict[str, Any] = {
+        option: scale
+        for option, scale in logit_scales(features.attributes).items()
+        if getattr(config, option, None) == 0
     }
-    return dataclasses.replace(config, **changes)
+    return dataclasses.replace(config, **scales)
 
 
 def _check_paired(method: str, features: FeatureSet) -> None:
